@@ -1,0 +1,134 @@
+//! Worker processes: this program again, several times.
+
+use std::io::{BufRead, BufReader, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::Duration;
+
+use pglock_tests::TestDb;
+
+use crate::Error;
+
+/// How long an answer may take, on a slow machine.
+const BOUND: Duration = Duration::from_secs(120);
+
+/// What a worker says when it can take orders.
+const READY: &str = "ready";
+
+/// Worker processes that take orders, all at the same moment. They end when this is dropped, or when this process ends.
+#[derive(Debug)]
+pub struct Crew {
+    workers: Vec<Worker>,
+    /// Who said what; `None` when it has ended.
+    said: Receiver<(usize, Option<String>)>,
+}
+
+#[derive(Debug)]
+struct Worker {
+    name: String,
+    process: Child,
+    orders: ChildStdin,
+}
+
+impl Crew {
+    /// Starts this program again, once for each name, which is its argument and, in its `DATABASE_URL`, the
+    /// `application_name`; returns when all are ready.
+    ///
+    /// # Errors
+    ///
+    /// When one can't be started.
+    pub fn start(db: &TestDb, names: &[&str]) -> Result<Self, Error> {
+        let (sender, said) = channel();
+        let mut crew = Self {
+            workers: Vec::new(),
+            said,
+        };
+        for (worker, name) in names.iter().enumerate() {
+            let mut process = Command::new(std::env::current_exe()?)
+                .arg(name)
+                .env("DATABASE_URL", named(db.url(), name))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::piped())
+                .spawn()?;
+            let (Some(orders), Some(answers)) = (process.stdin.take(), process.stdout.take())
+            else {
+                return Err("a worker has no pipes".into());
+            };
+            let sender = sender.clone();
+            std::thread::spawn(move || {
+                for line in BufReader::new(answers).lines().map_while(Result::ok) {
+                    // The crew may be gone, and with it who cares.
+                    let _ = sender.send((worker, Some(line)));
+                }
+                let _ = sender.send((worker, None));
+            });
+            crew.workers.push(Worker {
+                name: (*name).to_owned(),
+                process,
+                orders,
+            });
+        }
+        crew.each_answers(|_, _| {})?;
+        Ok(crew)
+    }
+
+    /// Gives all workers the same order at the same moment, and passes on the name and the answer of each as it comes.
+    ///
+    /// # Errors
+    ///
+    /// When a worker ends, or doesn't answer in time.
+    pub fn order(&mut self, order: &str, heard: impl FnMut(&str, &str)) -> Result<(), Error> {
+        for worker in &mut self.workers {
+            writeln!(worker.orders, "{order}")?;
+        }
+        self.each_answers(heard)
+    }
+
+    fn each_answers(&self, mut heard: impl FnMut(&str, &str)) -> Result<(), Error> {
+        for _ in &self.workers {
+            let (worker, answer) = self
+                .said
+                .recv_timeout(BOUND)
+                .map_err(|_| format!("a worker did not answer within {BOUND:?}"))?;
+            let name = &self.workers[worker].name;
+            // Why, it has said itself.
+            let answer = answer.ok_or_else(|| format!("{name} has ended before its time"))?;
+            heard(name, &answer);
+        }
+        Ok(())
+    }
+}
+
+impl Drop for Crew {
+    fn drop(&mut self) {
+        for worker in &mut self.workers {
+            // It may have ended by itself.
+            let _ = worker.process.kill();
+            let _ = worker.process.wait();
+        }
+    }
+}
+
+/// In a worker: says that it is ready, then carries out each order and says the answer, until no more come.
+///
+/// # Errors
+///
+/// The work's, and where the parent is gone.
+pub fn take_orders(mut work: impl FnMut(&str) -> Result<String, Error>) -> Result<(), Error> {
+    println!("{READY}");
+    for order in std::io::stdin().lines() {
+        let answer = work(&order?)?;
+        writeln!(std::io::stdout(), "{answer}")?;
+    }
+    Ok(())
+}
+
+/// The URL of a database, for a client of that name.
+fn named(url: &str, name: &str) -> String {
+    let separator = match (url.contains("://"), url.contains('?')) {
+        (true, true) => '&',
+        (true, false) => '?',
+        (false, _) => ' ',
+    };
+    format!("{url}{separator}application_name={name}")
+}

@@ -1,0 +1,78 @@
+//! What the examples need and nobody has to copy: a database to work on, other processes, tidy output.
+
+mod bank;
+mod crew;
+mod database;
+mod runs;
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+pub use bank::{Load, create_bank};
+pub use crew::{Crew, take_orders};
+pub use database::{connect, create_database};
+pub use runs::{CREATE_JOB_RUNS, NOTE_RUN, check_runs};
+
+/// What an example can fail with.
+pub type Error = Box<dyn std::error::Error + Send + Sync>;
+
+/// Turns the result of an example into its exit code; an error is told in one line, causes included.
+#[must_use]
+pub fn exit_code(result: Result<(), Error>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {}", with_causes(&*error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// An error and its causes, in one line.
+#[must_use]
+pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let more = error.to_string();
+        // Some errors repeat their cause in their own text.
+        if !text.contains(&more) {
+            text.push_str(": ");
+            text.push_str(&more);
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Runs a step that takes a while, and says so before, and how long it took after.
+///
+/// # Errors
+///
+/// The step's.
+pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
+    print!("{what} ... ");
+    // Without a terminal nobody waits for it.
+    let _ = std::io::stdout().flush();
+    let start = std::time::Instant::now();
+    let result = work();
+    match &result {
+        Ok(_) => println!("{:.1} s", start.elapsed().as_secs_f64()),
+        Err(_) => println!("failed"),
+    }
+    result
+}
+
+/// A number with its thousands apart: `1,000,110`.
+#[must_use]
+pub fn thousands(number: i64) -> String {
+    let digits = number.unsigned_abs().to_string();
+    let mut text = String::from(if number < 0 { "-" } else { "" });
+    for (position, digit) in digits.chars().enumerate() {
+        if position > 0 && (digits.len() - position).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}

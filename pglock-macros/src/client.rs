@@ -1,0 +1,158 @@
+//! The `client` option: the connection of the caller's that an attribute works on.
+
+use proc_macro2::TokenStream;
+use quote::{ToTokens as _, quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
+
+use crate::args;
+use crate::function::Function;
+use crate::types;
+
+pub(crate) enum Client {
+    /// `client = conn`
+    Argument(Ident),
+    /// `client = self.db`: the place, and what it begins with.
+    Place { place: Expr, root: Ident },
+}
+
+impl Client {
+    pub(crate) fn new(value: Expr) -> Result<Self> {
+        let inner = args::ungroup(&value);
+        if let Expr::Path(path) = inner
+            && let Some(name) = path.path.get_ident()
+            && name != "self"
+        {
+            return Ok(Self::Argument(name.clone()));
+        }
+        match (inner, root(inner)) {
+            (Expr::Field(_) | Expr::Index(_) | Expr::Unary(_), Some(root)) => Ok(Self::Place { root: root.clone(), place: value }),
+            (Expr::Reference(ExprReference { expr, .. }), _) => {
+                let place = expr.to_token_stream().to_string().replace(' ', "");
+                Err(Error::new_spanned(inner, format!("the borrow is the macro's to write: `client = {place}`")))
+            }
+            _ => Err(Error::new_spanned(
+                inner,
+                "`client` is an argument that is a connection, or, in a plain `fn`, a place such as `self.db`",
+            )),
+        }
+    }
+
+    pub(crate) fn validate(&self, function: &Function) -> Result<()> {
+        match self {
+            Self::Argument(name) => validate_argument(name, function),
+            Self::Place { place, .. } if function.sig.asyncness.is_some() => Err(Error::new_spanned(
+                place,
+                "an `async fn` takes its connection as an argument: write `client = conn` and add `conn: &mut ..`",
+            )),
+            Self::Place { root, .. } if root == "self" => Ok(()),
+            Self::Place { root, .. } => require_argument(root, function),
+        }
+    }
+
+    /// Where the option's value stands.
+    pub(crate) fn span(&self) -> proc_macro2::Span {
+        match self {
+            Self::Argument(name) => name.span(),
+            Self::Place { place, .. } => place.span(),
+        }
+    }
+
+    // Input:  client = conn    client = self.db
+    // Output: &mut *conn       &mut self.db
+    pub(crate) fn reborrow(&self, function: &Function) -> TokenStream {
+        match self {
+            Self::Argument(name) => {
+                let argument = Self::bound(name, function);
+                quote_spanned!(name.span()=> &mut *#argument)
+            }
+            Self::Place { place, .. } => quote_spanned!(place.span()=> &mut #place),
+        }
+    }
+
+    // Input:  client = conn, from `&mut *conn`            client = self.db
+    // Output: let conn = &mut *conn; let _ = &conn;
+    //
+    // The body may never look at `conn`, which is no fault of the user's.
+    pub(crate) fn shadow(&self, function: &Function, from: &TokenStream) -> TokenStream {
+        match self {
+            Self::Argument(name) => {
+                let argument = Self::bound(name, function);
+                quote! {
+                    let #argument = #from;
+                    let _ = &#argument;
+                }
+            }
+            Self::Place { .. } => TokenStream::new(),
+        }
+    }
+
+    // Input:  || -> R { .. }, client = conn     client = self.db
+    // Output: move || -> R { .. }               || -> R { .. }
+    //
+    // A place is borrowed together with what it is a part of, so the body leaves there what it doesn't move itself.
+    pub(crate) fn body(&self, closure: TokenStream) -> TokenStream {
+        match self {
+            Self::Argument(_) => quote!(move #closure),
+            Self::Place { .. } => closure,
+        }
+    }
+
+    /// The argument as the body knows it, which matters when `macro_rules!` made either, where the option stands.
+    fn bound(name: &Ident, function: &Function) -> Ident {
+        let mut argument = function.bound_names().into_iter().find(|bound| *bound == name).unwrap_or(name).clone();
+        argument.set_span(argument.span().located_at(name.span()));
+        argument
+    }
+}
+
+fn require_argument(name: &Ident, function: &Function) -> Result<()> {
+    if function.bound_names().contains(&name) {
+        return Ok(());
+    }
+    let function = &function.sig.ident;
+    Err(Error::new(
+        name.span(),
+        format!("`{name}` is no argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"),
+    ))
+}
+
+fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
+    require_argument(name, function)?;
+    let Some((mutability, ty)) = function.typed_argument(name) else {
+        return Ok(());
+    };
+    if let Some(mutability) = mutability {
+        return Err(Error::new(
+            mutability.span,
+            format!("`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"),
+        ));
+    }
+    match types::ungroup(ty) {
+        Type::Reference(reference) if reference.mutability.is_some() => Ok(()),
+        Type::Reference(reference) => {
+            let element = &reference.elem;
+            let element = quote!(#element).to_string().replace(' ', "");
+            Err(Error::new_spanned(
+                ty,
+                format!("a session can't be shared while it has a lock: take `{name}: &mut {element}`"),
+            ))
+        }
+        owned => {
+            let text = quote!(#owned).to_string().replace(' ', "");
+            Err(Error::new_spanned(
+                ty,
+                format!("the lock is released on the connection after the body: take `{name}: &mut {text}`"),
+            ))
+        }
+    }
+}
+
+fn root(place: &Expr) -> Option<&Ident> {
+    match args::ungroup(place) {
+        Expr::Field(ExprField { base, .. }) | Expr::Index(ExprIndex { expr: base, .. }) => root(base),
+        Expr::Unary(ExprUnary { op: UnOp::Deref(_), expr, .. }) => root(expr),
+        Expr::Path(path) => path.path.get_ident(),
+        _ => None,
+    }
+}

@@ -1,0 +1,89 @@
+//! Duration literals: `"2s"`, `2`, `0.5`, and how long Postgres can wait.
+
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, Result, UnOp};
+
+use crate::args;
+
+/// The shortest time above zero, and the longest, that Postgres can express.
+const SHORTEST: Duration = Duration::from_millis(1);
+const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+
+/// How long to wait.
+pub(crate) enum Limit {
+    /// `None`: for ever.
+    Never,
+    /// A literal.
+    After(Duration),
+    /// Decided at run time.
+    Expression(Expr),
+}
+
+impl Limit {
+    /// Takes `option`'s value apart; what is no literal is left to the run time.
+    pub(crate) fn new(option: &str, value: Expr) -> Result<Self> {
+        if args::word(&value).is_some_and(|word| word == "None") {
+            return Ok(Self::Never);
+        }
+        match literal(option, &value)? {
+            Some(duration) => Ok(Self::After(duration)),
+            None => Ok(Self::Expression(value)),
+        }
+    }
+
+    // Input:  timeout = "2s"
+    // Output: ::core::time::Duration::new(2u64, 0u32)
+    pub(crate) fn expand(&self) -> TokenStream {
+        match self {
+            Self::Never => quote!(::core::option::Option::None::<::core::time::Duration>),
+            Self::After(duration) => {
+                let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
+                quote!(::core::time::Duration::new(#seconds, #nanoseconds))
+            }
+            Self::Expression(value) => quote_spanned!(value.span()=> #value),
+        }
+    }
+}
+
+/// The duration that a literal says, or nothing when `value` is no literal.
+fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
+    let fail = |message: String| Err(Error::new_spanned(value, message));
+    match args::ungroup(value) {
+        Expr::Lit(ExprLit { lit, .. }) => {
+            let duration = match lit {
+                Lit::Str(text) => humantime::parse_duration(&text.value()).map_err(|error| error.to_string()),
+                Lit::Int(number) if number.suffix().is_empty() => {
+                    number.base10_parse().map(Duration::from_secs).map_err(|error| error.to_string())
+                }
+                Lit::Float(number) if number.suffix().is_empty() => number
+                    .base10_parse::<f64>()
+                    .map_err(|error| error.to_string())
+                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())),
+                Lit::Int(_) | Lit::Float(_) => {
+                    return fail(format!("write a duration with a unit in quotes: `{option} = \"{}\"`", quote!(#lit)));
+                }
+                _ => Err("expected a string or a number".to_owned()),
+            };
+            match duration {
+                Ok(duration) if duration > LONGEST => fail(format!(
+                    "`{option}` is too long: Postgres waits for 24 days at most; write `None` to wait for ever"
+                )),
+                Ok(duration) if !duration.is_zero() && duration < SHORTEST => fail(format!(
+                    "`{option}` is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or `0` to try once"
+                )),
+                Ok(duration) => Ok(Some(duration)),
+                Err(reason) => fail(format!(
+                    "this is no duration: write `{option} = \"2s\"`, `\"1m 30s\"`, a number of seconds, or `None` ({reason})"
+                )),
+            }
+        }
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) if matches!(args::ungroup(expr), Expr::Lit(_)) => {
+            fail(format!("`{option}` can't be negative: write `0` to try once, or `None` to wait for ever"))
+        }
+        _ => Ok(None),
+    }
+}

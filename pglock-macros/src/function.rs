@@ -1,0 +1,228 @@
+//! The annotated function: how it is read, what no attribute can be put on, and how it is written again.
+
+use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use quote::{ToTokens, quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned as _;
+use syn::{
+    Attribute, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility, braced, token,
+};
+
+use crate::args::local;
+use crate::types;
+
+pub(crate) struct Function {
+    pub(crate) attrs: Vec<Attribute>,
+    pub(crate) vis: Visibility,
+    pub(crate) defaultness: Option<Token![default]>,
+    pub(crate) sig: Signature,
+    pub(crate) body: Body,
+}
+
+/// A body is tokens only: what is wrong in it, or half-written, is the compiler's to say.
+pub(crate) enum Body {
+    Block { brace: token::Brace, attrs: Vec<Attribute>, statements: TokenStream },
+    Missing(Token![;]),
+}
+
+impl Parse for Function {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let attrs = input.call(Attribute::parse_outer)?;
+        let vis = input.parse()?;
+        require_function(input)?;
+        let defaultness = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
+        let sig = input.parse()?;
+        let body = if input.peek(Token![;]) { Body::Missing(input.parse()?) } else { parse_block(input)? };
+        Ok(Self { attrs, vis, defaultness, sig, body })
+    }
+}
+
+fn parse_block(input: ParseStream<'_>) -> Result<Body> {
+    let content;
+    let brace = braced!(content in input);
+    Ok(Body::Block { brace, attrs: content.call(Attribute::parse_inner)?, statements: content.parse()? })
+}
+
+/// Blames what stands where a function should be.
+fn require_function(input: ParseStream<'_>) -> Result<()> {
+    let ahead = input.fork();
+    while !ahead.peek(Token![fn]) {
+        let is_modifier = ahead.peek(Token![default])
+            || ahead.peek(Token![const])
+            || ahead.peek(Token![async])
+            || ahead.peek(Token![unsafe])
+            || ahead.peek(Token![extern])
+            || ahead.peek(syn::LitStr);
+        if !is_modifier {
+            break;
+        }
+        ahead.parse::<proc_macro2::TokenTree>()?;
+    }
+    if ahead.peek(Token![fn]) {
+        return Ok(());
+    }
+    let item = ahead.call(Ident::parse_any).map_or_else(|_| "something else".to_owned(), |word| format!("`{word}`"));
+    let hint = if item == "`impl`" { ": put the attribute on the methods that need it" } else { "" };
+    Err(input.error(format!("expected a function, found {item}{hint}")))
+}
+
+impl Function {
+    /// Refuses what no attribute of pglock's can be put on.
+    pub(crate) fn check(&self) -> Result<()> {
+        let name = &self.sig.ident;
+        if let Some(constness) = &self.sig.constness {
+            return Err(Error::new(constness.span, "a `const fn` can't wait for a database: remove `const`"));
+        }
+        if let Body::Missing(_) = self.body {
+            return Err(Error::new_spanned(
+                &self.sig,
+                format!("`{name}` has no body here: put the attribute on its implementation"),
+            ));
+        }
+        let ReturnType::Type(_, returned) = &self.sig.output else {
+            return Ok(());
+        };
+        if let Type::Never(_) = **returned {
+            return Err(Error::new_spanned(
+                returned,
+                format!("`{name}` could not say that something went wrong: return a `Result<std::convert::Infallible, E>` rather than `!`"),
+            ));
+        }
+        if self.sig.asyncness.is_none() && types::is_future(returned) {
+            return Err(Error::new(
+                name.span(),
+                format!("`{name}` returns a future, which would run when the attribute's work is over: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"),
+            ));
+        }
+        Ok(())
+    }
+
+    pub(crate) fn returns_nothing(&self) -> bool {
+        match &self.sig.output {
+            ReturnType::Default => true,
+            ReturnType::Type(_, returned) => matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty()),
+        }
+    }
+
+    /// The return type where generated code says it: `_` for each `impl Trait`, `()` when there is none.
+    pub(crate) fn returned(&self) -> TokenStream {
+        match &self.sig.output {
+            ReturnType::Default => {
+                let mut unit = Group::new(Delimiter::Parenthesis, TokenStream::new());
+                unit.set_span(Span::call_site().located_at(self.sig.ident.span()));
+                unit.to_token_stream()
+            }
+            ReturnType::Type(_, returned) => {
+                let mut returned = returned.clone();
+                types::erase_impl_trait(&mut returned);
+                returned.to_token_stream()
+            }
+        }
+    }
+
+    /// Every name that the arguments bind.
+    pub(crate) fn bound_names(&self) -> Vec<&Ident> {
+        let mut names = Vec::new();
+        for argument in &self.sig.inputs {
+            if let FnArg::Typed(argument) = argument {
+                collect_names(&argument.pat, &mut names);
+            }
+        }
+        names
+    }
+
+    /// The argument of that name, unless it is part of a pattern.
+    pub(crate) fn typed_argument(&self, name: &Ident) -> Option<(Option<Token![mut]>, &Type)> {
+        self.sig.inputs.iter().find_map(|argument| match argument {
+            FnArg::Typed(argument) => match &*argument.pat {
+                Pat::Ident(pattern) if pattern.ident == *name => Some((pattern.mutability, &*argument.ty)),
+                _ => None,
+            },
+            FnArg::Receiver(_) => None,
+        })
+    }
+
+    // Input:  { work(); Ok(()) }
+    // Output: || -> R { work(); Ok(()) }
+    pub(crate) fn closure(&self, body: &TokenStream) -> TokenStream {
+        let returned = self.returned();
+        quote!(|| -> #returned #body)
+    }
+
+    // Input:  { work().await; Ok(()) }
+    // Output: async move {
+    //             if let Some(returned) = None::<R> { return returned; }
+    //             { work().await; Ok(()) }
+    //         }
+    //
+    // An async block can't say what it returns. The return that never happens says it, so that a body of another type
+    // is the body's mistake rather than the attribute's.
+    pub(crate) fn future(&self, body: &TokenStream) -> TokenStream {
+        let output = self.returned();
+        let mut returned = local("returned");
+        returned.set_span(returned.span().located_at(output.span()));
+        let edge = quote_spanned! {output.span()=>
+            if let ::core::option::Option::Some(#returned) = ::core::option::Option::None::<#output> {
+                return #returned;
+            }
+        };
+        quote!(async move { #edge #body })
+    }
+
+    /// The body as it was written.
+    pub(crate) fn block(&self) -> TokenStream {
+        match &self.body {
+            Body::Block { brace, statements, .. } => {
+                let mut block = Group::new(Delimiter::Brace, statements.clone());
+                // The user's place, so that mistakes are found there, but not the user's braces: they would be called unnecessary.
+                block.set_span(brace.span.join().resolved_at(Span::mixed_site()));
+                block.to_token_stream()
+            }
+            Body::Missing(semicolon) => semicolon.to_token_stream(),
+        }
+    }
+
+    // Input:  /// docs
+    //         pub fn name(..) -> R { #![inner] work(); Ok(()) }
+    // Output: /// docs
+    //         pub fn name(..) -> R { #![inner] {statements} }
+    pub(crate) fn emit(&self, statements: &TokenStream) -> TokenStream {
+        let Self { attrs, vis, defaultness, sig, body } = self;
+        let mut tokens = quote!(#(#attrs)* #vis #defaultness #sig);
+        match body {
+            Body::Block { brace, attrs, .. } => brace.surround(&mut tokens, |tokens| {
+                tokens.extend(quote!(#(#attrs)* #statements));
+            }),
+            Body::Missing(semicolon) => semicolon.to_tokens(&mut tokens),
+        }
+        tokens
+    }
+
+    /// The function as it was written.
+    pub(crate) fn unchanged(&self) -> TokenStream {
+        match &self.body {
+            Body::Block { statements, .. } => self.emit(statements),
+            Body::Missing(_) => self.emit(&TokenStream::new()),
+        }
+    }
+}
+
+fn collect_names<'a>(pattern: &'a Pat, names: &mut Vec<&'a Ident>) {
+    match pattern {
+        Pat::Ident(pattern) => {
+            names.push(&pattern.ident);
+            if let Some((_, pattern)) = &pattern.subpat {
+                collect_names(pattern, names);
+            }
+        }
+        Pat::Paren(pattern) => collect_names(&pattern.pat, names),
+        Pat::Reference(pattern) => collect_names(&pattern.pat, names),
+        Pat::Type(pattern) => collect_names(&pattern.pat, names),
+        Pat::Slice(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
+        Pat::Tuple(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
+        Pat::TupleStruct(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
+        Pat::Struct(pattern) => pattern.fields.iter().for_each(|field| collect_names(&field.pat, names)),
+        _ => {}
+    }
+}

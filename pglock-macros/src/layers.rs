@@ -1,0 +1,132 @@
+//! Several of pglock's attributes on one function: they nest in reading order, the topmost is outermost.
+//!
+//! The compiler expands the topmost first, and what the next one then wraps is the whole result, so left to itself
+//! it would be outermost. Therefore the topmost expands them all.
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::{Attribute, Error, Meta, Path, Result, parse_quote};
+
+use crate::function::Function;
+use crate::{advisory, args};
+
+/// What is known of one attribute from its arguments.
+pub(crate) trait Layer {
+    /// The path of the runtime crate.
+    fn krate(&self) -> Path;
+
+    /// Whether it takes a lock that is called after the function.
+    fn has_default_id(&self) -> bool {
+        false
+    }
+
+    /// Whether it can be put on `function`.
+    fn validate(&self, function: &Function) -> Result<()>;
+
+    /// The statements that run `body`, a block, as this attribute says. `self` has been validated.
+    fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream;
+}
+
+type Read = fn(TokenStream) -> Result<Box<dyn Layer>>;
+
+/// All of pglock's attributes, by the names that users write.
+const ATTRIBUTES: [(&str, Read); 1] = [("advisory", advisory::read)];
+
+/// Expands the attribute that `read` reads, and those of pglock's below it.
+pub(crate) fn expand(read: Read, arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let mut function: Function = match syn::parse2(item.clone()) {
+        Ok(function) => function,
+        Err(error) => {
+            let error = error.into_compile_error();
+            return quote!(#item #error);
+        }
+    };
+    let outermost = read(arguments);
+    let krate = outermost.as_ref().map_or_else(|_| parse_quote!(::pglock), |layer| layer.krate());
+    let inner = take_attributes(&mut function, &krate);
+    match read_and_validate(outermost, &inner, &function) {
+        Ok(layers) => emit(&layers, &inner, &function),
+        Err(error) => {
+            let (function, error) = (function.unchanged(), error.into_compile_error());
+            quote!(#function #error)
+        }
+    }
+}
+
+/// Takes pglock's attributes off a function.
+fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(Attribute, Read)> {
+    let mut taken = Vec::new();
+    for attribute in std::mem::take(&mut function.attrs) {
+        match find(attribute.path(), krate) {
+            Some(read) => taken.push((attribute, read)),
+            None => function.attrs.push(attribute),
+        }
+    }
+    taken
+}
+
+/// The attribute of pglock's that a path names: `advisory`, `pglock::advisory`, or with the path of `crate = ..`.
+fn find(path: &Path, krate: &Path) -> Option<Read> {
+    let (path, krate) = (args::path_text(path), args::path_text(krate));
+    ATTRIBUTES.into_iter().find_map(|(name, read)| {
+        let names = [name.to_owned(), format!("pglock::{name}"), format!("{krate}::{name}")];
+        names.contains(&path).then_some(read)
+    })
+}
+
+/// Reads the inner attributes too, and says all that is wrong at once.
+fn read_and_validate(outermost: Result<Box<dyn Layer>>, inner: &[(Attribute, Read)], function: &Function) -> Result<Vec<Box<dyn Layer>>> {
+    let mut errors = None;
+    let mut layers = Vec::new();
+    let inner_layers = inner.iter().map(|(attribute, read)| read(arguments(attribute)?));
+    for layer in std::iter::once(outermost).chain(inner_layers) {
+        match layer {
+            Ok(layer) => layers.push(layer),
+            Err(error) => args::combine(&mut errors, error),
+        }
+    }
+    let checks = std::iter::once(function.check())
+        .chain(layers.iter().map(|layer| layer.validate(function)))
+        .chain(std::iter::once(one_default_id(&layers, function)));
+    for error in checks.filter_map(Result::err) {
+        args::combine(&mut errors, error);
+    }
+    errors.map_or(Ok(layers), Err)
+}
+
+fn arguments(attribute: &Attribute) -> Result<TokenStream> {
+    match &attribute.meta {
+        Meta::Path(_) => Ok(TokenStream::new()),
+        Meta::List(list) => Ok(list.tokens.clone()),
+        Meta::NameValue(meta) => {
+            let path = args::path_text(&meta.path);
+            Err(Error::new_spanned(meta, format!("arguments are written in parentheses: `#[{path}(..)]`")))
+        }
+    }
+}
+
+fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> {
+    if layers.iter().filter(|layer| layer.has_default_id()).count() < 2 {
+        return Ok(());
+    }
+    let name = &function.sig.ident;
+    Err(Error::new(name.span(), format!("`{name}` would take the same lock twice: give all but one attribute a `lock_id`")))
+}
+
+// Input:  #[pglock::advisory("outer")]
+//         #[advisory("inner")]
+//         fn name() -> R { work() }
+// Output: fn name() -> R {
+//             use advisory as _;
+//             {outer, around {{inner, around { work() }}}}
+//         }
+//
+// The inner attributes are gone before the compiler resolves them: without the `use` it would call their imports unused.
+fn emit(layers: &[Box<dyn Layer>], inner: &[(Attribute, Read)], function: &Function) -> TokenStream {
+    let paths = inner.iter().map(|(attribute, _)| attribute.path());
+    let body = layers.iter().rev().fold(function.block(), |body, layer| {
+        let statements = layer.expand(function, &body);
+        quote!({ #statements })
+    });
+    function.emit(&quote!(#(use #paths as _;)* #body))
+}

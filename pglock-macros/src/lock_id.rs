@@ -1,0 +1,101 @@
+//! What a lock is called: a string, an integer, a pair, or an expression.
+
+use proc_macro2::{Literal, TokenStream};
+use quote::{ToTokens, quote};
+use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Result, UnOp};
+
+use crate::args;
+use crate::function::Function;
+use crate::template::Template;
+
+pub(crate) enum LockId {
+    Name(Template),
+    Key(Literal),
+    Pair(ExprTuple),
+    Expression(Expr),
+}
+
+impl LockId {
+    pub(crate) fn new(value: Expr) -> Result<Self> {
+        match args::ungroup(&value) {
+            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Template::parse(text.clone()).map(Self::Name),
+            Expr::Tuple(tuple) => pair(tuple).map(Self::Pair),
+            inner => match (integer(inner)?, is_literal(inner)) {
+                (Some(number), _) => key(inner, &number).map(Self::Key),
+                (None, false) => Ok(Self::Expression(value)),
+                (None, true) => Err(Error::new_spanned(
+                    inner,
+                    "this is no lock ID: write a string, an integer, a pair of integers, or an expression",
+                )),
+            },
+        }
+    }
+
+    pub(crate) fn validate(&self, function: &Function) -> Result<()> {
+        match self {
+            Self::Name(template) => template.validate(function),
+            Self::Key(_) | Self::Pair(_) | Self::Expression(_) => Ok(()),
+        }
+    }
+
+    // Input:  "invoices"    "invoices:{tenant}"                   -42       (1, 2)    KEY
+    // Output: "invoices"    ::std::format!("invoices:{tenant}")   -42i64    (1, 2)    KEY
+    pub(crate) fn expand(&self) -> TokenStream {
+        match self {
+            Self::Name(template) => template.expand(),
+            Self::Key(number) => quote!(#number),
+            Self::Pair(pair) => pair.to_token_stream(),
+            Self::Expression(value) => value.to_token_stream(),
+        }
+    }
+}
+
+fn key(blamed: &Expr, number: &str) -> Result<Literal> {
+    let key = number.parse().map_err(|_| Error::new_spanned(blamed, "too large for a lock ID: integers are `i64`"))?;
+    Ok(Literal::i64_suffixed(key))
+}
+
+fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
+    if tuple.elems.len() != 2 {
+        return Err(Error::new_spanned(tuple, "a tuple as lock ID is a pair of `i32`: write `(1, 2)`"));
+    }
+    for element in &tuple.elems {
+        let inner = args::ungroup(element);
+        match integer(inner)? {
+            Some(number) if number.parse::<i32>().is_err() => {
+                return Err(Error::new_spanned(inner, "too large for a pair: its integers are `i32`"));
+            }
+            None if is_literal(inner) => {
+                return Err(Error::new_spanned(inner, "a pair as lock ID has two `i32`: write `(1, 2)`"));
+            }
+            _ => {}
+        }
+    }
+    Ok(tuple.clone())
+}
+
+/// The digits of an integer literal, with their sign.
+fn integer(value: &Expr) -> Result<Option<String>> {
+    let (sign, literal) = match value {
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => ("-", args::ungroup(expr)),
+        other => ("", other),
+    };
+    match literal {
+        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => check_suffix(number).map(|()| Some(format!("{sign}{}", number.base10_digits()))),
+        _ => Ok(None),
+    }
+}
+
+fn check_suffix(number: &LitInt) -> Result<()> {
+    match number.suffix() {
+        "" | "i64" | "i32" => Ok(()),
+        suffix => Err(Error::new(number.span(), format!("a lock ID is an `i64`: write the number without `{suffix}`"))),
+    }
+}
+
+fn is_literal(value: &Expr) -> bool {
+    match value {
+        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => is_literal(args::ungroup(expr)),
+        other => matches!(other, Expr::Lit(_)),
+    }
+}

@@ -1,0 +1,510 @@
+//! The builder of advisory locks.
+
+use std::fmt;
+use std::future::Future;
+use std::marker::PhantomData;
+
+use crate::Error;
+use crate::call::Wanted;
+use crate::connection::Asked;
+use crate::database::Using;
+use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
+use crate::guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
+use crate::hold::Lock;
+use crate::key::{Key, LockId};
+use crate::options::{Mode, Scope, Timeout, Wait};
+use crate::park::block_on;
+use crate::site::Site;
+
+/// An advisory lock, to be asked for: by name, by integer, or by a pair of integers.
+///
+/// Exclusive, for this session, and waited for without end, unless told otherwise. Nothing happens before one of
+/// the verbs:
+///
+/// | | pglock's own session | a connection of yours | a transaction of yours |
+/// | --- | --- | --- | --- |
+/// | wait | [`acquire`](Advisory::acquire), [`run`](Advisory::run) | [`on`](Advisory::on)`(..).acquire()` | [`acquire_xact`](Advisory::acquire_xact) |
+/// | try | [`try_acquire`](Advisory::try_acquire), [`try_run`](Advisory::try_run) | `on(..).try_acquire()` | [`try_acquire_xact`](Advisory::try_acquire_xact) |
+///
+/// Each has an async twin that ends in `_async`; after [`on_async`](Advisory::on_async) the plain verbs are async.
+///
+/// The attribute of the same name is [`macro@advisory`](crate::advisory). Stands on Postgres'
+/// [advisory locks](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// use std::time::Duration;
+///
+/// let guard = pglock::advisory("invoices").timeout(Duration::from_secs(2)).acquire()?;
+/// assert!(pglock::advisory("invoices").try_acquire()?.is_none()); // busy
+/// guard.release()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn advisory(id: impl Into<LockId>) -> Advisory {
+    Advisory::new(id.into(), None)
+}
+
+/// A lock that is released by its guard or by the end of its session: see [`Advisory`].
+#[derive(Clone, Copy, Debug)]
+pub enum SessionScope {}
+
+/// A lock in a transaction that pglock opens for it: see [`Advisory::xact`].
+#[derive(Clone, Copy, Debug)]
+pub enum TransactionScope {}
+
+/// An advisory lock to be asked for: see [`fn@advisory`].
+#[derive(Clone)]
+#[must_use = "nothing is locked before `acquire`, `run`, or one of their like"]
+pub struct Advisory<S = SessionScope> {
+    id: LockId,
+    /// The function whose default ID this is.
+    site: Option<&'static Site>,
+    mode: Mode,
+    scope: Scope,
+    timeout: Option<Timeout>,
+    using: Using,
+    describe_holder: bool,
+    marker: PhantomData<fn() -> S>,
+}
+
+impl<S> fmt::Debug for Advisory<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Advisory")
+            .field("id", &self.id)
+            .field("mode", &self.mode)
+            .field("scope", &self.scope)
+            .field("timeout", &self.timeout)
+            .field("using", &self.using)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Advisory {
+    pub(crate) fn new(id: LockId, site: Option<&'static Site>) -> Self {
+        Self {
+            id,
+            site,
+            mode: Mode::Exclusive,
+            scope: Scope::Session,
+            timeout: None,
+            using: Using::DEFAULT,
+            describe_holder: true,
+            marker: PhantomData,
+        }
+    }
+
+    /// Holds the lock in a transaction that is kept open on a session of pglock's own, instead of in the session.
+    ///
+    /// Works behind a pooler in transaction mode, where a session lock can't. The open transaction holds back vacuum
+    /// for as long. For a transaction of yours, use [`acquire_xact`](Advisory::acquire_xact).
+    pub fn xact(self) -> Advisory<TransactionScope> {
+        Advisory {
+            id: self.id,
+            site: self.site,
+            mode: self.mode,
+            scope: Scope::Transaction,
+            timeout: self.timeout,
+            using: self.using,
+            describe_holder: self.describe_holder,
+            marker: PhantomData,
+        }
+    }
+
+    /// Takes the lock on a connection of yours, outside a transaction; the guard lends the connection.
+    ///
+    /// Where the connection has a transaction open all the same, begun by hand, the acquire is refused as
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) and nothing is held.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut locked = pglock::advisory((1, 2)).on(&mut client).acquire()?;
+    /// locked.simple_query("SELECT 1")?;
+    /// locked.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on<C: Connection + ?Sized>(self, connection: &mut C) -> AdvisoryOn<'_, C> {
+        AdvisoryOn {
+            advisory: self,
+            connection,
+        }
+    }
+
+    /// Like [`on`](Advisory::on), for an async connection.
+    ///
+    /// It is taken as `&mut`: tasks that share a session can't exclude each other with its locks.
+    pub fn on_async<C: AsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> AdvisoryOnAsync<'_, C> {
+        AdvisoryOnAsync {
+            advisory: self,
+            connection,
+        }
+    }
+
+    /// Takes the lock in a transaction of yours, which releases it when it ends, and not before.
+    ///
+    /// The transaction can go on after an error, and its `lock_timeout` is as before. Under `REPEATABLE READ` its
+    /// snapshot may be older than the lock: what the holder before has written can be out of sight.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout; [`Deadlock`](crate::ErrorKind::Deadlock),
+    /// [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the server says so;
+    /// [`Config`](crate::ErrorKind::Config) for options that can't work.
+    ///
+    /// Stands on [`pg_advisory_xact_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut tx = client.transaction()?;
+    /// pglock::advisory("ledger").acquire_xact(&mut tx)?;
+    /// tx.commit()?; // released
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn acquire_xact<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
+        self.asked(Timeout::FOREVER)?.acquire_xact(transaction)
+    }
+
+    /// Like [`acquire_xact`](Advisory::acquire_xact), but tries once, or up to the timeout; `false` when it is busy.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_xact`](Advisory::acquire_xact), but for `Busy`.
+    pub fn try_acquire_xact<T: InTransaction + ?Sized>(
+        self,
+        transaction: &mut T,
+    ) -> Result<bool, Error> {
+        had(self
+            .without_holder()
+            .asked(Timeout::ZERO)?
+            .acquire_xact(transaction))
+        .map(|had| had.is_some())
+    }
+
+    /// Like [`acquire_xact`](Advisory::acquire_xact).
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire_xact`](Advisory::acquire_xact).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on. If the lock was
+    /// granted in that moment, the transaction keeps it to its end.
+    pub async fn acquire_xact_async<T: AsyncInTransaction + ?Sized>(
+        self,
+        transaction: &mut T,
+    ) -> Result<(), Error> {
+        self.asked(Timeout::FOREVER)?
+            .acquire_xact_async(transaction)
+            .await
+    }
+
+    /// Like [`try_acquire_xact`](Advisory::try_acquire_xact).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire_xact`](Advisory::try_acquire_xact).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire_xact_async`](Advisory::acquire_xact_async).
+    pub async fn try_acquire_xact_async<T: AsyncInTransaction + ?Sized>(
+        self,
+        transaction: &mut T,
+    ) -> Result<bool, Error> {
+        let asked = self.without_holder().asked(Timeout::ZERO)?;
+        had(asked.acquire_xact_async(transaction).await).map(|had| had.is_some())
+    }
+}
+
+impl<S> Advisory<S> {
+    /// Lets others that ask for it as shared hold it at the same time.
+    pub fn shared(mut self) -> Self {
+        self.mode = Mode::Shared;
+        self
+    }
+
+    /// Bounds the wait for the lock; connecting and the body have no part in it. See [`Timeout`].
+    ///
+    /// Without it `acquire` and `run` wait for ever, and their `try_` twins don't wait.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Takes the lock in another database than the default: by its registered name, or by its handle.
+    pub fn using(mut self, using: impl Into<Using>) -> Self {
+        self.using = using.into();
+        self
+    }
+
+    /// Leaves out the look-up of who holds a busy lock, for callers that don't ask.
+    pub(crate) fn without_holder(mut self) -> Self {
+        self.describe_holder = false;
+        self
+    }
+
+    fn checked(&self, default: Timeout) -> Result<(Key, Wait), Error> {
+        if let Some(site) = self.site {
+            site.refuse_duplicate()?;
+        }
+        Ok((
+            Key::checked(&self.id)?,
+            self.timeout.unwrap_or(default).try_into()?,
+        ))
+    }
+
+    /// What to ask of the engine.
+    pub(crate) fn wanted(self, default: Timeout) -> Result<Wanted, Error> {
+        let (key, wait) = self.checked(default)?;
+        let database = self.using.database()?;
+        let lock = Lock {
+            id: self.id,
+            key,
+            mode: self.mode,
+            scope: self.scope,
+            database,
+        };
+        Ok(Wanted {
+            lock,
+            wait,
+            describe_holder: self.describe_holder,
+        })
+    }
+
+    /// What to ask on a connection of the caller's.
+    pub(crate) fn asked(self, default: Timeout) -> Result<Asked, Error> {
+        let (key, wait) = self.checked(default)?;
+        Ok(Asked {
+            id: self.id,
+            key,
+            mode: self.mode,
+            wait,
+            describe_holder: self.describe_holder,
+        })
+    }
+
+    /// Takes the lock on a session of pglock's own, waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout, with its [holder](Error::holder);
+    /// [`Connect`](crate::ErrorKind::Connect) when there is no session, at once; [`Deadlock`](crate::ErrorKind::Deadlock)
+    /// or [`Database`](crate::ErrorKind::Database) when the server says so; [`Environment`](crate::ErrorKind::Environment)
+    /// when pglock's thread can't run; [`Config`](crate::ErrorKind::Config) for options that can't work, and for a wait
+    /// without end on a lock that this thread holds by a guard.
+    ///
+    /// Stands on [`pg_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    pub fn acquire(self) -> Result<Guard, Error> {
+        block_on(self.wanted(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
+    }
+
+    /// Tries for the lock once, or up to the timeout; `None` when it is busy.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Advisory::acquire), but for `Busy`.
+    ///
+    /// Stands on [`pg_try_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    pub fn try_acquire(self) -> Result<Option<Guard>, Error> {
+        let wanted = self.without_holder().wanted(Timeout::ZERO)?;
+        Ok(had(block_on(wanted.guard(true)))?.map(Guard::of_this_thread))
+    }
+
+    /// Like [`acquire`](Advisory::acquire).
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Advisory::acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, nothing is held and nothing stays queued.
+    pub async fn acquire_async(self) -> Result<Guard, Error> {
+        self.wanted(Timeout::FOREVER)?
+            .guard(false)
+            .await
+            .map(Guard::new)
+    }
+
+    /// Like [`try_acquire`](Advisory::try_acquire).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_acquire`](Advisory::try_acquire).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, nothing is held and nothing stays queued.
+    pub async fn try_acquire_async(self) -> Result<Option<Guard>, Error> {
+        let wanted = self.without_holder().wanted(Timeout::ZERO)?;
+        Ok(had(wanted.guard(false).await)?.map(Guard::new))
+    }
+
+    /// Runs `body` under the lock, as the attribute does.
+    ///
+    /// A call inside that asks for the same lock re-enters. The lock is released when the body returns or panics.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](Advisory::acquire); the body's `Err`; and [`ErrorKind::Lost`](crate::ErrorKind::Lost) when the
+    /// body said `Ok` and the lock had been lost by then ([`body_finished`](Error::body_finished) is true).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let total = pglock::advisory("invoices").run(|| Ok::<_, pglock::Error>(42))?;
+    /// assert_eq!(total, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run<T, E: From<Error>>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
+        let call = self.wanted(Timeout::FOREVER)?.enter()?;
+        call.run(body, Result::is_err)?
+    }
+
+    /// Runs `body` under the lock, or returns `None` when it is busy, at once or after the timeout.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Advisory::run), but for `Busy`.
+    pub fn try_run<T, E: From<Error>>(
+        self,
+        body: impl FnOnce() -> Result<T, E>,
+    ) -> Result<Option<T>, E> {
+        match had(self.without_holder().wanted(Timeout::ZERO)?.enter())? {
+            Some(call) => call.run(body, Result::is_err)?.map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Like [`run`](Advisory::run), for an async body, which is dropped at its next await when the lock is lost.
+    ///
+    /// # Errors
+    ///
+    /// As [`run`](Advisory::run); when the body was dropped, [`body_finished`](Error::body_finished) is false.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the body is dropped and the lock released.
+    pub async fn run_async<T, E: From<Error>>(
+        self,
+        body: impl Future<Output = Result<T, E>>,
+    ) -> Result<T, E> {
+        let call = self.wanted(Timeout::FOREVER)?.enter_async().await?;
+        call.run_async(body, Result::is_err).await?
+    }
+
+    /// Like [`try_run`](Advisory::try_run), for an async body.
+    ///
+    /// # Errors
+    ///
+    /// As [`run_async`](Advisory::run_async), but for `Busy`.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the body is dropped and the lock released.
+    pub async fn try_run_async<T, E: From<Error>>(
+        self,
+        body: impl Future<Output = Result<T, E>>,
+    ) -> Result<Option<T>, E> {
+        match had(self
+            .without_holder()
+            .wanted(Timeout::ZERO)?
+            .enter_async()
+            .await)?
+        {
+            Some(call) => call.run_async(body, Result::is_err).await?.map(Some),
+            None => Ok(None),
+        }
+    }
+}
+
+/// Busy is no error for who only tries.
+fn had<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_busy() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// An advisory lock to be asked for on a connection of yours: see [`Advisory::on`].
+#[derive(Debug)]
+#[must_use = "nothing is locked before `acquire`"]
+pub struct AdvisoryOn<'c, C: ?Sized> {
+    advisory: Advisory,
+    connection: &'c mut C,
+}
+
+impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
+    /// Takes the lock, waiting for it.
+    ///
+    /// # Errors
+    ///
+    /// As [`Advisory::acquire`]; [`ErrorKind::Config`](crate::ErrorKind::Config) in a transaction begun by hand.
+    pub fn acquire(self) -> Result<ConnectionGuard<'c, C>, Error> {
+        ConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?)
+    }
+
+    /// Tries for the lock once, or up to the timeout; `None` when it is busy.
+    ///
+    /// # Errors
+    ///
+    /// As [`acquire`](AdvisoryOn::acquire), but for `Busy`.
+    pub fn try_acquire(self) -> Result<Option<ConnectionGuard<'c, C>>, Error> {
+        let asked = self.advisory.without_holder().asked(Timeout::ZERO)?;
+        had(ConnectionGuard::acquire(self.connection, asked))
+    }
+}
+
+/// An advisory lock to be asked for on an async connection of yours: see [`Advisory::on_async`].
+#[derive(Debug)]
+#[must_use = "nothing is locked before `acquire`"]
+pub struct AdvisoryOnAsync<'c, C: ?Sized> {
+    advisory: Advisory,
+    connection: &'c mut C,
+}
+
+impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
+    /// Like [`AdvisoryOn::acquire`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AdvisoryOn::acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, the wait is canceled in the server, and what was granted in that moment is released,
+    /// before the connection's next statement. On a connection that needs TLS the cancel can't be sent; the wait
+    /// then ends with its timeout.
+    pub async fn acquire(self) -> Result<AsyncConnectionGuard<'c, C>, Error> {
+        AsyncConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?).await
+    }
+
+    /// Like [`AdvisoryOn::try_acquire`].
+    ///
+    /// # Errors
+    ///
+    /// As [`AdvisoryOn::try_acquire`].
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`acquire`](AdvisoryOnAsync::acquire).
+    pub async fn try_acquire(self) -> Result<Option<AsyncConnectionGuard<'c, C>>, Error> {
+        let asked = self.advisory.without_holder().asked(Timeout::ZERO)?;
+        had(AsyncConnectionGuard::acquire(self.connection, asked).await)
+    }
+}

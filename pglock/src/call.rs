@@ -1,0 +1,115 @@
+//! A call under a lock on a session of pglock's own: acquire, run the body, release, and say what went wrong.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::Error;
+use crate::chain::{self, Link};
+use crate::engine;
+use crate::hold::{Hold, Lock};
+use crate::options::Wait;
+use crate::park::block_on;
+
+/// A lock that was asked for, ready to be acquired.
+pub(crate) struct Wanted {
+    pub(crate) lock: Lock,
+    pub(crate) wait: Wait,
+    pub(crate) describe_holder: bool,
+}
+
+impl Wanted {
+    /// Acquires it for a guard, which is no part of a chain of calls.
+    pub(crate) async fn guard(self, blocking: bool) -> Result<Hold, Error> {
+        if self.wait == Wait::Forever {
+            chain::refuse_to_wait_for_itself(&self.lock, blocking)?;
+        }
+        let chain = chain::session(&self.lock);
+        let Self {
+            lock,
+            wait,
+            describe_holder,
+        } = self;
+        engine::acquire(engine::Request {
+            lock,
+            wait,
+            chain,
+            describe_holder,
+        })
+        .await
+    }
+
+    async fn call(self, blocking: bool) -> Result<Call, Error> {
+        let hold = match chain::reenter(&self.lock)? {
+            Some(hold) => hold,
+            None => Arc::new(self.guard(blocking).await?),
+        };
+        Ok(Call {
+            link: Link::new(Some(&hold)),
+            hold,
+        })
+    }
+
+    pub(crate) fn enter(self) -> Result<Call, Error> {
+        block_on(self.call(true))
+    }
+
+    pub(crate) async fn enter_async(self) -> Result<Call, Error> {
+        self.call(false).await
+    }
+}
+
+/// A call that has its lock. Dropped, as by a panic in the body, it releases it without waiting.
+pub struct Call {
+    hold: Arc<Hold>,
+    link: Arc<Link>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.hold.lock.id).finish()
+    }
+}
+
+impl Call {
+    /// Runs the body; `failed` tells whether it said `Err`, which then wins over a loss.
+    pub(crate) fn run<R>(
+        self,
+        body: impl FnOnce() -> R,
+        failed: impl FnOnce(&R) -> bool,
+    ) -> Result<R, Error> {
+        let result = self.link.run(body);
+        let kept = block_on(self.end());
+        if failed(&result) {
+            Ok(result)
+        } else {
+            kept.map(|()| result)
+        }
+    }
+
+    /// As [`run`](Call::run), for an async body, which is dropped when the lock is lost.
+    pub(crate) async fn run_async<F: Future>(
+        self,
+        body: F,
+        failed: impl FnOnce(&F::Output) -> bool,
+    ) -> Result<F::Output, Error> {
+        let result = Arc::clone(&self.link)
+            .run_while_held(&self.hold, body)
+            .await?;
+        if failed(&result) {
+            // Its error is what the caller gets, whatever comes of the release.
+            let _ = self.end().await;
+            return Ok(result);
+        }
+        self.end().await.map(|()| result)
+    }
+
+    /// Ends the call; the last one that shares a lock releases it.
+    async fn end(self) -> Result<(), Error> {
+        match Arc::try_unwrap(self.hold) {
+            Ok(hold) => hold.release().await,
+            Err(shared) => shared.check(),
+        }
+        .map_err(Error::after_the_body)
+    }
+}

@@ -1,0 +1,189 @@
+//! Calls inside calls: what the call that runs now, and those around it, hold.
+//!
+//! A thread-local names the innermost call while its body runs, or, for an async body, while it is polled. So a
+//! nested call finds the locks of the calls around it; siblings, spawned tasks and other threads don't.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use crate::Error;
+use crate::engine::SessionId;
+use crate::hold::{Hold, Lock};
+use crate::options::{Mode, Scope};
+
+thread_local! {
+    static INNERMOST: RefCell<Option<Arc<Link>>> = const { RefCell::new(None) };
+    static GUARDS: RefCell<Vec<Weak<Hold>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
+pub(crate) struct Link {
+    /// `None` for a call on a connection of the caller's.
+    hold: Option<Weak<Hold>>,
+    outer: Option<Arc<Link>>,
+}
+
+impl Link {
+    /// A call in the call that runs now.
+    pub(crate) fn new(hold: Option<&Arc<Hold>>) -> Arc<Self> {
+        Arc::new(Self {
+            hold: hold.map(Arc::downgrade),
+            outer: innermost(),
+        })
+    }
+
+    /// Runs a body in this call.
+    pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
+        let _entered = Entered::new(self);
+        body()
+    }
+
+    /// Runs an async body in this call.
+    pub(crate) async fn run_async<F: Future>(self: Arc<Self>, body: F) -> F::Output {
+        let mut body = pin!(body);
+        std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
+    }
+
+    /// As [`run_async`](Link::run_async), but drops the body at its next await once `hold` is lost.
+    pub(crate) async fn run_while_held<F: Future>(
+        self: Arc<Self>,
+        hold: &Hold,
+        body: F,
+    ) -> Result<F::Output, Error> {
+        let mut lost = pin!(hold.until_lost());
+        let mut body = pin!(body);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(error) = lost.as_mut().poll(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.run(|| body.as_mut().poll(cx)).map(Ok)
+        })
+        .await
+    }
+}
+
+fn innermost() -> Option<Arc<Link>> {
+    INNERMOST.with_borrow(Clone::clone)
+}
+
+/// The locks that are held by the call that runs now and those around it, innermost first.
+fn held() -> impl Iterator<Item = Arc<Hold>> {
+    let mut next = innermost();
+    std::iter::from_fn(move || {
+        let link = next.take()?;
+        next.clone_from(&link.outer);
+        Some(link)
+    })
+    .filter_map(|link| link.hold.as_ref()?.upgrade())
+}
+
+/// Puts the call around back when the body returns, is suspended, or panics.
+struct Entered {
+    before: Option<Arc<Link>>,
+}
+
+impl Entered {
+    fn new(link: &Arc<Link>) -> Self {
+        Self {
+            before: INNERMOST.replace(Some(Arc::clone(link))),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        INNERMOST.set(self.before.take());
+    }
+}
+
+/// The lock of a call around, if that has what is wanted.
+///
+/// # Errors
+///
+/// When it is wanted exclusive and held shared, and when it was lost.
+pub(crate) fn reenter(wanted: &Lock) -> Result<Option<Arc<Hold>>, Error> {
+    let Some(hold) = held().find(|hold| hold.lock.is_same_key(wanted)) else {
+        return Ok(None);
+    };
+    if hold.lock.mode == Mode::Shared && wanted.mode == Mode::Exclusive {
+        return Err(Error::exclusive_inside_shared(&wanted.id));
+    }
+    hold.check()?;
+    Ok(Some(hold))
+}
+
+/// The session of the innermost lock around, on which a deadlock that includes it can be seen.
+pub(crate) fn session(wanted: &Lock) -> Option<SessionId> {
+    held()
+        .find(|hold| {
+            hold.lock.database == wanted.database
+                && hold.lock.scope == Scope::Session
+                && hold.is_of_this_process()
+        })
+        .map(|hold| hold.session)
+}
+
+/// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us.
+pub(crate) fn refuse_to_wait_for_itself(wanted: &Lock, blocking: bool) -> Result<(), Error> {
+    if held().any(|hold| wanted.waits_for(&hold.lock)) {
+        return Err(Error::waits_for_itself(
+            &wanted.id,
+            "a call around this one",
+        ));
+    }
+    if blocking && guards().any(|hold| wanted.waits_for(&hold.lock)) {
+        return Err(Error::waits_for_itself(
+            &wanted.id,
+            "a guard that this thread acquired",
+        ));
+    }
+    Ok(())
+}
+
+/// Remembers that this thread acquired a guard.
+pub(crate) fn remember_guard(hold: &Arc<Hold>) {
+    GUARDS.with_borrow_mut(|guards| {
+        guards.retain(|guard| guard.strong_count() > 0);
+        guards.push(Arc::downgrade(hold));
+    });
+}
+
+fn guards() -> impl Iterator<Item = Arc<Hold>> {
+    let guards: Vec<_> =
+        GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect());
+    guards.into_iter().filter(|hold| hold.is_of_this_process())
+}
+
+/// Asks whether the locks of the calls around are still held, without SQL.
+///
+/// For long blocking bodies: an async body is dropped when its lock is lost, a blocking one can only ask. Locks on a
+/// connection of yours are not asked for; a loss there shows at that connection's next statement.
+///
+/// # Errors
+///
+/// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when one of them is known to be lost, and
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call.
+///
+/// ```no_run
+/// # fn orders() -> Vec<u32> { vec![] }
+/// # fn settle(order: u32) {}
+/// #[pglock::advisory]
+/// fn settle_orders() -> Result<(), pglock::Error> {
+///     for order in orders() {
+///         pglock::check()?; // before the next step that must not be done twice
+///         settle(order);
+///     }
+///     Ok(())
+/// }
+/// ```
+pub fn check() -> Result<(), Error> {
+    if innermost().is_none() {
+        return Err(Error::config(
+            "`pglock::check` asks about the calls around it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
+        ));
+    }
+    held().try_for_each(|hold| hold.check())
+}

@@ -1,0 +1,410 @@
+//! Where pglock's own sessions connect: the default database, named ones, and handles.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use once_cell::sync::OnceCell;
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode};
+
+use crate::Error;
+
+/// How long connecting may take where the URL doesn't say (`connect_timeout`, in seconds).
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
+
+static DEFAULT: OnceCell<DefaultDatabase> = OnceCell::new();
+static REGISTERED: Mutex<BTreeMap<String, Database>> = Mutex::new(BTreeMap::new());
+
+struct DefaultDatabase {
+    database: Database,
+    origin: &'static str,
+}
+
+/// A database that pglock opens sessions of its own to: a cheap handle, for `using =`.
+///
+/// Handles with the same settings are one database: they share sessions, and calls inside calls.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// let reports = pglock::Database::builder("postgres://app@reports.example/app").build()?;
+/// reports.register("reports")?; // from now on also `using = "reports"`
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Database(Arc<Settings>);
+
+#[derive(PartialEq, Eq)]
+struct Settings {
+    config: Config,
+    connect_timeout: Duration,
+}
+
+impl Database {
+    /// Starts a handle from a URL, a keyword string (`host=... dbname=...`), or a [`tokio_postgres::Config`].
+    pub fn builder(config: impl Into<DatabaseConfig>) -> DatabaseBuilder {
+        DatabaseBuilder {
+            config: config.into(),
+            application_name: None,
+        }
+    }
+
+    /// Gives the database a name for `using = "name"`, and returns the handle once more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has the name, or the name is `default`.
+    pub fn register(&self, name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if name == "default" {
+            return Err(Error::config(
+                "the name `default` is taken; set the default database with `pglock::configure`",
+            ));
+        }
+        let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        match registered.get(&name) {
+            Some(other) if other != self => Err(Error::config(format!(
+                "the name {name:?} is registered for another database; choose another name"
+            ))),
+            _ => {
+                registered.insert(name, self.clone());
+                Ok(self.clone())
+            }
+        }
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.connect_timeout
+    }
+
+    /// Host and database name, for messages: never the user's password.
+    pub(crate) fn place(&self) -> String {
+        let config = self.config();
+        let hosts: Vec<String> = config
+            .get_hosts()
+            .iter()
+            .map(|host| match host {
+                Host::Tcp(name) => name.clone(),
+                #[cfg(unix)]
+                Host::Unix(path) => path.display().to_string(),
+            })
+            .chain(config.get_hostaddrs().iter().map(ToString::to_string))
+            .collect();
+        let hosts = hosts.join(",");
+        match config.get_dbname() {
+            Some(name) => format!("database {name:?} at {hosts}"),
+            None => hosts,
+        }
+    }
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Database {}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.place()).finish()
+    }
+}
+
+/// Where a database is: a URL, a keyword string, or a [`tokio_postgres::Config`].
+#[derive(Clone)]
+pub struct DatabaseConfig(Origin);
+
+#[derive(Clone)]
+enum Origin {
+    Text(String),
+    Config(Box<Config>),
+}
+
+impl fmt::Debug for DatabaseConfig {
+    /// Shows nothing of the text, which may have a password in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatabaseConfig").finish_non_exhaustive()
+    }
+}
+
+impl From<&str> for DatabaseConfig {
+    fn from(url: &str) -> Self {
+        Self(Origin::Text(url.to_owned()))
+    }
+}
+
+impl From<String> for DatabaseConfig {
+    fn from(url: String) -> Self {
+        Self(Origin::Text(url))
+    }
+}
+
+impl From<&String> for DatabaseConfig {
+    fn from(url: &String) -> Self {
+        Self::from(url.as_str())
+    }
+}
+
+impl From<Config> for DatabaseConfig {
+    fn from(config: Config) -> Self {
+        Self(Origin::Config(Box::new(config)))
+    }
+}
+
+/// Makes a [`Database`]: see [`Database::builder`].
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `build()`"]
+pub struct DatabaseBuilder {
+    config: DatabaseConfig,
+    application_name: Option<String>,
+}
+
+impl DatabaseBuilder {
+    /// What the sessions call themselves, behind `pglock: `; others see it when a lock is busy. Postgres keeps 63 bytes.
+    ///
+    /// Stands on [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
+    pub fn application_name(mut self, name: impl Into<String>) -> Self {
+        self.application_name = Some(name.into());
+        self
+    }
+
+    /// Makes the handle; nothing is connected yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or asks for TLS.
+    pub fn build(self) -> Result<Database, Error> {
+        let mut config = match self.config.0 {
+            Origin::Text(text) => text.parse::<Config>().map_err(|source| {
+                Error::config(
+                    "the database url can't be read; write `postgres://user@host/database`",
+                )
+                .sourced(source)
+            })?,
+            Origin::Config(config) => *config,
+        };
+        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
+            return Err(Error::config(
+                "the database url names no host; write `postgres://user@host/database`",
+            ));
+        }
+        if config.get_ssl_mode() == SslMode::Require {
+            return Err(Error::config(
+                "the database url asks for TLS, which this version of pglock can't do; use `sslmode=disable` on a trusted network",
+            ));
+        }
+        let application_name = match self
+            .application_name
+            .as_deref()
+            .or(config.get_application_name())
+        {
+            Some(name) if !name.is_empty() => format!("pglock: {name}"),
+            _ => "pglock".to_owned(),
+        };
+        config.application_name(application_name);
+        let connect_timeout = match config.get_connect_timeout() {
+            Some(timeout) if !timeout.is_zero() => *timeout,
+            _ => CONNECT_TIMEOUT,
+        };
+        config.connect_timeout(connect_timeout);
+        let addresses = config.get_hosts().len().max(config.get_hostaddrs().len());
+        // The driver's own limit is for one TCP connect; ours is for all hosts, and for a server that says nothing.
+        let connect_timeout =
+            connect_timeout.saturating_mul(u32::try_from(addresses).unwrap_or(u32::MAX));
+        Ok(Database(Arc::new(Settings {
+            config,
+            connect_timeout,
+        })))
+    }
+}
+
+/// Sets the default database, for locks that name no other.
+///
+/// Without it the default is `DATABASE_URL`, read at the first lock. Setting the same again is fine.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or another default is set, or in use.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// pglock::configure("postgres://app@db.example/app")?;
+/// pglock::configure("postgres://app@db.example/app")?;
+/// assert!(pglock::configure("postgres://app@db.example/other").unwrap_err().is_config());
+/// # Ok(())
+/// # }
+/// ```
+pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
+    let database = Database::builder(config).build()?;
+    match DEFAULT.try_insert(DefaultDatabase {
+        database,
+        origin: "an earlier `pglock::configure`",
+    }) {
+        Ok(_) => Ok(()),
+        Err((set, wanted)) if set.database == wanted.database => Ok(()),
+        Err((set, _)) => Err(Error::config(format!(
+            "the default database is set already, by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
+            set.origin
+        ))),
+    }
+}
+
+fn default_database() -> Result<Database, Error> {
+    let default = DEFAULT.get_or_try_init(|| {
+        let url = std::env::var("DATABASE_URL").map_err(|source| {
+            Error::config("there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL")
+                .sourced(source)
+        })?;
+        let database = Database::builder(url).build()?;
+        Ok(DefaultDatabase { database, origin: "the first use of DATABASE_URL" })
+    })?;
+    Ok(default.database.clone())
+}
+
+/// Which database a lock is in: a name given to [`Database::register`], or a handle.
+///
+/// ```
+/// use pglock::{Database, Using};
+///
+/// # fn main() -> Result<(), pglock::Error> {
+/// let database = Database::builder("postgres://app@db.example/app").build()?;
+/// let by_handle = Using::from(&database);
+/// let by_name = Using::from("default");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Using(Target);
+
+#[derive(Clone, Debug)]
+enum Target {
+    Default,
+    Named(String),
+    Handle(Database),
+}
+
+impl Using {
+    pub(crate) const DEFAULT: Self = Self(Target::Default);
+
+    pub(crate) fn database(&self) -> Result<Database, Error> {
+        match &self.0 {
+            Target::Default => default_database(),
+            Target::Handle(database) => Ok(database.clone()),
+            Target::Named(name) => {
+                let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+                registered.get(name).cloned().ok_or_else(|| {
+                    let known: Vec<&str> =
+                        std::iter::once("default").chain(registered.keys().map(String::as_str)).collect();
+                    Error::config(format!(
+                        "no database is registered as {name:?}; known are {}; name it with `Database::register`",
+                        known.join(", ")
+                    ))
+                })
+            }
+        }
+    }
+}
+
+impl From<&str> for Using {
+    fn from(name: &str) -> Self {
+        if name == "default" {
+            Self::DEFAULT
+        } else {
+            Self(Target::Named(name.to_owned()))
+        }
+    }
+}
+
+impl From<String> for Using {
+    fn from(name: String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl From<&Database> for Using {
+    fn from(database: &Database) -> Self {
+        Self(Target::Handle(database.clone()))
+    }
+}
+
+impl From<Database> for Using {
+    fn from(database: Database) -> Self {
+        Self(Target::Handle(database))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_shows_the_password() {
+        let database = Database::builder("postgres://app:hunter2@localhost/app")
+            .build()
+            .unwrap();
+        let using = Using::from(&database);
+        let builder = Database::builder("postgres://app:hunter2@localhost/app");
+        let shown = format!("{database:?} {using:?} {builder:?} {}", database.place());
+        assert!(!shown.contains("hunter2"), "{shown}");
+        let broken = Database::builder("postgres://app:hunter2@localhost:port/app")
+            .build()
+            .unwrap_err();
+        assert!(
+            !format!("{broken} {broken:?}").contains("hunter2"),
+            "{broken:?}"
+        );
+    }
+
+    #[test]
+    fn tls_is_refused_and_not_left_out() {
+        let error = Database::builder("postgres://app@localhost/app?sslmode=require")
+            .build()
+            .unwrap_err();
+        assert!(error.is_config());
+    }
+
+    #[test]
+    fn sessions_say_that_they_are_of_pglock() {
+        let name = |url: &str| {
+            let database = Database::builder(url).build().unwrap();
+            database.config().get_application_name().unwrap().to_owned()
+        };
+        assert_eq!(name("postgres://app@localhost/app"), "pglock");
+        assert_eq!(
+            name("postgres://app@localhost/app?application_name=worker-1"),
+            "pglock: worker-1"
+        );
+    }
+
+    #[test]
+    fn equal_settings_are_one_database() {
+        let database = |url: &str| Database::builder(url).build().unwrap();
+        assert_eq!(
+            database("postgres://app@localhost/app"),
+            database("postgres://app@localhost/app")
+        );
+        assert_ne!(
+            database("postgres://app@localhost/app"),
+            database("postgres://app@localhost/other")
+        );
+    }
+
+    #[test]
+    fn an_unknown_name_lists_the_known() {
+        Database::builder("postgres://app@localhost/app")
+            .build()
+            .unwrap()
+            .register("reports")
+            .unwrap();
+        let error = Using::from("report").database().unwrap_err();
+        assert!(error.to_string().contains("default, reports"), "{error}");
+    }
+}

@@ -1,0 +1,95 @@
+//! Connections of the caller's own: what they can be, and what pglock needs of each.
+
+mod abandoned;
+mod postgres;
+mod tokio_postgres;
+
+use std::future::Future;
+
+use crate::wire::{Failure, Rows, Wire};
+
+pub(crate) use abandoned::Abandoned;
+pub(crate) use tokio_postgres::Answer;
+
+/// A blocking connection outside a transaction, on which a session lock can be taken.
+///
+/// Implemented by [`postgres::Client`](::postgres::Client) and by guards that lend one. Pooled objects are passed as
+/// `&mut *conn`.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no blocking connection on which a session lock can be taken",
+    label = "not a blocking connection outside a transaction",
+    note = "a session lock needs a connection outside a transaction, such as `postgres::Client`; in a transaction use `acquire_xact`, or `xact` in the attribute",
+    note = "pass a pooled connection as `&mut *conn`; an async connection goes with `on_async`, or with an `async fn`"
+)]
+pub trait Connection: sealed::Blocking {}
+
+/// A blocking transaction, whose end releases the lock.
+///
+/// Implemented by [`postgres::Transaction`](::postgres::Transaction).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no blocking transaction",
+    label = "not a blocking transaction",
+    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `postgres::Transaction`; begin it with `client.transaction()?`",
+    note = "without a transaction, use `.on(&mut client).acquire()`, or leave out `xact` in the attribute"
+)]
+pub trait InTransaction: sealed::Blocking {}
+
+/// An async connection outside a transaction, on which a session lock can be taken.
+///
+/// Implemented by [`tokio_postgres::Client`](::tokio_postgres::Client) and by guards that lend one. It is taken as
+/// `&mut`: a session that holds a lock can't be shared by tasks, since each could release it, or run inside it.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no async connection on which a session lock can be taken",
+    label = "not an async connection outside a transaction",
+    note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
+    note = "pass a pooled connection as `&mut *conn`; a blocking connection goes with `on`, or with a plain `fn`"
+)]
+pub trait AsyncConnection: sealed::Async {}
+
+/// An async transaction, whose end releases the lock.
+///
+/// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction).
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no async transaction",
+    label = "not an async transaction",
+    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `tokio_postgres::Transaction`; begin it with `client.transaction().await?`",
+    note = "without a transaction, use `.on_async(&mut client).acquire()`, or leave out `xact` in the attribute"
+)]
+pub trait AsyncInTransaction: sealed::Async {}
+
+pub(crate) mod sealed {
+    use super::{Answer, Failure, Rows};
+
+    /// What a blocking driver does for pglock.
+    pub trait Blocking: Send {
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure>;
+
+        #[doc(hidden)]
+        fn is_closed(&mut self) -> bool;
+    }
+
+    /// What an async driver does for pglock.
+    pub trait Async: Send + Sync {
+        /// Queues the statement now, behind what was queued before; the answer comes whether or not it is awaited.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn send(&self, sql: &str) -> Result<Answer, Failure>;
+
+        #[doc(hidden)]
+        fn cancel_token(&self) -> ::tokio_postgres::CancelToken;
+
+        #[doc(hidden)]
+        fn is_closed(&self) -> bool;
+    }
+}
+
+/// A blocking connection in a conversation that is written as an async one: its futures never wait.
+pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
+
+impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
+    fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        std::future::ready(self.0.simple_query(sql))
+    }
+}

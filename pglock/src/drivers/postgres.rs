@@ -1,0 +1,34 @@
+//! The blocking `postgres` driver.
+
+use postgres::{Client, Transaction};
+
+use super::sealed::Blocking;
+use super::{Connection, InTransaction};
+use crate::wire::{Failure, Rows};
+
+impl Connection for Client {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Blocking for Client {
+    fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        Ok(Client::simple_query(self, sql)?.into())
+    }
+
+    fn is_closed(&mut self) -> bool {
+        Client::is_closed(self)
+    }
+}
+
+impl InTransaction for Transaction<'_> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Blocking for Transaction<'_> {
+    fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        Ok(Transaction::simple_query(self, sql)?.into())
+    }
+
+    /// A transaction can't tell; its next statement does.
+    fn is_closed(&mut self) -> bool {
+        false
+    }
+}

@@ -1,0 +1,68 @@
+//! The async `tokio-postgres` driver.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use futures_util::{FutureExt, TryStreamExt};
+use tokio_postgres::{CancelToken, Client, SimpleQueryMessage, SimpleQueryStream, Transaction};
+
+use super::sealed::Async;
+use super::{AsyncConnection, AsyncInTransaction};
+use crate::wire::{Failure, Rows};
+
+/// The answer to a statement that was sent, whoever sent it and wherever the connection is by now.
+pub(crate) struct Answer(Pin<Box<SimpleQueryStream>>);
+
+impl Answer {
+    /// Waits for the end of the statement.
+    ///
+    /// Dropped in the middle and called again, it goes on, without the rows that had come before.
+    pub(crate) async fn rows(&mut self) -> Result<Rows, Failure> {
+        let messages: Vec<SimpleQueryMessage> = self.0.as_mut().try_collect().await?;
+        Ok(messages.into())
+    }
+}
+
+/// Polls once: the driver queues a statement at its future's first poll, and waits for nothing before the answer.
+fn queue(
+    query: impl Future<Output = Result<SimpleQueryStream, tokio_postgres::Error>>,
+) -> Result<Answer, Failure> {
+    match query.now_or_never() {
+        Some(stream) => Ok(Answer(Box::pin(stream?))),
+        None => Err(Failure::unexpected_answer()),
+    }
+}
+
+impl AsyncConnection for Client {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for Client {
+    fn send(&self, sql: &str) -> Result<Answer, Failure> {
+        queue(self.simple_query_raw(sql))
+    }
+
+    fn cancel_token(&self) -> CancelToken {
+        Client::cancel_token(self)
+    }
+
+    fn is_closed(&self) -> bool {
+        Client::is_closed(self)
+    }
+}
+
+impl AsyncInTransaction for Transaction<'_> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for Transaction<'_> {
+    fn send(&self, sql: &str) -> Result<Answer, Failure> {
+        queue(self.client().simple_query_raw(sql))
+    }
+
+    fn cancel_token(&self) -> CancelToken {
+        Transaction::cancel_token(self)
+    }
+
+    fn is_closed(&self) -> bool {
+        self.client().is_closed()
+    }
+}

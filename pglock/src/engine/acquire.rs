@@ -1,0 +1,173 @@
+//! Acquiring: the turn, a session, the statement, and what to do when the caller goes away in the middle.
+
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::pool::{Lease, Pool};
+use super::turns::Turn;
+use super::{Reply, Request, State};
+use crate::Error;
+use crate::error::Holder;
+use crate::hold::{Hold, Lock};
+use crate::options::Wait;
+use crate::protocol::Outcome;
+use crate::wire::Failure;
+
+/// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
+const CANCEL_AGAIN: Duration = Duration::from_millis(20);
+
+/// How long a wait may go on after its first cancel before its session is ended.
+const CANCEL_BOUND: Duration = Duration::from_secs(2);
+
+/// A session that was idle and fails so soon had died before, not while it waited.
+const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
+
+pub(super) async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Reply) {
+    let prepared = tokio::select! {
+        biased;
+        () = reply.closed() => return,
+        prepared = prepare(&pool, &request) => prepared,
+    };
+    let result = match prepared {
+        Ok(prepared) => attempt(&state, prepared, &request, &mut reply).await,
+        Err(error) => Err(error),
+    };
+    // A caller that is gone gets nothing: the hold comes back, and its drop releases it.
+    drop(reply.send(result));
+}
+
+/// What an attempt needs. The turn is kept until the statement has ended.
+struct Prepared {
+    lease: Lease,
+    wait: Wait,
+    _turn: Option<Turn>,
+}
+
+async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
+    let (lock, wait) = (&request.lock, request.wait);
+    let began = Instant::now();
+    let holds_nothing = request.chain.is_none();
+    let turn = async {
+        pool.turns().released(lock.key).await;
+        if holds_nothing && wait != Wait::Try {
+            Some(Rc::clone(pool.turns()).turn(lock.key).await)
+        } else {
+            None
+        }
+    };
+    let turn = match wait {
+        Wait::Try | Wait::Forever => turn.await,
+        Wait::Millis(millis) => {
+            let bound = Duration::from_millis(u64::from(millis.unsigned_abs()));
+            match tokio::time::timeout(bound, turn).await {
+                Ok(turn) => turn,
+                Err(_) => return Err(busy(request, Rc::clone(pool).holder(lock.clone())).await),
+            }
+        }
+    };
+    let wait = what_is_left(wait, began.elapsed());
+    // A call that holds a lock waits in the server at once, on the session of that lock: a deadlock is visible there.
+    // Looked up last, so that nobody else can begin to speak on it.
+    let lease = match pool.chain_session(lock, request.chain) {
+        Some(lease) => lease,
+        None => pool.session(lock.scope, lock).await?,
+    };
+    Ok(Prepared {
+        lease,
+        wait,
+        _turn: turn,
+    })
+}
+
+fn what_is_left(wait: Wait, spent: Duration) -> Wait {
+    match wait {
+        Wait::Try | Wait::Forever => wait,
+        Wait::Millis(millis) => {
+            let spent = i32::try_from(spent.as_millis()).unwrap_or(i32::MAX);
+            Wait::Millis(millis.saturating_sub(spent).max(1))
+        }
+    }
+}
+
+async fn busy(request: &Request, holder: impl Future<Output = Option<Holder>>) -> Error {
+    let holder = if request.describe_holder {
+        holder.await
+    } else {
+        None
+    };
+    Error::busy(&request.lock.id, request.wait, holder)
+}
+
+async fn attempt(
+    state: &State,
+    prepared: Prepared,
+    request: &Request,
+    reply: &mut Reply,
+) -> Result<Hold, Error> {
+    let Prepared {
+        mut lease,
+        wait,
+        _turn,
+    } = prepared;
+    let began = Instant::now();
+    let mut outcome = converse(&lease, &request.lock, wait, reply).await;
+    if let Outcome::Failed(failure) = &outcome
+        && failure.session_ended
+        && lease.was_idle()
+        && began.elapsed() < DIED_WHILE_IDLE
+    {
+        lease = Rc::clone(lease.pool())
+            .new_session(request.lock.scope, &request.lock)
+            .await?;
+        outcome = converse(&lease, &request.lock, wait, reply).await;
+    }
+    let id = &request.lock.id;
+    match outcome {
+        Outcome::Granted => Ok(state.hold(request.lock.clone(), lease)),
+        Outcome::Busy => Err(busy(request, lease.holder(request.lock.key)).await),
+        Outcome::InTransaction => {
+            lease.close_doubtful(&request.lock);
+            Err(Error::not_acquired(id, Failure::unexpected_answer()))
+        }
+        Outcome::Failed(failure) => Err(Error::not_acquired(id, failure)),
+        Outcome::Doubtful(failure) => {
+            lease.close_doubtful(&request.lock);
+            Err(Error::not_acquired(id, failure))
+        }
+    }
+}
+
+/// Asks the server, and takes the wait back if the caller goes away.
+async fn converse(lease: &Lease, lock: &Lock, wait: Wait, reply: &mut Reply) -> Outcome {
+    let conversation = lease.session().conversation().await;
+    let mut acquire = pin!(conversation.acquire(lock, wait));
+    tokio::select! {
+        outcome = &mut acquire => outcome,
+        () = reply.closed() => cancel(lease, lock, acquire).await,
+    }
+}
+
+/// Cancels a wait in the server and sees it end, so that nothing stays queued and no cancel hits what comes next.
+async fn cancel(
+    lease: &Lease,
+    lock: &Lock,
+    mut acquire: Pin<&mut impl Future<Output = Outcome>>,
+) -> Outcome {
+    let began = Instant::now();
+    loop {
+        let pool = Rc::clone(lease.pool());
+        let canceled =
+            tokio::task::spawn_local(pool.cancel_waiter(lease.session().pid(), lock.clone()));
+        let outcome = tokio::time::timeout(CANCEL_AGAIN, &mut acquire).await;
+        // The cancel is over before the session is used again.
+        let _ = canceled.await;
+        match outcome {
+            Ok(outcome) => return outcome,
+            Err(_) if began.elapsed() > CANCEL_BOUND => {
+                return Outcome::Doubtful(Failure::unexpected_answer());
+            }
+            Err(_) => {}
+        }
+    }
+}

@@ -1,0 +1,186 @@
+//! One session of pglock's own.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::task::AbortHandle;
+use tokio_postgres::{Client, NoTls};
+
+use crate::Error;
+use crate::database::Database;
+use crate::hold::{Life, Lock};
+use crate::key::Key;
+use crate::options::{Scope, Wait};
+use crate::protocol::{self, Outcome};
+use crate::sql;
+use crate::wire::{Failure, Rows, Wire};
+
+/// Names a session of this process, for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionId(u64);
+
+static LAST_SESSION: AtomicU64 = AtomicU64::new(0);
+
+pub(super) struct Session {
+    id: SessionId,
+    client: Client,
+    pid: i32,
+    scope: Scope,
+    /// Whether the server knows `transaction_timeout`.
+    transaction_timeout: bool,
+    life: watch::Receiver<Life>,
+    driver: AbortHandle,
+    conversation: Mutex<()>,
+    leases: Cell<usize>,
+    held: RefCell<Vec<Key>>,
+    doubtful: Cell<bool>,
+}
+
+impl Session {
+    /// Connects, and sets the session up for locks of `scope`.
+    pub(super) async fn connect(
+        database: &Database,
+        scope: Scope,
+        lock: &Lock,
+    ) -> Result<Rc<Self>, Error> {
+        let bound = database.connect_timeout();
+        match tokio::time::timeout(bound, Self::open(database, scope)).await {
+            Ok(Ok(session)) => Ok(Rc::new(session)),
+            Ok(Err(failure)) => Err(Error::no_session(&lock.id, &database.place(), failure)),
+            Err(_) => Err(Error::connect_timeout(&lock.id, &database.place(), bound)),
+        }
+    }
+
+    async fn open(database: &Database, scope: Scope) -> Result<Self, Failure> {
+        let (client, connection) = database.config().connect(NoTls).await?;
+        let (life_sender, life) = watch::channel(Life::Alive);
+        let task = tokio::task::spawn_local(async move {
+            let why = match connection.await {
+                Ok(()) => "its session was closed".to_owned(),
+                Err(error) => match error.as_db_error() {
+                    Some(db) => format!("the server ended its session ({})", db.message()),
+                    None => "the connection of its session broke".to_owned(),
+                },
+            };
+            life_sender.send_replace(Life::Ended { why });
+        });
+        let unfinished = AbortOnDrop(Some(task.abort_handle()));
+        let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
+        let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
+        let pid = row.parsed(0).ok_or_else(Failure::unexpected_answer)?;
+        let version: u32 = row.parsed(1).ok_or_else(Failure::unexpected_answer)?;
+        Ok(Self {
+            id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
+            client,
+            pid,
+            scope,
+            transaction_timeout: version >= 170_000,
+            life,
+            driver: unfinished.finished(&task.abort_handle()),
+            conversation: Mutex::new(()),
+            leases: Cell::new(0),
+            held: RefCell::default(),
+            doubtful: Cell::new(false),
+        })
+    }
+
+    pub(super) fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub(super) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    pub(super) fn scope(&self) -> Scope {
+        self.scope
+    }
+
+    pub(super) fn life(&self) -> watch::Receiver<Life> {
+        self.life.clone()
+    }
+
+    pub(super) fn leases(&self) -> &Cell<usize> {
+        &self.leases
+    }
+
+    /// The keys that it holds: Postgres would grant them again at once, to whoever asks on it.
+    pub(super) fn held(&self) -> &RefCell<Vec<Key>> {
+        &self.held
+    }
+
+    pub(super) fn is_usable(&self) -> bool {
+        !self.doubtful.get() && !self.client.is_closed() && *self.life.borrow() == Life::Alive
+    }
+
+    /// Whether a statement could be sent at once.
+    pub(super) fn is_silent(&self) -> bool {
+        self.conversation.try_lock().is_ok()
+    }
+
+    /// The right to speak: a session's statements come one conversation after the other.
+    pub(super) async fn conversation(&self) -> Conversation<'_> {
+        Conversation {
+            session: self,
+            _turn: self.conversation.lock().await,
+        }
+    }
+
+    /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
+    pub(super) fn close_now(&self) {
+        self.doubtful.set(true);
+        self.driver.abort();
+    }
+}
+
+/// A session while it is spoken on.
+pub(super) struct Conversation<'s> {
+    session: &'s Session,
+    _turn: MutexGuard<'s, ()>,
+}
+
+impl Conversation<'_> {
+    pub(super) fn wire(&self) -> impl Wire {
+        Speaker(&self.session.client)
+    }
+
+    pub(super) async fn acquire(&self, lock: &Lock, wait: Wait) -> Outcome {
+        let (key, mode) = (lock.key, lock.mode);
+        match lock.scope {
+            Scope::Session => protocol::acquire_session(&mut self.wire(), key, mode, wait).await,
+            Scope::Transaction => {
+                let transaction_timeout = self.session.transaction_timeout;
+                protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, transaction_timeout)
+                    .await
+            }
+        }
+    }
+}
+
+struct Speaker<'c>(&'c Client);
+
+impl Wire for Speaker<'_> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        Ok(self.0.simple_query(sql).await?.into())
+    }
+}
+
+/// A connection whose greeting is not over is closed at once: its client alone would wait for the greeting's end.
+struct AbortOnDrop(Option<AbortHandle>);
+
+impl AbortOnDrop {
+    fn finished(mut self, handle: &AbortHandle) -> AbortHandle {
+        self.0 = None;
+        handle.clone()
+    }
+}
+
+impl Drop for AbortOnDrop {
+    fn drop(&mut self) {
+        if let Some(handle) = &self.0 {
+            handle.abort();
+        }
+    }
+}

@@ -1,0 +1,422 @@
+//! The one error type: opaque, told apart by [`ErrorKind`].
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::{Duration, SystemTime};
+
+use tokio_postgres::error::SqlState;
+
+use crate::key::LockId;
+use crate::options::Wait;
+use crate::wire::Failure;
+
+/// Why a lock could not be had, or was not kept.
+///
+/// [`kind`](Error::kind) tells what happened, [`holder`](Error::holder) who was in the way. The text says what to
+/// do; it never has a password or the holder's query in it, and never repeats the [source](StdError::source).
+///
+/// ```
+/// fn report(error: &pglock::Error) {
+///     match error.holder() {
+///         Some(holder) => println!("skipped: {} has the lock", holder.application_name),
+///         None => println!("{error}"),
+///     }
+/// }
+/// ```
+pub struct Error(Box<Inner>);
+
+struct Inner {
+    kind: ErrorKind,
+    message: String,
+    holder: Option<Holder>,
+    sql_state: Option<SqlState>,
+    body_finished: bool,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// What happened, for code that decides by it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// Somebody else holds the lock, and kept it for as long as we were willing to wait.
+    Busy,
+    /// The lock was had, and no longer is; or its release could not be confirmed.
+    Lost,
+    /// Waiting for the lock would have waited for ever: Postgres found a cycle and ended this wait.
+    Deadlock,
+    /// There is no session: the server could not be reached, refused us, or went away while we waited.
+    Connect,
+    /// Postgres refused a statement for another reason; see [`Error::sql_state`].
+    Database,
+    /// pglock is used in a way that cannot work; the text says what to write instead.
+    Config,
+    /// The surroundings cannot carry a lock, such as a standby or a thread that could not be started.
+    Environment,
+}
+
+/// Who has the lock that could not be had.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Holder {
+    /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
+    pub pid: i32,
+    /// What the holder calls itself; empty when it doesn't say.
+    pub application_name: String,
+    /// The role that it logged in with; `None` when it is gone by now.
+    pub user: Option<String>,
+    /// Where it connects from; `None` for a unix socket, or where our role may not see it.
+    pub client_addr: Option<IpAddr>,
+    /// Its current or latest statement; `None` where our role may not see it.
+    pub query: Option<String>,
+    /// When it got the lock; known only while it has run no statement since, on a session that our role may see.
+    pub since: Option<SystemTime>,
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "pid {}", self.pid)?;
+        let mut details = Vec::new();
+        if !self.application_name.is_empty() {
+            details.push(format!("{:?}", self.application_name));
+        }
+        if let Some(user) = &self.user {
+            details.push(format!("user {user:?}"));
+        }
+        if let Some(address) = &self.client_addr {
+            details.push(format!("from {address}"));
+        }
+        if !details.is_empty() {
+            write!(f, " ({})", details.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+impl Error {
+    /// What happened.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.0.kind
+    }
+
+    /// Whether somebody else has the lock: [`ErrorKind::Busy`].
+    #[must_use]
+    pub fn is_busy(&self) -> bool {
+        self.kind() == ErrorKind::Busy
+    }
+
+    /// Whether the lock was had and no longer is: [`ErrorKind::Lost`].
+    #[must_use]
+    pub fn is_lost(&self) -> bool {
+        self.kind() == ErrorKind::Lost
+    }
+
+    /// Whether the wait was one of a cycle of waits: [`ErrorKind::Deadlock`].
+    #[must_use]
+    pub fn is_deadlock(&self) -> bool {
+        self.kind() == ErrorKind::Deadlock
+    }
+
+    /// Whether there was no session: [`ErrorKind::Connect`].
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.kind() == ErrorKind::Connect
+    }
+
+    /// Whether Postgres refused a statement: [`ErrorKind::Database`].
+    #[must_use]
+    pub fn is_database(&self) -> bool {
+        self.kind() == ErrorKind::Database
+    }
+
+    /// Whether pglock is used in a way that cannot work: [`ErrorKind::Config`].
+    #[must_use]
+    pub fn is_config(&self) -> bool {
+        self.kind() == ErrorKind::Config
+    }
+
+    /// Whether the surroundings cannot carry a lock: [`ErrorKind::Environment`].
+    #[must_use]
+    pub fn is_environment(&self) -> bool {
+        self.kind() == ErrorKind::Environment
+    }
+
+    /// Who had the lock when the wait for it ended, where that could still be seen.
+    ///
+    /// Stands on [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) and
+    /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
+    #[must_use]
+    pub fn holder(&self) -> Option<&Holder> {
+        self.0.holder.as_ref()
+    }
+
+    /// The SQLSTATE that Postgres gave, where there was one.
+    #[must_use]
+    pub fn sql_state(&self) -> Option<&SqlState> {
+        self.0.sql_state.as_ref()
+    }
+
+    /// Whether the work was done all the same: a lost lock was noticed only after the body had returned `Ok`.
+    ///
+    /// A blind retry would then do the work twice.
+    #[must_use]
+    pub fn body_finished(&self) -> bool {
+        self.0.body_finished
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0.message)
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Error")
+            .field("kind", &self.0.kind)
+            .field("message", &self.0.message)
+            .field("holder", &self.0.holder)
+            .field("sql_state", &self.0.sql_state)
+            .field("body_finished", &self.0.body_finished)
+            .field("source", &self.0.source)
+            .finish()
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.0.source.as_ref().map(|source| &**source as _)
+    }
+}
+
+/// The texts, in one place, so that one thing is said in one way.
+impl Error {
+    fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
+        Self(Box::new(Inner {
+            kind,
+            message: message.into(),
+            holder: None,
+            sql_state: None,
+            body_finished: false,
+            source: None,
+        }))
+    }
+
+    fn caused_by(mut self, failure: Failure) -> Self {
+        self.0.sql_state = failure.sql_state;
+        self.0.source = Some(failure.source);
+        self
+    }
+
+    pub(crate) fn sourced(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// Says that the body had returned when the loss was noticed.
+    pub(crate) fn after_the_body(mut self) -> Self {
+        if self.is_lost() && !self.0.body_finished {
+            self.0.body_finished = true;
+            self.0.message.push_str(
+                "; the body had finished by then, so its work is done and a retry would do it twice",
+            );
+        }
+        self
+    }
+
+    pub(crate) fn config(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Config, message)
+    }
+
+    pub(crate) fn environment(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Environment, message)
+    }
+
+    pub(crate) fn busy(id: &LockId, wait: Wait, holder: Option<Holder>) -> Self {
+        let who = match &holder {
+            Some(holder) => format!("{holder} has it"),
+            None => "its holder has released it by now".to_owned(),
+        };
+        let advice = match wait {
+            Wait::Millis(millis) => format!(
+                "and {} of waiting were not enough; wait longer with `timeout`, or skip with `side_effect = Skip`",
+                HumanMillis(millis)
+            ),
+            Wait::Try | Wait::Forever => {
+                "and it was tried only once; wait for it with `timeout`, or skip with `side_effect = Skip`"
+                    .to_owned()
+            }
+        };
+        let mut error = Self::new(
+            ErrorKind::Busy,
+            format!("lock {id} is busy: {who}, {advice}"),
+        );
+        error.0.holder = holder;
+        error
+    }
+
+    pub(crate) fn lost(id: &LockId, why: &str) -> Self {
+        Self::new(
+            ErrorKind::Lost,
+            format!(
+                "lock {id} was lost: {why}; others may have run since, so check what was done before a retry"
+            ),
+        )
+    }
+
+    pub(crate) fn lost_by(id: &LockId, why: &str, failure: Failure) -> Self {
+        Self::lost(id, why).caused_by(failure)
+    }
+
+    pub(crate) fn no_session(id: &LockId, place: &str, failure: Failure) -> Self {
+        Self::new(
+            ErrorKind::Connect,
+            format!(
+                "there is no session for lock {id}: connecting to {place} failed; check that the server runs and the url is right"
+            ),
+        )
+        .caused_by(failure)
+    }
+
+    pub(crate) fn connect_timeout(id: &LockId, place: &str, after: Duration) -> Self {
+        Self::new(
+            ErrorKind::Connect,
+            format!(
+                "there is no session for lock {id}: {place} did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
+            ),
+        )
+    }
+
+    pub(crate) fn engine_ended(id: &LockId) -> Self {
+        Self::new(
+            ErrorKind::Connect,
+            format!(
+                "pglock's thread ended while lock {id} was waited for; call again, and a new one starts"
+            ),
+        )
+    }
+
+    /// A statement failed before the lock was had; `failure` decides of which kind that is.
+    pub(crate) fn not_acquired(id: &LockId, failure: Failure) -> Self {
+        let (kind, message) = if failure.session_ended {
+            (
+                ErrorKind::Connect,
+                format!(
+                    "the session ended while lock {id} was waited for; call again once the server is back"
+                ),
+            )
+        } else if failure.is(&SqlState::T_R_DEADLOCK_DETECTED) {
+            (
+                ErrorKind::Deadlock,
+                format!(
+                    "waiting for lock {id} would have waited for ever, since its holder waits for a lock of ours; take locks in the same order everywhere"
+                ),
+            )
+        } else if failure.is(&SqlState::QUERY_CANCELED) {
+            (
+                ErrorKind::Database,
+                format!(
+                    "waiting for lock {id} was canceled in the server by someone else; call again if that was a mistake"
+                ),
+            )
+        } else if failure.is(&SqlState::OUT_OF_MEMORY) || failure.is_out_of_shared_memory() {
+            (
+                ErrorKind::Database,
+                format!(
+                    "lock {id} did not fit into the server's lock table; raise `max_locks_per_transaction`"
+                ),
+            )
+        } else {
+            (
+                ErrorKind::Database,
+                format!("postgres refused to take lock {id}; the source says why"),
+            )
+        };
+        Self::new(kind, message).caused_by(failure)
+    }
+
+    pub(crate) fn inside_a_transaction(id: &LockId) -> Self {
+        Self::config(format!(
+            "lock {id} was asked for inside a transaction, where a session lock would be released at the wrong time; use `acquire_xact` (or `xact`) on the transaction, or ask before it begins"
+        ))
+    }
+
+    pub(crate) fn outside_a_transaction(id: &LockId, failure: Failure) -> Self {
+        Self::config(format!(
+            "lock {id} was asked for in a transaction that is not open; begin one first, or use `acquire`"
+        ))
+        .caused_by(failure)
+    }
+
+    pub(crate) fn in_aborted_transaction(id: &LockId) -> Self {
+        Self::config(format!(
+            "lock {id} was asked for in a transaction that an earlier error has aborted; roll back first"
+        ))
+    }
+
+    pub(crate) fn waits_for_itself(id: &LockId, holder: &str) -> Self {
+        Self::config(format!(
+            "lock {id} is already held by {holder}, so this call would wait for itself; release it first, or use a `timeout`"
+        ))
+    }
+
+    pub(crate) fn exclusive_inside_shared(id: &LockId) -> Self {
+        Self::config(format!(
+            "lock {id} is held as shared by a call around this one, so asking for it as exclusive would wait for itself; take it as exclusive outside"
+        ))
+    }
+}
+
+struct HumanMillis(i32);
+
+impl fmt::Display for HumanMillis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?}",
+            Duration::from_millis(u64::from(self.0.unsigned_abs()))
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn holder() -> Holder {
+        Holder {
+            pid: 42,
+            application_name: "pglock: worker-1".into(),
+            user: Some("app".into()),
+            client_addr: None,
+            query: Some("SELECT 'secret'".into()),
+            since: None,
+        }
+    }
+
+    #[test]
+    fn busy_names_the_holder_and_not_its_query() {
+        let error = Error::busy(&"invoices".into(), Wait::Millis(2000), Some(holder()));
+        assert!(error.is_busy());
+        let text = error.to_string();
+        assert!(
+            text.contains(
+                r#"lock "invoices" is busy: pid 42 ("pglock: worker-1", user "app") has it"#
+            ),
+            "{text}"
+        );
+        assert!(text.contains("2s of waiting"), "{text}");
+        assert!(!text.contains("secret"), "{text}");
+    }
+
+    #[test]
+    fn a_finished_body_is_said_once() {
+        let error = Error::lost(&1.into(), "its session ended")
+            .after_the_body()
+            .after_the_body();
+        assert!(error.body_finished());
+        assert_eq!(error.to_string().matches("had finished").count(), 1);
+    }
+}

@@ -1,0 +1,275 @@
+//! Guards: values that hold a lock until they are released or dropped.
+
+use std::fmt;
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+use crate::Error;
+use crate::chain;
+use crate::connection::Asked;
+use crate::drivers::sealed::{Async, Blocking};
+use crate::drivers::{Answer, AsyncConnection, Connection};
+use crate::hold::Hold;
+use crate::park::block_on;
+use crate::wire::{Failure, Rows};
+
+/// A lock on a session of pglock's own.
+///
+/// Dropping it releases the lock without waiting for that, and without a word if it was lost;
+/// [`release`](Guard::release) waits and tells. It can be sent to other threads and tasks.
+///
+/// # Example
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// let guard = pglock::advisory("invoices").acquire()?;
+/// guard.check()?; // before a step that must not be done twice
+/// guard.release()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct Guard {
+    hold: Arc<Hold>,
+}
+
+impl Guard {
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self {
+            hold: Arc::new(hold),
+        }
+    }
+
+    /// For a blocking caller, whose thread must not wait for itself later.
+    pub(crate) fn of_this_thread(hold: Hold) -> Self {
+        let guard = Self::new(hold);
+        chain::remember_guard(&guard.hold);
+        guard
+    }
+
+    /// Asks whether the lock is still held, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) once its session is known to have ended.
+    pub fn check(&self) -> Result<(), Error> {
+        self.hold.check()
+    }
+
+    /// Releases the lock and waits for the server's word.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    pub fn release(self) -> Result<(), Error> {
+        block_on(self.hold.release())
+    }
+
+    /// Like [`release`](Guard::release).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the lock is released all the same.
+    pub async fn release_async(self) -> Result<(), Error> {
+        self.hold.release().await
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.hold.lock.id).finish()
+    }
+}
+
+/// A session lock on a blocking connection of the caller's, lent by the guard until the release.
+///
+/// Dropping it releases the lock, which blocks for a round trip. A transaction that was begun by hand and left open
+/// is rolled back first.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
+    connection: &'c mut C,
+    asked: Option<Asked>,
+}
+
+impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
+    pub(crate) fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+        asked.acquire(connection)?;
+        Ok(Self {
+            connection,
+            asked: Some(asked),
+        })
+    }
+
+    /// Asks whether the connection is still there, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. A blocking driver notices at a statement only.
+    pub fn check(&mut self) -> Result<(), Error> {
+        let closed = self.connection.is_closed();
+        closed_is_lost(self.asked.as_ref(), closed)
+    }
+
+    /// Releases the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    pub fn release(mut self) -> Result<(), Error> {
+        self.release_once()
+    }
+
+    fn release_once(&mut self) -> Result<(), Error> {
+        match self.asked.take() {
+            Some(asked) => asked.release(self.connection),
+            None => Ok(()),
+        }
+    }
+}
+
+fn closed_is_lost(asked: Option<&Asked>, closed: bool) -> Result<(), Error> {
+    match asked {
+        Some(asked) if closed => Err(Error::lost(&asked.id, "its connection is closed")),
+        _ => Ok(()),
+    }
+}
+
+impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {
+    fn drop(&mut self) {
+        // Nobody is there to be told; `release` tells.
+        let _ = self.release_once();
+    }
+}
+
+impl<C: Connection + ?Sized> Deref for ConnectionGuard<'_, C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        self.connection
+    }
+}
+
+impl<C: Connection + ?Sized> DerefMut for ConnectionGuard<'_, C> {
+    fn deref_mut(&mut self) -> &mut C {
+        self.connection
+    }
+}
+
+impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl<C: Connection + ?Sized> Blocking for ConnectionGuard<'_, C> {
+    fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        self.connection.simple_query(sql)
+    }
+
+    fn is_closed(&mut self) -> bool {
+        self.connection.is_closed()
+    }
+}
+
+impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionGuard")
+            .field(&self.asked.as_ref().map(|asked| &asked.id))
+            .finish()
+    }
+}
+
+/// A session lock on an async connection of the caller's, lent by the guard until the release.
+///
+/// Dropping it sends the release at once, without waiting for the answer: whatever is sent on the connection next
+/// comes after it. A transaction that was begun by hand and left open is rolled back first.
+#[must_use = "the lock is released when the guard is dropped"]
+pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
+    connection: &'c mut C,
+    asked: Option<Asked>,
+}
+
+impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
+    pub(crate) async fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+        asked.acquire_async(connection).await?;
+        Ok(Self {
+            connection,
+            asked: Some(asked),
+        })
+    }
+
+    /// Asks whether the connection is still there, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed.
+    pub fn check(&self) -> Result<(), Error> {
+        closed_is_lost(self.asked.as_ref(), self.connection.is_closed())
+    }
+
+    /// Releases the lock and waits for the server's word.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the lock is released all the same.
+    pub async fn release(mut self) -> Result<(), Error> {
+        match self
+            .asked
+            .take()
+            .map(|asked| asked.send_release(self.connection))
+        {
+            Some(sent) => sent.confirmed().await,
+            None => Ok(()),
+        }
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
+    fn drop(&mut self) {
+        if let Some(asked) = self.asked.take() {
+            drop(asked.send_release(self.connection));
+        }
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> Deref for AsyncConnectionGuard<'_, C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        self.connection
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> DerefMut for AsyncConnectionGuard<'_, C> {
+    fn deref_mut(&mut self) -> &mut C {
+        self.connection
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl<C: AsyncConnection + ?Sized> Async for AsyncConnectionGuard<'_, C> {
+    fn send(&self, sql: &str) -> Result<Answer, Failure> {
+        self.connection.send(sql)
+    }
+
+    fn cancel_token(&self) -> tokio_postgres::CancelToken {
+        self.connection.cancel_token()
+    }
+
+    fn is_closed(&self) -> bool {
+        self.connection.is_closed()
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncConnectionGuard")
+            .field(&self.asked.as_ref().map(|asked| &asked.id))
+            .finish()
+    }
+}

@@ -1,0 +1,143 @@
+//! A lock that is held on a session of pglock's own, as its holder sees it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+use crate::Error;
+use crate::database::Database;
+use crate::engine::{Command, HoldId, SessionId};
+use crate::key::{Key, LockId};
+use crate::options::{Mode, Scope};
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Lock {
+    pub(crate) id: LockId,
+    pub(crate) key: Key,
+    pub(crate) mode: Mode,
+    pub(crate) scope: Scope,
+    pub(crate) database: Database,
+}
+
+impl Lock {
+    /// Whether one who holds `held` and waits for `self` waits for itself.
+    pub(crate) fn waits_for(&self, held: &Lock) -> bool {
+        self.is_same_key(held) && (self.mode == Mode::Exclusive || held.mode == Mode::Exclusive)
+    }
+
+    pub(crate) fn is_same_key(&self, other: &Lock) -> bool {
+        self.key == other.key && self.database == other.database
+    }
+}
+
+/// Whether a session lives; what it held is gone when it doesn't.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Life {
+    Alive,
+    Ended { why: String },
+}
+
+/// A lock that was granted. Dropping it releases it, without waiting for that.
+pub(crate) struct Hold {
+    pub(crate) lock: Lock,
+    pub(crate) session: SessionId,
+    id: HoldId,
+    life: watch::Receiver<Life>,
+    engine: mpsc::UnboundedSender<Command>,
+    /// The process that was granted it: after a fork, the child has only a copy of this value.
+    process: u32,
+    released: AtomicBool,
+}
+
+impl Hold {
+    pub(crate) fn new(
+        lock: Lock,
+        id: HoldId,
+        session: SessionId,
+        life: watch::Receiver<Life>,
+        engine: mpsc::UnboundedSender<Command>,
+    ) -> Self {
+        Self {
+            lock,
+            session,
+            id,
+            life,
+            engine,
+            process: std::process::id(),
+            released: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether this process was granted it, and didn't get it from its parent by a fork.
+    pub(crate) fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    fn lost(&self, why: &str) -> Error {
+        Error::lost(&self.lock.id, why)
+    }
+
+    fn lost_to_fork(&self) -> Error {
+        self.lost("this process was forked from the one that holds it")
+    }
+
+    /// `Lost` once the session is known to have ended; no SQL.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if !self.is_of_this_process() {
+            return Err(self.lost_to_fork());
+        }
+        match &*self.life.borrow() {
+            Life::Ended { why } => Err(self.lost(why)),
+            // The session's task is gone without a word.
+            Life::Alive if self.life.has_changed().is_err() => Err(self.lost(ENGINE_ENDED)),
+            Life::Alive => Ok(()),
+        }
+    }
+
+    /// Completes when the lock is lost, and only then.
+    pub(crate) async fn until_lost(&self) -> Error {
+        let mut life = self.life.clone();
+        match life.wait_for(|life| *life != Life::Alive).await {
+            Ok(_) | Err(_) => {}
+        }
+        self.check()
+            .err()
+            .unwrap_or_else(|| self.lost(ENGINE_ENDED))
+    }
+
+    /// Releases it and waits for the server's word.
+    ///
+    /// Dropped before that, the release goes on in the background.
+    pub(crate) async fn release(&self) -> Result<(), Error> {
+        if !self.is_of_this_process() {
+            return Err(self.lost_to_fork());
+        }
+        if self.released.swap(true, Ordering::Relaxed) {
+            return Ok(());
+        }
+        let (reply, answer) = oneshot::channel();
+        let sent = self.engine.send(Command::Release {
+            hold: self.id,
+            reply: Some(reply),
+        });
+        match (sent, answer.await) {
+            (Ok(()), Ok(result)) => result,
+            (Err(_), _) | (_, Err(_)) => Err(self.lost(ENGINE_ENDED)),
+        }
+    }
+}
+
+const ENGINE_ENDED: &str = "pglock's thread ended, and its session with it";
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
+            // An engine that is gone has taken its sessions, and so the lock, with it.
+            let _ = self.engine.send(Command::Release {
+                hold: self.id,
+                reply: None,
+            });
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! What a lock is called, and the key that Postgres knows it by. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use sha2::{Digest, Sha256};
+
+use crate::Error;
+
+/// What a lock is called: a name, an integer, or a pair of integers.
+///
+/// A name is turned into the first 8 bytes of its SHA-256, little-endian and signed: the same key that
+/// django-pglock derives, so that a worker in Rust and one in Python exclude each other. Keys, and pairs, are
+/// separate spaces in Postgres: `(0, 1)` and `1` are two locks. The hash never changes between versions.
+///
+/// Stands on [`pg_advisory_lock(bigint)` and `pg_advisory_lock(integer, integer)`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+///
+/// ```
+/// use pglock::LockId;
+///
+/// assert_eq!(LockId::from("invoices"), LockId::Name("invoices".into()));
+/// assert_eq!(LockId::from(42), LockId::Key(42));
+/// assert_eq!(LockId::from((1, 2)), LockId::Pair(1, 2));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LockId {
+    /// A name, hashed into a 64-bit key. An empty one is refused as [`ErrorKind::Config`](crate::ErrorKind::Config).
+    Name(Cow<'static, str>),
+    /// A 64-bit key, as it is.
+    Key(i64),
+    /// A pair of 32-bit keys, a space of its own in Postgres.
+    Pair(i32, i32),
+}
+
+impl fmt::Display for LockId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Name(name) => write!(f, "{name:?}"),
+            Self::Key(key) => write!(f, "{key}"),
+            Self::Pair(first, second) => write!(f, "({first}, {second})"),
+        }
+    }
+}
+
+impl From<&str> for LockId {
+    fn from(name: &str) -> Self {
+        Self::Name(Cow::Owned(name.to_owned()))
+    }
+}
+
+impl From<String> for LockId {
+    fn from(name: String) -> Self {
+        Self::Name(Cow::Owned(name))
+    }
+}
+
+impl From<&String> for LockId {
+    fn from(name: &String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl From<Cow<'_, str>> for LockId {
+    fn from(name: Cow<'_, str>) -> Self {
+        Self::Name(Cow::Owned(name.into_owned()))
+    }
+}
+
+impl From<i64> for LockId {
+    fn from(key: i64) -> Self {
+        Self::Key(key)
+    }
+}
+
+impl From<(i32, i32)> for LockId {
+    fn from((first, second): (i32, i32)) -> Self {
+        Self::Pair(first, second)
+    }
+}
+
+/// The `classid` and `objid` under which `pg_locks` shows a lock.
+///
+/// With these two numbers a lock is found by hand: `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND
+/// classid = ... AND objid = ...`. `objsubid` is 1 for names and integers, 2 for pairs.
+///
+/// Stands on the view [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+///
+/// ```
+/// assert_eq!(pglock::advisory_id("hello"), (245_608_543, 3_125_670_444));
+/// assert_eq!(pglock::advisory_id((1, 2)), (1, 2));
+/// ```
+#[must_use]
+pub fn advisory_id(id: impl Into<LockId>) -> (u32, u32) {
+    Key::of(&id.into()).pg_locks_columns()
+}
+
+/// A lock as Postgres tells it from others within one database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Big(i64),
+    Pair(i32, i32),
+}
+
+impl Key {
+    fn of(id: &LockId) -> Self {
+        match id {
+            LockId::Name(name) => Self::Big(hash(name)),
+            LockId::Key(key) => Self::Big(*key),
+            LockId::Pair(first, second) => Self::Pair(*first, *second),
+        }
+    }
+
+    pub(crate) fn checked(id: &LockId) -> Result<Self, Error> {
+        if let LockId::Name(name) = id
+            && name.is_empty()
+        {
+            return Err(Error::config(
+                "the lock's name is empty, and all locks without a name would be one; give it a name",
+            ));
+        }
+        Ok(Self::of(id))
+    }
+
+    /// `classid` and `objid`.
+    pub(crate) fn pg_locks_columns(self) -> (u32, u32) {
+        match self {
+            Self::Big(key) => {
+                let [a, b, c, d, e, f, g, h] = key.to_be_bytes();
+                (
+                    u32::from_be_bytes([a, b, c, d]),
+                    u32::from_be_bytes([e, f, g, h]),
+                )
+            }
+            Self::Pair(first, second) => (first.cast_unsigned(), second.cast_unsigned()),
+        }
+    }
+
+    pub(crate) fn objsubid(self) -> u8 {
+        match self {
+            Self::Big(_) => 1,
+            Self::Pair(..) => 2,
+        }
+    }
+}
+
+fn hash(name: &str) -> i64 {
+    let digest = Sha256::digest(name.as_bytes());
+    let mut first = [0; 8];
+    first.copy_from_slice(&digest[..8]);
+    i64::from_le_bytes(first)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_hash_as_django_pglock_hashes_them() {
+        assert_eq!(
+            Key::of(&"hello".into()),
+            Key::Big(1_054_880_662_590_484_012)
+        );
+        assert_eq!(advisory_id("hello"), (245_608_543, 3_125_670_444));
+    }
+
+    #[test]
+    fn negative_keys_are_split_as_pg_locks_shows_them() {
+        assert!(matches!(Key::of(&"a.b.c".into()), Key::Big(key) if key < 0));
+        assert_eq!(advisory_id("a.b.c").0, 3_168_930_184);
+        assert_eq!(advisory_id(-1), (u32::MAX, u32::MAX));
+        assert_eq!(advisory_id(i64::MIN), (0x8000_0000, 0));
+        assert_eq!(advisory_id(i64::MAX), (0x7fff_ffff, u32::MAX));
+    }
+
+    #[test]
+    fn pairs_are_a_space_of_their_own() {
+        assert_eq!(advisory_id((-1, i32::MAX)), (u32::MAX, 0x7fff_ffff));
+        assert_ne!(Key::of(&(0, 1).into()), Key::of(&1.into()));
+        assert_eq!(Key::of(&(0, 1).into()).objsubid(), 2);
+    }
+
+    #[test]
+    fn an_empty_name_is_refused() {
+        assert!(Key::checked(&"".into()).is_err());
+        assert!(Key::checked(&" ".into()).is_ok());
+    }
+}

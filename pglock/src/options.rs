@@ -1,0 +1,105 @@
+//! How long to wait, in which mode, for how long to keep. Pure.
+
+use std::time::Duration;
+
+use crate::Error;
+
+/// How long to wait for a lock: a time, or for ever.
+///
+/// Made from a [`Duration`], or from an `Option<Duration>` where `None` waits for ever. A zero duration tries once.
+/// Above zero, less than 1 ms becomes 1 ms (Postgres counts in milliseconds, and 0 would mean "for ever"); above
+/// [`i32::MAX`] ms, about 24.8 days, the acquire is refused as [`ErrorKind::Config`](crate::ErrorKind::Config).
+///
+/// Stands on [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT).
+///
+/// ```
+/// use std::time::Duration;
+/// use pglock::Timeout;
+///
+/// assert_eq!(Timeout::from(Duration::from_secs(2)), Timeout::from(Some(Duration::from_secs(2))));
+/// assert_eq!(Timeout::from(None), Timeout::FOREVER);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timeout(Option<Duration>);
+
+impl Timeout {
+    /// Waits until the lock is had.
+    pub const FOREVER: Self = Self(None);
+
+    /// Tries once, without waiting.
+    pub const ZERO: Self = Self(Some(Duration::ZERO));
+}
+
+impl From<Duration> for Timeout {
+    fn from(duration: Duration) -> Self {
+        Self(Some(duration))
+    }
+}
+
+impl From<Option<Duration>> for Timeout {
+    fn from(duration: Option<Duration>) -> Self {
+        Self(duration)
+    }
+}
+
+/// A timeout as the server can be told it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    Try,
+    Millis(i32),
+    Forever,
+}
+
+impl TryFrom<Timeout> for Wait {
+    type Error = Error;
+
+    fn try_from(Timeout(duration): Timeout) -> Result<Self, Error> {
+        match duration {
+            None => Ok(Self::Forever),
+            Some(Duration::ZERO) => Ok(Self::Try),
+            Some(duration) => match i32::try_from(duration.as_millis()) {
+                Ok(millis) => Ok(Self::Millis(millis.max(1))),
+                Err(_) => Err(Error::config(format!(
+                    "a timeout of {duration:?} is more than Postgres can count ({} ms); use `None` to wait for ever",
+                    i32::MAX
+                ))),
+            },
+        }
+    }
+}
+
+/// Who else may hold the lock at the same time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Mode {
+    Exclusive,
+    Shared,
+}
+
+/// What ends a lock: its release, or the end of the transaction that took it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Scope {
+    Session,
+    Transaction,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wait(timeout: impl Into<Timeout>) -> Result<Wait, Error> {
+        Wait::try_from(timeout.into())
+    }
+
+    #[test]
+    fn durations_become_what_the_server_counts() {
+        assert_eq!(wait(None).unwrap(), Wait::Forever);
+        assert_eq!(wait(Duration::ZERO).unwrap(), Wait::Try);
+        assert_eq!(wait(Duration::from_micros(400)).unwrap(), Wait::Millis(1));
+        assert_eq!(wait(Duration::from_nanos(1)).unwrap(), Wait::Millis(1));
+        assert_eq!(wait(Duration::from_secs(2)).unwrap(), Wait::Millis(2000));
+        let longest = Duration::from_millis(u64::from(i32::MAX.cast_unsigned()));
+        assert_eq!(wait(longest).unwrap(), Wait::Millis(i32::MAX));
+        assert!(wait(longest + Duration::from_millis(1)).is_err());
+        assert!(wait(Duration::MAX).is_err());
+    }
+}

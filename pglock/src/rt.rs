@@ -1,0 +1,229 @@
+//! What generated code calls, and nothing else may: it changes with any version.
+
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+
+use crate::advisory::TransactionScope;
+use crate::connection::{self, Asked};
+use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
+use crate::options::Timeout;
+use crate::{Advisory, AsyncConnectionGuard, Error};
+
+pub use crate::advisory::advisory;
+pub use crate::call::Call;
+pub use crate::site::{Registered, Site};
+pub use crate::skippable::Skippable;
+pub use inventory;
+
+/// The lock of a function without a `lock_id`.
+pub fn advisory_at(site: &'static Site) -> Advisory {
+    Advisory::new(site.id().into(), Some(site))
+}
+
+/// A lock that is skipped when busy: nobody asks who has it.
+pub fn skip<S>(advisory: Advisory<S>) -> Advisory<S> {
+    advisory.without_holder()
+}
+
+#[must_use]
+pub fn is_busy(error: &Error) -> bool {
+    error.is_busy()
+}
+
+/// A return type that an error of pglock's fits into.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't carry an error of pglock's",
+    label = "the lock may not be had, and this return type has no place to say so",
+    note = "return `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>` or `anyhow::Error`",
+    note = "or say what to do: `on_error = Panic`, or `on_error = |error| ...`"
+)]
+pub trait FromError {
+    fn from_error(error: Error) -> Self;
+
+    fn failed(&self) -> bool;
+}
+
+impl<T, E: From<Error>> FromError for Result<T, E> {
+    fn from_error(error: Error) -> Self {
+        Err(error.into())
+    }
+
+    fn failed(&self) -> bool {
+        self.is_err()
+    }
+}
+
+/// Holds `on_error` to the function's return type.
+pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
+    f
+}
+
+/// `on_error = Panic`.
+///
+/// # Panics
+///
+/// Always, with the error's text.
+pub fn panic<R>(error: Error) -> R {
+    panic!("{error}")
+}
+
+/// Asks a value whether it is an `Err`, whatever its type: a `Result` answers by [`ProbeResult`], all others by
+/// [`ProbeOther`], which method look-up finds one reference later.
+#[derive(Debug)]
+pub struct Probe<'a, R>(pub &'a R);
+
+pub trait ProbeResult {
+    fn failed(&self) -> bool;
+}
+
+impl<T, E> ProbeResult for Probe<'_, Result<T, E>> {
+    fn failed(&self) -> bool {
+        self.0.is_err()
+    }
+}
+
+pub trait ProbeOther {
+    fn failed(&self) -> bool;
+}
+
+impl<R> ProbeOther for &Probe<'_, R> {
+    fn failed(&self) -> bool {
+        false
+    }
+}
+
+// A lock on a session of pglock's own.
+
+pub fn enter<S>(advisory: Advisory<S>) -> Result<Call, Error> {
+    advisory.wanted(Timeout::FOREVER)?.enter()
+}
+
+pub async fn enter_async<S>(advisory: Advisory<S>) -> Result<Call, Error> {
+    advisory.wanted(Timeout::FOREVER)?.enter_async().await
+}
+
+pub fn run<R>(
+    call: Call,
+    body: impl FnOnce() -> R,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    call.run(body, failed).unwrap_or_else(on_error)
+}
+
+pub async fn run_async<R>(
+    call: Call,
+    body: impl Future<Output = R>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    call.run_async(body, failed).await.unwrap_or_else(on_error)
+}
+
+// A session lock on a connection of the caller's.
+
+#[derive(Debug)]
+pub struct OnCall(Asked);
+
+pub fn enter_on<C: Connection + ?Sized>(
+    advisory: Advisory,
+    connection: &mut C,
+) -> Result<OnCall, Error> {
+    let asked = advisory.asked(Timeout::FOREVER)?;
+    asked.acquire(connection)?;
+    Ok(OnCall(asked))
+}
+
+/// Runs the body; a panic is kept until [`leave_on`] has released the lock.
+pub fn catch<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
+    // Nothing is looked at in between: the panic goes on as it came.
+    catch_unwind(AssertUnwindSafe(|| connection::link().run(body)))
+}
+
+pub fn leave_on<C: Connection + ?Sized, R>(
+    OnCall(asked): OnCall,
+    connection: &mut C,
+    result: std::thread::Result<R>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    let released = asked.release(connection);
+    match result {
+        Ok(result) => body_first(result, released, failed, on_error),
+        Err(panic) => resume_unwind(panic),
+    }
+}
+
+fn body_first<R>(
+    result: R,
+    released: Result<(), Error>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    match released {
+        Err(error) if !failed(&result) => on_error(error.after_the_body()),
+        _ => result,
+    }
+}
+
+pub type AsyncOnCall<'c, C> = AsyncConnectionGuard<'c, C>;
+
+pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
+    advisory: Advisory,
+    connection: &mut C,
+) -> Result<AsyncOnCall<'_, C>, Error> {
+    AsyncConnectionGuard::acquire(connection, advisory.asked(Timeout::FOREVER)?).await
+}
+
+/// The connection for the body; the lock is released by the call when the body is dropped or panics.
+pub fn lend<'a, C: AsyncConnection + ?Sized>(call: &'a mut AsyncOnCall<'_, C>) -> &'a mut C {
+    call
+}
+
+pub async fn within<F: Future>(body: F) -> F::Output {
+    connection::link().run_async(body).await
+}
+
+pub async fn leave_on_async<C: AsyncConnection + ?Sized, R>(
+    call: AsyncOnCall<'_, C>,
+    result: R,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    let released = call.release().await;
+    body_first(result, released, failed, on_error)
+}
+
+// A lock in a transaction of the caller's, whose end releases it.
+
+#[derive(Debug)]
+pub struct XactCall(());
+
+pub fn enter_xact<T: InTransaction + ?Sized>(
+    advisory: Advisory<TransactionScope>,
+    transaction: &mut T,
+) -> Result<XactCall, Error> {
+    advisory
+        .asked(Timeout::FOREVER)?
+        .acquire_xact(transaction)?;
+    Ok(XactCall(()))
+}
+
+pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
+    connection::link().run(body)
+}
+
+pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
+    advisory: Advisory<TransactionScope>,
+    transaction: &mut T,
+) -> Result<XactCall, Error> {
+    advisory
+        .asked(Timeout::FOREVER)?
+        .acquire_xact_async(transaction)
+        .await?;
+    Ok(XactCall(()))
+}
+
+pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
+    within(body).await
+}

@@ -1,0 +1,46 @@
+//! Values that can say "skipped".
+
+/// A return value that can say that the function did not run, for `side_effect = Skip`.
+///
+/// `()` says it by itself, `Option<T>` by `None`, `Result<T, E>` by an `Ok` of what `T` says. Implement it for types
+/// of your own, or give the value in the attribute: `side_effect = Skip(value)`.
+///
+/// ```
+/// use pglock::Skippable;
+///
+/// #[derive(Debug, PartialEq)]
+/// enum Outcome { Done, Skipped }
+///
+/// impl Skippable for Outcome {
+///     fn skipped() -> Self { Outcome::Skipped }
+/// }
+///
+/// assert_eq!(Result::<Outcome, std::fmt::Error>::skipped(), Ok(Outcome::Skipped));
+/// assert_eq!(Option::<u32>::skipped(), None);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` can't say that the function was skipped",
+    label = "`side_effect = Skip` has no value to return for this type",
+    note = "return `Result<Option<T>, E>` or `Result<(), E>`, or say what to return: `side_effect = Skip(value)`",
+    note = "or implement `pglock::Skippable` for it"
+)]
+pub trait Skippable {
+    /// The value that says so.
+    fn skipped() -> Self;
+}
+
+impl Skippable for () {
+    fn skipped() -> Self {}
+}
+
+impl<T> Skippable for Option<T> {
+    fn skipped() -> Self {
+        None
+    }
+}
+
+impl<T: Skippable, E> Skippable for Result<T, E> {
+    fn skipped() -> Self {
+        Ok(T::skipped())
+    }
+}

@@ -1,0 +1,242 @@
+//! Every SQL text. Values are integers that are formatted here, never text from outside. Pure.
+//!
+//! Texts are for the simple protocol: the statements of one text are one round trip and, outside a transaction,
+//! one implicit transaction, which ends what `set_config(.., true)` set.
+
+use crate::key::Key;
+use crate::options::{Mode, Scope, Wait};
+
+/// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
+/// calls nothing, in a transaction that was begun by hand.
+const OUTSIDE_A_TRANSACTION: &str = "WHERE now() = statement_timestamp()";
+
+/// The key as arguments of the advisory lock functions; quoted, since `-9223372036854775808` can't be cast unquoted.
+fn arguments(key: Key) -> String {
+    match key {
+        Key::Big(key) => format!("'{key}'::int8"),
+        Key::Pair(first, second) => format!("'{first}'::int4, '{second}'::int4"),
+    }
+}
+
+fn suffix(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Exclusive => "",
+        Mode::Shared => "_shared",
+    }
+}
+
+/// How `pg_locks` names the mode.
+fn pg_locks_mode(mode: Mode) -> &'static str {
+    match mode {
+        Mode::Exclusive => "ExclusiveLock",
+        Mode::Shared => "ShareLock",
+    }
+}
+
+/// `lock_timeout` in milliseconds; 0 is no limit.
+fn lock_timeout(wait: Wait) -> i32 {
+    match wait {
+        Wait::Millis(millis) => millis,
+        Wait::Try | Wait::Forever => 0,
+    }
+}
+
+/// Takes a session lock, outside a transaction: no row when there is one, else a last row that is true for a try.
+///
+/// The wait is in the second statement, for a lock that ends with the implicit transaction; the third finds it
+/// granted and cannot wait. A timer that fires late can't leave the session lock behind, as it does when
+/// `pg_advisory_lock` itself waits.
+pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    match wait {
+        Wait::Try => {
+            format!("SELECT pg_try_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}")
+        }
+        Wait::Millis(_) | Wait::Forever => format!(
+            "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true) {OUTSIDE_A_TRANSACTION}; \
+             SELECT pg_advisory_xact_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}; \
+             SELECT pg_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}",
+            lock_timeout(wait)
+        ),
+    }
+}
+
+/// Releases a session lock, outside a transaction: no row when there is one, else whether it was held.
+pub(crate) fn release_session(key: Key, mode: Mode) -> String {
+    format!(
+        "{} {OUTSIDE_A_TRANSACTION}",
+        release_session_anywhere(key, mode)
+    )
+}
+
+/// Releases a session lock wherever the session is, an aborted transaction apart.
+pub(crate) fn release_session_anywhere(key: Key, mode: Mode) -> String {
+    format!(
+        "SELECT pg_advisory_unlock{}({})",
+        suffix(mode),
+        arguments(key)
+    )
+}
+
+/// Releases a session lock that an acquire which failed may have left; says nothing when there is none.
+pub(crate) fn release_leftover(key: Key, mode: Mode) -> String {
+    let (classid, objid) = key.pg_locks_columns();
+    format!(
+        "{} WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted \
+         AND classid = {classid} AND objid = {objid} AND objsubid = {} AND mode = '{}')",
+        release_session_anywhere(key, mode),
+        key.objsubid(),
+        pg_locks_mode(mode),
+    )
+}
+
+/// Takes a transaction lock in a transaction that this text begins; what can end it early is set to 0 in it alone.
+pub(crate) fn begin_and_acquire(
+    key: Key,
+    mode: Mode,
+    wait: Wait,
+    transaction_timeout: bool,
+) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    let transaction_timeout = if transaction_timeout {
+        ", set_config('transaction_timeout', '0', true)"
+    } else {
+        ""
+    };
+    let acquire = match wait {
+        Wait::Try => "pg_try_advisory_xact_lock",
+        Wait::Millis(_) | Wait::Forever => "pg_advisory_xact_lock",
+    };
+    format!(
+        "BEGIN; SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true), \
+         set_config('idle_in_transaction_session_timeout', '0', true){transaction_timeout}; \
+         SELECT {acquire}{suffix}({key})",
+        lock_timeout(wait)
+    )
+}
+
+/// Takes a transaction lock in the caller's transaction, whose `lock_timeout` is back at the end.
+///
+/// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    match wait {
+        Wait::Try => format!("SELECT pg_try_advisory_xact_lock{suffix}({key})"),
+        Wait::Millis(_) | Wait::Forever => format!(
+            "SAVEPOINT pglock; \
+             SELECT set_config('pglock.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '{}', true); \
+             SELECT pg_advisory_xact_lock{suffix}({key}); \
+             SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), true); \
+             RELEASE SAVEPOINT pglock",
+            lock_timeout(wait)
+        ),
+    }
+}
+
+/// Puts the caller's transaction back to where [`acquire_in_transaction`] found it.
+pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
+    "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
+
+/// Ends this session itself, for one whose state is in doubt.
+pub(crate) const TERMINATE_OWN_SESSION: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+
+/// Sent behind a wait that is to be canceled, each as a query of its own: a cancel that comes too late hits one of
+/// these, and its second stroke another, but not what comes after.
+pub(crate) const CATCH_LATE_CANCEL: [&str; 2] = ["SELECT pg_sleep(0.2)", "SELECT pg_sleep(0.02)"];
+
+/// [`CATCH_LATE_CANCEL`] in the caller's transaction, which goes on whatever is hit, from this savepoint, or, where the
+/// acquire failed and this with it, from the acquire's.
+pub(crate) const CATCH_LATE_CANCEL_IN_TRANSACTION: [&str; 4] = [
+    "SAVEPOINT pglock; SELECT pg_sleep(0.2)",
+    UNDO_ACQUIRE_IN_TRANSACTION,
+    "SAVEPOINT pglock; SELECT pg_sleep(0.02)",
+    UNDO_ACQUIRE_IN_TRANSACTION,
+];
+
+/// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
+/// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
+pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
+
+/// The first words on a new session of pglock's own: the backend's pid and the server's version; for session locks
+/// also the end of every timeout that could end it, and a check for a client that is gone.
+///
+/// The names come from `pg_settings`, since an unknown one is an error and they differ between versions.
+pub(crate) fn greet(scope: Scope) -> String {
+    let facts = "SELECT pg_backend_pid(), current_setting('server_version_num')";
+    match scope {
+        Scope::Session => format!(
+            "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
+             FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
+             'idle_session_timeout', 'transaction_timeout', 'client_connection_check_interval')"
+        ),
+        // Behind a pooler a setting of the session would stay with the pool's next client.
+        Scope::Transaction => facts.to_owned(),
+    }
+}
+
+/// Cancels backend `pid` if it waits for this very lock at this moment; never late, since it looks and hits at once.
+pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
+    format!(
+        "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE pid = {pid} AND NOT granted AND {}",
+        is_lock(key)
+    )
+}
+
+/// Ends backend `pid`, if it is one of our user's in this database.
+pub(crate) fn terminate(pid: i32) -> String {
+    format!(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {pid} AND usename = current_user \
+         AND datname = current_database()"
+    )
+}
+
+/// Who holds the lock, our own session last: pid, application name, user, address, query, and when it was taken.
+///
+/// That time is known while the holder idles after the statement that took it.
+pub(crate) fn holder(key: Key) -> String {
+    let taken_by = arguments(key).replace('\'', "''");
+    format!(
+        "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, \
+         CASE WHEN a.state LIKE 'idle%' AND strpos(a.query, '_lock') > 0 AND strpos(a.query, '({taken_by})') > 0 \
+         THEN extract(epoch FROM a.state_change) END \
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
+         ORDER BY l.pid = pg_backend_pid(), l.mode LIMIT 1",
+        is_lock(key)
+    )
+}
+
+/// A condition on `pg_locks`: this lock, in this database.
+fn is_lock(key: Key) -> String {
+    let (classid, objid) = key.pg_locks_columns();
+    format!(
+        "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND classid = {classid} AND objid = {objid} AND objsubid = {}",
+        key.objsubid()
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_of_a_session_acquire_looks_for_a_transaction() {
+        for wait in [Wait::Try, Wait::Millis(5), Wait::Forever] {
+            let sql = acquire_session(Key::Big(1), Mode::Shared, wait);
+            assert!(
+                sql.split(';')
+                    .all(|statement| statement.contains(OUTSIDE_A_TRANSACTION)),
+                "{sql}"
+            );
+        }
+    }
+
+    #[test]
+    fn keys_are_written_as_quoted_integers() {
+        assert_eq!(
+            arguments(Key::Big(i64::MIN)),
+            "'-9223372036854775808'::int8"
+        );
+        assert_eq!(arguments(Key::Pair(-1, 2)), "'-1'::int4, '2'::int4");
+    }
+}

@@ -1,0 +1,452 @@
+//! Locks on pglock's own sessions: exclusion between processes, timeouts, modes, ids, errors.
+
+use std::time::{Duration, Instant};
+
+use pglock::{Database, ErrorKind, Guard};
+use pglock_tests::{BOUND, Child, TestDb, child, database, wait_until};
+
+fn handle(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
+}
+
+/// Another process that holds `lock` until it is told to end. Its id is `HOLDER` or what the role says.
+fn hold_in_this_process(mode: &str) {
+    let database = Database::builder(child::argument("URL"))
+        .application_name("other")
+        .build()
+        .unwrap();
+    let lock = pglock::advisory(child::argument("LOCK").as_str()).using(&database);
+    let lock = if mode == "shared" {
+        lock.shared()
+    } else {
+        lock
+    };
+    let guard: Guard = lock.acquire().unwrap();
+    child::say("got");
+    child::wait_for_end();
+    guard.release().unwrap();
+}
+
+fn held_elsewhere(db: &TestDb, test: &str, role: &str, lock: &str) -> Child {
+    let mut child = Child::of(test, role)
+        .argument("URL", db.url())
+        .argument("LOCK", lock)
+        .start();
+    child.wait_for_line("got", BOUND);
+    child
+}
+
+#[test]
+fn another_process_excludes_and_is_named() {
+    if let Some(role) = child::role() {
+        return hold_in_this_process(&role);
+    }
+    let db = database();
+    let here = handle(&db);
+    let mut other = held_elsewhere(
+        &db,
+        "another_process_excludes_and_is_named",
+        "exclusive",
+        "invoices",
+    );
+    assert_eq!(db.held(pglock::advisory_id("invoices")), 1);
+
+    assert!(
+        pglock::advisory("invoices")
+            .using(&here)
+            .try_acquire()
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        pglock::advisory("invoices")
+            .using(&here)
+            .shared()
+            .try_acquire()
+            .unwrap()
+            .is_none()
+    );
+
+    let began = Instant::now();
+    let error = pglock::advisory("invoices")
+        .using(&here)
+        .timeout(Duration::from_millis(200))
+        .acquire()
+        .unwrap_err();
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert!(began.elapsed() < Duration::from_secs(2));
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    let holder = error.holder().expect("it is there");
+    assert_eq!(holder.application_name, "pglock: other");
+    assert_eq!(vec![holder.pid], db.backends_named("pglock: other"));
+    assert!(holder.since.is_some());
+    assert!(error.to_string().contains("pglock: other"), "{error}");
+
+    other.finish(BOUND);
+    let guard = pglock::advisory("invoices")
+        .using(&here)
+        .try_acquire()
+        .unwrap()
+        .expect("it is free");
+    guard.release().unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_waiter_gets_it_when_the_holder_is_killed() {
+    if let Some(role) = child::role() {
+        return hold_in_this_process(&role);
+    }
+    let db = database();
+    let here = handle(&db);
+    let mut other = held_elsewhere(
+        &db,
+        "a_waiter_gets_it_when_the_holder_is_killed",
+        "exclusive",
+        "killed",
+    );
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pglock::advisory("killed").using(&here).acquire());
+        db.wait_for_waiters(1);
+        other.kill();
+        waiter.join().unwrap().unwrap().release().unwrap();
+    });
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn shared_holders_share_and_keep_exclusive_out() {
+    if let Some(role) = child::role() {
+        return hold_in_this_process(&role);
+    }
+    let db = database();
+    let here = handle(&db);
+    let _other = held_elsewhere(
+        &db,
+        "shared_holders_share_and_keep_exclusive_out",
+        "shared",
+        "report",
+    );
+    let guard = pglock::advisory("report")
+        .using(&here)
+        .shared()
+        .acquire()
+        .unwrap();
+    assert_eq!(db.held(pglock::advisory_id("report")), 2);
+    assert!(
+        pglock::advisory("report")
+            .using(&here)
+            .try_acquire()
+            .unwrap()
+            .is_none()
+    );
+    guard.release().unwrap();
+}
+
+#[test]
+fn ids_are_what_pg_locks_shows() {
+    let db = database();
+    let here = handle(&db);
+    let one = pglock::advisory("a.b.c").using(&here).acquire().unwrap();
+    let two = pglock::advisory(i64::MAX).using(&here).acquire().unwrap();
+    let three = pglock::advisory(i64::MIN).using(&here).acquire().unwrap();
+    let four = pglock::advisory((-7, 8)).using(&here).acquire().unwrap();
+    assert_eq!(db.held(pglock::advisory_id("a.b.c")), 1);
+    assert_eq!(db.held(pglock::advisory_id(i64::MAX)), 1);
+    assert_eq!(db.held(i64::MIN), 1);
+    assert_eq!(db.held((-7, 8)), 1);
+    assert_eq!(db.advisory_locks().len(), 4);
+    for guard in [one, two, three, four] {
+        guard.release().unwrap();
+    }
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn xact_holds_a_transaction_open_and_ends_it() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("ledger")
+        .using(&here)
+        .xact()
+        .acquire()
+        .unwrap();
+    assert_eq!(db.held(pglock::advisory_id("ledger")), 1);
+    assert!(
+        pglock::advisory("ledger")
+            .using(&here)
+            .try_acquire()
+            .unwrap()
+            .is_none()
+    );
+    assert!(
+        pglock::advisory("ledger")
+            .using(&here)
+            .xact()
+            .try_acquire()
+            .unwrap()
+            .is_none()
+    );
+    let busy = pglock::advisory("ledger")
+        .using(&here)
+        .xact()
+        .timeout(Duration::from_millis(50))
+        .acquire();
+    assert!(busy.unwrap_err().is_busy());
+    guard.release().unwrap();
+    db.wait_for_no_locks();
+    pglock::advisory("ledger")
+        .using(&here)
+        .xact()
+        .acquire()
+        .unwrap()
+        .release()
+        .unwrap();
+}
+
+#[test]
+fn dropping_a_guard_releases_before_the_next_try() {
+    let db = database();
+    let here = handle(&db);
+    for _ in 0..200 {
+        let guard = pglock::advisory("again")
+            .using(&here)
+            .try_acquire()
+            .unwrap();
+        drop(guard.expect("the guard before was dropped"));
+    }
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn one_process_waits_with_one_session_per_key() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("queue").using(&here).acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiters: Vec<_> = (0..20)
+            .map(|_| {
+                scope.spawn(|| {
+                    pglock::advisory("queue")
+                        .using(&here)
+                        .timeout(BOUND)
+                        .run(|| Ok::<_, pglock::Error>(()))
+                })
+            })
+            .collect();
+        db.wait_for_waiters(1);
+        // All have asked by the time that one with a short timeout, asked last, has given up.
+        let busy = pglock::advisory("queue")
+            .using(&here)
+            .timeout(Duration::from_millis(200))
+            .acquire();
+        assert!(busy.unwrap_err().is_busy());
+        assert_eq!(db.waiting(pglock::advisory_id("queue")), 1);
+        guard.release().unwrap();
+        for waiter in waiters {
+            waiter.join().unwrap().unwrap();
+        }
+    });
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn sessions_are_used_again() {
+    let db = database();
+    let here = handle(&db);
+    for _ in 0..50 {
+        pglock::advisory("reuse")
+            .using(&here)
+            .acquire()
+            .unwrap()
+            .release()
+            .unwrap();
+    }
+    assert_eq!(db.backends_named("pglock").len(), 1);
+}
+
+#[test]
+fn a_wait_for_oneself_is_refused_and_not_hung() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("self").using(&here).acquire().unwrap();
+    let error = pglock::advisory("self").using(&here).acquire().unwrap_err();
+    assert!(error.is_config(), "{error}");
+    let error = pglock::advisory("self")
+        .using(&here)
+        .run(|| Ok::<_, pglock::Error>(()))
+        .unwrap_err();
+    assert!(error.is_config(), "{error}");
+    assert!(
+        pglock::advisory("self")
+            .using(&here)
+            .timeout(Duration::from_millis(20))
+            .acquire()
+            .unwrap_err()
+            .is_busy()
+    );
+    drop(guard);
+    pglock::advisory("self")
+        .using(&here)
+        .acquire()
+        .unwrap()
+        .release()
+        .unwrap();
+}
+
+#[test]
+fn a_refused_connection_is_connect_and_comes_at_once() {
+    let nowhere = Database::builder("postgres://app@127.0.0.1:1/app")
+        .build()
+        .unwrap();
+    let began = Instant::now();
+    let error = pglock::advisory("x")
+        .using(&nowhere)
+        .timeout(Duration::from_secs(30))
+        .acquire()
+        .unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+    let error = pglock::advisory("x")
+        .using(&nowhere)
+        .try_run(|| Ok::<_, pglock::Error>(()))
+        .unwrap_err();
+    assert!(error.is_connect(), "{error}");
+}
+
+#[test]
+fn a_server_that_says_nothing_is_connect() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://app@{}/app?connect_timeout=1",
+        silent.local_addr().unwrap()
+    );
+    let database = Database::builder(url).build().unwrap();
+    let began = Instant::now();
+    let error = pglock::advisory("x")
+        .using(&database)
+        .acquire()
+        .unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    assert!(began.elapsed() < Duration::from_secs(5));
+}
+
+#[test]
+fn wrong_options_are_config_and_nothing_is_asked() {
+    let db = database();
+    let here = handle(&db);
+    assert!(
+        pglock::advisory("")
+            .using(&here)
+            .acquire()
+            .unwrap_err()
+            .is_config()
+    );
+    let long = Duration::from_secs(60 * 60 * 24 * 30);
+    assert!(
+        pglock::advisory("x")
+            .using(&here)
+            .timeout(long)
+            .acquire()
+            .unwrap_err()
+            .is_config()
+    );
+    assert!(
+        pglock::advisory("x")
+            .using("nobody")
+            .acquire()
+            .unwrap_err()
+            .is_config()
+    );
+    assert!(db.backends_named("pglock").is_empty());
+}
+
+#[test]
+fn timeouts_of_role_and_database_do_not_end_a_lock() {
+    let db = database();
+    for setting in [
+        "statement_timeout",
+        "lock_timeout",
+        "idle_session_timeout",
+        "idle_in_transaction_session_timeout",
+    ] {
+        db.execute(&format!(
+            "ALTER DATABASE {} SET {setting} = '100ms'",
+            db.name()
+        ));
+    }
+    let here = handle(&db);
+    let session = pglock::advisory("session").using(&here).acquire().unwrap();
+    let xact = pglock::advisory("xact")
+        .using(&here)
+        .xact()
+        .acquire()
+        .unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pglock::advisory("session").using(&here).acquire().unwrap());
+        let xact_waiter = scope.spawn(|| {
+            pglock::advisory("xact")
+                .using(&here)
+                .xact()
+                .acquire()
+                .unwrap()
+        });
+        db.wait_for_waiters(2);
+        // The time itself is what is tested: each of the settings would have struck by then.
+        std::thread::sleep(Duration::from_millis(400));
+        session.release().unwrap();
+        xact.release().unwrap();
+        waiter.join().unwrap().release().unwrap();
+        xact_waiter.join().unwrap().release().unwrap();
+    });
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn opposite_order_ends_as_a_deadlock_for_one() {
+    let db = database();
+    let here = handle(&db);
+    let nested = |first: &'static str, second: &'static str| {
+        let here = &here;
+        move || {
+            pglock::advisory(first).using(here).run(|| {
+                // Both hold their first before either asks for its second.
+                wait_until("both hold their first", BOUND, || {
+                    db_holds(here, "one") && db_holds(here, "two")
+                });
+                pglock::advisory(second)
+                    .using(here)
+                    .run(|| Ok::<_, pglock::Error>(()))
+            })
+        }
+    };
+    let began = Instant::now();
+    let results = std::thread::scope(|scope| {
+        let one = scope.spawn(nested("one", "two"));
+        let two = scope.spawn(nested("two", "one"));
+        [one.join().unwrap(), two.join().unwrap()]
+    });
+    let deadlocks = results
+        .iter()
+        .filter(|result| result.as_ref().is_err_and(pglock::Error::is_deadlock))
+        .count();
+    assert_eq!(deadlocks, 1, "{results:?}");
+    assert!(results.iter().any(Result::is_ok), "{results:?}");
+    assert!(began.elapsed() < Duration::from_secs(3));
+    db.wait_for_no_locks();
+}
+
+fn db_holds(database: &Database, lock: &'static str) -> bool {
+    std::thread::scope(|scope| {
+        scope
+            .spawn(|| {
+                pglock::advisory(lock)
+                    .using(database)
+                    .try_acquire()
+                    .unwrap()
+                    .is_none()
+            })
+            .join()
+            .unwrap()
+    })
+}

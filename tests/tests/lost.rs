@@ -1,0 +1,228 @@
+//! A lost lock is never silent, and is never taken for a busy one.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use pglock::{Database, Error};
+use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
+
+fn handle(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
+}
+
+/// Kills the backend that holds the only lock.
+fn kill_holder(db: &TestDb) {
+    let locks = db.advisory_locks();
+    assert_eq!(locks.len(), 1, "{locks:?}");
+    db.terminate(locks[0].pid);
+}
+
+#[test]
+fn an_async_body_is_dropped_within_a_second() {
+    struct Dropped<'a>(&'a AtomicBool);
+
+    impl Drop for Dropped<'_> {
+        fn drop(&mut self) {
+            self.0.store(true, Ordering::Release);
+        }
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let dropped = AtomicBool::new(false);
+    let mut killed = None;
+    let result = pollster::block_on(pglock::advisory("killed").using(&here).run_async(async {
+        let _dropped = Dropped(&dropped);
+        kill_holder(&db);
+        killed = Some(Instant::now());
+        std::future::pending::<Result<(), Error>>().await
+    }));
+    let error = result.unwrap_err();
+    assert!(killed.unwrap().elapsed() < Duration::from_secs(1));
+    assert!(error.is_lost(), "{error}");
+    assert!(!error.body_finished());
+    assert!(dropped.load(Ordering::Acquire));
+    assert!(
+        error.to_string().contains("terminating connection"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_blocking_body_learns_at_check_and_at_the_end() {
+    #[pglock::advisory("killed", using = here)]
+    fn job(db: &TestDb, here: &Database) -> Result<(), Error> {
+        pglock::check()?;
+        kill_holder(db);
+        wait_until("check says so", Duration::from_secs(1), || {
+            pglock::check().is_err_and(|error| error.is_lost() && !error.body_finished())
+        });
+        Ok(())
+    }
+
+    let db = database();
+    let error = job(&db, &handle(&db)).unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    assert!(error.body_finished());
+    assert!(error.to_string().contains("retry"), "{error}");
+}
+
+#[test]
+fn the_end_tells_even_when_nobody_asked() {
+    let db = database();
+    let here = handle(&db);
+    for xact in [false, true] {
+        let body = || {
+            kill_holder(&db);
+            Ok::<_, Error>(())
+        };
+        let lock = pglock::advisory("killed").using(&here);
+        let error = if xact {
+            lock.xact().run(body)
+        } else {
+            lock.run(body)
+        }
+        .unwrap_err();
+        assert!(error.is_lost() && error.body_finished(), "{error}");
+    }
+}
+
+#[test]
+fn a_release_that_finds_nothing_is_lost() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("gone").using(&here).acquire().unwrap();
+    kill_holder(&db);
+    wait_until("the guard knows", Duration::from_secs(1), || {
+        guard.check().is_err()
+    });
+    assert!(guard.check().unwrap_err().is_lost());
+    assert!(guard.release().unwrap_err().is_lost());
+    // The pool has forgotten the session.
+    pglock::advisory("gone")
+        .using(&here)
+        .acquire()
+        .unwrap()
+        .release()
+        .unwrap();
+}
+
+#[test]
+fn the_bodys_error_wins_over_the_loss() {
+    #[derive(Debug)]
+    enum JobError {
+        Pglock(Error),
+        Broken,
+    }
+
+    impl From<Error> for JobError {
+        fn from(error: Error) -> Self {
+            Self::Pglock(error)
+        }
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let result = pglock::advisory("both").using(&here).run(|| {
+        kill_holder(&db);
+        Err::<(), _>(JobError::Broken)
+    });
+    assert!(matches!(result, Err(JobError::Broken)), "{result:?}");
+    let result = pglock::advisory("both").using(&here).run(|| {
+        kill_holder(&db);
+        Ok::<_, JobError>(())
+    });
+    assert!(matches!(result, Err(JobError::Pglock(error)) if error.is_lost()));
+}
+
+#[test]
+fn a_panic_in_the_body_releases() {
+    let db = database();
+    let here = handle(&db);
+    for round in 0..3 {
+        let panics = || -> Result<(), Error> { panic!("round {round}") };
+        let panicked = std::panic::catch_unwind(|| match round {
+            0 => pglock::advisory("panic").using(&here).run(panics),
+            1 => pollster::block_on(
+                pglock::advisory("panic")
+                    .using(&here)
+                    .run_async(async { panics() }),
+            ),
+            _ => pglock::advisory("panic").using(&here).xact().run(panics),
+        });
+        assert!(panicked.is_err());
+        db.wait_for_no_locks();
+        assert!(pglock::check().unwrap_err().is_config(), "the call is over");
+    }
+}
+
+#[test]
+fn a_panic_with_a_client_releases() {
+    #[pglock::advisory("panic", client = client)]
+    fn job(client: &mut postgres::Client) -> Result<(), Error> {
+        client.batch_execute("BEGIN; SELECT 1").unwrap();
+        panic!("in the body")
+    }
+
+    let db = database();
+    let mut client = db.connect();
+    assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job(&mut client))).is_err());
+    assert!(db.advisory_locks().is_empty());
+    client.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn a_wait_whose_session_dies_is_connect() {
+    let db = database();
+    let here = handle(&db);
+    let mut holder = db.connect();
+    let _held = pglock::advisory("waits").on(&mut holder).acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pglock::advisory("waits").using(&here).acquire());
+        db.wait_for_waiters(1);
+        let waiting = db
+            .advisory_locks()
+            .into_iter()
+            .find(|lock| !lock.granted)
+            .unwrap();
+        db.terminate(waiting.pid);
+        let error = waiter.join().unwrap().unwrap_err();
+        assert!(error.is_connect(), "{error}");
+    });
+}
+
+#[test]
+fn a_server_restart_between_two_calls_is_survived() {
+    let server = Server::start();
+    let db = server.create_database();
+    let here = handle(&db);
+    let call = || {
+        pglock::advisory("restart")
+            .using(&here)
+            .run(|| Ok::<_, Error>(()))
+    };
+    call().unwrap();
+    server.restart();
+    call().unwrap();
+    server.kill();
+    let error = call().unwrap_err();
+    assert!(error.is_connect(), "{error}");
+    server.start_again();
+    call().unwrap();
+}
+
+#[test]
+fn a_server_crash_is_lost_for_holders_and_connect_for_waiters() {
+    let server = Server::start();
+    let db = server.create_database();
+    let here = handle(&db);
+    let guard = pglock::advisory("crash").using(&here).acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pglock::advisory("crash").using(&here).acquire());
+        db.wait_for_waiters(1);
+        server.kill();
+        assert!(waiter.join().unwrap().unwrap_err().is_connect());
+    });
+    wait_until("the guard knows", BOUND, || guard.check().is_err());
+    assert!(guard.release().unwrap_err().is_lost());
+}

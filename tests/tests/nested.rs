@@ -1,0 +1,210 @@
+//! Calls inside calls.
+
+use std::time::Duration;
+
+use pglock::{Database, Error};
+use pglock_tests::{TestDb, database};
+
+fn handle(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
+}
+
+#[test]
+fn recursion_reenters_without_sql_and_releases_at_the_last_end() {
+    #[pglock::advisory("recursive", using = here)]
+    fn countdown(db: &TestDb, here: &Database, n: u32) -> Result<u32, Error> {
+        assert_eq!(db.held(pglock::advisory_id("recursive")), 1);
+        if n == 0 {
+            Ok(0)
+        } else {
+            Ok(1 + countdown(db, here, n - 1)?)
+        }
+    }
+
+    let db = database();
+    assert_eq!(countdown(&db, &handle(&db), 5).unwrap(), 5);
+    assert!(db.advisory_locks().is_empty());
+    assert_eq!(db.backends_named("pglock").len(), 1);
+}
+
+#[tokio::test]
+async fn async_recursion_reenters() {
+    #[pglock::advisory("recursive", using = here)]
+    async fn countdown(here: &Database, n: u32) -> Result<u32, Error> {
+        tokio::task::yield_now().await;
+        if n == 0 {
+            Ok(0)
+        } else {
+            Ok(1 + Box::pin(countdown(here, n - 1)).await?)
+        }
+    }
+
+    let db = database();
+    assert_eq!(countdown(&handle(&db), 5).await.unwrap(), 5);
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[test]
+fn shared_inside_exclusive_reenters_and_exclusive_inside_shared_is_refused() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("modes").using(&here);
+    let ok = || Ok::<_, Error>(());
+    lock().run(|| lock().shared().run(ok)).unwrap();
+    lock().shared().run(|| lock().shared().run(ok)).unwrap();
+    let error = lock().shared().run(|| lock().run(ok)).unwrap_err();
+    assert!(error.is_config(), "{error}");
+    let error = lock()
+        .shared()
+        .run(|| lock().try_run(ok).map(drop))
+        .unwrap_err();
+    assert!(error.is_config(), "{error}");
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[test]
+fn a_guard_is_no_part_of_a_chain() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("guard").using(&here);
+    lock()
+        .run(|| {
+            assert!(lock().try_acquire()?.is_none());
+            let error = lock().acquire().unwrap_err();
+            assert!(error.is_config(), "{error}");
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+}
+
+#[tokio::test]
+async fn siblings_do_not_see_each_others() {
+    let db = database();
+    let here = handle(&db);
+    let order = tokio::sync::Mutex::new(Vec::new());
+    let sibling = |name: &'static str| {
+        let (here, order) = (&here, &order);
+        async move {
+            pglock::advisory("sibling")
+                .using(here)
+                .run_async(async {
+                    order.lock().await.push(name);
+                    for _ in 0..10 {
+                        tokio::task::yield_now().await;
+                    }
+                    order.lock().await.push(name);
+                    Ok::<_, Error>(())
+                })
+                .await
+        }
+    };
+    let outer = pglock::advisory("outer").using(&here).run_async(async {
+        let (one, two) = tokio::join!(sibling("one"), sibling("two"));
+        one.and(two)
+    });
+    outer.await.unwrap();
+    let order = order.into_inner();
+    assert_eq!(order[0], order[1], "the two overlapped: {order:?}");
+    assert_eq!(order[2], order[3], "the two overlapped: {order:?}");
+}
+
+#[tokio::test]
+async fn spawned_tasks_and_threads_inherit_nothing() {
+    let db = database();
+    let here = handle(&db);
+    pglock::advisory("spawn")
+        .using(&here)
+        .run_async(async {
+            let (task, thread) = (here.clone(), here.clone());
+            let tried = tokio::spawn(async move {
+                assert!(pglock::check().unwrap_err().is_config());
+                pglock::advisory("spawn")
+                    .using(&task)
+                    .try_run_async(async { Ok::<_, Error>(()) })
+                    .await
+            });
+            assert!(tried.await.unwrap().unwrap().is_none());
+            let tried = tokio::task::spawn_blocking(move || {
+                pglock::advisory("spawn")
+                    .using(&thread)
+                    .try_run(|| Ok::<_, Error>(()))
+            });
+            assert!(tried.await.unwrap().unwrap().is_none());
+            Ok::<_, Error>(())
+        })
+        .await
+        .unwrap();
+}
+
+#[test]
+fn another_database_is_another_lock() {
+    let (one, two) = (database(), database());
+    let (in_one, in_two) = (handle(&one), handle(&two));
+    pglock::advisory("same")
+        .using(&in_one)
+        .run(|| {
+            pglock::advisory("same").using(&in_two).run(|| {
+                assert_eq!(one.held(pglock::advisory_id("same")), 1);
+                assert_eq!(two.held(pglock::advisory_id("same")), 1);
+                Ok::<_, Error>(())
+            })
+        })
+        .unwrap();
+}
+
+#[test]
+fn check_asks_about_all_calls_around() {
+    assert!(pglock::check().unwrap_err().is_config());
+    let db = database();
+    let here = handle(&db);
+    let result = pglock::advisory("outer").using(&here).xact().run(|| {
+        let outer = db.advisory_locks()[0].pid;
+        pglock::advisory("inner").using(&here).run(|| {
+            pglock::check()?;
+            db.terminate(outer);
+            pglock_tests::wait_until("check says so", Duration::from_secs(1), || {
+                pglock::check().is_err()
+            });
+            Ok::<_, Error>(())
+        })
+    });
+    let error = result.unwrap_err();
+    assert!(
+        error.is_lost() && error.to_string().contains("outer"),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_nested_call_shares_the_session_of_the_one_around() {
+    let db = database();
+    let here = handle(&db);
+    let ok = pglock::advisory("a").using(&here).run(|| {
+        pglock::advisory("b").using(&here).run(|| {
+            pglock::advisory("c").using(&here).run(|| {
+                assert_eq!(db.advisory_locks().len(), 3);
+                assert_eq!(db.backends_named("pglock").len(), 1);
+                Ok::<_, Error>(())
+            })
+        })
+    });
+    ok.unwrap();
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[test]
+fn a_call_with_a_client_is_a_call_and_postgres_counts_there() {
+    #[pglock::advisory("client", client = client)]
+    fn twice(db: &TestDb, client: &mut postgres::Client, n: u32) -> Result<(), Error> {
+        pglock::check()?;
+        if n > 0 {
+            twice(db, client, n - 1)?;
+        }
+        assert_eq!(db.held(pglock::advisory_id("client")), 1);
+        Ok(())
+    }
+
+    let db = database();
+    twice(&db, &mut db.connect(), 2).unwrap();
+    assert!(db.advisory_locks().is_empty());
+}

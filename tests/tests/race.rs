@@ -1,0 +1,137 @@
+//! A timeout never leaves the lock held: hostile timeouts, at the moment when the lock is granted.
+
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use pglock::{Database, Error};
+use pglock_tests::{TestDb, database};
+
+const WORKERS: usize = 8;
+const TIMEOUTS: usize = 5_000;
+
+/// What the workers saw together.
+#[derive(Default)]
+struct Seen {
+    inside: AtomicBool,
+    overlaps: AtomicUsize,
+    granted: AtomicUsize,
+    timeouts: AtomicUsize,
+}
+
+impl Seen {
+    fn finished(&self) -> bool {
+        self.timeouts.load(Ordering::Relaxed) >= TIMEOUTS
+    }
+
+    /// The critical section, about as long as the timeouts.
+    fn body(&self, worker: usize) {
+        self.granted.fetch_add(1, Ordering::Relaxed);
+        if self.inside.swap(true, Ordering::SeqCst) {
+            self.overlaps.fetch_add(1, Ordering::Relaxed);
+        }
+        let micros = 500 + 300 * u64::try_from(worker).unwrap();
+        std::thread::sleep(Duration::from_micros(micros));
+        self.inside.store(false, Ordering::SeqCst);
+    }
+
+    fn count(&self, result: Result<(), Error>) {
+        match result {
+            Ok(()) => {}
+            Err(error) if error.is_busy() => {
+                self.timeouts.fetch_add(1, Ordering::Relaxed);
+            }
+            Err(error) => panic!("{error}: {error:?}"),
+        }
+    }
+
+    fn assert_clean(&self, db: &TestDb) {
+        let granted = self.granted.load(Ordering::Relaxed);
+        assert!(
+            granted > TIMEOUTS / 100,
+            "only {granted} were granted, so nothing raced"
+        );
+        assert_eq!(self.overlaps.load(Ordering::Relaxed), 0);
+        assert_eq!(db.advisory_locks(), vec![]);
+    }
+}
+
+/// 1 to 3 ms, in an order that differs from worker to worker.
+fn timeouts(worker: usize) -> impl Iterator<Item = Duration> {
+    (worker..).map(|n| Duration::from_millis(1 + u64::try_from(n * 7 / 3 % 3).unwrap()))
+}
+
+fn race(db: &TestDb, worker: impl Fn(usize, &Seen) + Sync) {
+    let seen = Seen::default();
+    std::thread::scope(|scope| {
+        for number in 0..WORKERS {
+            let (worker, seen) = (&worker, &seen);
+            scope.spawn(move || worker(number, seen));
+        }
+    });
+    seen.assert_clean(db);
+}
+
+#[test]
+fn timeouts_on_sessions_of_pglock_leave_nothing_held() {
+    let db = database();
+    race(&db, |worker, seen| {
+        // Settings that differ make databases of their own, which wait for each other in the server.
+        let here = Database::builder(db.url())
+            .application_name(format!("racer {worker}"))
+            .build()
+            .unwrap();
+        for timeout in timeouts(worker) {
+            if seen.finished() {
+                break;
+            }
+            let lock = pglock::advisory("race").using(&here).timeout(timeout);
+            seen.count(lock.run(|| {
+                seen.body(worker);
+                Ok(())
+            }));
+        }
+    });
+}
+
+#[test]
+fn timeouts_on_connections_of_the_callers_leave_nothing_held() {
+    let db = database();
+    race(&db, |worker, seen| {
+        let mut client = db.connect();
+        for timeout in timeouts(worker) {
+            if seen.finished() {
+                break;
+            }
+            let acquired = pglock::advisory("race")
+                .timeout(timeout)
+                .on(&mut client)
+                .acquire();
+            seen.count(acquired.and_then(|guard| {
+                seen.body(worker);
+                guard.release()
+            }));
+        }
+    });
+}
+
+#[test]
+fn timeouts_in_transactions_leave_nothing_held_and_the_transaction_usable() {
+    let db = database();
+    race(&db, |worker, seen| {
+        let mut client = db.connect();
+        client.batch_execute("SET lock_timeout = '123s'").unwrap();
+        for timeout in timeouts(worker) {
+            if seen.finished() {
+                break;
+            }
+            let mut tx = client.transaction().unwrap();
+            let acquired = pglock::advisory("race")
+                .timeout(timeout)
+                .acquire_xact(&mut tx);
+            seen.count(acquired.map(|()| seen.body(worker)));
+            let lock_timeout: String = tx.query_one("SHOW lock_timeout", &[]).unwrap().get(0);
+            assert_eq!(lock_timeout, "123s");
+            tx.commit().unwrap();
+        }
+    });
+}

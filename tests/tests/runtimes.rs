@@ -1,0 +1,233 @@
+//! Runtimes that come and go, blocking calls inside one, other executors, forks, and what a call costs.
+
+use std::time::Duration;
+
+use fork::Fork;
+use pglock::{Database, Error};
+use pglock_tests::{
+    BOUND, Child, Proxy, TestDb, child, database, server, server_is_ours, wait_until,
+};
+
+fn handle(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
+}
+
+#[pglock::advisory("shared by runtimes", using = here, timeout = "20s")]
+async fn async_job(here: &Database) -> Result<u32, Error> {
+    tokio::task::yield_now().await;
+    Ok(1)
+}
+
+#[pglock::advisory("shared by runtimes", using = here, timeout = "20s")]
+fn blocking_job(here: &Database) -> Result<u32, Error> {
+    pglock::check()?;
+    Ok(2)
+}
+
+async fn use_both(db: &TestDb) {
+    let here = handle(db);
+    assert_eq!(async_job(&here).await.unwrap(), 1);
+    assert_eq!(blocking_job(&here).unwrap(), 2);
+    let (one, two) = tokio::join!(async_job(&here), async_job(&here));
+    assert_eq!(one.unwrap() + two.unwrap(), 2);
+    db.wait_for_no_locks();
+}
+
+#[tokio::test]
+async fn a_first_runtime() {
+    use_both(&database()).await;
+}
+
+#[tokio::test]
+async fn a_second_runtime() {
+    use_both(&database()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_third_runtime() {
+    let db = database();
+    use_both(&db).await;
+    let here = handle(&db);
+    assert_eq!(
+        tokio::spawn(async move { async_job(&here).await })
+            .await
+            .unwrap()
+            .unwrap(),
+        1
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_fourth_runtime() {
+    use_both(&database()).await;
+}
+
+#[test]
+fn a_guard_outlives_the_runtime_it_was_acquired_in() {
+    let db = database();
+    let here = handle(&db);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let guard = runtime
+        .block_on(pglock::advisory("outlives").using(&here).acquire_async())
+        .unwrap();
+    drop(runtime);
+    assert_eq!(db.held(pglock::advisory_id("outlives")), 1);
+    guard.check().unwrap();
+    guard.release().unwrap();
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[test]
+fn another_executor_will_do() {
+    let db = database();
+    let here = handle(&db);
+    let job = pglock::advisory("executor").using(&here).run_async(async {
+        pglock::advisory("inner")
+            .using(&here)
+            .run_async(async { Ok::<_, Error>(3) })
+            .await
+    });
+    assert_eq!(pollster::block_on(job).unwrap(), 3);
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[test]
+fn a_guard_can_be_sent_and_shared() {
+    fn assert_send_sync<T: Send + Sync + 'static>(_: &T) {}
+
+    let db = database();
+    let guard = pglock::advisory("sent")
+        .using(&handle(&db))
+        .acquire()
+        .unwrap();
+    assert_send_sync(&guard);
+    std::thread::spawn(move || guard.release().unwrap())
+        .join()
+        .unwrap();
+    assert!(db.advisory_locks().is_empty());
+}
+
+/// Forks while a guard is held; in a process of its own, since the child gets only the thread that forks.
+#[test]
+fn after_a_fork_the_child_has_an_engine_of_its_own_and_no_lock() {
+    if child::role().is_some() {
+        return fork_with_a_guard();
+    }
+    let db = database();
+    let mut forking = Child::of(
+        "after_a_fork_the_child_has_an_engine_of_its_own_and_no_lock",
+        "forking",
+    )
+    .argument("URL", db.url())
+    .start();
+    forking.wait_for_line("forked", BOUND);
+    assert_eq!(
+        db.held(pglock::advisory_id("forked")),
+        1,
+        "the child's end took the parent's lock"
+    );
+    forking.send_line("release");
+    forking.wait_for_line("released", BOUND);
+    db.wait_for_no_locks();
+    forking.finish(BOUND);
+}
+
+fn fork_with_a_guard() {
+    let here = Database::builder(child::argument("URL")).build().unwrap();
+    let guard = pglock::advisory("forked").using(&here).acquire().unwrap();
+    match fork::fork().unwrap() {
+        Fork::Child => {
+            let as_it_should = guard.check().is_err_and(|error| error.is_lost())
+                && pglock::advisory("forked")
+                    .using(&here)
+                    .try_acquire()
+                    .is_ok_and(|guard| guard.is_none())
+                && pglock::advisory("child")
+                    .using(&here)
+                    .run(|| Ok::<_, Error>(()))
+                    .is_ok()
+                && guard.release().is_err_and(|error| error.is_lost());
+            std::process::exit(i32::from(!as_it_should));
+        }
+        Fork::Parent(pid) => {
+            assert_eq!(
+                fork::waitpid(pid).unwrap(),
+                0,
+                "the forked child saw something else"
+            );
+            guard.check().unwrap();
+            child::say("forked");
+            assert_eq!(child::hear().as_deref(), Some("release"));
+            guard.release().unwrap();
+            child::say("released");
+        }
+    }
+}
+
+#[test]
+fn an_uncontended_call_costs_two_round_trips() {
+    if !server_is_ours() {
+        // A proxy in front of a server that may want TLS or a password would test that instead.
+        return;
+    }
+    let db = database();
+    let proxy = Proxy::start(server());
+    let here = Database::builder(proxy.url(db.name())).build().unwrap();
+    let warm_up = || blocking_job(&here).unwrap();
+    warm_up();
+    let cost = |what: &str, call: &dyn Fn()| {
+        let before = proxy.round_trips();
+        for _ in 0..10 {
+            call();
+        }
+        assert_eq!(proxy.round_trips() - before, 20, "{what}");
+    };
+    cost("an annotated call with a timeout", &|| {
+        drop(blocking_job(&here))
+    });
+    cost("without a timeout", &|| {
+        pglock::advisory("cost")
+            .using(&here)
+            .run(|| Ok::<_, Error>(()))
+            .unwrap();
+    });
+    cost("tried", &|| {
+        pglock::advisory("cost")
+            .using(&here)
+            .try_run(|| Ok::<_, Error>(()))
+            .unwrap();
+    });
+    cost("async", &|| {
+        drop(pollster::block_on(
+            pglock::advisory("cost")
+                .using(&here)
+                .run_async(async { Ok::<_, Error>(()) }),
+        ))
+    });
+    pglock::advisory("cost")
+        .using(&here)
+        .xact()
+        .run(|| Ok::<_, Error>(()))
+        .unwrap();
+    cost("xact", &|| {
+        pglock::advisory("cost")
+            .using(&here)
+            .xact()
+            .timeout(Duration::from_secs(1))
+            .run(|| Ok::<_, Error>(()))
+            .unwrap();
+    });
+    let mut client = postgres::Client::connect(&proxy.url(db.name()), postgres::NoTls).unwrap();
+    let before = proxy.round_trips();
+    pglock::advisory("cost")
+        .timeout(Duration::from_secs(1))
+        .on(&mut client)
+        .acquire()
+        .unwrap()
+        .release()
+        .unwrap();
+    assert_eq!(proxy.round_trips() - before, 2);
+    wait_until("nothing is held", BOUND, || db.advisory_locks().is_empty());
+}

@@ -1,0 +1,11 @@
+//! The attributes as a user meets them: what compiles, and what the compiler says of the rest.
+//!
+//! One rule, one file, named after the rule. What the compiler says belongs to one version of it, rustc 1.95;
+//! `TRYBUILD=overwrite cargo test -p pglock-trybuild` writes it anew, to be read before it is kept.
+
+#[test]
+fn advisory() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/advisory/pass/*.rs");
+    cases.compile_fail("ui/advisory/fail/*.rs");
+}

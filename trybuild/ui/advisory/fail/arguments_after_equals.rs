@@ -1,0 +1,7 @@
+#[pglock::advisory]
+#[pglock::advisory = "report"]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

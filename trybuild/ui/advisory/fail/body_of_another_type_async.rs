@@ -1,0 +1,6 @@
+#[pglock::advisory]
+async fn report() -> Result<u32, pglock::Error> {
+    "one"
+}
+
+fn main() {}

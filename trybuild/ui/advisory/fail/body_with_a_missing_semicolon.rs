@@ -1,0 +1,7 @@
+#[pglock::advisory]
+fn report() -> Result<(), pglock::Error> {
+    let _one = 1
+    Ok(())
+}
+
+fn main() {}

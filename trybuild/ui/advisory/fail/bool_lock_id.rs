@@ -1,0 +1,6 @@
+#[pglock::advisory(true)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

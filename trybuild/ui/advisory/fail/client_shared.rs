@@ -1,0 +1,7 @@
+#[pglock::advisory(client = conn)]
+fn report(conn: &postgres::Client) -> Result<(), pglock::Error> {
+    let _ = conn;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory]
+const fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[pglock::advisory]
+#[pglock::advisory(shared)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = "25days")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = "500us")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = "soon")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

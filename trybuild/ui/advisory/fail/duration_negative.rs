@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = -1)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

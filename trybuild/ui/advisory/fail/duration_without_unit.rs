@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = "2")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory("")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory]
+async fn report() -> Result<u32, std::io::Error> {
+    Ok(1)
+}
+
+fn main() {}

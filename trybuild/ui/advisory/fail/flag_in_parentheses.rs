@@ -1,0 +1,6 @@
+#[pglock::advisory(shared(true))]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory("report", lock_id = "invoices")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

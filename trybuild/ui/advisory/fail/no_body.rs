@@ -1,0 +1,6 @@
+trait Job {
+    #[pglock::advisory("job")]
+    fn run(&self) -> Result<(), pglock::Error>;
+}
+
+fn main() {}

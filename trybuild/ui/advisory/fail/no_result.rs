@@ -1,0 +1,6 @@
+#[pglock::advisory]
+fn report() -> u32 {
+    1
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory]
+fn report() {
+    println!("report");
+}
+
+fn main() {}

@@ -1,0 +1,4 @@
+#[pglock::advisory("report")]
+mod report {}
+
+fn main() {}

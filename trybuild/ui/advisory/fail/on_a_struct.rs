@@ -1,0 +1,6 @@
+#[pglock::advisory("report")]
+struct Report {
+    name: String,
+}
+
+fn main() {}

@@ -1,0 +1,10 @@
+struct Job;
+
+#[pglock::advisory("job")]
+impl Job {
+    fn run(&self) {}
+}
+
+fn main() {
+    Job.run();
+}

@@ -1,0 +1,6 @@
+#[pglock::advisory(on_error = "Panic")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

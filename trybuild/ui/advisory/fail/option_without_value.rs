@@ -1,0 +1,6 @@
+#[pglock::advisory("report", timeout)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory(("report", 1))]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory("report")]
+fn report() -> ! {
+    loop {}
+}
+
+fn main() {}

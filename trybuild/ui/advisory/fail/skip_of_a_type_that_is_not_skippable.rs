@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = 0, side_effect = Skip)]
+fn report() -> Result<u32, pglock::Error> {
+    Ok(1)
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[pglock::advisory("report:{name:?}")]
+fn report(id: u32, name: &str) -> Result<u32, pglock::Error> {
+    let _ = name;
+    Ok(id)
+}
+
+fn main() {}

@@ -1,0 +1,62 @@
+#![deny(warnings)]
+
+use postgres::Client;
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+struct Pool {
+    clients: Vec<Client>,
+}
+
+struct Job {
+    db: Client,
+    pool: Pool,
+    boxed: Box<Client>,
+    runs: u32,
+    name: String,
+}
+
+impl Job {
+    #[pglock::advisory("field", client = self.db)]
+    fn field(&mut self, note: String) -> Result<String, Failure> {
+        self.db.execute("SELECT 1", &[])?;
+        self.runs += 1;
+        self.method(&note);
+        Ok(note)
+    }
+
+    fn method(&mut self, note: &str) {
+        self.name.push_str(note);
+    }
+
+    #[pglock::advisory("nested", client = self.pool.clients[0])]
+    fn nested(&mut self) -> Result<u32, Failure> {
+        Ok(self.runs)
+    }
+
+    #[pglock::advisory("dereferenced", client = *self.boxed)]
+    fn dereferenced(&mut self) -> Result<u64, Failure> {
+        Ok(self.boxed.execute("SELECT 1", &[])?)
+    }
+
+    #[pglock::advisory("borrowed", client = self.db)]
+    fn borrowed(&mut self) -> Result<&mut u32, Failure> {
+        self.db.execute("SELECT 1", &[])?;
+        Ok(&mut self.runs)
+    }
+
+    #[pglock::advisory("owned", client = self.db, timeout = 0, side_effect = Skip(None), on_error = Panic)]
+    fn owned(mut self) -> Option<String> {
+        self.db.execute("SELECT 1", &[]).ok()?;
+        Some(self.name)
+    }
+}
+
+#[pglock::advisory("argument", client = **client)]
+fn argument(client: &mut Box<Client>) -> Result<u64, Failure> {
+    Ok(client.execute("SELECT 1", &[])?)
+}
+
+fn main() {
+    let _ = (Job::field, Job::nested, Job::dereferenced, Job::borrowed, Job::owned, argument);
+}
