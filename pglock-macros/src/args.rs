@@ -7,7 +7,6 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result, Token, token};
 
 /// A value, and the tokens to blame when it turns out to be wrong.
-#[derive(Clone, Copy)]
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
@@ -20,9 +19,17 @@ pub(crate) struct Choice {
 }
 
 /// Puts an option's value where it belongs, or blames the repeat.
-pub(crate) fn set_once<T>(slot: &mut Option<Spanned<T>>, name: &str, value: T, span: Span) -> Result<()> {
+pub(crate) fn set_once<T>(
+    slot: &mut Option<Spanned<T>>,
+    name: &str,
+    value: T,
+    span: Span,
+) -> Result<()> {
     if slot.is_some() {
-        return Err(Error::new(span, format!("`{name}` is given twice: remove one of them")));
+        return Err(Error::new(
+            span,
+            format!("`{name}` is given twice: remove one of them"),
+        ));
     }
     *slot = Some(Spanned { value, span });
     Ok(())
@@ -46,11 +53,21 @@ pub(crate) fn option_name(input: ParseStream<'_>, choices: &[Choice]) -> Result<
 
 /// Blames an option that there is not.
 pub(crate) fn unknown_option(name: &Ident, choices: &[Choice]) -> Error {
-    Error::new(name.span(), format!("unknown option `{name}`: expected one of {}", names(choices)))
+    Error::new(
+        name.span(),
+        format!(
+            "unknown option `{name}`: expected one of {}",
+            names(choices)
+        ),
+    )
 }
 
 /// Reads what follows an option's name: `= value`.
-pub(crate) fn value<T: Parse>(input: ParseStream<'_>, name: &Ident, choices: &[Choice]) -> Result<T> {
+pub(crate) fn value<T: Parse>(
+    input: ParseStream<'_>,
+    name: &Ident,
+    choices: &[Choice],
+) -> Result<T> {
     let missing = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
         input.is_empty() || input.peek(Token![,])
@@ -58,7 +75,10 @@ pub(crate) fn value<T: Parse>(input: ParseStream<'_>, name: &Ident, choices: &[C
         true
     };
     if missing {
-        return Err(Error::new(name.span(), format!("`{name}` needs a value: write `{}`", example(name, choices))));
+        return Err(Error::new(
+            name.span(),
+            format!("`{name}` needs a value: write `{}`", example(name, choices)),
+        ));
     }
     input.parse()
 }
@@ -68,13 +88,17 @@ pub(crate) fn flag(input: ParseStream<'_>, name: &Ident) -> Result<bool> {
     if !input.peek(Token![=]) && !input.peek(token::Paren) {
         return Ok(true);
     }
-    let message = format!("`{name}` is a flag: write `{name}`, `{name} = true` or `{name} = false`");
+    let message =
+        format!("`{name}` is a flag: write `{name}`, `{name} = true` or `{name} = false`");
     if input.parse::<Token![=]>().is_err() || input.is_empty() || input.peek(Token![,]) {
         return Err(Error::new(name.span(), message));
     }
     let value: Expr = input.parse()?;
     match ungroup(&value) {
-        Expr::Lit(ExprLit { lit: Lit::Bool(LitBool { value, .. }), .. }) => Ok(*value),
+        Expr::Lit(ExprLit {
+            lit: Lit::Bool(LitBool { value, .. }),
+            ..
+        }) => Ok(*value),
         other => Err(Error::new_spanned(other, message)),
     }
 }
@@ -106,7 +130,10 @@ pub(crate) fn word(value: &Expr) -> Option<&Ident> {
 /// The text of a string literal.
 pub(crate) fn text(value: &Expr) -> Option<String> {
     match ungroup(value) {
-        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Some(text.value()),
+        Expr::Lit(ExprLit {
+            lit: Lit::Str(text),
+            ..
+        }) => Some(text.value()),
         _ => None,
     }
 }
@@ -143,10 +170,16 @@ pub(crate) fn path_text(path: &Path) -> String {
 
 /// The names of the options, for people.
 pub(crate) fn names(choices: &[Choice]) -> String {
-    let names: Vec<_> = choices.iter().map(|choice| format!("`{}`", choice.name)).collect();
+    let names: Vec<_> = choices
+        .iter()
+        .map(|choice| format!("`{}`", choice.name))
+        .collect();
     names.join(", ")
 }
 
 fn example<'a>(name: &Ident, choices: &'a [Choice]) -> &'a str {
-    choices.iter().find(|choice| name == choice.name).map_or("", |choice| choice.example)
+    choices
+        .iter()
+        .find(|choice| name == choice.name)
+        .map_or("", |choice| choice.example)
 }

@@ -26,10 +26,16 @@ impl Client {
             return Ok(Self::Argument(name.clone()));
         }
         match (inner, root(inner)) {
-            (Expr::Field(_) | Expr::Index(_) | Expr::Unary(_), Some(root)) => Ok(Self::Place { root: root.clone(), place: value }),
+            (Expr::Field(_) | Expr::Index(_) | Expr::Unary(_), Some(root)) => Ok(Self::Place {
+                root: root.clone(),
+                place: value,
+            }),
             (Expr::Reference(ExprReference { expr, .. }), _) => {
                 let place = expr.to_token_stream().to_string().replace(' ', "");
-                Err(Error::new_spanned(inner, format!("the borrow is the macro's to write: `client = {place}`")))
+                Err(Error::new_spanned(
+                    inner,
+                    format!("the borrow is the macro's to write: `client = {place}`"),
+                ))
             }
             _ => Err(Error::new_spanned(
                 inner,
@@ -41,10 +47,12 @@ impl Client {
     pub(crate) fn validate(&self, function: &Function) -> Result<()> {
         match self {
             Self::Argument(name) => validate_argument(name, function),
-            Self::Place { place, .. } if function.sig.asyncness.is_some() => Err(Error::new_spanned(
-                place,
-                "an `async fn` takes its connection as an argument: write `client = conn` and add `conn: &mut ..`",
-            )),
+            Self::Place { place, .. } if function.sig.asyncness.is_some() => {
+                Err(Error::new_spanned(
+                    place,
+                    "an `async fn` takes its connection as an argument: write `client = conn` and add `conn: &mut ..`",
+                ))
+            }
             Self::Place { root, .. } if root == "self" => Ok(()),
             Self::Place { root, .. } => require_argument(root, function),
         }
@@ -58,28 +66,44 @@ impl Client {
         }
     }
 
+    /// The argument, or what a place begins with, as the body knows it, where the option stands.
+    ///
+    /// Both matter: `macro_rules!` may have made either.
+    pub(crate) fn name(&self, function: &Function) -> Ident {
+        let (Self::Argument(name) | Self::Place { root: name, .. }) = self;
+        let mut argument = function
+            .bound_names()
+            .into_iter()
+            .find(|bound| *bound == name)
+            .unwrap_or(name)
+            .clone();
+        argument.set_span(argument.span().located_at(name.span()));
+        argument
+    }
+
     // Input:  client = conn    client = self.db
     // Output: &mut *conn       &mut self.db
     pub(crate) fn reborrow(&self, function: &Function) -> TokenStream {
         match self {
             Self::Argument(name) => {
-                let argument = Self::bound(name, function);
+                let argument = self.name(function);
                 quote_spanned!(name.span()=> &mut *#argument)
             }
             Self::Place { place, .. } => quote_spanned!(place.span()=> &mut #place),
         }
     }
 
-    // Input:  client = conn, from `&mut *conn`            client = self.db
-    // Output: let conn = &mut *conn; let _ = &conn;
+    // Input:  client = conn                   client = self.db
+    // Output: let conn = {connection};
+    //         let _ = &conn;
     //
-    // The body may never look at `conn`, which is no fault of the user's.
-    pub(crate) fn shadow(&self, function: &Function, from: &TokenStream) -> TokenStream {
+    // The body may never look at it, which is no fault of the user's.
+    pub(crate) fn shadow(&self, function: &Function, connection: &TokenStream) -> TokenStream {
         match self {
-            Self::Argument(name) => {
-                let argument = Self::bound(name, function);
+            Self::Argument(_) => {
+                let argument = self.name(function);
                 quote! {
-                    let #argument = #from;
+                    let #argument = #connection;
                     let _ = &#argument;
                 }
             }
@@ -87,22 +111,15 @@ impl Client {
         }
     }
 
-    // Input:  || -> R { .. }, client = conn     client = self.db
+    // Input:  client = conn, || -> R { .. }     client = self.db, || -> R { .. }
     // Output: move || -> R { .. }               || -> R { .. }
     //
-    // A place is borrowed together with what it is a part of, so the body leaves there what it doesn't move itself.
-    pub(crate) fn body(&self, closure: TokenStream) -> TokenStream {
+    // With a place, the body leaves where it is what it doesn't move itself: the place is needed again.
+    pub(crate) fn body(&self, closure: &TokenStream) -> TokenStream {
         match self {
             Self::Argument(_) => quote!(move #closure),
-            Self::Place { .. } => closure,
+            Self::Place { .. } => quote!(#closure),
         }
-    }
-
-    /// The argument as the body knows it, which matters when `macro_rules!` made either, where the option stands.
-    fn bound(name: &Ident, function: &Function) -> Ident {
-        let mut argument = function.bound_names().into_iter().find(|bound| *bound == name).unwrap_or(name).clone();
-        argument.set_span(argument.span().located_at(name.span()));
-        argument
     }
 }
 
@@ -113,7 +130,9 @@ fn require_argument(name: &Ident, function: &Function) -> Result<()> {
     let function = &function.sig.ident;
     Err(Error::new(
         name.span(),
-        format!("`{name}` is no argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"),
+        format!(
+            "`{name}` is no argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"
+        ),
     ))
 }
 
@@ -125,7 +144,9 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
     if let Some(mutability) = mutability {
         return Err(Error::new(
             mutability.span,
-            format!("`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"),
+            format!(
+                "`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"
+            ),
         ));
     }
     match types::ungroup(ty) {
@@ -135,14 +156,18 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             let element = quote!(#element).to_string().replace(' ', "");
             Err(Error::new_spanned(
                 ty,
-                format!("a session can't be shared while it has a lock: take `{name}: &mut {element}`"),
+                format!(
+                    "a session can't be shared while it has a lock: take `{name}: &mut {element}`"
+                ),
             ))
         }
         owned => {
             let text = quote!(#owned).to_string().replace(' ', "");
             Err(Error::new_spanned(
                 ty,
-                format!("the lock is released on the connection after the body: take `{name}: &mut {text}`"),
+                format!(
+                    "the lock is released on the connection after the body: take `{name}: &mut {text}`"
+                ),
             ))
         }
     }
@@ -150,8 +175,14 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
 
 fn root(place: &Expr) -> Option<&Ident> {
     match args::ungroup(place) {
-        Expr::Field(ExprField { base, .. }) | Expr::Index(ExprIndex { expr: base, .. }) => root(base),
-        Expr::Unary(ExprUnary { op: UnOp::Deref(_), expr, .. }) => root(expr),
+        Expr::Field(ExprField { base, .. }) | Expr::Index(ExprIndex { expr: base, .. }) => {
+            root(base)
+        }
+        Expr::Unary(ExprUnary {
+            op: UnOp::Deref(_),
+            expr,
+            ..
+        }) => root(expr),
         Expr::Path(path) => path.path.get_ident(),
         _ => None,
     }

@@ -55,16 +55,24 @@ fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
     match args::ungroup(value) {
         Expr::Lit(ExprLit { lit, .. }) => {
             let duration = match lit {
-                Lit::Str(text) => humantime::parse_duration(&text.value()).map_err(|error| error.to_string()),
-                Lit::Int(number) if number.suffix().is_empty() => {
-                    number.base10_parse().map(Duration::from_secs).map_err(|error| error.to_string())
+                Lit::Str(text) => {
+                    humantime::parse_duration(&text.value()).map_err(|error| error.to_string())
                 }
+                Lit::Int(number) if number.suffix().is_empty() => number
+                    .base10_parse()
+                    .map(Duration::from_secs)
+                    .map_err(|error| error.to_string()),
                 Lit::Float(number) if number.suffix().is_empty() => number
                     .base10_parse::<f64>()
                     .map_err(|error| error.to_string())
-                    .and_then(|seconds| Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())),
+                    .and_then(|seconds| {
+                        Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
+                    }),
                 Lit::Int(_) | Lit::Float(_) => {
-                    return fail(format!("write a duration with a unit in quotes: `{option} = \"{}\"`", quote!(#lit)));
+                    return fail(format!(
+                        "write a duration with a unit in quotes: `{option} = \"{}\"`",
+                        quote!(#lit)
+                    ));
                 }
                 _ => Err("expected a string or a number".to_owned()),
             };
@@ -81,9 +89,91 @@ fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
                 )),
             }
         }
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) if matches!(args::ungroup(expr), Expr::Lit(_)) => {
-            fail(format!("`{option}` can't be negative: write `0` to try once, or `None` to wait for ever"))
-        }
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) if matches!(args::ungroup(expr), Expr::Lit(_)) => fail(format!(
+            "`{option}` can't be negative: write `0` to try once, or `None` to wait for ever"
+        )),
         _ => Ok(None),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(value: &str) -> std::result::Result<Option<Duration>, String> {
+        match Limit::new("timeout", syn::parse_str(value).unwrap()) {
+            Ok(Limit::After(duration)) => Ok(Some(duration)),
+            Ok(Limit::Never) => Ok(None),
+            Ok(Limit::Expression(_)) => Err("an expression".to_owned()),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn literals() {
+        for (literal, milliseconds) in [
+            ("\"2s\"", 2_000),
+            ("\"1m 30s\"", 90_000),
+            ("\"0\"", 0),
+            ("0", 0),
+            ("2", 2_000),
+            ("0x10", 16_000),
+            ("0.5", 500),
+            ("0.001", 1),
+            ("\"2147483647ms\"", 2_147_483_647),
+            ("((2))", 2_000),
+        ] {
+            assert_eq!(
+                parsed(literal),
+                Ok(Some(Duration::from_millis(milliseconds))),
+                "{literal}"
+            );
+        }
+        assert_eq!(parsed("None"), Ok(None));
+    }
+
+    #[test]
+    fn expressions_are_for_the_run_time() {
+        for expression in [
+            "TIMEOUT",
+            "Some(TIMEOUT)",
+            "-TIMEOUT",
+            "2 * SECOND",
+            "Option::None",
+        ] {
+            assert_eq!(
+                parsed(expression),
+                Err("an expression".to_owned()),
+                "{expression}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        for (literal, message) in [
+            ("-1", "can't be negative"),
+            ("-0.5", "can't be negative"),
+            ("-\"2s\"", "can't be negative"),
+            ("\"-2s\"", "this is no duration"),
+            ("\"\"", "this is no duration"),
+            ("\"2\"", "this is no duration"),
+            ("true", "this is no duration"),
+            ("1e400", "this is no duration"),
+            ("99999999999999999999", "this is no duration"),
+            ("2s", "`timeout = \"2s\"`"),
+            ("1.5h", "`timeout = \"1.5h\"`"),
+            ("\"999us\"", "too short"),
+            ("0.0009", "too short"),
+            ("2147483.648", "too long"),
+            ("\"1year\"", "too long"),
+        ] {
+            let error = parsed(literal).unwrap_err();
+            assert!(error.contains(message), "{literal}: {error}");
+        }
     }
 }

@@ -6,7 +6,8 @@ use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility, braced, token,
+    Attribute, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility,
+    braced, token,
 };
 
 use crate::args::local;
@@ -22,7 +23,11 @@ pub(crate) struct Function {
 
 /// A body is tokens only: what is wrong in it, or half-written, is the compiler's to say.
 pub(crate) enum Body {
-    Block { brace: token::Brace, attrs: Vec<Attribute>, statements: TokenStream },
+    Block {
+        brace: token::Brace,
+        attrs: Vec<Attribute>,
+        statements: TokenStream,
+    },
     Missing(Token![;]),
 }
 
@@ -31,17 +36,35 @@ impl Parse for Function {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         require_function(input)?;
-        let defaultness = if input.peek(Token![default]) { Some(input.parse()?) } else { None };
+        let defaultness = if input.peek(Token![default]) {
+            Some(input.parse()?)
+        } else {
+            None
+        };
         let sig = input.parse()?;
-        let body = if input.peek(Token![;]) { Body::Missing(input.parse()?) } else { parse_block(input)? };
-        Ok(Self { attrs, vis, defaultness, sig, body })
+        let body = if input.peek(Token![;]) {
+            Body::Missing(input.parse()?)
+        } else {
+            parse_block(input)?
+        };
+        Ok(Self {
+            attrs,
+            vis,
+            defaultness,
+            sig,
+            body,
+        })
     }
 }
 
 fn parse_block(input: ParseStream<'_>) -> Result<Body> {
     let content;
     let brace = braced!(content in input);
-    Ok(Body::Block { brace, attrs: content.call(Attribute::parse_inner)?, statements: content.parse()? })
+    Ok(Body::Block {
+        brace,
+        attrs: content.call(Attribute::parse_inner)?,
+        statements: content.parse()?,
+    })
 }
 
 /// Blames what stands where a function should be.
@@ -62,8 +85,14 @@ fn require_function(input: ParseStream<'_>) -> Result<()> {
     if ahead.peek(Token![fn]) {
         return Ok(());
     }
-    let item = ahead.call(Ident::parse_any).map_or_else(|_| "something else".to_owned(), |word| format!("`{word}`"));
-    let hint = if item == "`impl`" { ": put the attribute on the methods that need it" } else { "" };
+    let item = ahead
+        .call(Ident::parse_any)
+        .map_or_else(|_| "something else".to_owned(), |word| format!("`{word}`"));
+    let hint = if item == "`impl`" {
+        ": put the attribute on the methods that need it"
+    } else {
+        ""
+    };
     Err(input.error(format!("expected a function, found {item}{hint}")))
 }
 
@@ -72,7 +101,10 @@ impl Function {
     pub(crate) fn check(&self) -> Result<()> {
         let name = &self.sig.ident;
         if let Some(constness) = &self.sig.constness {
-            return Err(Error::new(constness.span, "a `const fn` can't wait for a database: remove `const`"));
+            return Err(Error::new(
+                constness.span,
+                "a `const fn` can't wait for a database: remove `const`",
+            ));
         }
         if let Body::Missing(_) = self.body {
             return Err(Error::new_spanned(
@@ -86,13 +118,17 @@ impl Function {
         if let Type::Never(_) = **returned {
             return Err(Error::new_spanned(
                 returned,
-                format!("`{name}` could not say that something went wrong: return a `Result<std::convert::Infallible, E>` rather than `!`"),
+                format!(
+                    "`{name}` could not say that something went wrong: return a `Result<std::convert::Infallible, E>` rather than `!`"
+                ),
             ));
         }
         if self.sig.asyncness.is_none() && types::is_future(returned) {
             return Err(Error::new(
                 name.span(),
-                format!("`{name}` returns a future, which would run when the attribute's work is over: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"),
+                format!(
+                    "`{name}` returns a future, which would run when the attribute's work is over: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
+                ),
             ));
         }
         Ok(())
@@ -101,7 +137,9 @@ impl Function {
     pub(crate) fn returns_nothing(&self) -> bool {
         match &self.sig.output {
             ReturnType::Default => true,
-            ReturnType::Type(_, returned) => matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty()),
+            ReturnType::Type(_, returned) => {
+                matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty())
+            }
         }
     }
 
@@ -136,7 +174,9 @@ impl Function {
     pub(crate) fn typed_argument(&self, name: &Ident) -> Option<(Option<Token![mut]>, &Type)> {
         self.sig.inputs.iter().find_map(|argument| match argument {
             FnArg::Typed(argument) => match &*argument.pat {
-                Pat::Ident(pattern) if pattern.ident == *name => Some((pattern.mutability, &*argument.ty)),
+                Pat::Ident(pattern) if pattern.ident == *name => {
+                    Some((pattern.mutability, &*argument.ty))
+                }
                 _ => None,
             },
             FnArg::Receiver(_) => None,
@@ -173,7 +213,9 @@ impl Function {
     /// The body as it was written.
     pub(crate) fn block(&self) -> TokenStream {
         match &self.body {
-            Body::Block { brace, statements, .. } => {
+            Body::Block {
+                brace, statements, ..
+            } => {
                 let mut block = Group::new(Delimiter::Brace, statements.clone());
                 // The user's place, so that mistakes are found there, but not the user's braces: they would be called unnecessary.
                 block.set_span(brace.span.join().resolved_at(Span::mixed_site()));
@@ -188,7 +230,13 @@ impl Function {
     // Output: /// docs
     //         pub fn name(..) -> R { #![inner] {statements} }
     pub(crate) fn emit(&self, statements: &TokenStream) -> TokenStream {
-        let Self { attrs, vis, defaultness, sig, body } = self;
+        let Self {
+            attrs,
+            vis,
+            defaultness,
+            sig,
+            body,
+        } = self;
         let mut tokens = quote!(#(#attrs)* #vis #defaultness #sig);
         match body {
             Body::Block { brace, attrs, .. } => brace.surround(&mut tokens, |tokens| {
@@ -219,10 +267,22 @@ fn collect_names<'a>(pattern: &'a Pat, names: &mut Vec<&'a Ident>) {
         Pat::Paren(pattern) => collect_names(&pattern.pat, names),
         Pat::Reference(pattern) => collect_names(&pattern.pat, names),
         Pat::Type(pattern) => collect_names(&pattern.pat, names),
-        Pat::Slice(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
-        Pat::Tuple(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
-        Pat::TupleStruct(pattern) => pattern.elems.iter().for_each(|pattern| collect_names(pattern, names)),
-        Pat::Struct(pattern) => pattern.fields.iter().for_each(|field| collect_names(&field.pat, names)),
+        Pat::Slice(pattern) => pattern
+            .elems
+            .iter()
+            .for_each(|pattern| collect_names(pattern, names)),
+        Pat::Tuple(pattern) => pattern
+            .elems
+            .iter()
+            .for_each(|pattern| collect_names(pattern, names)),
+        Pat::TupleStruct(pattern) => pattern
+            .elems
+            .iter()
+            .for_each(|pattern| collect_names(pattern, names)),
+        Pat::Struct(pattern) => pattern
+            .fields
+            .iter()
+            .for_each(|field| collect_names(&field.pat, names)),
         _ => {}
     }
 }

@@ -33,7 +33,7 @@ type Read = fn(TokenStream) -> Result<Box<dyn Layer>>;
 const ATTRIBUTES: [(&str, Read); 1] = [("advisory", advisory::read)];
 
 /// Expands the attribute that `read` reads, and those of pglock's below it.
-pub(crate) fn expand(read: Read, arguments: TokenStream, item: TokenStream) -> TokenStream {
+pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => {
@@ -42,7 +42,9 @@ pub(crate) fn expand(read: Read, arguments: TokenStream, item: TokenStream) -> T
         }
     };
     let outermost = read(arguments);
-    let krate = outermost.as_ref().map_or_else(|_| parse_quote!(::pglock), |layer| layer.krate());
+    let krate = outermost
+        .as_ref()
+        .map_or_else(|_| parse_quote!(::pglock), |layer| layer.krate());
     let inner = take_attributes(&mut function, &krate);
     match read_and_validate(outermost, &inner, &function) {
         Ok(layers) => emit(&layers, &inner, &function),
@@ -69,16 +71,26 @@ fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(Attribute, Rea
 fn find(path: &Path, krate: &Path) -> Option<Read> {
     let (path, krate) = (args::path_text(path), args::path_text(krate));
     ATTRIBUTES.into_iter().find_map(|(name, read)| {
-        let names = [name.to_owned(), format!("pglock::{name}"), format!("{krate}::{name}")];
+        let names = [
+            name.to_owned(),
+            format!("pglock::{name}"),
+            format!("{krate}::{name}"),
+        ];
         names.contains(&path).then_some(read)
     })
 }
 
 /// Reads the inner attributes too, and says all that is wrong at once.
-fn read_and_validate(outermost: Result<Box<dyn Layer>>, inner: &[(Attribute, Read)], function: &Function) -> Result<Vec<Box<dyn Layer>>> {
+fn read_and_validate(
+    outermost: Result<Box<dyn Layer>>,
+    inner: &[(Attribute, Read)],
+    function: &Function,
+) -> Result<Vec<Box<dyn Layer>>> {
     let mut errors = None;
     let mut layers = Vec::new();
-    let inner_layers = inner.iter().map(|(attribute, read)| read(arguments(attribute)?));
+    let inner_layers = inner
+        .iter()
+        .map(|(attribute, read)| read(arguments(attribute)?));
     for layer in std::iter::once(outermost).chain(inner_layers) {
         match layer {
             Ok(layer) => layers.push(layer),
@@ -100,7 +112,10 @@ fn arguments(attribute: &Attribute) -> Result<TokenStream> {
         Meta::List(list) => Ok(list.tokens.clone()),
         Meta::NameValue(meta) => {
             let path = args::path_text(&meta.path);
-            Err(Error::new_spanned(meta, format!("arguments are written in parentheses: `#[{path}(..)]`")))
+            Err(Error::new_spanned(
+                meta,
+                format!("arguments are written in parentheses: `#[{path}(..)]`"),
+            ))
         }
     }
 }
@@ -110,7 +125,10 @@ fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> 
         return Ok(());
     }
     let name = &function.sig.ident;
-    Err(Error::new(name.span(), format!("`{name}` would take the same lock twice: give all but one attribute a `lock_id`")))
+    Err(Error::new(
+        name.span(),
+        format!("`{name}` would take the same lock twice: give all but one attribute a `lock_id`"),
+    ))
 }
 
 // Input:  #[pglock::advisory("outer")]
@@ -122,11 +140,17 @@ fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> 
 //         }
 //
 // The inner attributes are gone before the compiler resolves them: without the `use` it would call their imports unused.
-fn emit(layers: &[Box<dyn Layer>], inner: &[(Attribute, Read)], function: &Function) -> TokenStream {
+fn emit(
+    layers: &[Box<dyn Layer>],
+    inner: &[(Attribute, Read)],
+    function: &Function,
+) -> TokenStream {
     let paths = inner.iter().map(|(attribute, _)| attribute.path());
-    let body = layers.iter().rev().fold(function.block(), |body, layer| {
-        let statements = layer.expand(function, &body);
-        quote!({ #statements })
-    });
-    function.emit(&quote!(#(use #paths as _;)* #body))
+    let mut body = function.block();
+    let mut statements = TokenStream::new();
+    for layer in layers.iter().rev() {
+        statements = layer.expand(function, &body);
+        body = quote!({ #statements });
+    }
+    function.emit(&quote!(#(use #paths as _;)* #statements))
 }

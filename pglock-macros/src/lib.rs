@@ -1,4 +1,5 @@
-//! The attributes of [pglock](https://docs.rs/pglock): use them through that crate.
+//! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to belongs to
+//! the version of it that they come with.
 
 mod advisory;
 mod args;
@@ -9,12 +10,78 @@ mod layers;
 mod lock_id;
 mod on_error;
 mod template;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use proc_macro::TokenStream;
 
-/// Takes an advisory lock.
+/// Takes an advisory lock of Postgres around a function: it runs once at a time in every process, on every host, that
+/// shares the database.
+///
+/// A call waits for the lock, runs the body, and releases the lock, whatever becomes of the body. It can be put on any
+/// `fn` or `async fn` that has a body, methods and trait impls included.
+///
+/// # Options
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | first argument, or `lock_id =` | a string literal, with `{argument}` placeholders; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
+/// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits for ever; or any expression that is `Into<Timeout>`, such as a `Duration` | waits for ever |
+/// | `side_effect =` | `Raise`: an error when the lock is not had in time. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
+/// | `shared` | a flag: with others who share it, and with nobody who does not | `false` |
+/// | `xact` | a flag: the lock is a transaction's and is released by its end | `false` |
+/// | `using =` | the database: a registered name, or a `&Database` | `"default"` |
+/// | `client =` | the connection to take the lock on: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | a session of pglock's own |
+/// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
+/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+///
+/// A flag is written as `shared`, anywhere, or as `shared = true` or `shared = false`. `Raise`, `Skip` and `Panic` are
+/// words of the attribute; `pglock::Skip` is the same.
+///
+/// # Lock IDs
+///
+/// Whoever uses the same lock ID in the same database shares the lock. Placeholders in a string, as in
+/// `"invoices:{tenant}"`, are arguments of the function, by name, as in `format!` but without a format; braces are
+/// written as `{{` and `}}`. For all else there are expressions, which may use the arguments too:
+/// `lock_id = format!("invoices:{}", tenant.id)`.
+///
+/// Without a lock ID the lock is called after the function, `module_path!()`, `::` and its name. Then **it is another
+/// lock once the function is renamed or moved**, and a host that runs the old code and one that runs the new don't
+/// exclude each other: name locks that outlive a release. Two functions that would share a default lock ID are refused
+/// at the first call of one of them, and a method with a receiver needs a lock ID at once.
+///
+/// # Return types
+///
+/// The function returns `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>`,
+/// `anyhow::Error` or an error type of your own; or it has an `on_error`.
+///
+/// With `side_effect = Skip` the return value is able to say "skipped": `()`, an `Option` (`None`), a `Result` of
+/// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` has no such need. A call skips when
+/// the lock is busy, and only then: no connection is an error. A `Skip` that has no `timeout` would wait for ever
+/// instead, and is a compile error.
+///
+/// Once the body has started, the caller gets its `Err`, its panic, or its `Ok`; or, when the lock was lost or could not
+/// be released although the body said `Ok`, an error whose `is_lost()` says so.
+///
+/// # Connections
+///
+/// With `client = conn` the lock is taken on that connection and released there, and the body uses it as before. The
+/// argument is a `&mut` reference, so that nobody else uses the session meanwhile. Pooled connections are passed by the
+/// caller, as `&mut *conn`. A transaction goes with `xact`, and a session with no `xact`.
+///
+/// # Several attributes
+///
+/// Several of pglock's attributes on one function nest in reading order: the topmost is outermost, and its lock is
+/// taken first. Attributes of others stay where they are; below this one are `#[tracing::instrument]` for the body,
+/// above it for the wait too. `#[test]` and `#[tokio::test]` work on either side.
+///
+/// # What is refused
+///
+/// A `const fn`, a function without a body, what is no function, one that returns `!`, and a plain `fn` that returns a
+/// future (the lock would be gone before the future runs: make it an `async fn`). `#[async_trait]` makes plain
+/// functions of that kind: there, put the attribute on an `async fn` that the method calls.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    layers::expand(advisory::read, arguments.into(), item.into()).into()
+    layers::expand(advisory::read, arguments.into(), &item.into()).into()
 }

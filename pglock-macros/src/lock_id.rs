@@ -18,7 +18,10 @@ pub(crate) enum LockId {
 impl LockId {
     pub(crate) fn new(value: Expr) -> Result<Self> {
         match args::ungroup(&value) {
-            Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => Template::parse(text.clone()).map(Self::Name),
+            Expr::Lit(ExprLit {
+                lit: Lit::Str(text),
+                ..
+            }) => Template::parse(text.clone()).map(Self::Name),
             Expr::Tuple(tuple) => pair(tuple).map(Self::Pair),
             inner => match (integer(inner)?, is_literal(inner)) {
                 (Some(number), _) => key(inner, &number).map(Self::Key),
@@ -51,22 +54,33 @@ impl LockId {
 }
 
 fn key(blamed: &Expr, number: &str) -> Result<Literal> {
-    let key = number.parse().map_err(|_| Error::new_spanned(blamed, "too large for a lock ID: integers are `i64`"))?;
+    let key = number
+        .parse()
+        .map_err(|_| Error::new_spanned(blamed, "too large for a lock ID: integers are `i64`"))?;
     Ok(Literal::i64_suffixed(key))
 }
 
 fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
     if tuple.elems.len() != 2 {
-        return Err(Error::new_spanned(tuple, "a tuple as lock ID is a pair of `i32`: write `(1, 2)`"));
+        return Err(Error::new_spanned(
+            tuple,
+            "a tuple as lock ID is a pair of `i32`: write `(1, 2)`",
+        ));
     }
     for element in &tuple.elems {
         let inner = args::ungroup(element);
         match integer(inner)? {
             Some(number) if number.parse::<i32>().is_err() => {
-                return Err(Error::new_spanned(inner, "too large for a pair: its integers are `i32`"));
+                return Err(Error::new_spanned(
+                    inner,
+                    "too large for a pair: its integers are `i32`",
+                ));
             }
             None if is_literal(inner) => {
-                return Err(Error::new_spanned(inner, "a pair as lock ID has two `i32`: write `(1, 2)`"));
+                return Err(Error::new_spanned(
+                    inner,
+                    "a pair as lock ID has two `i32`: write `(1, 2)`",
+                ));
             }
             _ => {}
         }
@@ -77,11 +91,18 @@ fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
 /// The digits of an integer literal, with their sign.
 fn integer(value: &Expr) -> Result<Option<String>> {
     let (sign, literal) = match value {
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => ("-", args::ungroup(expr)),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => ("-", args::ungroup(expr)),
         other => ("", other),
     };
     match literal {
-        Expr::Lit(ExprLit { lit: Lit::Int(number), .. }) => check_suffix(number).map(|()| Some(format!("{sign}{}", number.base10_digits()))),
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => check_suffix(number).map(|()| Some(format!("{sign}{}", number.base10_digits()))),
         _ => Ok(None),
     }
 }
@@ -89,13 +110,20 @@ fn integer(value: &Expr) -> Result<Option<String>> {
 fn check_suffix(number: &LitInt) -> Result<()> {
     match number.suffix() {
         "" | "i64" | "i32" => Ok(()),
-        suffix => Err(Error::new(number.span(), format!("a lock ID is an `i64`: write the number without `{suffix}`"))),
+        suffix => Err(Error::new(
+            number.span(),
+            format!("a lock ID is an `i64`: write the number without `{suffix}`"),
+        )),
     }
 }
 
 fn is_literal(value: &Expr) -> bool {
     match value {
-        Expr::Unary(ExprUnary { op: UnOp::Neg(_), expr, .. }) => is_literal(args::ungroup(expr)),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) => is_literal(args::ungroup(expr)),
         other => matches!(other, Expr::Lit(_)),
     }
 }

@@ -1,6 +1,6 @@
 //! The `on_error` option: how an error of pglock's becomes the function's return value.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
@@ -25,7 +25,9 @@ impl OnError {
             Some("Panic") => Ok(Self::Panic),
             Some(word @ ("Raise" | "Skip" | "Return")) => Err(Error::new_spanned(
                 &value,
-                format!("`{word}` is no `on_error`: write `Panic` or `|error| ..`; whether to wait or skip is `side_effect`'s"),
+                format!(
+                    "`{word}` is no `on_error`: write `Panic` or `|error| ..`; whether to wait or skip is `side_effect`'s"
+                ),
             )),
             _ => Ok(Self::Handler(value)),
         }
@@ -39,42 +41,61 @@ impl OnError {
         let name = &function.sig.ident;
         Err(Error::new(
             name.span(),
-            format!("`{name}` has no way to return pglock's errors: return a `Result<(), E>` with `E: From<pglock::Error>`, or add `on_error = Panic` or `on_error = |error| ..`"),
+            format!(
+                "`{name}` has no way to return pglock's errors: return a `Result<(), E>` with `E: From<pglock::Error>`, or add `on_error = Panic` or `on_error = |error| ..`"
+            ),
         ))
     }
 
-    // Input:  no on_error                                     on_error = Panic             on_error = |error| ..
-    // Output: let on_error: fn(_) -> _ =                      let on_error =               let on_error =
-    //             <R as ::pglock::__rt::FromError>                ::pglock::__rt::             ::pglock::__rt::
-    //                 ::from_error;                               panic::<R>;                  on_error::<R, _>(|error| ..);
+    // Input:  no on_error
+    // Output: <R as ::pglock::__rt::FromError>::from_error as fn(_) -> _
+    // Input:  on_error = Panic
+    // Output: ::pglock::__rt::panic::<R>
+    // Input:  on_error = |error| ..                                  on_error = handler
+    // Output: ::pglock::__rt::on_error::<R, _>(|error| ..)           ::pglock::__rt::on_error::<R, _>(move |error| handler(error))
     //
-    // A return type or a function that won't do is blamed here, once: what is called later has nothing left to ask of them.
-    pub(crate) fn expand(on_error: Option<&Self>, function: &Function, krate: &Path) -> TokenStream {
-        let (returned, name) = (function.returned(), local("on_error"));
+    // A return type or a handler that won't do is blamed here, and once: function pointers and closures have nothing
+    // left that could be asked of them again.
+    pub(crate) fn expand(
+        on_error: Option<&Self>,
+        function: &Function,
+        krate: &Path,
+    ) -> TokenStream {
+        let returned = function.returned();
         match on_error {
             None => {
                 let from_error = quote_spanned!(returned.span()=> <#returned as #krate::__rt::FromError>::from_error);
-                quote!(let #name: fn(_) -> _ = #from_error;)
+                quote!(#from_error as fn(_) -> _)
             }
-            Some(Self::Panic) => quote!(let #name = #krate::__rt::panic::<#returned>;),
+            Some(Self::Panic) => quote!(#krate::__rt::panic::<#returned>),
             Some(Self::Handler(value)) => {
                 let handler = match args::ungroup(value) {
-                    Expr::Path(path) => quote_spanned!(value.span()=> move |error| #path(error)),
+                    Expr::Path(path) => {
+                        let span = Span::mixed_site().located_at(value.span());
+                        quote_spanned!(span=> move |error| #path(error))
+                    }
                     other => quote!(#other),
                 };
-                quote!(let #name = #krate::__rt::on_error::<#returned, _>(#handler);)
+                quote!(#krate::__rt::on_error::<#returned, _>(#handler))
             }
         }
     }
 
-    // Input:  no on_error                                                    on_error = ..
-    // Output: <R as ::pglock::__rt::FromError>::failed as fn(&_) -> _     |out: &R| { .. (&::pglock::__rt::Probe(out)).failed() }
+    // Input:  no on_error
+    // Output: <R as ::pglock::__rt::FromError>::failed as fn(&_) -> _
+    // Input:  on_error = ..
+    // Output: |out: &R| { use ..; (&::pglock::__rt::Probe(out)).failed() }
     //
     // With `on_error` the return type may be anything, so its being an `Err` is asked of whatever type it is.
-    pub(crate) fn expand_failed(on_error: Option<&Self>, function: &Function, krate: &Path) -> TokenStream {
+    pub(crate) fn expand_failed(
+        on_error: Option<&Self>,
+        function: &Function,
+        krate: &Path,
+    ) -> TokenStream {
         let returned = function.returned();
         if on_error.is_none() {
-            let failed = quote_spanned!(returned.span()=> <#returned as #krate::__rt::FromError>::failed);
+            let failed =
+                quote_spanned!(returned.span()=> <#returned as #krate::__rt::FromError>::failed);
             return quote!(#failed as fn(&_) -> _);
         }
         let out = local("out");

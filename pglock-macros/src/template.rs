@@ -20,7 +20,10 @@ impl Template {
     pub(crate) fn parse(literal: LitStr) -> Result<Self> {
         let value = literal.value();
         if value.is_empty() {
-            return Err(Error::new(literal.span(), "a lock ID can't be empty: say what is locked, as in `\"invoices\"`"));
+            return Err(Error::new(
+                literal.span(),
+                "a lock ID can't be empty: say what is locked, as in `\"invoices\"`",
+            ));
         }
         let (mut text, mut placeholders) = (String::new(), Vec::new());
         let mut rest = value.as_str();
@@ -33,8 +36,14 @@ impl Template {
             } else if let Some(after) = brace.strip_prefix("}}") {
                 text.push('}');
                 rest = after;
-            } else if let Some((placeholder, after)) = brace.strip_prefix('{').and_then(|inside| inside.split_once('}')) {
-                placeholders.push(argument_name(placeholder).map_err(|message| Error::new(literal.span(), message))?);
+            } else if let Some((placeholder, after)) = brace
+                .strip_prefix('{')
+                .and_then(|inside| inside.split_once('}'))
+            {
+                placeholders.push(
+                    argument_name(placeholder)
+                        .map_err(|message| Error::new(literal.span(), message))?,
+                );
                 rest = after;
             } else {
                 let message = if brace.starts_with('{') {
@@ -46,25 +55,37 @@ impl Template {
             }
         }
         text.push_str(rest);
-        Ok(Self { literal, text, placeholders })
+        Ok(Self {
+            literal,
+            text,
+            placeholders,
+        })
     }
 
     pub(crate) fn validate(&self, function: &Function) -> Result<()> {
         let arguments = function.bound_names();
-        let unbound = self.placeholders.iter().find(|name| !arguments.iter().any(|ident| ident.unraw() == **name));
+        let unbound = self
+            .placeholders
+            .iter()
+            .find(|name| !arguments.iter().any(|ident| ident.unraw() == **name));
         let Some(name) = unbound else {
             return Ok(());
         };
         let choices = if arguments.is_empty() {
             "it has none".to_owned()
         } else {
-            let names: Vec<_> = arguments.iter().map(|ident| format!("`{{{}}}`", ident.unraw())).collect();
+            let names: Vec<_> = arguments
+                .iter()
+                .map(|ident| format!("`{{{}}}`", ident.unraw()))
+                .collect();
             format!("it has {}", names.join(", "))
         };
         let function = &function.sig.ident;
         Err(Error::new(
             self.literal.span(),
-            format!("`{{{name}}}` is no argument of `{function}` ({choices}): for anything else write an expression, as in `lock_id = format!(..)`"),
+            format!(
+                "`{{{name}}}` is no argument of `{function}` ({choices}): for anything else write an expression, as in `lock_id = format!(..)`"
+            ),
         ))
     }
 
@@ -88,13 +109,99 @@ fn argument_name(name: &str) -> std::result::Result<String, String> {
             "a placeholder has no format: write `{{{argument}}}`, or an expression, as in `lock_id = format!(\"{{{argument}:{format}}}\")`"
         ));
     }
-    let is_name = Ident::parse_any.parse_str(name).is_ok();
+    let is_name = Ident::parse_any
+        .parse_str(name)
+        .is_ok_and(|ident| ident == name);
     if is_name && name != "self" {
         return Ok(name.to_owned());
     }
-    Err(if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
-        format!("a placeholder names an argument: write `{{id}}` rather than `{{{name}}}`, and `{{{{` for a brace")
-    } else {
-        format!("a placeholder is the name of an argument: for `{name}` write an expression, as in `lock_id = format!(..)`")
-    })
+    Err(
+        if name.is_empty() || name.starts_with(|first: char| first.is_ascii_digit()) {
+            format!(
+                "a placeholder names an argument: write `{{id}}` rather than `{{{name}}}`, and `{{{{` for a brace"
+            )
+        } else {
+            format!(
+                "a placeholder is the name of an argument: for `{name}` write an expression, as in `lock_id = format!(..)`"
+            )
+        },
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> std::result::Result<(String, Vec<String>), String> {
+        let literal = LitStr::new(text, proc_macro2::Span::call_site());
+        match Template::parse(literal) {
+            Ok(template) => Ok((template.text, template.placeholders)),
+            Err(error) => Err(error.to_string()),
+        }
+    }
+
+    #[test]
+    fn placeholders() {
+        for (text, placeholders) in [
+            ("{id}", vec!["id"]),
+            ("a:{id}:{name}!", vec!["id", "name"]),
+            ("{{{id}}}", vec!["id"]),
+            ("{type}", vec!["type"]),
+            ("{größe}", vec!["größe"]),
+        ] {
+            assert_eq!(parse(text).unwrap().1, placeholders, "{text}");
+        }
+    }
+
+    #[test]
+    fn escapes() {
+        for (template, text) in [
+            ("invoices", "invoices"),
+            ("{{}}", "{}"),
+            ("{{a}}:}}{{", "{a}:}{"),
+            ("größe", "größe"),
+        ] {
+            assert_eq!(
+                parse(template),
+                Ok((text.to_owned(), Vec::new())),
+                "{template}"
+            );
+        }
+    }
+
+    #[test]
+    fn mistakes() {
+        for (text, message) in [
+            ("", "can't be empty"),
+            ("{", "without its `}`"),
+            ("{id", "without its `}`"),
+            ("id}", "without its `{`"),
+            ("{}", "names an argument"),
+            ("{0}", "names an argument"),
+            ("{ id}", "is the name"),
+            ("{id }", "is the name"),
+            ("{a.b}", "is the name of an argument"),
+            ("{self}", "is the name of an argument"),
+            ("{id:?}", "no format"),
+            ("{:>4}", "no format"),
+        ] {
+            let error = parse(text).unwrap_err();
+            assert!(error.contains(message), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn placeholders_are_bound_arguments() {
+        let function =
+            syn::parse_str("fn f(a: u8, Point { x, y: b }: Point, (c, [d, ..]): T, r#type: u8) {}")
+                .unwrap();
+        let validate = |text| {
+            let literal = LitStr::new(text, proc_macro2::Span::call_site());
+            Template::parse(literal).unwrap().validate(&function)
+        };
+        assert!(validate("{a}{x}{b}{c}{d}{type}").is_ok());
+        for text in ["{y}", "{Point}", "{f}", "{T}"] {
+            assert!(validate(text).is_err(), "{text}");
+        }
+    }
 }

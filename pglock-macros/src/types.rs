@@ -20,10 +20,14 @@ pub(crate) fn is_future(ty: &Type) -> bool {
         Type::Reference(reference) => is_future(&reference.elem),
         Type::ImplTrait(opaque) => names_future(&opaque.bounds),
         Type::TraitObject(object) => names_future(&object.bounds),
-        Type::Path(path) => path.path.segments.last().is_some_and(|segment| match segment.ident.to_string().as_str() {
-            "BoxFuture" | "LocalBoxFuture" => true,
-            "Pin" | "Box" | "Result" => first_argument(&segment.arguments).is_some_and(is_future),
-            _ => false,
+        Type::Path(path) => path.path.segments.last().is_some_and(|segment| {
+            match segment.ident.to_string().as_str() {
+                "BoxFuture" | "LocalBoxFuture" => true,
+                "Pin" | "Box" | "Result" => {
+                    first_argument(&segment.arguments).is_some_and(is_future)
+                }
+                _ => false,
+            }
         }),
         _ => false,
     }
@@ -31,17 +35,23 @@ pub(crate) fn is_future(ty: &Type) -> bool {
 
 fn names_future(bounds: &Punctuated<TypeParamBound, Token![+]>) -> bool {
     bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound.path.segments.last().is_some_and(|segment| segment.ident == "Future"),
+        TypeParamBound::Trait(bound) => bound
+            .path
+            .segments
+            .last()
+            .is_some_and(|segment| segment.ident == "Future"),
         _ => false,
     })
 }
 
 fn first_argument(arguments: &PathArguments) -> Option<&Type> {
     match arguments {
-        PathArguments::AngleBracketed(arguments) => arguments.args.iter().find_map(|argument| match argument {
-            GenericArgument::Type(ty) => Some(ty),
-            _ => None,
-        }),
+        PathArguments::AngleBracketed(arguments) => {
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::Type(ty) => Some(ty),
+                _ => None,
+            })
+        }
         PathArguments::None | PathArguments::Parenthesized(_) => None,
     }
 }
@@ -51,7 +61,10 @@ pub(crate) fn erase_impl_trait(ty: &mut Type) {
     match ty {
         Type::ImplTrait(opaque) => {
             let underscore_token = Token![_](opaque.impl_token.span);
-            *ty = Type::Infer(TypeInfer { attrs: Vec::new(), underscore_token });
+            *ty = Type::Infer(TypeInfer {
+                attrs: Vec::new(),
+                underscore_token,
+            });
         }
         Type::Array(array) => erase_impl_trait(&mut array.elem),
         Type::Group(group) => erase_impl_trait(&mut group.elem),

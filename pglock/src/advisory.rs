@@ -392,6 +392,10 @@ impl<S> Advisory<S> {
 
     /// Like [`run`](Advisory::run), for an async body, which is dropped at its next await when the lock is lost.
     ///
+    /// A statement that the body had sent on a connection of its own may run on in the server while the next holder
+    /// begins; a body that works on the connection that holds the lock ([`on_async`](Advisory::on_async), or
+    /// `client =` in the attribute) can't outrun it.
+    ///
     /// # Errors
     ///
     /// As [`run`](Advisory::run); when the body was dropped, [`body_finished`](Error::body_finished) is false.

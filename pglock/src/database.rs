@@ -118,7 +118,7 @@ impl fmt::Debug for Database {
     }
 }
 
-/// Where a database is: a URL, a keyword string, or a [`tokio_postgres::Config`].
+/// Where a database is: a URL, a keyword string, a [`tokio_postgres::Config`], or a [`Database`] that is made already.
 #[derive(Clone)]
 pub struct DatabaseConfig(Origin);
 
@@ -126,6 +126,7 @@ pub struct DatabaseConfig(Origin);
 enum Origin {
     Text(String),
     Config(Box<Config>),
+    Database(Database),
 }
 
 impl fmt::Debug for DatabaseConfig {
@@ -156,6 +157,18 @@ impl From<&String> for DatabaseConfig {
 impl From<Config> for DatabaseConfig {
     fn from(config: Config) -> Self {
         Self(Origin::Config(Box::new(config)))
+    }
+}
+
+impl From<Database> for DatabaseConfig {
+    fn from(database: Database) -> Self {
+        Self(Origin::Database(database))
+    }
+}
+
+impl From<&Database> for DatabaseConfig {
+    fn from(database: &Database) -> Self {
+        Self::from(database.clone())
     }
 }
 
@@ -190,6 +203,8 @@ impl DatabaseBuilder {
                 .sourced(source)
             })?,
             Origin::Config(config) => *config,
+            Origin::Database(database) if self.application_name.is_none() => return Ok(database),
+            Origin::Database(database) => database.config().clone(),
         };
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
@@ -236,8 +251,9 @@ impl DatabaseBuilder {
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {
-/// pglock::configure("postgres://app@db.example/app")?;
-/// pglock::configure("postgres://app@db.example/app")?;
+/// let database = pglock::Database::builder("postgres://app@db.example/app").application_name("billing").build()?;
+/// pglock::configure(&database)?;
+/// pglock::configure(&database)?; // the same again
 /// assert!(pglock::configure("postgres://app@db.example/other").unwrap_err().is_config());
 /// # Ok(())
 /// # }
@@ -259,10 +275,13 @@ pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
 
 fn default_database() -> Result<Database, Error> {
     let default = DEFAULT.get_or_try_init(|| {
-        let url = std::env::var("DATABASE_URL").map_err(|source| {
-            Error::config("there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL")
-                .sourced(source)
-        })?;
+        // Empty is how it is taken away where it can't be unset.
+        let url = std::env::var("DATABASE_URL").unwrap_or_default();
+        if url.is_empty() {
+            return Err(Error::config(
+                "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL",
+            ));
+        }
         let database = Database::builder(url).build()?;
         Ok(DefaultDatabase { database, origin: "the first use of DATABASE_URL" })
     })?;

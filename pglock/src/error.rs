@@ -56,7 +56,7 @@ pub enum ErrorKind {
 }
 
 /// Who has the lock that could not be had.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
     /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
@@ -71,6 +71,13 @@ pub struct Holder {
     pub query: Option<String>,
     /// When it got the lock; known only while it has run no statement since, on a session that our role may see.
     pub since: Option<SystemTime>,
+}
+
+/// Shows what [`Display`](fmt::Display) does: the query may have a secret in it.
+impl fmt::Debug for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Holder({self})")
+    }
 }
 
 impl fmt::Display for Holder {
@@ -172,16 +179,16 @@ impl fmt::Display for Error {
     }
 }
 
+/// Shows the text and the sources, for a `main` that returns an error; the holder's query stays out of it.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Error")
-            .field("kind", &self.0.kind)
-            .field("message", &self.0.message)
-            .field("holder", &self.0.holder)
-            .field("sql_state", &self.0.sql_state)
-            .field("body_finished", &self.0.body_finished)
-            .field("source", &self.0.source)
-            .finish()
+        write!(f, "{self}")?;
+        let mut source = self.source();
+        while let Some(cause) = source {
+            write!(f, "\n  caused by: {cause}")?;
+            source = cause.source();
+        }
+        Ok(())
     }
 }
 
@@ -241,7 +248,7 @@ impl Error {
         };
         let advice = match wait {
             Wait::Millis(millis) => format!(
-                "and {} of waiting were not enough; wait longer with `timeout`, or skip with `side_effect = Skip`",
+                "and waiting for {} was not enough; wait longer with `timeout`, or skip with `side_effect = Skip`",
                 HumanMillis(millis)
             ),
             Wait::Try | Wait::Forever => {
@@ -407,8 +414,8 @@ mod tests {
             ),
             "{text}"
         );
-        assert!(text.contains("2s of waiting"), "{text}");
-        assert!(!text.contains("secret"), "{text}");
+        assert!(text.contains("waiting for 2s"), "{text}");
+        assert!(!format!("{error} {error:?} {:?}", error.holder()).contains("secret"));
     }
 
     #[test]

@@ -69,6 +69,10 @@ impl Guard {
 
     /// Like [`release`](Guard::release).
     ///
+    /// # Errors
+    ///
+    /// As [`release`](Guard::release).
+    ///
     /// # Cancel safety
     ///
     /// Dropped at any point, the lock is released all the same.
@@ -157,6 +161,7 @@ impl<C: Connection + ?Sized> DerefMut for ConnectionGuard<'_, C> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]
@@ -249,6 +254,7 @@ impl<C: AsyncConnection + ?Sized> DerefMut for AsyncConnectionGuard<'_, C> {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C> {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]

@@ -117,14 +117,16 @@ impl Hold {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
-        let sent = self.engine.send(Command::Release {
+        let release = Command::Release {
             hold: self.id,
             reply: Some(reply),
-        });
-        match (sent, answer.await) {
-            (Ok(()), Ok(result)) => result,
-            (Err(_), _) | (_, Err(_)) => Err(self.lost(ENGINE_ENDED)),
+        };
+        if self.engine.send(release).is_err() {
+            return Err(self.lost(ENGINE_ENDED));
         }
+        answer
+            .await
+            .unwrap_or_else(|_| Err(self.lost(ENGINE_ENDED)))
     }
 }
 

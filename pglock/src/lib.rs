@@ -1,6 +1,57 @@
-//! Locks in Postgres, as attributes.
-#![doc = ""]
-#![cfg_attr(doctest, doc = "")]
+//! Locks in Postgres, as attributes: a job function runs once at a time in every process, on every host, that
+//! shares the database.
+//!
+//! ```
+//! # // The example runs on a server of its own.
+//! # let database = pglock_tests::database();
+//! # pglock::configure(database.url())?;
+//! #[pglock::advisory(timeout = "2s", side_effect = Skip)]
+//! fn nightly_report() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//!     // ... runs here only while no other process runs it
+//!     Ok(())
+//! }
+//!
+//! nightly_report()
+//! # ; Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
+//! ```
+//!
+//! # Overview
+//!
+//! - [`macro@advisory`] is the attribute; what it does can be done by hand with the function of the same name,
+//!   [`fn@advisory`]: a builder whose verbs acquire, try, or run under the lock, each with an async twin.
+//! - [`Guard`] holds a lock on a session of pglock's own, [`ConnectionGuard`] and [`AsyncConnectionGuard`] hold one
+//!   on a connection of yours.
+//! - [`Error`] tells a busy lock from a lost one and from a database that is away, and names the
+//!   [holder](Error::holder). [`check`] asks whether the locks of the calls around are still held.
+//! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
+//!
+//! # What is promised
+//!
+//! - A timeout never leaves the lock held, and neither does a dropped future, a panic, or an error.
+//! - A lock that is lost is never silent: an async body is dropped and its call returns
+//!   [`Lost`](ErrorKind::Lost); a blocking one learns at [`check`] and at the end.
+//! - Waiting is in the server's queue, first come first served, with one waiter per key and process (a call inside
+//!   a call waits for itself, so that the server sees deadlocks).
+//! - Failures name who held the lock.
+//!
+//! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
+//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a network that
+//! goes silent is noticed by TCP alone, which takes long; a pooler in transaction mode is not found out (use
+//! [`xact`](Advisory::xact) there); TLS is refused and not spoken; a deadlock between guards is not seen, one between
+//! calls inside calls is.
+//!
+//! # Calls inside calls
+//!
+//! A call that is made under a lock, and asks for the same lock, re-enters without waiting and without SQL; the lock
+//! is released when the last call that shares it ends. Siblings under `join!` don't see each other's locks; spawned
+//! tasks and threads inherit nothing. Shared inside exclusive is fine; exclusive inside shared would wait for itself
+//! and is refused. Guards are no part of this.
+//!
+//! # Sessions
+//!
+//! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread
+//! drives; so blocking functions work inside a runtime, async ones on any executor, and runtimes may come and go.
+//! Idle sessions are used again, and closed after a minute.
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
@@ -40,5 +91,54 @@ pub use error::{Error, ErrorKind, Holder};
 pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
 pub use key::{LockId, advisory_id};
 pub use options::Timeout;
-pub use pglock_macros::advisory;
 pub use skippable::Skippable;
+
+/// # Examples
+///
+/// A template names one lock per customer:
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// #[pglock::advisory("invoices-{customer}", timeout = "30s")]
+/// fn bill(customer: u32) -> Result<u32, pglock::Error> {
+///     Ok(customer)
+/// }
+///
+/// assert_eq!(bill(7)?, 7);
+/// # Ok::<(), pglock::Error>(())
+/// ```
+///
+/// Skipping when another process runs it, with a value that says so; panicking when the database is away:
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url()).unwrap();
+/// #[pglock::advisory(timeout = 0, side_effect = Skip(0), on_error = Panic)]
+/// fn sweep() -> usize {
+///     42
+/// }
+///
+/// assert_eq!(sweep(), 42);
+/// ```
+///
+/// On a connection of the caller's:
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// #[pglock::advisory("ledger", client = client)]
+/// fn settle(client: &mut postgres::Client) -> Result<(), pglock::Error> {
+///     client.simple_query("SELECT 1").map(drop).unwrap();
+///     Ok(())
+/// }
+///
+/// settle(&mut client)?;
+/// # Ok::<(), pglock::Error>(())
+/// ```
+pub use pglock_macros::advisory;
+
+/// The programs of the README, compiled.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

@@ -23,10 +23,9 @@ pub(crate) fn of_acquire(wait: Wait, answer: Result<Rows, Failure>) -> Acquired 
     match answer {
         Ok(rows) if rows.is_empty() => Acquired::InTransaction,
         Ok(rows) => match (wait, rows.last_bool()) {
-            (Wait::Try, Some(true)) => Acquired::Granted,
             (Wait::Try, Some(false)) => Acquired::Busy,
             (Wait::Try, None) => Acquired::Unknown(Failure::unexpected_answer()),
-            (Wait::Millis(_) | Wait::Forever, _) => Acquired::Granted,
+            (Wait::Try, Some(true)) | (Wait::Millis(_) | Wait::Forever, _) => Acquired::Granted,
         },
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => Acquired::InTransaction,
         Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Acquired::Busy,

@@ -43,6 +43,7 @@ pub trait FromError {
     fn failed(&self) -> bool;
 }
 
+#[diagnostic::do_not_recommend]
 impl<T, E: From<Error>> FromError for Result<T, E> {
     fn from_error(error: Error) -> Self {
         Err(error.into())
@@ -63,6 +64,11 @@ pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
 /// # Panics
 ///
 /// Always, with the error's text.
+#[expect(clippy::must_use_candidate, reason = "it never returns")]
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "it stands where `FnOnce(Error) -> R` is asked for"
+)]
 pub fn panic<R>(error: Error) -> R {
     panic!("{error}")
 }

@@ -251,6 +251,39 @@ fn one_process_waits_with_one_session_per_key() {
 }
 
 #[test]
+fn waiting_is_first_come_first_served() {
+    let db = database();
+    // Settings that differ make databases of their own, so that all wait in the server.
+    let places: Vec<Database> = (0..6)
+        .map(|number| {
+            let builder = Database::builder(db.url()).application_name(format!("place {number}"));
+            builder.build().unwrap()
+        })
+        .collect();
+    let guard = pglock::advisory("queue")
+        .using(&handle(&db))
+        .acquire()
+        .unwrap();
+    let order = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for (number, place) in places.iter().enumerate() {
+            let order = &order;
+            scope.spawn(move || {
+                let lock = pglock::advisory("queue").using(place);
+                lock.run(|| {
+                    order.lock().unwrap().push(number);
+                    Ok::<_, pglock::Error>(())
+                })
+                .unwrap();
+            });
+            db.wait_for_waiters(number + 1);
+        }
+        guard.release().unwrap();
+    });
+    assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
 fn sessions_are_used_again() {
     let db = database();
     let here = handle(&db);

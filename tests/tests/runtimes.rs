@@ -99,7 +99,7 @@ fn a_guard_can_be_sent_and_shared() {
 
     let db = database();
     let guard = pglock::advisory("sent")
-        .using(&handle(&db))
+        .using(handle(&db))
         .acquire()
         .unwrap();
     assert_send_sync(&guard);
@@ -185,7 +185,7 @@ fn an_uncontended_call_costs_two_round_trips() {
         assert_eq!(proxy.round_trips() - before, 20, "{what}");
     };
     cost("an annotated call with a timeout", &|| {
-        drop(blocking_job(&here))
+        drop(blocking_job(&here));
     });
     cost("without a timeout", &|| {
         pglock::advisory("cost")
@@ -204,7 +204,7 @@ fn an_uncontended_call_costs_two_round_trips() {
             pglock::advisory("cost")
                 .using(&here)
                 .run_async(async { Ok::<_, Error>(()) }),
-        ))
+        ));
     });
     pglock::advisory("cost")
         .using(&here)

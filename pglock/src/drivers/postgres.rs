@@ -6,6 +6,7 @@ use super::sealed::Blocking;
 use super::{Connection, InTransaction};
 use crate::wire::{Failure, Rows};
 
+#[diagnostic::do_not_recommend]
 impl Connection for Client {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]
@@ -19,6 +20,7 @@ impl Blocking for Client {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl InTransaction for Transaction<'_> {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]

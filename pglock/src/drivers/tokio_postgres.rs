@@ -33,6 +33,7 @@ fn queue(
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl AsyncConnection for Client {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]
@@ -50,6 +51,7 @@ impl Async for Client {
     }
 }
 
+#[diagnostic::do_not_recommend]
 impl AsyncInTransaction for Transaction<'_> {}
 
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]

@@ -257,3 +257,33 @@ async fn close_idle_sessions(state: Rc<State>) {
 pub(crate) fn panic_engine() {
     let _ = send(Command::Panic);
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pglock_tests::{BOUND, database, wait_until};
+
+    use super::panic_engine;
+    use crate::Database;
+
+    #[test]
+    fn an_engine_that_ends_is_lost_for_holders_an_error_for_waiters_and_followed_by_another() {
+        let db = database();
+        let here = Database::builder(db.url()).build().unwrap();
+        let lock = || crate::advisory("engine").using(&here);
+        let guard = lock().acquire().unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| lock().timeout(BOUND).acquire());
+            db.wait_for_waiters(1);
+            panic_engine();
+            assert!(waiter.join().unwrap().unwrap_err().is_connect());
+        });
+        wait_until("the guard knows", Duration::from_secs(1), || {
+            guard.check().is_err()
+        });
+        assert!(guard.release().unwrap_err().is_lost());
+        db.wait_for_no_locks();
+        lock().acquire().unwrap().release().unwrap();
+    }
+}
