@@ -66,15 +66,10 @@ pub(crate) async fn begin_and_acquire(
     key: Key,
     mode: Mode,
     wait: Wait,
-    transaction_timeout: bool,
+    server: sql::Server,
 ) -> Outcome {
     let answer = wire
-        .simple_query(&sql::begin_and_acquire(
-            key,
-            mode,
-            wait,
-            transaction_timeout,
-        ))
+        .simple_query(&sql::begin_and_acquire(key, mode, wait, server))
         .await;
     let outcome = match outcome::of_acquire(wait, answer) {
         Acquired::Granted => return Outcome::Granted,

@@ -90,28 +90,41 @@ pub(crate) fn release_leftover(key: Key, mode: Mode) -> String {
     )
 }
 
-/// Takes a transaction lock in a transaction that this text begins; what can end it early is set to 0 in it alone.
-pub(crate) fn begin_and_acquire(
-    key: Key,
-    mode: Mode,
-    wait: Wait,
-    transaction_timeout: bool,
-) -> String {
+/// What a server knows that not all do; an unknown setting is an error.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Server {
+    /// `transaction_timeout`, from version 17 on.
+    pub(crate) transaction_timeout: bool,
+    /// `client_connection_check_interval`, not on Windows.
+    pub(crate) client_connection_check: bool,
+}
+
+/// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
+/// and a client that is gone is looked for every second.
+pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
-    let transaction_timeout = if transaction_timeout {
-        ", set_config('transaction_timeout', '0', true)"
-    } else {
-        ""
-    };
+    let mut settings = vec![
+        ("statement_timeout", 0),
+        ("lock_timeout", lock_timeout(wait)),
+        ("idle_in_transaction_session_timeout", 0),
+    ];
+    if server.transaction_timeout {
+        settings.push(("transaction_timeout", 0));
+    }
+    if server.client_connection_check {
+        settings.push(("client_connection_check_interval", 1000));
+    }
+    let settings: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("set_config('{name}', '{value}', true)"))
+        .collect();
     let acquire = match wait {
         Wait::Try => "pg_try_advisory_xact_lock",
         Wait::Millis(_) | Wait::Forever => "pg_advisory_xact_lock",
     };
     format!(
-        "BEGIN; SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true), \
-         set_config('idle_in_transaction_session_timeout', '0', true){transaction_timeout}; \
-         SELECT {acquire}{suffix}({key})",
-        lock_timeout(wait)
+        "BEGIN; SELECT {}; SELECT {acquire}{suffix}({key})",
+        settings.join(", ")
     )
 }
 
@@ -157,17 +170,19 @@ pub(crate) const CATCH_LATE_CANCEL_IN_TRANSACTION: [&str; 4] = [
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 
-/// The first words on a new session of pglock's own: the backend's pid and the server's version; for session locks
-/// also the end of every timeout that could end it, and a check for a client that is gone.
+/// The first words on a new session of pglock's own: the backend's pid, and what the server knows ([`Server`]); for
+/// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.
 ///
-/// The names come from `pg_settings`, since an unknown one is an error and they differ between versions.
+/// Those names come from `pg_settings`, since they differ between versions.
 pub(crate) fn greet(scope: Scope) -> String {
-    let facts = "SELECT pg_backend_pid(), current_setting('server_version_num')";
+    let facts = "SELECT pg_backend_pid(), current_setting('server_version_num')::int >= 170000, \
+                 version() !~* 'visual c|mingw|msvc'";
     match scope {
         Scope::Session => format!(
             "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
              FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
-             'idle_session_timeout', 'transaction_timeout', 'client_connection_check_interval')"
+             'idle_session_timeout', 'transaction_timeout') \
+             OR name = 'client_connection_check_interval' AND version() !~* 'visual c|mingw|msvc'"
         ),
         // Behind a pooler a setting of the session would stay with the pool's next client.
         Scope::Transaction => facts.to_owned(),

@@ -65,6 +65,10 @@ impl Row<'_> {
         self.0.get(column)?.as_deref()
     }
 
+    pub(crate) fn is_true(&self, column: usize) -> bool {
+        self.text(column) == Some("t")
+    }
+
     pub(crate) fn parsed<T: std::str::FromStr>(&self, column: usize) -> Option<T> {
         self.text(column)?.parse().ok()
     }

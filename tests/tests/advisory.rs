@@ -115,6 +115,37 @@ fn a_waiter_gets_it_when_the_holder_is_killed() {
 }
 
 #[test]
+fn a_killed_waiter_leaves_the_queue() {
+    if let Some(role) = child::role() {
+        let database = Database::builder(child::argument("URL")).build().unwrap();
+        let lock = pglock::advisory(child::argument("LOCK").as_str()).using(&database);
+        drop(if role == "xact" {
+            lock.xact().acquire()
+        } else {
+            lock.acquire()
+        });
+        return;
+    }
+    let db = database();
+    let guard = pglock::advisory("killed")
+        .using(&handle(&db))
+        .acquire()
+        .unwrap();
+    for role in ["session", "xact"] {
+        let mut waiter = Child::of("a_killed_waiter_leaves_the_queue", role)
+            .argument("URL", db.url())
+            .argument("LOCK", "killed")
+            .start();
+        db.wait_for_waiters(1);
+        waiter.kill();
+        wait_until("it left the queue", Duration::from_secs(4), || {
+            db.waiting(pglock::advisory_id("killed")) == 0
+        });
+    }
+    guard.release().unwrap();
+}
+
+#[test]
 fn shared_holders_share_and_keep_exclusive_out() {
     if let Some(role) = child::role() {
         return hold_in_this_process(&role);

@@ -28,8 +28,7 @@ pub(super) struct Session {
     client: Client,
     pid: i32,
     scope: Scope,
-    /// Whether the server knows `transaction_timeout`.
-    transaction_timeout: bool,
+    server: sql::Server,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
     conversation: Mutex<()>,
@@ -70,13 +69,16 @@ impl Session {
         let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
         let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
         let pid = row.parsed(0).ok_or_else(Failure::unexpected_answer)?;
-        let version: u32 = row.parsed(1).ok_or_else(Failure::unexpected_answer)?;
+        let server = sql::Server {
+            transaction_timeout: row.is_true(1),
+            client_connection_check: row.is_true(2),
+        };
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
             client,
             pid,
             scope,
-            transaction_timeout: version >= 170_000,
+            server,
             life,
             driver: unfinished.finished(&task.abort_handle()),
             conversation: Mutex::new(()),
@@ -151,9 +153,8 @@ impl Conversation<'_> {
         match lock.scope {
             Scope::Session => protocol::acquire_session(&mut self.wire(), key, mode, wait).await,
             Scope::Transaction => {
-                let transaction_timeout = self.session.transaction_timeout;
-                protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, transaction_timeout)
-                    .await
+                let server = self.session.server;
+                protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, server).await
             }
         }
     }
