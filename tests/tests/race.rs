@@ -60,15 +60,23 @@ fn timeouts(worker: usize) -> impl Iterator<Item = Duration> {
     (worker..).map(|n| Duration::from_millis(1 + u64::try_from(n * 7 / 3 % 3).unwrap()))
 }
 
-fn race(db: &TestDb, worker: impl Fn(usize, &Seen) + Sync) {
+/// What a worker returns is kept until the end: a connection that closed would have released what was left on it.
+fn race<T: Send>(db: &TestDb, worker: impl Fn(usize, &Seen) -> T + Sync) {
     let seen = Seen::default();
-    std::thread::scope(|scope| {
-        for number in 0..WORKERS {
-            let (worker, seen) = (&worker, &seen);
-            scope.spawn(move || worker(number, seen));
-        }
+    let kept: Vec<T> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..WORKERS)
+            .map(|number| {
+                let (worker, seen) = (&worker, &seen);
+                scope.spawn(move || worker(number, seen))
+            })
+            .collect();
+        workers
+            .into_iter()
+            .map(|worker| worker.join().unwrap())
+            .collect()
     });
     seen.assert_clean(db);
+    drop(kept);
 }
 
 #[test]
@@ -111,6 +119,7 @@ fn timeouts_on_connections_of_the_callers_leave_nothing_held() {
                 guard.release()
             }));
         }
+        client
     });
 }
 
@@ -133,5 +142,6 @@ fn timeouts_in_transactions_leave_nothing_held_and_the_transaction_usable() {
             assert_eq!(lock_timeout, "123s");
             tx.commit().unwrap();
         }
+        client
     });
 }
