@@ -36,7 +36,8 @@ impl TestDb {
         // From template0: template1 can't be copied while someone is connected to it.
         let statement = format!("CREATE DATABASE {name} TEMPLATE template0");
         if let Err(error) = on_server(&server_url, &statement) {
-            panic!("can't create a database on {server_url}: {error}");
+            // Not the URL, which may have a password in it.
+            panic!("can't create database {name} on the server of the tests: {error:?}");
         }
         TestDb {
             url: server.url(&name),
@@ -71,7 +72,7 @@ impl TestDb {
     pub fn connect_as(&self, application_name: &str) -> Client {
         match connect(&self.url, application_name) {
             Ok(client) => client,
-            Err(error) => panic!("can't connect to {}: {error}", self.url),
+            Err(error) => panic!("can't connect to database {}: {error:?}", self.name),
         }
     }
 }
