@@ -11,7 +11,7 @@ use syn::{Error, Expr, Ident, Path, Result, Token, parse_quote_spanned};
 
 use self::expand::Expansion;
 use self::side_effect::SideEffect;
-use crate::args::{self, Choice, CratePath, Spanned, set_once};
+use crate::args::{self, CratePath, Options, Spanned, set_once};
 use crate::client::Client;
 use crate::duration::Limit;
 use crate::function::Function;
@@ -19,43 +19,16 @@ use crate::layers::Layer;
 use crate::lock_id::LockId;
 use crate::on_error::OnError;
 
-const OPTIONS: &[Choice] = &[
-    Choice {
-        name: "lock_id",
-        example: "lock_id = \"invoices\"",
-    },
-    Choice {
-        name: "timeout",
-        example: "timeout = \"2s\"",
-    },
-    Choice {
-        name: "side_effect",
-        example: "side_effect = Skip",
-    },
-    Choice {
-        name: "shared",
-        example: "shared",
-    },
-    Choice {
-        name: "xact",
-        example: "xact",
-    },
-    Choice {
-        name: "using",
-        example: "using = \"reports\"",
-    },
-    Choice {
-        name: "client",
-        example: "client = conn",
-    },
-    Choice {
-        name: "on_error",
-        example: "on_error = Panic",
-    },
-    Choice {
-        name: "crate",
-        example: "crate = my_crate::pglock",
-    },
+const OPTIONS: &Options = &[
+    ("lock_id", "lock_id = \"invoices\""),
+    ("timeout", "timeout = \"2s\""),
+    ("side_effect", "side_effect = Skip"),
+    ("shared", "shared"),
+    ("xact", "xact"),
+    ("using", "using = \"reports\""),
+    ("client", "client = conn"),
+    ("on_error", "on_error = Panic"),
+    ("crate", "crate = my_crate::pglock"),
 ];
 
 /// Reads the attribute's arguments.
@@ -153,17 +126,12 @@ impl Layer for Args {
     }
 
     fn validate(&self, function: &Function) -> Result<()> {
-        let checks = [
+        args::all([
             self.validate_lock_id(function),
             self.validate_side_effect(),
             self.validate_client(function),
             OnError::validate(self.on_error(), function),
-        ];
-        let mut errors = None;
-        for error in checks.into_iter().filter_map(Result::err) {
-            args::combine(&mut errors, error);
-        }
-        errors.map_or(Ok(()), Err)
+        ])
     }
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {

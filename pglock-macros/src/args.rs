@@ -1,7 +1,7 @@
 //! What the arguments of all attributes have in common: `name = value`, bare flags, words of the macro.
 
 use proc_macro2::Span;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result, Token, token};
@@ -12,11 +12,8 @@ pub(crate) struct Spanned<T> {
     pub(crate) span: Span,
 }
 
-/// An option of an attribute, and what to write for it.
-pub(crate) struct Choice {
-    pub(crate) name: &'static str,
-    pub(crate) example: &'static str,
-}
+/// The options of an attribute, by name, and what to write for each.
+pub(crate) type Options = [(&'static str, &'static str)];
 
 /// Puts an option's value where it belongs, or blames the repeat.
 pub(crate) fn set_once<T>(
@@ -36,12 +33,12 @@ pub(crate) fn set_once<T>(
 }
 
 /// Reads an option's name, or nothing where an argument without a name stands.
-pub(crate) fn option_name(input: ParseStream<'_>, choices: &[Choice]) -> Result<Option<Ident>> {
+pub(crate) fn option_name(input: ParseStream<'_>, options: &Options) -> Result<Option<Ident>> {
     let ahead = input.fork();
     let Ok(name) = ahead.call(Ident::parse_any) else {
         return Ok(None);
     };
-    let is_known = choices.iter().any(|choice| name == choice.name);
+    let is_known = options.iter().any(|(known, _)| name == known);
     let is_expression = ahead.peek(Token![::]) || ahead.peek(Token![.]);
     let is_assignment = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
     if is_assignment || (is_known && !is_expression) {
@@ -52,12 +49,12 @@ pub(crate) fn option_name(input: ParseStream<'_>, choices: &[Choice]) -> Result<
 }
 
 /// Blames an option that there is not.
-pub(crate) fn unknown_option(name: &Ident, choices: &[Choice]) -> Error {
+pub(crate) fn unknown_option(name: &Ident, options: &Options) -> Error {
     Error::new(
         name.span(),
         format!(
             "unknown option `{name}`: expected one of {}",
-            names(choices)
+            names(options)
         ),
     )
 }
@@ -66,7 +63,7 @@ pub(crate) fn unknown_option(name: &Ident, choices: &[Choice]) -> Error {
 pub(crate) fn value<T: Parse>(
     input: ParseStream<'_>,
     name: &Ident,
-    choices: &[Choice],
+    options: &Options,
 ) -> Result<T> {
     let missing = if input.peek(Token![=]) {
         input.parse::<Token![=]>()?;
@@ -77,7 +74,7 @@ pub(crate) fn value<T: Parse>(
     if missing {
         return Err(Error::new(
             name.span(),
-            format!("`{name}` needs a value: write `{}`", example(name, choices)),
+            format!("`{name}` needs a value: write `{}`", example(name, options)),
         ));
     }
     input.parse()
@@ -149,12 +146,14 @@ pub(crate) fn ungroup(mut value: &Expr) -> &Expr {
     }
 }
 
-/// Adds an error to those found before it.
-pub(crate) fn combine(errors: &mut Option<Error>, error: Error) {
-    match errors {
-        Some(errors) => errors.combine(error),
-        None => *errors = Some(error),
-    }
+/// Everything that is wrong, at once.
+pub(crate) fn all(checks: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+    let errors = checks.into_iter().filter_map(Result::err);
+    let all = errors.reduce(|mut errors, error| {
+        errors.combine(error);
+        errors
+    });
+    all.map_or(Ok(()), Err)
 }
 
 /// The name of a local of generated code: user code can't see it.
@@ -168,18 +167,38 @@ pub(crate) fn path_text(path: &Path) -> String {
     quote!(#segments).to_string().replace(' ', "")
 }
 
+/// Code as people write it, to be quoted in a message.
+pub(crate) fn source(code: &impl ToTokens) -> String {
+    let mut source = code.to_token_stream().to_string();
+    for (spaced, written) in [
+        (" :: ", "::"),
+        (":: ", "::"),
+        (" . ", "."),
+        (" < ", "<"),
+        (" >", ">"),
+        (" ,", ","),
+        ("& ", "&"),
+        ("* ", "*"),
+        (" [", "["),
+        (" (", "("),
+    ] {
+        source = source.replace(spaced, written);
+    }
+    source
+}
+
 /// The names of the options, for people.
-pub(crate) fn names(choices: &[Choice]) -> String {
-    let names: Vec<_> = choices
+pub(crate) fn names(options: &Options) -> String {
+    let names: Vec<_> = options
         .iter()
-        .map(|choice| format!("`{}`", choice.name))
+        .map(|(name, _)| format!("`{name}`"))
         .collect();
     names.join(", ")
 }
 
-fn example<'a>(name: &Ident, choices: &'a [Choice]) -> &'a str {
-    choices
+fn example(name: &Ident, options: &Options) -> &'static str {
+    options
         .iter()
-        .find(|choice| name == choice.name)
-        .map_or("", |choice| choice.example)
+        .find(|(known, _)| name == known)
+        .map_or("", |(_, example)| example)
 }

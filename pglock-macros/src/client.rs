@@ -1,7 +1,7 @@
 //! The `client` option: the connection of the caller's that an attribute works on.
 
 use proc_macro2::TokenStream;
-use quote::{ToTokens as _, quote, quote_spanned};
+use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
 
@@ -31,7 +31,7 @@ impl Client {
                 place: value,
             }),
             (Expr::Reference(ExprReference { expr, .. }), _) => {
-                let place = expr.to_token_stream().to_string().replace(' ', "");
+                let place = args::source(expr);
                 Err(Error::new_spanned(
                     inner,
                     format!("the borrow is the macro's to write: `client = {place}`"),
@@ -152,8 +152,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
     match types::ungroup(ty) {
         Type::Reference(reference) if reference.mutability.is_some() => Ok(()),
         Type::Reference(reference) => {
-            let element = &reference.elem;
-            let element = quote!(#element).to_string().replace(' ', "");
+            let element = args::source(&reference.elem);
             Err(Error::new_spanned(
                 ty,
                 format!(
@@ -162,11 +161,11 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             ))
         }
         owned => {
-            let text = quote!(#owned).to_string().replace(' ', "");
+            let owned = args::source(owned);
             Err(Error::new_spanned(
                 ty,
                 format!(
-                    "the lock is released on the connection after the body: take `{name}: &mut {text}`"
+                    "the lock is released on the connection after the body: take `{name}: &mut {owned}`"
                 ),
             ))
         }

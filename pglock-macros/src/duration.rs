@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use proc_macro2::TokenStream;
-use quote::{quote, quote_spanned};
-use syn::spanned::Spanned as _;
+use quote::{ToTokens as _, quote};
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, Result, UnOp};
 
 use crate::args;
@@ -44,7 +43,7 @@ impl Limit {
                 let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
                 quote!(::core::time::Duration::new(#seconds, #nanoseconds))
             }
-            Self::Expression(value) => quote_spanned!(value.span()=> #value),
+            Self::Expression(value) => value.to_token_stream(),
         }
     }
 }

@@ -16,7 +16,6 @@ use crate::types;
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
     pub(crate) vis: Visibility,
-    pub(crate) defaultness: Option<Token![default]>,
     pub(crate) sig: Signature,
     pub(crate) body: Body,
 }
@@ -36,11 +35,6 @@ impl Parse for Function {
         let attrs = input.call(Attribute::parse_outer)?;
         let vis = input.parse()?;
         require_function(input)?;
-        let defaultness = if input.peek(Token![default]) {
-            Some(input.parse()?)
-        } else {
-            None
-        };
         let sig = input.parse()?;
         let body = if input.peek(Token![;]) {
             Body::Missing(input.parse()?)
@@ -50,7 +44,6 @@ impl Parse for Function {
         Ok(Self {
             attrs,
             vis,
-            defaultness,
             sig,
             body,
         })
@@ -71,8 +64,7 @@ fn parse_block(input: ParseStream<'_>) -> Result<Body> {
 fn require_function(input: ParseStream<'_>) -> Result<()> {
     let ahead = input.fork();
     while !ahead.peek(Token![fn]) {
-        let is_modifier = ahead.peek(Token![default])
-            || ahead.peek(Token![const])
+        let is_modifier = ahead.peek(Token![const])
             || ahead.peek(Token![async])
             || ahead.peek(Token![unsafe])
             || ahead.peek(Token![extern])
@@ -115,7 +107,7 @@ impl Function {
         let ReturnType::Type(_, returned) = &self.sig.output else {
             return Ok(());
         };
-        if let Type::Never(_) = **returned {
+        if let Type::Never(_) = types::ungroup(returned) {
             return Err(Error::new_spanned(
                 returned,
                 format!(
@@ -138,7 +130,7 @@ impl Function {
         match &self.sig.output {
             ReturnType::Default => true,
             ReturnType::Type(_, returned) => {
-                matches!(&**returned, Type::Tuple(tuple) if tuple.elems.is_empty())
+                matches!(types::ungroup(returned), Type::Tuple(tuple) if tuple.elems.is_empty())
             }
         }
     }
@@ -233,11 +225,10 @@ impl Function {
         let Self {
             attrs,
             vis,
-            defaultness,
             sig,
             body,
         } = self;
-        let mut tokens = quote!(#(#attrs)* #vis #defaultness #sig);
+        let mut tokens = quote!(#(#attrs)* #vis #sig);
         match body {
             Body::Block { brace, attrs, .. } => brace.surround(&mut tokens, |tokens| {
                 tokens.extend(quote!(#(#attrs)* #statements));

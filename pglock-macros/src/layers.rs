@@ -86,24 +86,20 @@ fn read_and_validate(
     inner: &[(Attribute, Read)],
     function: &Function,
 ) -> Result<Vec<Box<dyn Layer>>> {
-    let mut errors = None;
-    let mut layers = Vec::new();
+    let (mut layers, mut checks) = (Vec::new(), Vec::new());
     let inner_layers = inner
         .iter()
         .map(|(attribute, read)| read(arguments(attribute)?));
     for layer in std::iter::once(outermost).chain(inner_layers) {
         match layer {
             Ok(layer) => layers.push(layer),
-            Err(error) => args::combine(&mut errors, error),
+            Err(error) => checks.push(Err(error)),
         }
     }
-    let checks = std::iter::once(function.check())
-        .chain(layers.iter().map(|layer| layer.validate(function)))
-        .chain(std::iter::once(one_default_id(&layers, function)));
-    for error in checks.filter_map(Result::err) {
-        args::combine(&mut errors, error);
-    }
-    errors.map_or(Ok(layers), Err)
+    checks.push(function.check());
+    checks.extend(layers.iter().map(|layer| layer.validate(function)));
+    checks.push(one_default_id(&layers, function));
+    args::all(checks).map(|()| layers)
 }
 
 fn arguments(attribute: &Attribute) -> Result<TokenStream> {
@@ -111,7 +107,7 @@ fn arguments(attribute: &Attribute) -> Result<TokenStream> {
         Meta::Path(_) => Ok(TokenStream::new()),
         Meta::List(list) => Ok(list.tokens.clone()),
         Meta::NameValue(meta) => {
-            let path = args::path_text(&meta.path);
+            let path = args::source(&meta.path);
             Err(Error::new_spanned(
                 meta,
                 format!("arguments are written in parentheses: `#[{path}(..)]`"),
@@ -135,7 +131,7 @@ fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> 
 //         #[advisory("inner")]
 //         fn name() -> R { work() }
 // Output: fn name() -> R {
-//             use advisory as _;
+//             #[allow(unused_imports)] use advisory as _;
 //             {outer, around {{inner, around { work() }}}}
 //         }
 //
@@ -152,5 +148,5 @@ fn emit(
         statements = layer.expand(function, &body);
         body = quote!({ #statements });
     }
-    function.emit(&quote!(#(use #paths as _;)* #statements))
+    function.emit(&quote!(#(#[allow(unused_imports)] use #paths as _;)* #statements))
 }

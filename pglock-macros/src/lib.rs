@@ -54,7 +54,8 @@ use proc_macro::TokenStream;
 /// # Return types
 ///
 /// The function returns `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>`,
-/// `anyhow::Error` or an error type of your own; or it has an `on_error`.
+/// `anyhow::Error` or an error type of your own; or it has an `on_error`, which may use the arguments too, except those
+/// that the body takes by value.
 ///
 /// With `side_effect = Skip` the return value is able to say "skipped": `()`, an `Option` (`None`), a `Result` of
 /// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` has no such need. A call skips when

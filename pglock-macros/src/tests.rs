@@ -266,8 +266,8 @@ fn several_attributes_nest_in_reading_order() {
     let expected = quote! {
         #[inline]
         fn report() -> Result<(), Error> {
-            use advisory as _;
-            use ::pglock::advisory as _;
+            #[allow(unused_imports)] use advisory as _;
+            #[allow(unused_imports)] use ::pglock::advisory as _;
             #outer
         }
     };

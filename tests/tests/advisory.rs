@@ -128,7 +128,7 @@ fn a_killed_waiter_leaves_the_queue() {
     }
     let db = database();
     let guard = pglock::advisory("killed")
-        .using(&handle(&db))
+        .using(handle(&db))
         .acquire()
         .unwrap();
     for role in ["session", "xact"] {
@@ -292,7 +292,7 @@ fn waiting_is_first_come_first_served() {
         })
         .collect();
     let guard = pglock::advisory("queue")
-        .using(&handle(&db))
+        .using(handle(&db))
         .acquire()
         .unwrap();
     let order = std::sync::Mutex::new(Vec::new());

@@ -17,6 +17,18 @@ async fn wrapped_async() -> Result<(), pglock::Error> {
     Ok(())
 }
 
+macro_rules! wrapped_by_a_macro {
+    ($name:ident, $id:literal) => {
+        #[$crate::wrapper::locks::advisory($id, crate = $crate::wrapper::locks)]
+        #[$crate::wrapper::locks::advisory("inner", crate = $crate::wrapper::locks)]
+        fn $name() -> Result<(), pglock::Error> {
+            Ok(())
+        }
+    };
+}
+
+wrapped_by_a_macro!(wrapped_twice, "outer");
+
 fn main() {
-    let _ = (wrapped, wrapped_async);
+    let _ = (wrapped, wrapped_async, wrapped_twice);
 }
