@@ -28,7 +28,7 @@ use crate::site::Site;
 ///
 /// Each has an async twin that ends in `_async`; after [`on_async`](Advisory::on_async) the plain verbs are async.
 ///
-/// The attribute of the same name is [`macro@advisory`](crate::advisory). Stands on Postgres'
+/// The attribute of the same name is [`macro@advisory`](macro@crate::advisory). Stands on Postgres'
 /// [advisory locks](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
 ///
 /// ```
