@@ -13,7 +13,7 @@ use self::expand::Expansion;
 use self::side_effect::SideEffect;
 use crate::args::{self, CratePath, Options, Spanned, set_once};
 use crate::client::Client;
-use crate::duration::Limit;
+use crate::duration::{Advice, Limit};
 use crate::function::Function;
 use crate::layers::Layer;
 use crate::lock_id::LockId;
@@ -30,6 +30,11 @@ const OPTIONS: &Options = &[
     ("on_error", "on_error = Panic"),
     ("crate", "crate = my_crate::pglock"),
 ];
+
+const WAIT: Advice = Advice {
+    example: |duration| format!("timeout = \"{duration}\""),
+    least: "`0` to try once",
+};
 
 /// Reads the attribute's arguments.
 pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Layer>> {
@@ -76,7 +81,7 @@ impl Args {
             "timeout" => set_once(
                 &mut self.timeout,
                 &option,
-                Limit::new(&option, value()?)?,
+                Limit::new(&WAIT, value()?)?,
                 span,
             ),
             "side_effect" => set_once(

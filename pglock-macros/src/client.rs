@@ -9,6 +9,7 @@ use crate::args;
 use crate::function::Function;
 use crate::types;
 
+#[derive(Clone)]
 pub(crate) enum Client {
     /// `client = conn`
     Argument(Ident),
@@ -40,6 +41,33 @@ impl Client {
             _ => Err(Error::new_spanned(
                 inner,
                 "`client` is an argument that is a connection, or, in a plain `fn`, a place such as `self.db`",
+            )),
+        }
+    }
+
+    /// The only `&mut` argument, for attributes that take it without being told.
+    pub(crate) fn only_argument(function: &Function) -> Result<Self> {
+        let mut mutable = function.bound_names().into_iter().filter(|name| {
+            matches!(
+                function.typed_argument(name).map(|(_, ty)| types::ungroup(ty)),
+                Some(Type::Reference(reference)) if reference.mutability.is_some()
+            )
+        });
+        let (first, second) = (mutable.next(), mutable.next());
+        let function = &function.sig.ident;
+        match (first, second) {
+            (Some(name), None) => Ok(Self::Argument(name.clone())),
+            (None, _) => Err(Error::new(
+                function.span(),
+                format!(
+                    "`{function}` has no `&mut` argument to work on: add the connection, as in `conn: &mut postgres::Client`, or say where it is, as in `client = self.db`"
+                ),
+            )),
+            (Some(first), Some(second)) => Err(Error::new(
+                function.span(),
+                format!(
+                    "`{function}` has several `&mut` arguments: say which is the connection, as in `client = {first}` or `client = {second}`"
+                ),
             )),
         }
     }

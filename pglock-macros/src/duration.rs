@@ -22,13 +22,21 @@ pub(crate) enum Limit {
     Expression(Expr),
 }
 
+/// What to tell who wrote a duration that won't do.
+pub(crate) struct Advice {
+    /// What one can be written like.
+    pub(crate) example: fn(&str) -> String,
+    /// What to write for the least there is.
+    pub(crate) least: &'static str,
+}
+
 impl Limit {
-    /// Takes `option`'s value apart; what is no literal is left to the run time.
-    pub(crate) fn new(option: &str, value: Expr) -> Result<Self> {
+    /// Takes a value apart; what is no literal is left to the run time.
+    pub(crate) fn new(advice: &Advice, value: Expr) -> Result<Self> {
         if args::word(&value).is_some_and(|word| word == "None") {
             return Ok(Self::Never);
         }
-        match literal(option, &value)? {
+        match literal(advice, &value)? {
             Some(duration) => Ok(Self::After(duration)),
             None => Ok(Self::Expression(value)),
         }
@@ -49,7 +57,8 @@ impl Limit {
 }
 
 /// The duration that a literal says, or nothing when `value` is no literal.
-fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
+fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
+    let Advice { example, least } = advice;
     let fail = |message: String| Err(Error::new_spanned(value, message));
     match args::ungroup(value) {
         Expr::Lit(ExprLit { lit, .. }) => {
@@ -69,22 +78,21 @@ fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
                     }),
                 Lit::Int(_) | Lit::Float(_) => {
                     return fail(format!(
-                        "write a duration with a unit in quotes: `{option} = \"{}\"`",
-                        quote!(#lit)
+                        "write a duration with a unit in quotes: `{}`",
+                        example(&quote!(#lit).to_string())
                     ));
                 }
                 _ => Err("expected a string or a number".to_owned()),
             };
             match duration {
-                Ok(duration) if duration > LONGEST => fail(format!(
-                    "`{option}` is too long: Postgres waits for 24 days at most; write `None` to wait for ever"
-                )),
+                Ok(duration) if duration > LONGEST => fail("this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()),
                 Ok(duration) if !duration.is_zero() && duration < SHORTEST => fail(format!(
-                    "`{option}` is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or `0` to try once"
+                    "this is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or {least}"
                 )),
                 Ok(duration) => Ok(Some(duration)),
                 Err(reason) => fail(format!(
-                    "this is no duration: write `{option} = \"2s\"`, `\"1m 30s\"`, a number of seconds, or `None` ({reason})"
+                    "this is no duration: write `{}`, `\"1m 30s\"`, a number of seconds, or `None` ({reason})",
+                    example("2s")
                 )),
             }
         }
@@ -93,7 +101,7 @@ fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
             expr,
             ..
         }) if matches!(args::ungroup(expr), Expr::Lit(_)) => fail(format!(
-            "`{option}` can't be negative: write `0` to try once, or `None` to wait for ever"
+            "a duration can't be negative: write `\"1ms\"` or more, or {least}"
         )),
         _ => Ok(None),
     }
@@ -103,8 +111,13 @@ fn literal(option: &str, value: &Expr) -> Result<Option<Duration>> {
 mod tests {
     use super::*;
 
+    const ADVICE: Advice = Advice {
+        example: |duration| format!("timeout = \"{duration}\""),
+        least: "`0` to try once",
+    };
+
     fn parsed(value: &str) -> std::result::Result<Option<Duration>, String> {
-        match Limit::new("timeout", syn::parse_str(value).unwrap()) {
+        match Limit::new(&ADVICE, syn::parse_str(value).unwrap()) {
             Ok(Limit::After(duration)) => Ok(Some(duration)),
             Ok(Limit::Never) => Ok(None),
             Ok(Limit::Expression(_)) => Err("an expression".to_owned()),

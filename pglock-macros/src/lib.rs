@@ -5,6 +5,7 @@ mod advisory;
 mod args;
 mod client;
 mod duration;
+mod frame;
 mod function;
 mod layers;
 mod lock_id;
@@ -12,6 +13,7 @@ mod on_error;
 mod template;
 #[cfg(test)]
 mod tests;
+mod timeout;
 mod types;
 
 use proc_macro::TokenStream;
@@ -85,4 +87,25 @@ use proc_macro::TokenStream;
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
     layers::expand(advisory::read, arguments.into(), &item.into()).into()
+}
+
+/// Bounds how long the statements of a function wait for locks on a connection: Postgres' `lock_timeout`.
+///
+/// The setting is made before the body and put back after it, whatever becomes of the body. In a transaction it is the
+/// transaction's, and its end puts it back too.
+///
+/// # Options
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | first argument | `"3s"`, `"1m 30s"`; seconds as integer or float; `None` for no limit; or any expression that is `Into<Timeout>`, such as a `Duration` | it has to be there |
+/// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |
+/// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
+/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+///
+/// A zero duration is refused, since Postgres takes it for "no limit". The return type is as for `#[pglock::advisory]`,
+/// and so are nesting and what is refused.
+#[proc_macro_attribute]
+pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    layers::expand(timeout::read, arguments.into(), &item.into()).into()
 }

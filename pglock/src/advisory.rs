@@ -175,7 +175,8 @@ impl Advisory {
         self.asked(Timeout::FOREVER)?.acquire_xact(transaction)
     }
 
-    /// Like [`acquire_xact`](Advisory::acquire_xact), but tries once, or up to the timeout; `false` when it is busy.
+    /// Like [`acquire_xact`](Advisory::acquire_xact), but tries once, or up to the timeout; `false` when it is busy, and
+    /// the transaction can go on. After an error of a try without a timeout it can't.
     ///
     /// # Errors
     ///
@@ -292,6 +293,7 @@ impl<S> Advisory<S> {
             mode: self.mode,
             wait,
             describe_holder: self.describe_holder,
+            process: std::process::id(),
         })
     }
 

@@ -24,7 +24,7 @@ impl Wanted {
         if self.wait == Wait::Forever {
             chain::refuse_to_wait_for_itself(&self.lock, blocking)?;
         }
-        let chain = chain::session(&self.lock);
+        let around = chain::around(&self.lock);
         let Self {
             lock,
             wait,
@@ -33,7 +33,7 @@ impl Wanted {
         engine::acquire(engine::Request {
             lock,
             wait,
-            chain,
+            around,
             describe_holder,
         })
         .await

@@ -9,14 +9,24 @@ use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
 
+use tokio::task;
+
 use crate::Error;
-use crate::engine::SessionId;
+use crate::engine::Around;
 use crate::hold::{Hold, Lock};
 use crate::options::{Mode, Scope};
 
 thread_local! {
-    static INNERMOST: RefCell<Option<Arc<Link>>> = const { RefCell::new(None) };
+    static INNERMOST: RefCell<Option<Inside>> = const { RefCell::new(None) };
     static GUARDS: RefCell<Vec<Weak<Hold>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The call that runs on this thread, and the task that it runs in: a runtime that is driven inside a blocking body
+/// runs other tasks on the same thread, which inherit nothing.
+#[derive(Clone)]
+struct Inside {
+    link: Arc<Link>,
+    task: Option<task::Id>,
 }
 
 /// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
@@ -66,7 +76,10 @@ impl Link {
 }
 
 fn innermost() -> Option<Arc<Link>> {
-    INNERMOST.with_borrow(Clone::clone)
+    INNERMOST
+        .with_borrow(Clone::clone)
+        .filter(|inside| inside.task == task::try_id())
+        .map(|inside| inside.link)
 }
 
 /// The locks that are held by the call that runs now and those around it, innermost first.
@@ -82,13 +95,16 @@ fn held() -> impl Iterator<Item = Arc<Hold>> {
 
 /// Puts the call around back when the body returns, is suspended, or panics.
 struct Entered {
-    before: Option<Arc<Link>>,
+    before: Option<Inside>,
 }
 
 impl Entered {
     fn new(link: &Arc<Link>) -> Self {
         Self {
-            before: INNERMOST.replace(Some(Arc::clone(link))),
+            before: INNERMOST.replace(Some(Inside {
+                link: Arc::clone(link),
+                task: task::try_id(),
+            })),
         }
     }
 }
@@ -115,15 +131,18 @@ pub(crate) fn reenter(wanted: &Lock) -> Result<Option<Arc<Hold>>, Error> {
     Ok(Some(hold))
 }
 
-/// The session of the innermost lock around, on which a deadlock that includes it can be seen.
-pub(crate) fn session(wanted: &Lock) -> Option<SessionId> {
-    held()
-        .find(|hold| {
-            hold.lock.database == wanted.database
-                && hold.lock.scope == Scope::Session
-                && hold.is_of_this_process()
-        })
-        .map(|hold| hold.session)
+/// The locks around that are in the same database.
+pub(crate) fn around(wanted: &Lock) -> Option<Around> {
+    let holds: Vec<_> = held()
+        .filter(|hold| hold.lock.database == wanted.database && hold.is_of_this_process())
+        .collect();
+    let innermost = holds
+        .iter()
+        .find(|hold| hold.lock.scope == Scope::Session)?;
+    Some(Around {
+        session: innermost.session,
+        holds: holds.iter().map(|hold| hold.id).collect(),
+    })
 }
 
 /// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us.

@@ -1,22 +1,18 @@
 //! Locks on a connection of the caller's: taking them, and giving them back whatever happens.
 
-use std::sync::Arc;
-
-use futures_util::FutureExt;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
-use crate::chain::Link;
 use crate::drivers::sealed::{Async, Blocking};
-use crate::drivers::{Abandoned, Answer, BlockingWire};
-use crate::engine;
+use crate::drivers::{Answer, BlockingWire, CancelOnDrop};
+use crate::error::SKIP;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
-use crate::outcome;
+use crate::outcome::{self, Released};
 use crate::park::block_on;
 use crate::protocol::{self, Outcome};
 use crate::sql;
-use crate::wire::{Failure, Rows, Wire};
+use crate::wire::{Failure, Wire};
 
 /// A lock that is asked for on a connection.
 #[derive(Clone, Debug)]
@@ -26,6 +22,8 @@ pub(crate) struct Asked {
     pub(crate) mode: Mode,
     pub(crate) wait: Wait,
     pub(crate) describe_holder: bool,
+    /// After a fork, the child has only a copy of this, and of the socket.
+    pub(crate) process: u32,
 }
 
 impl Asked {
@@ -41,12 +39,15 @@ impl Asked {
     }
 
     pub(crate) fn release(&self, connection: &mut (impl Blocking + ?Sized)) -> Result<(), Error> {
+        if self.process != std::process::id() {
+            return Err(Error::lost_to_fork(&self.id));
+        }
         let released = block_on(protocol::release_session(
             &mut BlockingWire(connection),
             self.key,
             self.mode,
         ));
-        if let outcome::Released::Failed(failure) = &released
+        if let Released::Failed(failure) = &released
             && !failure.session_ended
         {
             // It may be held still, and only the session's end is certain to release it.
@@ -59,28 +60,17 @@ impl Asked {
         &self,
         connection: &mut (impl Async + ?Sized),
     ) -> Result<(), Error> {
-        let undo = [sql::release_leftover(self.key, self.mode)];
-        let clean_up = CleanUp {
-            catch: &sql::CATCH_LATE_CANCEL,
-            after_failure: &[],
-            undo: &undo,
-        };
-        self.acquire_session(&mut CancelOnDrop::new(connection, self.wait, clean_up))
-            .await
+        let leftover = sql::release_leftover(self.key, self.mode);
+        let mut wire = CancelOnDrop::in_session(connection, self.wait != Wait::Try, leftover);
+        self.acquire_session(&mut wire).await
     }
 
     pub(crate) async fn acquire_xact_async(
         &self,
         transaction: &mut (impl Async + ?Sized),
     ) -> Result<(), Error> {
-        // A lock that was granted is the transaction's, and one that was not has left nothing.
-        let clean_up = CleanUp {
-            catch: &sql::CATCH_LATE_CANCEL_IN_TRANSACTION,
-            after_failure: &[sql::UNDO_ACQUIRE_IN_TRANSACTION],
-            undo: &[],
-        };
-        self.acquire_in_transaction(&mut CancelOnDrop::new(transaction, self.wait, clean_up))
-            .await
+        let mut wire = CancelOnDrop::in_transaction(transaction, self.wait != Wait::Try);
+        self.acquire_in_transaction(&mut wire).await
     }
 
     async fn acquire_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
@@ -117,138 +107,59 @@ impl Asked {
         } else {
             None
         };
-        Error::busy(&self.id, self.wait, holder)
+        Error::busy(&self.id, self.wait, holder, SKIP)
     }
 
     /// Sends all that a release takes, at once: nothing after this depends on the caller.
-    pub(crate) fn send_release(&self, connection: &(impl Async + ?Sized)) -> SentRelease {
-        let ends = sql::END_ANY_TRANSACTION.map(|sql| connection.send(sql));
+    pub(crate) fn send_release<'c, C: Async + ?Sized>(
+        &self,
+        connection: &'c C,
+    ) -> Option<SentRelease<'c, C>> {
+        if self.process != std::process::id() {
+            return None;
+        }
+        for sql in sql::END_ANY_TRANSACTION {
+            // What can't be sent is known by the release, which can't be sent either.
+            drop(connection.send(sql));
+        }
         let release = connection.send(&sql::release_session_anywhere(self.key, self.mode));
-        SentRelease {
-            id: self.id.clone(),
-            _ends: ends,
+        Some(SentRelease {
+            connection,
             release,
+        })
+    }
+
+    /// Releases and waits for the server's word.
+    pub(crate) async fn release_async(
+        &self,
+        connection: &(impl Async + ?Sized),
+    ) -> Result<(), Error> {
+        match self.send_release(connection) {
+            Some(sent) => protocol::explain_release(&self.id, sent.confirmed().await),
+            None => Err(Error::lost_to_fork(&self.id)),
         }
     }
 }
 
 /// A release that is on its way.
-pub(crate) struct SentRelease {
-    id: LockId,
-    _ends: [Result<Answer, Failure>; 2],
+pub(crate) struct SentRelease<'c, C: Async + ?Sized> {
+    connection: &'c C,
     release: Result<Answer, Failure>,
 }
 
-impl SentRelease {
-    pub(crate) async fn confirmed(self) -> Result<(), Error> {
+impl<C: Async + ?Sized> SentRelease<'_, C> {
+    async fn confirmed(self) -> Released {
         let answer = match self.release {
             Ok(mut answer) => answer.rows().await,
             Err(failure) => Err(failure),
         };
-        protocol::explain_release(&self.id, outcome::of_release(answer))
-    }
-}
-
-/// What is sent behind a wait that was dropped, before anything that the caller sends.
-struct CleanUp<'c> {
-    /// Against a cancel that comes late.
-    catch: &'c [&'c str],
-    /// After a wait that had ended by itself, and failed.
-    after_failure: &'c [&'c str],
-    /// Against a lock that was granted all the same.
-    undo: &'c [String],
-}
-
-/// An async connection whose first statement may wait for a lock: dropped in the middle of it, the wait is canceled.
-struct CancelOnDrop<'c, C: Async + ?Sized> {
-    connection: &'c C,
-    clean_up: CleanUp<'c>,
-    acquire: Acquire,
-}
-
-/// The statement that takes the lock; those after it are about what came of it, and don't wait.
-enum Acquire {
-    ToCome {
-        waits: bool,
-    },
-    /// `started` was sent before, to see the wait begin.
-    Waiting {
-        started: Answer,
-        wait: Answer,
-    },
-    Trying {
-        attempt: Answer,
-    },
-    Over,
-}
-
-impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
-    fn new(connection: &'c C, wait: Wait, clean_up: CleanUp<'c>) -> Self {
-        Self {
-            connection,
-            clean_up,
-            acquire: Acquire::ToCome {
-                waits: wait != Wait::Try,
-            },
+        let released = outcome::of_release(answer);
+        if let Released::Failed(failure) = &released
+            && !failure.session_ended
+        {
+            // It may be held still, and only the session's end is certain to release it.
+            drop(self.connection.send(sql::TERMINATE_OWN_SESSION));
         }
+        released
     }
-}
-
-impl<C: Async + ?Sized> Wire for CancelOnDrop<'_, C> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        match self.acquire {
-            Acquire::ToCome { waits: true } => {
-                let started = self.connection.send("")?;
-                let wait = self.connection.send(sql)?;
-                self.acquire = Acquire::Waiting { started, wait };
-            }
-            Acquire::ToCome { waits: false } => {
-                self.acquire = Acquire::Trying {
-                    attempt: self.connection.send(sql)?,
-                };
-            }
-            Acquire::Waiting { .. } | Acquire::Trying { .. } | Acquire::Over => {}
-        }
-        let rows = match &mut self.acquire {
-            Acquire::Waiting { wait: answer, .. } | Acquire::Trying { attempt: answer } => {
-                answer.rows().await
-            }
-            Acquire::ToCome { .. } | Acquire::Over => {
-                return self.connection.send(sql)?.rows().await;
-            }
-        };
-        self.acquire = Acquire::Over;
-        rows
-    }
-}
-
-impl<C: Async + ?Sized> Drop for CancelOnDrop<'_, C> {
-    fn drop(&mut self) {
-        // What can't be sent needn't be: the connection is closed, and the server has released what it held.
-        let send = |sql: &str| drop(self.connection.send(sql));
-        match std::mem::replace(&mut self.acquire, Acquire::Over) {
-            Acquire::ToCome { .. } | Acquire::Over => return,
-            Acquire::Trying { .. } => {}
-            Acquire::Waiting { started, mut wait } => match wait.rows().now_or_never() {
-                Some(Ok(_)) => {}
-                Some(Err(_)) => self.clean_up.after_failure.iter().copied().for_each(send),
-                None => {
-                    self.clean_up.catch.iter().copied().for_each(send);
-                    let cancel = self.connection.cancel_token();
-                    // Without the engine the wait ends by its own timeout, and what was sent behind it cleans up then.
-                    let _ = engine::abandon(Abandoned {
-                        started,
-                        wait,
-                        cancel,
-                    });
-                }
-            },
-        }
-        self.clean_up.undo.iter().map(String::as_str).for_each(send);
-    }
-}
-
-/// A call on a connection of the caller's, for those inside it.
-pub(crate) fn link() -> Arc<Link> {
-    Link::new(None)
 }

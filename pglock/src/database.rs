@@ -197,10 +197,15 @@ impl DatabaseBuilder {
     pub fn build(self) -> Result<Database, Error> {
         let mut config = match self.config.0 {
             Origin::Text(text) => text.parse::<Config>().map_err(|source| {
-                Error::config(
+                let error = Error::config(
                     "the database url can't be read; write `postgres://user@host/database`",
-                )
-                .sourced(source)
+                );
+                // Of a keyword string the parser may quote a word of the password.
+                if text.starts_with("postgres") {
+                    error.sourced(source)
+                } else {
+                    error
+                }
             })?,
             Origin::Config(config) => *config,
             Origin::Database(database) if self.application_name.is_none() => return Ok(database),

@@ -7,7 +7,6 @@ use std::time::{Duration, SystemTime};
 
 use tokio_postgres::error::SqlState;
 
-use crate::key::LockId;
 use crate::options::Wait;
 use crate::wire::Failure;
 
@@ -241,19 +240,24 @@ impl Error {
         Self::new(ErrorKind::Environment, message)
     }
 
-    pub(crate) fn busy(id: &LockId, wait: Wait, holder: Option<Holder>) -> Self {
+    /// `skip` says how to go without the lock.
+    pub(crate) fn busy(
+        id: &dyn fmt::Display,
+        wait: Wait,
+        holder: Option<Holder>,
+        skip: &str,
+    ) -> Self {
         let who = match &holder {
             Some(holder) => format!("{holder} has it"),
-            None => "its holder has released it by now".to_owned(),
+            None => "whoever has it can't be seen".to_owned(),
         };
         let advice = match wait {
             Wait::Millis(millis) => format!(
-                "and waiting for {} was not enough; wait longer with `timeout`, or skip with `side_effect = Skip`",
+                "and waiting for {} was not enough; wait longer with `timeout`, or {skip}",
                 HumanMillis(millis)
             ),
             Wait::Try | Wait::Forever => {
-                "and it was tried only once; wait for it with `timeout`, or skip with `side_effect = Skip`"
-                    .to_owned()
+                format!("and it was tried only once; wait for it with `timeout`, or {skip}")
             }
         };
         let mut error = Self::new(
@@ -264,7 +268,7 @@ impl Error {
         error
     }
 
-    pub(crate) fn lost(id: &LockId, why: &str) -> Self {
+    pub(crate) fn lost(id: &dyn fmt::Display, why: &str) -> Self {
         Self::new(
             ErrorKind::Lost,
             format!(
@@ -273,11 +277,15 @@ impl Error {
         )
     }
 
-    pub(crate) fn lost_by(id: &LockId, why: &str, failure: Failure) -> Self {
+    pub(crate) fn lost_by(id: &dyn fmt::Display, why: &str, failure: Failure) -> Self {
         Self::lost(id, why).caused_by(failure)
     }
 
-    pub(crate) fn no_session(id: &LockId, place: &str, failure: Failure) -> Self {
+    pub(crate) fn lost_to_fork(id: &dyn fmt::Display) -> Self {
+        Self::lost(id, "this process was forked from the one that holds it")
+    }
+
+    pub(crate) fn no_session(id: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
         Self::new(
             ErrorKind::Connect,
             format!(
@@ -287,7 +295,7 @@ impl Error {
         .caused_by(failure)
     }
 
-    pub(crate) fn connect_timeout(id: &LockId, place: &str, after: Duration) -> Self {
+    pub(crate) fn connect_timeout(id: &dyn fmt::Display, place: &str, after: Duration) -> Self {
         Self::new(
             ErrorKind::Connect,
             format!(
@@ -296,7 +304,7 @@ impl Error {
         )
     }
 
-    pub(crate) fn engine_ended(id: &LockId) -> Self {
+    pub(crate) fn engine_ended(id: &dyn fmt::Display) -> Self {
         Self::new(
             ErrorKind::Connect,
             format!(
@@ -306,7 +314,7 @@ impl Error {
     }
 
     /// A statement failed before the lock was had; `failure` decides of which kind that is.
-    pub(crate) fn not_acquired(id: &LockId, failure: Failure) -> Self {
+    pub(crate) fn not_acquired(id: &dyn fmt::Display, failure: Failure) -> Self {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
@@ -325,14 +333,14 @@ impl Error {
             (
                 ErrorKind::Database,
                 format!(
-                    "waiting for lock {id} was canceled in the server by someone else; call again if that was a mistake"
+                    "waiting for lock {id} was canceled in the server, by someone else or by a `statement_timeout`; call again if that was a mistake"
                 ),
             )
-        } else if failure.is(&SqlState::OUT_OF_MEMORY) || failure.is_out_of_shared_memory() {
+        } else if failure.is(&SqlState::OUT_OF_MEMORY) {
             (
                 ErrorKind::Database,
                 format!(
-                    "lock {id} did not fit into the server's lock table; raise `max_locks_per_transaction`"
+                    "lock {id} did not fit into the server's memory, most likely its lock table; raise `max_locks_per_transaction`"
                 ),
             )
         } else {
@@ -344,37 +352,91 @@ impl Error {
         Self::new(kind, message).caused_by(failure)
     }
 
-    pub(crate) fn inside_a_transaction(id: &LockId) -> Self {
+    pub(crate) fn inside_a_transaction(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} was asked for inside a transaction, where a session lock would be released at the wrong time; use `acquire_xact` (or `xact`) on the transaction, or ask before it begins"
         ))
     }
 
-    pub(crate) fn outside_a_transaction(id: &LockId, failure: Failure) -> Self {
+    pub(crate) fn outside_a_transaction(id: &dyn fmt::Display, failure: Failure) -> Self {
         Self::config(format!(
             "lock {id} was asked for in a transaction that is not open; begin one first, or use `acquire`"
         ))
         .caused_by(failure)
     }
 
-    pub(crate) fn in_aborted_transaction(id: &LockId) -> Self {
+    pub(crate) fn in_aborted_transaction(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} was asked for in a transaction that an earlier error has aborted; roll back first"
         ))
     }
 
-    pub(crate) fn waits_for_itself(id: &LockId, holder: &str) -> Self {
+    pub(crate) fn setting_failed(failure: Failure) -> Self {
+        if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            return Self::config(
+                "a lock timeout was asked for in a transaction that an earlier error has aborted; roll back first",
+            )
+            .caused_by(failure);
+        }
+        let (kind, message) = if failure.session_ended {
+            (
+                ErrorKind::Connect,
+                "the session ended while its lock timeout was set; connect again",
+            )
+        } else {
+            (
+                ErrorKind::Database,
+                "postgres refused to set the lock timeout; the source says why",
+            )
+        };
+        Self::new(kind, message).caused_by(failure)
+    }
+
+    pub(crate) fn waits_for_itself(id: &dyn fmt::Display, holder: &str) -> Self {
         Self::config(format!(
             "lock {id} is already held by {holder}, so this call would wait for itself; release it first, or use a `timeout`"
         ))
     }
 
-    pub(crate) fn exclusive_inside_shared(id: &LockId) -> Self {
+    pub(crate) fn exclusive_inside_shared(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} is held as shared by a call around this one, so asking for it as exclusive would wait for itself; take it as exclusive outside"
         ))
     }
+
+    pub(crate) fn no_table(name: &str) -> Self {
+        Self::config(format!(
+            "there is no table {name}; check the spelling, upper and lower case too, or name its schema"
+        ))
+    }
+
+    pub(crate) fn look_failed(failure: Failure) -> Self {
+        if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            return Self::config(
+                "the locks were asked for in a transaction that an earlier error has aborted; roll back first",
+            )
+            .caused_by(failure);
+        }
+        let (kind, message) = if failure.session_ended {
+            (
+                ErrorKind::Connect,
+                "the session ended while the locks were asked for; connect again",
+            )
+        } else {
+            (
+                ErrorKind::Database,
+                "postgres refused to tell the locks; the source says why",
+            )
+        };
+        Self::new(kind, message).caused_by(failure)
+    }
 }
+
+/// How to go without an advisory lock.
+pub(crate) const SKIP: &str = "skip with `side_effect = Skip`";
+
+/// How to go without a table lock.
+pub(crate) const TRY_LOCK: &str = "try with `try_lock`";
 
 struct HumanMillis(i32);
 
@@ -391,6 +453,7 @@ impl fmt::Display for HumanMillis {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::key::LockId;
 
     fn holder() -> Holder {
         Holder {
@@ -405,7 +468,12 @@ mod tests {
 
     #[test]
     fn busy_names_the_holder_and_not_its_query() {
-        let error = Error::busy(&"invoices".into(), Wait::Millis(2000), Some(holder()));
+        let error = Error::busy(
+            &LockId::from("invoices"),
+            Wait::Millis(2000),
+            Some(holder()),
+            SKIP,
+        );
         assert!(error.is_busy());
         let text = error.to_string();
         assert!(
@@ -420,7 +488,7 @@ mod tests {
 
     #[test]
     fn a_finished_body_is_said_once() {
-        let error = Error::lost(&1.into(), "its session ended")
+        let error = Error::lost(&LockId::from(1), "its session ended")
             .after_the_body()
             .after_the_body();
         assert!(error.body_finished());

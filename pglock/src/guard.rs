@@ -1,17 +1,14 @@
 //! Guards: values that hold a lock until they are released or dropped.
 
 use std::fmt;
-use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use crate::Error;
 use crate::chain;
 use crate::connection::Asked;
-use crate::drivers::sealed::{Async, Blocking};
-use crate::drivers::{Answer, AsyncConnection, Connection};
+use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
 use crate::hold::Hold;
 use crate::park::block_on;
-use crate::wire::{Failure, Rows};
 
 /// A lock on a session of pglock's own.
 ///
@@ -147,33 +144,10 @@ impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {
     }
 }
 
-impl<C: Connection + ?Sized> Deref for ConnectionGuard<'_, C> {
-    type Target = C;
-
-    fn deref(&self) -> &C {
-        self.connection
-    }
-}
-
-impl<C: Connection + ?Sized> DerefMut for ConnectionGuard<'_, C> {
-    fn deref_mut(&mut self) -> &mut C {
-        self.connection
-    }
-}
+lend_blocking!(ConnectionGuard, Connection);
 
 #[diagnostic::do_not_recommend]
 impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
-
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
-impl<C: Connection + ?Sized> Blocking for ConnectionGuard<'_, C> {
-    fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        self.connection.simple_query(sql)
-    }
-
-    fn is_closed(&mut self) -> bool {
-        self.connection.is_closed()
-    }
-}
 
 impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -221,12 +195,8 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     ///
     /// Dropped at any point, the lock is released all the same.
     pub async fn release(mut self) -> Result<(), Error> {
-        match self
-            .asked
-            .take()
-            .map(|asked| asked.send_release(self.connection))
-        {
-            Some(sent) => sent.confirmed().await,
+        match self.asked.take() {
+            Some(asked) => asked.release_async(&*self.connection).await,
             None => Ok(()),
         }
     }
@@ -235,42 +205,15 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
 impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
     fn drop(&mut self) {
         if let Some(asked) = self.asked.take() {
-            drop(asked.send_release(self.connection));
+            drop(asked.send_release(&*self.connection));
         }
     }
 }
 
-impl<C: AsyncConnection + ?Sized> Deref for AsyncConnectionGuard<'_, C> {
-    type Target = C;
-
-    fn deref(&self) -> &C {
-        self.connection
-    }
-}
-
-impl<C: AsyncConnection + ?Sized> DerefMut for AsyncConnectionGuard<'_, C> {
-    fn deref_mut(&mut self) -> &mut C {
-        self.connection
-    }
-}
+lend_async!(AsyncConnectionGuard, AsyncConnection);
 
 #[diagnostic::do_not_recommend]
 impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C> {}
-
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
-impl<C: AsyncConnection + ?Sized> Async for AsyncConnectionGuard<'_, C> {
-    fn send(&self, sql: &str) -> Result<Answer, Failure> {
-        self.connection.send(sql)
-    }
-
-    fn cancel_token(&self) -> tokio_postgres::CancelToken {
-        self.connection.cancel_token()
-    }
-
-    fn is_closed(&self) -> bool {
-        self.connection.is_closed()
-    }
-}
 
 impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

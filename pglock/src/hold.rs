@@ -42,9 +42,9 @@ pub(crate) enum Life {
 pub(crate) struct Hold {
     pub(crate) lock: Lock,
     pub(crate) session: SessionId,
-    id: HoldId,
+    pub(crate) id: HoldId,
     life: watch::Receiver<Life>,
-    engine: mpsc::UnboundedSender<Command>,
+    engine: mpsc::WeakUnboundedSender<Command>,
     /// The process that was granted it: after a fork, the child has only a copy of this value.
     process: u32,
     released: AtomicBool,
@@ -56,7 +56,7 @@ impl Hold {
         id: HoldId,
         session: SessionId,
         life: watch::Receiver<Life>,
-        engine: mpsc::UnboundedSender<Command>,
+        engine: mpsc::WeakUnboundedSender<Command>,
     ) -> Self {
         Self {
             lock,
@@ -78,14 +78,17 @@ impl Hold {
         Error::lost(&self.lock.id, why)
     }
 
-    fn lost_to_fork(&self) -> Error {
-        self.lost("this process was forked from the one that holds it")
+    /// Whether the engine is there to get it.
+    fn send(&self, command: Command) -> bool {
+        self.engine
+            .upgrade()
+            .is_some_and(|engine| engine.send(command).is_ok())
     }
 
     /// `Lost` once the session is known to have ended; no SQL.
     pub(crate) fn check(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
-            return Err(self.lost_to_fork());
+            return Err(Error::lost_to_fork(&self.lock.id));
         }
         match &*self.life.borrow() {
             Life::Ended { why } => Err(self.lost(why)),
@@ -111,7 +114,7 @@ impl Hold {
     /// Dropped before that, the release goes on in the background.
     pub(crate) async fn release(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
-            return Err(self.lost_to_fork());
+            return Err(Error::lost_to_fork(&self.lock.id));
         }
         if self.released.swap(true, Ordering::Relaxed) {
             return Ok(());
@@ -121,7 +124,7 @@ impl Hold {
             hold: self.id,
             reply: Some(reply),
         };
-        if self.engine.send(release).is_err() {
+        if !self.send(release) {
             return Err(self.lost(ENGINE_ENDED));
         }
         answer
@@ -130,13 +133,14 @@ impl Hold {
     }
 }
 
-const ENGINE_ENDED: &str = "pglock's thread ended, and its session with it";
+const ENGINE_ENDED: &str =
+    "its session was closed since its state was in doubt, or pglock's thread ended";
 
 impl Drop for Hold {
     fn drop(&mut self) {
         if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
             // An engine that is gone has taken its sessions, and so the lock, with it.
-            let _ = self.engine.send(Command::Release {
+            self.send(Command::Release {
                 hold: self.id,
                 reply: None,
             });

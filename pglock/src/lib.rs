@@ -23,6 +23,8 @@
 //!   on a connection of yours.
 //! - [`Error`] tells a busy lock from a lost one and from a database that is away, and names the
 //!   [holder](Error::holder). [`check`] asks whether the locks of the calls around are still held.
+//! - [`tables`] and [`table()`] lock tables in a transaction, [`fn@timeout`] (also as an attribute) bounds how long the statements on a connection
+//!   wait for locks.
 //! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
 //!
 //! # What is promised
@@ -74,6 +76,9 @@ mod protocol;
 mod site;
 mod skippable;
 mod sql;
+mod table;
+mod tables;
+mod timeout;
 mod wire;
 
 #[doc(hidden)]
@@ -86,12 +91,18 @@ pub use advisory::{
 };
 pub use chain::check;
 pub use database::{Database, DatabaseBuilder, DatabaseConfig, Using, configure};
-pub use drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
+pub use drivers::{
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
+    InTransaction,
+};
 pub use error::{Error, ErrorKind, Holder};
 pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
 pub use key::{LockId, advisory_id};
 pub use options::Timeout;
 pub use skippable::Skippable;
+pub use table::{Model, ParseTableModeError, TableMode, TableName};
+pub use tables::{Tables, model, table, tables};
+pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 
 /// # Examples
 ///
@@ -137,6 +148,22 @@ pub use skippable::Skippable;
 /// # Ok::<(), pglock::Error>(())
 /// ```
 pub use pglock_macros::advisory;
+
+/// # Example
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// #[pglock::timeout("3s")]
+/// fn migrate(client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+///     Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
+/// }
+///
+/// migrate(&mut client)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use pglock_macros::timeout;
 
 /// The programs of the README, compiled.
 #[cfg(doctest)]

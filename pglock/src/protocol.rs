@@ -1,11 +1,14 @@
 //! The conversations that take and release a lock, written once for every connection.
 
+use tokio_postgres::error::SqlState;
+
 use crate::error::{Error, Holder};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::{self, Acquired, Released};
 use crate::sql;
-use crate::wire::{Failure, Wire};
+use crate::table::{TableMode, TableName};
+use crate::wire::{Failure, Rows, Wire};
 
 /// How an acquire ended, with nothing left behind where it wasn't granted.
 #[derive(Debug)]
@@ -79,7 +82,10 @@ pub(crate) async fn begin_and_acquire(
         Acquired::Unknown(failure) => Outcome::Failed(failure),
     };
     match (wire.simple_query("ROLLBACK").await, outcome) {
-        (Err(failure), _) if !failure.session_ended => Outcome::Doubtful(failure),
+        (Err(rollback), Outcome::Failed(cause)) if !rollback.session_ended => {
+            Outcome::Doubtful(cause)
+        }
+        (Err(rollback), _) if !rollback.session_ended => Outcome::Doubtful(rollback),
         (_, outcome) => outcome,
     }
 }
@@ -91,25 +97,62 @@ pub(crate) async fn acquire_in_transaction(
     mode: Mode,
     wait: Wait,
 ) -> Outcome {
-    let answer = wire
-        .simple_query(&sql::acquire_in_transaction(key, mode, wait))
-        .await;
-    let outcome = match outcome::of_acquire(wait, answer) {
-        Acquired::Granted => return Outcome::Granted,
-        Acquired::Busy if wait == Wait::Try => return Outcome::Busy,
-        Acquired::Busy => Outcome::Busy,
-        // Not ours to mend: the caller's transaction was aborted before.
-        Acquired::InTransaction => return Outcome::InTransaction,
-        Acquired::Unknown(failure) => Outcome::Failed(failure),
+    let sql = sql::acquire_in_transaction(key, mode, wait);
+    match in_transaction(wire, &sql, wait != Wait::Try).await {
+        Ok(rows) if wait == Wait::Try && rows.last_bool() != Some(true) => Outcome::Busy,
+        Ok(_) => Outcome::Granted,
+        Err(outcome) => outcome,
+    }
+}
+
+/// Locks tables in the caller's transaction, which can go on whatever the outcome.
+pub(crate) async fn lock_tables(
+    wire: &mut impl Wire,
+    tables: &[TableName],
+    mode: TableMode,
+    wait: Wait,
+) -> Outcome {
+    let sql = sql::lock_tables(tables, mode, wait);
+    match in_transaction(wire, &sql, true).await {
+        Ok(_) => Outcome::Granted,
+        Err(outcome) => outcome,
+    }
+}
+
+/// Asks for a lock in the caller's transaction. Where that fails behind its own `savepoint`, the failure is undone.
+async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Result<Rows, Outcome> {
+    let outcome = match wire.simple_query(sql).await {
+        Ok(rows) => return Ok(rows),
+        // Not ours to mend: the transaction was aborted before.
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            return Err(Outcome::InTransaction);
+        }
+        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Outcome::Busy,
+        Err(failure) => Outcome::Failed(failure),
     };
-    // A failure here is one of the transaction's, and its next statement tells it.
-    let _ = wire.simple_query(sql::UNDO_ACQUIRE_IN_TRANSACTION).await;
-    outcome
+    if savepoint {
+        // A failure here is one of the transaction's, and its next statement tells it.
+        let _ = wire.simple_query(sql::UNDO_ACQUIRE_IN_TRANSACTION).await;
+    }
+    Err(outcome)
 }
 
 /// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
 pub(crate) async fn holder(wire: &mut impl Wire, key: Key) -> Option<Holder> {
-    let rows = wire.simple_query(&sql::holder(key)).await.ok()?;
+    look_up_holder(wire, &sql::holder(key)).await
+}
+
+/// Who has a lock on one of the tables that keeps this one out.
+pub(crate) async fn table_holder(
+    wire: &mut impl Wire,
+    tables: &[TableName],
+    mode: TableMode,
+) -> Option<Holder> {
+    look_up_holder(wire, &sql::table_holder(tables, mode)).await
+}
+
+async fn look_up_holder(wire: &mut impl Wire, sql: &str) -> Option<Holder> {
+    let rows = wire.simple_query(sql).await.ok()?;
     outcome::of_holder(&rows)
 }
 

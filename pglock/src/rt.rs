@@ -1,13 +1,19 @@
 //! What generated code calls, and nothing else may: it changes with any version.
 
 use std::future::Future;
+use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 
 use crate::advisory::TransactionScope;
-use crate::connection::{self, Asked};
-use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
+use crate::chain::Link;
+use crate::connection::Asked;
+use crate::drivers::{
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
+    InTransaction,
+};
 use crate::options::Timeout;
-use crate::{Advisory, AsyncConnectionGuard, Error};
+use crate::timeout::Before;
+use crate::{Advisory, AsyncConnectionGuard, AsyncTimeoutScope, Error, LockTimeout};
 
 pub use crate::advisory::advisory;
 pub use crate::call::Call;
@@ -142,8 +148,13 @@ pub fn enter_on<C: Connection + ?Sized>(
 
 /// Runs the body; a panic is kept until [`leave_on`] has released the lock.
 pub fn catch<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
+    catch_unwinding(|| Link::new(None).run(body))
+}
+
+/// Runs the body; a panic is kept until what was entered is left.
+pub fn catch_unwinding<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
     // Nothing is looked at in between: the panic goes on as it came.
-    catch_unwind(AssertUnwindSafe(|| connection::link().run(body)))
+    catch_unwind(AssertUnwindSafe(body))
 }
 
 pub fn leave_on<C: Connection + ?Sized, R>(
@@ -153,9 +164,18 @@ pub fn leave_on<C: Connection + ?Sized, R>(
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    let released = asked.release(connection);
+    left(result, asked.release(connection), failed, on_error)
+}
+
+/// The body's panic goes on, once what was entered is left.
+fn left<R>(
+    result: std::thread::Result<R>,
+    left: Result<(), Error>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
     match result {
-        Ok(result) => body_first(result, released, failed, on_error),
+        Ok(result) => body_first(result, left, failed, on_error),
         Err(panic) => resume_unwind(panic),
     }
 }
@@ -181,13 +201,13 @@ pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
     AsyncConnectionGuard::acquire(connection, advisory.asked(Timeout::FOREVER)?).await
 }
 
-/// The connection for the body; the lock is released by the call when the body is dropped or panics.
-pub fn lend<'a, C: AsyncConnection + ?Sized>(call: &'a mut AsyncOnCall<'_, C>) -> &'a mut C {
+/// The connection for the body; the call is left when it is dropped, as by a panic of the body.
+pub fn lend<G: DerefMut>(call: &mut G) -> &mut G::Target {
     call
 }
 
 pub async fn within<F: Future>(body: F) -> F::Output {
-    connection::link().run_async(body).await
+    Link::new(None).run_async(body).await
 }
 
 pub async fn leave_on_async<C: AsyncConnection + ?Sized, R>(
@@ -216,7 +236,7 @@ pub fn enter_xact<T: InTransaction + ?Sized>(
 }
 
 pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
-    connection::link().run(body)
+    Link::new(None).run(body)
 }
 
 pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
@@ -232,4 +252,50 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
 
 pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
     within(body).await
+}
+
+// A lock timeout on a connection of the caller's.
+
+pub use crate::timeout::timeout;
+
+#[derive(Debug)]
+pub struct TimeoutCall(Before);
+
+pub fn enter_timeout<C: AnyConnection + ?Sized>(
+    timeout: LockTimeout,
+    connection: &mut C,
+) -> Result<TimeoutCall, Error> {
+    timeout.begin(connection).map(TimeoutCall)
+}
+
+pub fn leave_timeout<C: AnyConnection + ?Sized, R>(
+    TimeoutCall(before): TimeoutCall,
+    connection: &mut C,
+    result: std::thread::Result<R>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    left(result, before.end(connection), failed, on_error)
+}
+
+pub async fn enter_timeout_async<C: AnyAsyncConnection + ?Sized>(
+    timeout: LockTimeout,
+    connection: &mut C,
+) -> Result<AsyncTimeoutScope<'_, C>, Error> {
+    timeout.on_async(connection).await
+}
+
+/// The body of an attribute that is no lock.
+pub async fn run_to_the_end<F: Future>(body: F) -> F::Output {
+    body.await
+}
+
+pub async fn leave_timeout_async<C: AnyAsyncConnection + ?Sized, R>(
+    call: AsyncTimeoutScope<'_, C>,
+    result: R,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    let restored = call.restore().await;
+    body_first(result, restored, failed, on_error)
 }

@@ -5,10 +5,18 @@
 
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
+use crate::table::{TableMode, TableName};
 
 /// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
 /// calls nothing, in a transaction that was begun by hand.
 const OUTSIDE_A_TRANSACTION: &str = "WHERE now() = statement_timestamp()";
+
+/// `transaction_timeout` where the server knows it (17 and later), else a setting that is 0 already.
+const TRANSACTION_TIMEOUT: &str = "CASE WHEN current_setting('server_version_num')::int >= 170000 \
+     THEN 'transaction_timeout' ELSE 'statement_timeout' END";
+
+/// The reverse, as a value.
+const IN_A_TRANSACTION: &str = "now() <> statement_timestamp()";
 
 /// The key as arguments of the advisory lock functions; quoted, since `-9223372036854775808` can't be cast unquoted.
 fn arguments(key: Key) -> String {
@@ -53,7 +61,8 @@ pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
             format!("SELECT pg_try_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}")
         }
         Wait::Millis(_) | Wait::Forever => format!(
-            "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true) {OUTSIDE_A_TRANSACTION}; \
+            "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true), \
+             set_config({TRANSACTION_TIMEOUT}, '0', true) {OUTSIDE_A_TRANSACTION}; \
              SELECT pg_advisory_xact_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}; \
              SELECT pg_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}",
             lock_timeout(wait)
@@ -128,25 +137,43 @@ pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server
     )
 }
 
-/// Takes a transaction lock in the caller's transaction, whose `lock_timeout` is back at the end.
-///
-/// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+/// Takes a transaction lock in the caller's transaction.
 pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     match wait {
         Wait::Try => format!("SELECT pg_try_advisory_xact_lock{suffix}({key})"),
-        Wait::Millis(_) | Wait::Forever => format!(
-            "SAVEPOINT pglock; \
-             SELECT set_config('pglock.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '{}', true); \
-             SELECT pg_advisory_xact_lock{suffix}({key}); \
-             SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), true); \
-             RELEASE SAVEPOINT pglock",
-            lock_timeout(wait)
+        Wait::Millis(_) | Wait::Forever => wait_in_transaction(
+            &format!("SELECT pg_advisory_xact_lock{suffix}({key})"),
+            wait,
         ),
     }
 }
 
-/// Puts the caller's transaction back to where [`acquire_in_transaction`] found it.
+/// Locks tables in the caller's transaction.
+pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Wait) -> String {
+    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
+    let lock = format!("LOCK TABLE {} IN {} MODE", names.join(", "), mode.sql());
+    match wait {
+        Wait::Try => format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock"),
+        Wait::Millis(_) | Wait::Forever => wait_in_transaction(&lock, wait),
+    }
+}
+
+/// A statement that waits for a lock in the caller's transaction, whose `lock_timeout` is back at the end.
+///
+/// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+fn wait_in_transaction(statement: &str, wait: Wait) -> String {
+    format!(
+        "SAVEPOINT pglock; \
+         SELECT set_config('pglock.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '{}', true); \
+         {statement}; \
+         SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), true); \
+         RELEASE SAVEPOINT pglock",
+        lock_timeout(wait)
+    )
+}
+
+/// Puts the caller's transaction back to where the acquire found it.
 pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
     "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
 
@@ -155,7 +182,10 @@ pub(crate) const TERMINATE_OWN_SESSION: &str = "SELECT pg_terminate_backend(pg_b
 
 /// Sent behind a wait that is to be canceled, each as a query of its own: a cancel that comes too late hits one of
 /// these, and its second stroke another, but not what comes after.
-pub(crate) const CATCH_LATE_CANCEL: [&str; 2] = ["SELECT pg_sleep(0.2)", "SELECT pg_sleep(0.02)"];
+pub(crate) const CATCH_LATE_CANCEL: [&str; 2] = [
+    "SELECT pg_sleep(0.2) WHERE now() = statement_timestamp()",
+    "SELECT pg_sleep(0.02) WHERE now() = statement_timestamp()",
+];
 
 /// [`CATCH_LATE_CANCEL`] in the caller's transaction, which goes on whatever is hit, from this savepoint, or, where the
 /// acquire failed and this with it, from the acquire's.
@@ -175,19 +205,25 @@ pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
 pub(crate) fn greet(scope: Scope) -> String {
-    let facts = "SELECT pg_backend_pid(), current_setting('server_version_num')::int >= 170000, \
-                 version() !~* 'visual c|mingw|msvc'";
+    let facts = format!(
+        "SELECT pg_backend_pid(), current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, \
+         (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
+    );
     match scope {
         Scope::Session => format!(
             "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
              FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
              'idle_session_timeout', 'transaction_timeout') \
-             OR name = 'client_connection_check_interval' AND version() !~* 'visual c|mingw|msvc'"
+             OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}"
         ),
         // Behind a pooler a setting of the session would stay with the pool's next client.
-        Scope::Transaction => facts.to_owned(),
+        Scope::Transaction => facts,
     }
 }
+
+/// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.
+const CAN_LOOK_FOR_CLIENT: &str = "(current_setting('server_version_num')::int \
+     >= CASE WHEN version() ~* 'linux' THEN 140000 ELSE 150000 END AND version() !~* 'visual c|mingw|msvc')";
 
 /// Cancels backend `pid` if it waits for this very lock at this moment; never late, since it looks and hits at once.
 pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
@@ -197,11 +233,13 @@ pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
     )
 }
 
-/// Ends backend `pid`, if it is one of our user's in this database.
-pub(crate) fn terminate(pid: i32) -> String {
+/// Ends backend `pid` if it is the one that started then, and holds this lock or waits for it.
+pub(crate) fn terminate(pid: i32, started: &str, key: Key) -> String {
     format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid = {pid} AND usename = current_user \
-         AND datname = current_database()"
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
+         AND backend_start::text = {} AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {})",
+        literal(started),
+        is_lock(key)
     )
 }
 
@@ -219,6 +257,56 @@ pub(crate) fn holder(key: Key) -> String {
         is_lock(key)
     )
 }
+
+/// Who holds a lock on one of the tables that keeps `mode` out, our own session last: as [`holder`], without a time.
+pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
+    let tables: Vec<String> = tables
+        .iter()
+        .map(|table| format!("to_regclass({})", literal(&table.to_string())))
+        .collect();
+    let modes: Vec<String> = mode
+        .conflicts()
+        .iter()
+        .map(|mode| format!("'{}'", mode.pg_locks()))
+        .collect();
+    format!(
+        "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, NULL \
+         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+         WHERE l.granted AND l.locktype = 'relation' \
+         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.relation IN ({}) AND l.mode IN ({}) \
+         ORDER BY l.pid = pg_backend_pid(), a.xact_start LIMIT 1",
+        tables.join(", "),
+        modes.join(", ")
+    )
+}
+
+/// A text as a literal that reads the same whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+/// Sets `lock_timeout`, in a transaction for its rest: what it was, and whether there is a transaction. It is also
+/// noted in the session, for [`RESTORE_NOTED_LOCK_TIMEOUT`].
+pub(crate) fn set_lock_timeout(wait: Wait) -> String {
+    format!(
+        "SELECT current_setting('lock_timeout'), {IN_A_TRANSACTION}, \
+         set_config('pglock.lock_timeout', current_setting('lock_timeout'), {IN_A_TRANSACTION}), \
+         set_config('lock_timeout', '{}', {IN_A_TRANSACTION})",
+        lock_timeout(wait)
+    )
+}
+
+/// Puts `lock_timeout` back to what it was, for the rest of the transaction where it was set in one.
+pub(crate) fn restore_lock_timeout(before: &str, in_transaction: bool) -> String {
+    format!(
+        "SELECT set_config('lock_timeout', {}, {in_transaction})",
+        literal(before)
+    )
+}
+
+/// Undoes a [`set_lock_timeout`] whose answer nobody waited for.
+pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), now() <> statement_timestamp())";
 
 /// A condition on `pg_locks`: this lock, in this database.
 fn is_lock(key: Key) -> String {
@@ -244,6 +332,16 @@ mod tests {
                 "{sql}"
             );
         }
+    }
+
+    #[test]
+    fn literals_and_identifiers_keep_what_is_in_them() {
+        assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
+        let sql = lock_tables(&[r#"a"b"#.into()], TableMode::Share, Wait::Try);
+        assert!(
+            sql.contains(r#"LOCK TABLE "a""b" IN SHARE MODE NOWAIT"#),
+            "{sql}"
+        );
     }
 
     #[test]

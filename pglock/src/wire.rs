@@ -15,7 +15,17 @@ pub(crate) trait Wire {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send;
 }
 
-/// The rows of all statements of one simple query, in order.
+/// A connection on which a statement is run with values that are bound, never written into it.
+pub(crate) trait BoundWire {
+    /// Runs one statement, in one round trip: all its parameters are text, and all columns of its answer.
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[String],
+    ) -> impl Future<Output = Result<Rows, Failure>> + Send;
+}
+
+/// The rows of all statements of one query, in order.
 pub(crate) struct Rows(Vec<Vec<Option<String>>>);
 
 impl Rows {
@@ -35,11 +45,31 @@ impl Rows {
     pub(crate) fn first_row(&self) -> Option<Row<'_>> {
         self.0.first().map(|columns| Row(columns))
     }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
+        self.0.iter().map(|columns| Row(columns))
+    }
 }
 
 impl From<Vec<SimpleQueryMessage>> for Rows {
     fn from(messages: Vec<SimpleQueryMessage>) -> Self {
         messages.iter().collect()
+    }
+}
+
+/// The rows of a statement whose columns are all text.
+impl TryFrom<Vec<tokio_postgres::Row>> for Rows {
+    type Error = Failure;
+
+    fn try_from(rows: Vec<tokio_postgres::Row>) -> Result<Self, Failure> {
+        let text = |row: &tokio_postgres::Row, column| {
+            row.try_get(column)
+                .map_err(|_| Failure::unexpected_answer())
+        };
+        let rows = rows
+            .iter()
+            .map(|row| (0..row.len()).map(|column| text(row, column)).collect());
+        Ok(Self(rows.collect::<Result<_, Failure>>()?))
     }
 }
 
@@ -85,10 +115,6 @@ pub(crate) struct Failure {
 impl Failure {
     pub(crate) fn is(&self, state: &SqlState) -> bool {
         self.sql_state.as_ref() == Some(state)
-    }
-
-    pub(crate) fn is_out_of_shared_memory(&self) -> bool {
-        self.is(&SqlState::OUT_OF_MEMORY) || self.is(&SqlState::CONFIGURATION_LIMIT_EXCEEDED)
     }
 
     /// An answer that Postgres does not give.

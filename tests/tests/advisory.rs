@@ -396,6 +396,30 @@ fn a_server_that_says_nothing_is_connect() {
 }
 
 #[test]
+fn an_unreachable_database_is_connect_for_those_who_wait_behind_others_too() {
+    let silent = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "postgres://app@{}/app?connect_timeout=2",
+        silent.local_addr().unwrap()
+    );
+    let database = Database::builder(url).build().unwrap();
+    std::thread::scope(|scope| {
+        let callers: Vec<_> = (0..4)
+            .map(|_| {
+                scope.spawn(|| {
+                    let lock = pglock::advisory("behind").using(&database);
+                    lock.timeout(Duration::from_millis(300)).try_acquire()
+                })
+            })
+            .collect();
+        for caller in callers {
+            let error = caller.join().unwrap().unwrap_err();
+            assert!(error.is_connect(), "{error}");
+        }
+    });
+}
+
+#[test]
 fn wrong_options_are_config_and_nothing_is_asked() {
     let db = database();
     let here = handle(&db);

@@ -312,6 +312,20 @@ async fn a_dropped_wait_in_a_transaction_is_canceled_and_the_transaction_goes_on
 }
 
 #[tokio::test]
+async fn a_transaction_begun_by_hand_survives_a_dropped_acquire() {
+    let db = database();
+    let mut client = connect(&db).await;
+    for round in 0..30 {
+        client.batch_execute("BEGIN").await.unwrap();
+        let acquire = pglock::advisory(LOCK).on_async(&mut client).acquire();
+        drop_after(acquire, Duration::from_micros(round * 20)).await;
+        client.simple_query("SELECT 1").await.unwrap();
+        client.batch_execute("COMMIT").await.unwrap();
+    }
+    assert!(db.advisory_locks().is_empty());
+}
+
+#[tokio::test]
 async fn guards_on_connections_can_be_dropped_at_any_await() {
     let db = database();
     let mut client = connect(&db).await;

@@ -208,3 +208,77 @@ fn a_call_with_a_client_is_a_call_and_postgres_counts_there() {
     twice(&db, &mut db.connect(), 2).unwrap();
     assert!(db.advisory_locks().is_empty());
 }
+
+#[tokio::test]
+async fn a_siblings_release_does_not_wait_behind_anothers_wait() {
+    let db = database();
+    let here = handle(&db);
+    let elsewhere = Database::builder(db.url())
+        .application_name("elsewhere")
+        .build()
+        .unwrap();
+    let busy = pglock::advisory("busy")
+        .using(&elsewhere)
+        .acquire_async()
+        .await
+        .unwrap();
+    let lock = |name: &'static str| pglock::advisory(name).using(&here);
+    let outer = lock("outer").run_async(async {
+        let first = async {
+            let began = std::time::Instant::now();
+            let body = async {
+                pglock_tests::wait_until_async("the other waits", Duration::from_secs(5), || {
+                    db.waiting(pglock::advisory_id("busy")) == 1
+                })
+                .await;
+                Ok::<_, Error>(())
+            };
+            lock("first").run_async(body).await?;
+            assert!(
+                began.elapsed() < Duration::from_secs(2),
+                "its release took {:?}",
+                began.elapsed()
+            );
+            Ok::<_, Error>(())
+        };
+        let second = lock("busy")
+            .timeout(Duration::from_secs(4))
+            .try_run_async(async { Ok::<_, Error>(()) });
+        let (first, second) = tokio::join!(first, second);
+        assert!(second?.is_none());
+        first
+    });
+    outer.await.unwrap();
+    busy.release_async().await.unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn tasks_of_a_runtime_inside_a_blocking_body_inherit_nothing() {
+    let db = database();
+    let here = handle(&db);
+    let result = pglock::advisory("outer").using(&here).run(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let there = here.clone();
+        runtime.block_on(async move {
+            let spawned = tokio::spawn(async move {
+                pglock::advisory("outer")
+                    .using(&there)
+                    .try_run_async(async { Ok::<_, Error>(()) })
+                    .await
+            });
+            assert!(
+                spawned.await.unwrap()?.is_none(),
+                "a spawned task re-entered"
+            );
+            // What is driven here is no task, but a part of the body.
+            pglock::advisory("outer")
+                .using(&here)
+                .run_async(async { Ok::<_, Error>(()) })
+                .await
+        })
+    });
+    result.unwrap();
+}

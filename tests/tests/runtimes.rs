@@ -137,9 +137,15 @@ fn after_a_fork_the_child_has_an_engine_of_its_own_and_no_lock() {
 fn fork_with_a_guard() {
     let here = Database::builder(child::argument("URL")).build().unwrap();
     let guard = pglock::advisory("forked").using(&here).acquire().unwrap();
+    let mut client = postgres::Client::connect(&child::argument("URL"), postgres::NoTls).unwrap();
+    let on_client = pglock::advisory("forked client")
+        .on(&mut client)
+        .acquire()
+        .unwrap();
     match fork::fork().unwrap() {
         Fork::Child => {
-            let as_it_should = guard.check().is_err_and(|error| error.is_lost())
+            let as_it_should = on_client.release().is_err_and(|error| error.is_lost())
+                && guard.check().is_err_and(|error| error.is_lost())
                 && pglock::advisory("forked")
                     .using(&here)
                     .try_acquire()
@@ -158,6 +164,7 @@ fn fork_with_a_guard() {
                 "the forked child saw something else"
             );
             guard.check().unwrap();
+            on_client.release().unwrap();
             child::say("forked");
             assert_eq!(child::hear().as_deref(), Some("release"));
             guard.release().unwrap();

@@ -9,3 +9,10 @@ fn advisory() {
     cases.pass("ui/advisory/pass/*.rs");
     cases.compile_fail("ui/advisory/fail/*.rs");
 }
+
+#[test]
+fn timeout() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/timeout/pass/*.rs");
+    cases.compile_fail("ui/timeout/fail/*.rs");
+}

@@ -9,6 +9,7 @@ use syn::spanned::Spanned as _;
 use super::{Args, SideEffect};
 use crate::args::{Spanned, local};
 use crate::client::Client;
+use crate::frame::{Frame, OnClient, Steps};
 use crate::function::Function;
 use crate::on_error::OnError;
 
@@ -19,13 +20,14 @@ pub(super) struct Expansion<'a> {
     krate: Path,
 }
 
-/// What differs between the connections that a lock can be on.
-struct Steps {
-    /// Takes the lock: a `Result`.
-    enter: TokenStream,
-    /// The arm of a `match` on it that runs the body.
-    run: TokenStream,
-}
+/// What a session lock on a connection of the caller's calls.
+const ON_CLIENT: OnClient = OnClient {
+    request: "advisory",
+    enter: "enter_on",
+    catch: "catch",
+    within: "within",
+    leave: "leave_on",
+};
 
 impl<'a> Expansion<'a> {
     pub(super) fn new(args: &'a Args, function: &'a Function) -> Self {
@@ -53,26 +55,21 @@ impl<'a> Expansion<'a> {
     //
     // The match ends before a value is skipped with, so that this value can use the connection.
     pub(super) fn statements(&self, body: &TokenStream) -> TokenStream {
-        let (advisory, on_error, error) = (local("advisory"), local("on_error"), local("error"));
-        let builder = self.builder();
-        let handler = OnError::expand(self.args.on_error(), self.function, &self.krate);
         let is_async = self.function.sig.asyncness.is_some();
-        let Steps { enter, run } = match (&self.args.client, is_async) {
+        let steps = match (&self.args.client, is_async) {
             (None, _) => self.own_session(body),
             (Some(client), _) if self.args.is_xact() => self.in_transaction(&client.value, body),
-            (Some(client), false) => self.on_client(&client.value, body),
-            (Some(client), true) => self.on_client_async(&client.value, body),
+            (Some(client), _) => self.frame().on_client(&ON_CLIENT, &client.value, body),
         };
-        let skip = self.skip();
-        quote! {
-            let #advisory = #builder;
-            let #on_error = #handler;
-            let #error = match #enter {
-                #run
-                ::core::result::Result::Err(#error) => #error,
-            };
-            #skip
-            #on_error(#error)
+        self.frame()
+            .statements(ON_CLIENT.request, &self.builder(), &steps, &self.skip())
+    }
+
+    fn frame(&self) -> Frame<'_> {
+        Frame {
+            krate: &self.krate,
+            function: self.function,
+            on_error: self.args.on_error(),
         }
     }
 
@@ -180,76 +177,6 @@ impl<'a> Expansion<'a> {
             run: quote! {
                 ::core::result::Result::Ok(#call) => {
                     return #krate::__rt::run(#call, move #body, #failed, #on_error);
-                }
-            },
-        }
-    }
-
-    // Input:  client = conn                                         client = self.db
-    // Output: ::pglock::__rt::enter_on(advisory, &mut *conn)        ::pglock::__rt::enter_on(advisory, &mut self.db)
-    //         Ok(call) => {                                         Ok(call) => {
-    //             let out = {                                           let out = ::pglock::__rt::catch(|| -> R { .. });
-    //                 let conn = &mut *conn;                            return ::pglock::__rt::leave_on(
-    //                 ::pglock::__rt::catch(move || -> R { .. })            call, &mut self.db, out, failed, on_error);
-    //             };                                                }
-    //             return ::pglock::__rt::leave_on(
-    //                 call, &mut *conn, out, failed, on_error);
-    //         }
-    fn on_client(&self, client: &Client, body: &TokenStream) -> Steps {
-        let (krate, function, span) = (&self.krate, self.function, client.span());
-        let (advisory, on_error) = (local("advisory"), local("on_error"));
-        let (call, out) = (local("call"), local("out"));
-        let failed = OnError::expand_failed(self.args.on_error(), function, krate);
-        let connection = client.reborrow(function);
-        let shadow = client.shadow(function, &connection);
-        let body = client.body(&function.closure(body));
-        let leave = quote_spanned!(span=> #krate::__rt::leave_on(#call, #connection, #out, #failed, #on_error));
-        Steps {
-            enter: quote_spanned!(span=> #krate::__rt::enter_on(#advisory, #connection)),
-            run: quote! {
-                ::core::result::Result::Ok(#call) => {
-                    let #out = {
-                        #shadow
-                        #krate::__rt::catch(#body)
-                    };
-                    return #leave;
-                }
-            },
-        }
-    }
-
-    // Input:  client = conn
-    // Output: ::pglock::__rt::enter_on_async(advisory, &mut *conn).await
-    //         Ok(mut conn) => {
-    //             let out = {
-    //                 let conn = ::pglock::__rt::lend(&mut conn);
-    //                 ::pglock::__rt::within(async move { .. }).await
-    //             };
-    //             return ::pglock::__rt::leave_on_async(conn, out, failed, on_error).await;
-    //         }
-    //
-    // The call has the connection's name: of any other it would be said, too, that it is no connection.
-    fn on_client_async(&self, client: &Client, body: &TokenStream) -> Steps {
-        let (krate, function, span) = (&self.krate, self.function, client.span());
-        let (advisory, on_error, out) = (local("advisory"), local("on_error"), local("out"));
-        let failed = OnError::expand_failed(self.args.on_error(), function, krate);
-        let connection = client.reborrow(function);
-        let call = client.name(function);
-        let shadow = client.shadow(
-            function,
-            &quote_spanned!(span=> #krate::__rt::lend(&mut #call)),
-        );
-        let body = function.future(body);
-        let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);
-        Steps {
-            enter: quote_spanned!(span=> #krate::__rt::enter_on_async(#advisory, #connection).await),
-            run: quote! {
-                ::core::result::Result::Ok(mut #call) => {
-                    let #out = {
-                        #shadow
-                        #krate::__rt::within(#body).await
-                    };
-                    return #leave;
                 }
             },
         }

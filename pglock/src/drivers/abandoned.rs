@@ -5,42 +5,29 @@
 //! hits what runs there then. Too early it does nothing: so it is sent once the wait is seen to begin. Too late, when
 //! the lock was granted in that moment, it would hit the caller's next statement (and it strikes twice, since the
 //! server signals the backend and its process group): so statements that only sleep were sent in between,
-//! [`sql::CATCH_LATE_CANCEL`](crate::sql::CATCH_LATE_CANCEL).
+//! [`sql::CATCH_LATE_CANCEL`](crate::sql::CATCH_LATE_CANCEL), and a request that takes longer than they do is given up.
+//! It is sent once: that no answer comes may be the caller's runtime, which delivers it, and not the wait.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use tokio_postgres::{CancelToken, NoTls};
 
 use super::Answer;
 
-/// When the answer to the wait, which comes only as the caller's runtime drives the connection, is overdue.
-const CANCEL_AGAIN: Duration = Duration::from_secs(1);
-
-/// A wait that goes on for so long can't be canceled; it ends with its own timeout.
-const GIVE_UP: Duration = Duration::from_secs(10);
+/// How long the request may take to be sent: less than the sleep, by the time that it then takes to arrive.
+const CANCEL_BOUND: Duration = Duration::from_millis(150);
 
 pub(crate) struct Abandoned {
     /// An empty statement before the wait: once it is answered, the wait is under way.
     pub(crate) started: Answer,
-    pub(crate) wait: Answer,
     pub(crate) cancel: CancelToken,
 }
 
 impl Abandoned {
     pub(crate) async fn clean_up(mut self) {
-        if self.started.rows().await.is_err() {
-            return;
-        }
-        let began = Instant::now();
-        while began.elapsed() < GIVE_UP {
-            // Fails where the server wants TLS for it.
-            let _ = self.cancel.cancel_query(NoTls).await;
-            if tokio::time::timeout(CANCEL_AGAIN, self.wait.rows())
-                .await
-                .is_ok()
-            {
-                return;
-            }
+        if self.started.rows().await.is_ok() {
+            // Where the server wants TLS for it, or is far away, the wait ends with its own timeout.
+            let _ = tokio::time::timeout(CANCEL_BOUND, self.cancel.cancel_query(NoTls)).await;
         }
     }
 }

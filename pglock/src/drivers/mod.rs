@@ -1,15 +1,23 @@
 //! Connections of the caller's own: what they can be, and what pglock needs of each.
 
 mod abandoned;
+mod cancel_on_drop;
+mod lend;
 mod postgres;
 mod tokio_postgres;
 
 use std::future::Future;
+use std::pin::Pin;
 
-use crate::wire::{Failure, Rows, Wire};
+use crate::wire::{BoundWire, Failure, Rows, Wire};
 
 pub(crate) use abandoned::Abandoned;
+pub(crate) use cancel_on_drop::CancelOnDrop;
+pub(crate) use lend::{lend_async, lend_blocking};
 pub(crate) use tokio_postgres::Answer;
+
+/// The rows that an async driver is asked for.
+pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
 
 /// A blocking connection outside a transaction, on which a session lock can be taken.
 ///
@@ -22,6 +30,16 @@ pub(crate) use tokio_postgres::Answer;
     note = "pass a pooled connection as `&mut *conn`; an async connection goes with `on_async`, or with an `async fn`"
 )]
 pub trait Connection: sealed::Blocking {}
+
+/// Any blocking connection, in a transaction or outside: for settings, and for looking at locks.
+///
+/// Implemented by all that are [`Connection`] or [`InTransaction`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no blocking connection that pglock knows",
+    label = "not a blocking connection",
+    note = "use `postgres::Client` or `postgres::Transaction`; pass a pooled connection as `&mut *conn`; an async connection goes with the `_async` twin"
+)]
+pub trait AnyConnection: sealed::Blocking {}
 
 /// A blocking transaction, whose end releases the lock.
 ///
@@ -46,6 +64,16 @@ pub trait InTransaction: sealed::Blocking {}
 )]
 pub trait AsyncConnection: sealed::Async {}
 
+/// Any async connection, in a transaction or outside: for settings, and for looking at locks.
+///
+/// Implemented by all that are [`AsyncConnection`] or [`AsyncInTransaction`].
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no async connection that pglock knows",
+    label = "not an async connection",
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`; pass a pooled connection as `&mut *conn`; a blocking connection goes with the twin without `_async`"
+)]
+pub trait AnyAsyncConnection: sealed::Async {}
+
 /// An async transaction, whose end releases the lock.
 ///
 /// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction).
@@ -58,13 +86,18 @@ pub trait AsyncConnection: sealed::Async {}
 pub trait AsyncInTransaction: sealed::Async {}
 
 pub(crate) mod sealed {
-    use super::{Answer, Failure, Rows};
+    use super::{Answer, Answered, Failure, Rows};
 
     /// What a blocking driver does for pglock.
     pub trait Blocking: Send {
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure>;
+
+        /// Runs one statement with bound values, in one round trip: parameters and columns are text.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure>;
 
         #[doc(hidden)]
         fn is_closed(&mut self) -> bool;
@@ -76,6 +109,11 @@ pub(crate) mod sealed {
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn send(&self, sql: &str) -> Result<Answer, Failure>;
+
+        /// Runs one statement with bound values, in one round trip: parameters and columns are text.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn query<'c>(&'c self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
 
         #[doc(hidden)]
         fn cancel_token(&self) -> ::tokio_postgres::CancelToken;
@@ -91,5 +129,24 @@ pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
         std::future::ready(self.0.simple_query(sql))
+    }
+}
+
+impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[String],
+    ) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        std::future::ready(self.0.query(sql, values))
+    }
+}
+
+/// An async connection in a conversation.
+pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c C);
+
+impl<C: sealed::Async + ?Sized> BoundWire for AsyncWire<'_, C> {
+    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        self.0.query(sql, values).await
     }
 }

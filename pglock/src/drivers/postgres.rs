@@ -3,16 +3,24 @@
 use postgres::{Client, Transaction};
 
 use super::sealed::Blocking;
-use super::{Connection, InTransaction};
+use super::tokio_postgres::as_text;
+use super::{AnyConnection, Connection, InTransaction};
 use crate::wire::{Failure, Rows};
 
 #[diagnostic::do_not_recommend]
 impl Connection for Client {}
 
+#[diagnostic::do_not_recommend]
+impl AnyConnection for Client {}
+
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Blocking for Client {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         Ok(Client::simple_query(self, sql)?.into())
+    }
+
+    fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        Client::query_typed(self, sql, &as_text(values))?.try_into()
     }
 
     fn is_closed(&mut self) -> bool {
@@ -23,10 +31,17 @@ impl Blocking for Client {
 #[diagnostic::do_not_recommend]
 impl InTransaction for Transaction<'_> {}
 
+#[diagnostic::do_not_recommend]
+impl AnyConnection for Transaction<'_> {}
+
 #[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Blocking for Transaction<'_> {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         Ok(Transaction::simple_query(self, sql)?.into())
+    }
+
+    fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        Transaction::query_typed(self, sql, &as_text(values))?.try_into()
     }
 
     /// A transaction can't tell; its next statement does.

@@ -8,7 +8,7 @@ use super::pool::{Lease, Pool};
 use super::turns::Turn;
 use super::{Reply, Request, State};
 use crate::Error;
-use crate::error::Holder;
+use crate::error::{Holder, SKIP};
 use crate::hold::{Hold, Lock};
 use crate::options::Wait;
 use crate::protocol::Outcome;
@@ -17,8 +17,11 @@ use crate::wire::Failure;
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);
 
-/// How long a wait may go on after its first cancel before its session is ended.
+/// How long the end of a canceled wait may take before its session is closed.
 const CANCEL_BOUND: Duration = Duration::from_secs(2);
+
+/// How long a release of ours may keep an acquire of the same key from asking.
+const RELEASE_BOUND: Duration = Duration::from_secs(1);
 
 /// A session that was idle and fails so soon had died before, not while it waited.
 const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
@@ -47,9 +50,11 @@ struct Prepared {
 async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
     let (lock, wait) = (&request.lock, request.wait);
     let began = Instant::now();
-    let holds_nothing = request.chain.is_none();
+    let holds_nothing = request.around.is_none();
     let turn = async {
-        pool.turns().released(lock.key).await;
+        let released = pool.turns().released(lock.key);
+        // A release that hangs must not keep others from asking the server.
+        let _ = tokio::time::timeout(RELEASE_BOUND, released).await;
         if holds_nothing && wait != Wait::Try {
             Some(Rc::clone(pool.turns()).turn(lock.key).await)
         } else {
@@ -62,14 +67,14 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
             let bound = Duration::from_millis(u64::from(millis.unsigned_abs()));
             match tokio::time::timeout(bound, turn).await {
                 Ok(turn) => turn,
-                Err(_) => return Err(busy(request, Rc::clone(pool).holder(lock.clone())).await),
+                Err(_) => return Err(busy_behind_others(pool, request).await),
             }
         }
     };
     let wait = what_is_left(wait, began.elapsed());
     // A call that holds a lock waits in the server at once, on the session of that lock: a deadlock is visible there.
     // Looked up last, so that nobody else can begin to speak on it.
-    let lease = match pool.chain_session(lock, request.chain) {
+    let lease = match pool.chain_session(lock, request.around.as_ref()) {
         Some(lease) => lease,
         None => pool.session(lock.scope, lock).await?,
     };
@@ -90,13 +95,17 @@ fn what_is_left(wait: Wait, spent: Duration) -> Wait {
     }
 }
 
-async fn busy(request: &Request, holder: impl Future<Output = Option<Holder>>) -> Error {
-    let holder = if request.describe_holder {
-        holder.await
-    } else {
-        None
-    };
-    Error::busy(&request.lock.id, request.wait, holder)
+fn busy(request: &Request, holder: Option<Holder>) -> Error {
+    Error::busy(&request.lock.id, request.wait, holder, SKIP)
+}
+
+/// Nobody has asked the server for this caller. Whoever has the turn may hang in connecting, and a database that is
+/// away is no busy lock: so it is asked now.
+async fn busy_behind_others(pool: &Rc<Pool>, request: &Request) -> Error {
+    match pool.holder(&request.lock).await {
+        Ok(holder) => busy(request, holder),
+        Err(error) => error,
+    }
 }
 
 async fn attempt(
@@ -125,7 +134,10 @@ async fn attempt(
     let id = &request.lock.id;
     match outcome {
         Outcome::Granted => Ok(state.hold(request.lock.clone(), lease)),
-        Outcome::Busy => Err(busy(request, lease.holder(request.lock.key)).await),
+        Outcome::Busy if request.describe_holder => {
+            Err(busy(request, lease.holder(request.lock.key).await))
+        }
+        Outcome::Busy => Err(busy(request, None)),
         Outcome::InTransaction => {
             lease.close_doubtful(&request.lock);
             Err(Error::not_acquired(id, Failure::unexpected_answer()))
@@ -152,22 +164,32 @@ async fn converse(lease: &Lease, lock: &Lock, wait: Wait, reply: &mut Reply) -> 
 async fn cancel(
     lease: &Lease,
     lock: &Lock,
+    acquire: Pin<&mut impl Future<Output = Outcome>>,
+) -> Outcome {
+    let ended = cancel_until_it_ends(lease, lock, acquire);
+    match tokio::time::timeout(CANCEL_BOUND, ended).await {
+        Ok(outcome) => outcome,
+        // Its session is closed then: what waits on it is looked for by the server every second, and is gone.
+        Err(_) => Outcome::Doubtful(Failure::unexpected_answer()),
+    }
+}
+
+async fn cancel_until_it_ends(
+    lease: &Lease,
+    lock: &Lock,
     mut acquire: Pin<&mut impl Future<Output = Outcome>>,
 ) -> Outcome {
-    let began = Instant::now();
     loop {
-        let pool = Rc::clone(lease.pool());
-        let canceled =
-            tokio::task::spawn_local(pool.cancel_waiter(lease.session().pid(), lock.clone()));
+        let cancel = lease
+            .pool()
+            .cancel_waiter(lease.session().pid(), lock.clone());
+        // A task of its own: dropped half-way, it would leave the session beside in the middle of a conversation.
+        let canceled = tokio::task::spawn_local(cancel);
         let outcome = tokio::time::timeout(CANCEL_AGAIN, &mut acquire).await;
         // The cancel is over before the session is used again.
         let _ = canceled.await;
-        match outcome {
-            Ok(outcome) => return outcome,
-            Err(_) if began.elapsed() > CANCEL_BOUND => {
-                return Outcome::Doubtful(Failure::unexpected_answer());
-            }
-            Err(_) => {}
+        if let Ok(outcome) = outcome {
+            return outcome;
         }
     }
 }

@@ -14,7 +14,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
@@ -57,10 +57,18 @@ pub(crate) type Reply = oneshot::Sender<Result<Hold, Error>>;
 pub(crate) struct Request {
     pub(crate) lock: Lock,
     pub(crate) wait: Wait,
-    /// The session of the call around this one: waiting there lets Postgres see a deadlock that includes its locks.
-    pub(crate) chain: Option<SessionId>,
+    /// What the calls around this one hold.
+    pub(crate) around: Option<Around>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
+}
+
+/// The locks of the calls around one: a wait on their session lets Postgres see a deadlock that includes them.
+pub(crate) struct Around {
+    /// The session of the innermost.
+    pub(crate) session: SessionId,
+    /// All of them.
+    pub(crate) holds: Vec<HoldId>,
 }
 
 /// Asks the engine for a lock and waits for its answer; dropped before that, the wait is canceled in the server.
@@ -91,18 +99,19 @@ struct Engine {
     commands: mpsc::UnboundedSender<Command>,
 }
 
-/// The engines that this process has had, the latest last. A list that only grows needs no lock, which a fork could
-/// copy in its locked state; it grows by one at a fork, or when the thread ends.
+/// The engines that this process has had, the latest last; it grows by one at a fork, or when the thread ends. Nobody
+/// waits for anybody here: a fork could copy what another thread was in the middle of. Where two threads start an
+/// engine at once, one of the two is dropped, and ends.
 struct Slot {
-    engine: OnceCell<Engine>,
-    next: OnceCell<Box<Slot>>,
+    engine: OnceBox<Engine>,
+    next: OnceBox<Slot>,
 }
 
 impl Slot {
     const fn empty() -> Self {
         Self {
-            engine: OnceCell::new(),
-            next: OnceCell::new(),
+            engine: OnceBox::new(),
+            next: OnceBox::new(),
         }
     }
 }
@@ -113,7 +122,9 @@ impl Engine {
     fn current() -> Result<&'static Self, Error> {
         let mut slot = &ENGINES;
         loop {
-            let engine = slot.engine.get_or_try_init(Self::start)?;
+            let engine = slot
+                .engine
+                .get_or_try_init(|| Self::start().map(Box::new))?;
             if engine.process == std::process::id() && !engine.commands.is_closed() {
                 return Ok(engine);
             }
@@ -123,7 +134,8 @@ impl Engine {
 
     fn start() -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
+            .enable_io()
+            .enable_time()
             .build()
             .map_err(|source| {
                 Error::environment(
@@ -132,7 +144,7 @@ impl Engine {
                 .sourced(source)
             })?;
         let (commands, receiver) = mpsc::unbounded_channel();
-        let sender = commands.clone();
+        let sender = commands.downgrade();
         std::thread::Builder::new()
             .name("pglock".into())
             .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, sender)))
@@ -154,30 +166,14 @@ struct State {
     pools: RefCell<Vec<Rc<Pool>>>,
     holds: RefCell<HashMap<HoldId, Held>>,
     last_hold: Cell<u64>,
-    commands: mpsc::UnboundedSender<Command>,
+    /// Weak, so that an engine whose handle is dropped ends.
+    commands: mpsc::WeakUnboundedSender<Command>,
 }
 
 /// A lock that was granted, until its release begins: on which session.
 struct Held {
     lock: Lock,
     lease: Lease,
-}
-
-impl Held {
-    fn new(lock: Lock, lease: Lease) -> Self {
-        lease.session().held().borrow_mut().push(lock.key);
-        Self { lock, lease }
-    }
-
-    fn into_parts(self) -> (Lock, Lease) {
-        let Self { lock, lease } = self;
-        lease
-            .session()
-            .held()
-            .borrow_mut()
-            .retain(|key| *key != lock.key);
-        (lock, lease)
-    }
 }
 
 impl State {
@@ -202,14 +198,15 @@ impl State {
             session.life(),
             self.commands.clone(),
         );
-        self.holds.borrow_mut().insert(id, Held::new(lock, lease));
+        session.holds().borrow_mut().push((id, lock.key));
+        self.holds.borrow_mut().insert(id, Held { lock, lease });
         hold
     }
 }
 
 async fn serve(
     mut commands: mpsc::UnboundedReceiver<Command>,
-    sender: mpsc::UnboundedSender<Command>,
+    sender: mpsc::WeakUnboundedSender<Command>,
 ) {
     let state = Rc::new(State {
         pools: RefCell::new(Vec::new()),
@@ -226,7 +223,9 @@ async fn serve(
             }
             Command::Release { hold, reply } => {
                 let held = state.holds.borrow_mut().remove(&hold);
-                if let Some((lock, lease)) = held.map(Held::into_parts) {
+                if let Some(Held { lock, lease }) = held {
+                    let holds = lease.session().holds();
+                    holds.borrow_mut().retain(|(id, _)| *id != hold);
                     // Noted before the next command is looked at: see `Turns::releasing`.
                     let releasing = lease.pool().turns().releasing(lock.key);
                     tokio::task::spawn_local(release::serve(lock, lease, releasing, reply));

@@ -1,12 +1,13 @@
 //! The sessions to one database: idle ones are used again, those in doubt are closed.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
+use super::Around;
 use super::session::{Session, SessionId};
 use super::turns::Turns;
 use crate::Error;
@@ -15,15 +16,22 @@ use crate::error::Holder;
 use crate::hold::Lock;
 use crate::key::Key;
 use crate::options::Scope;
+use crate::outcome;
 use crate::protocol;
 use crate::sql;
-use crate::wire::Wire;
+use crate::wire::{Rows, Wire};
 
 /// Idle sessions beyond this many are closed at once.
 const MAX_IDLE: usize = 8;
 
 /// Sessions that were idle for this long are closed.
 const IDLE_FOR: Duration = Duration::from_secs(60);
+
+/// How long a caller that gives up waits for the name of the holder.
+const ASIDE_BOUND: Duration = Duration::from_secs(1);
+
+/// A database that has answered so lately is there.
+const ANSWERED_LATELY: Duration = Duration::from_secs(2);
 
 pub(super) struct Pool {
     database: Database,
@@ -33,6 +41,8 @@ pub(super) struct Pool {
     /// Held by who cancels a wait or looks up a holder on a session beside: one at a time, so that a thousand
     /// waiters that give up don't open a thousand sessions for it.
     aside: Mutex<()>,
+    /// When a session beside last got an answer.
+    answered: Cell<Option<Instant>>,
 }
 
 struct Idle {
@@ -48,6 +58,7 @@ impl Pool {
             sessions: RefCell::default(),
             turns: Rc::default(),
             aside: Mutex::new(()),
+            answered: Cell::default(),
         })
     }
 
@@ -59,16 +70,24 @@ impl Pool {
         &self.turns
     }
 
-    /// The session of the call chain, where it can be used for this lock.
+    /// The session of the calls around, where it can be used for this lock.
+    ///
+    /// Not where it holds a lock of somebody else's too, a sibling's or a guard's: that one's release would wait behind
+    /// this wait. Nor where it holds this very key, which Postgres would grant again at once.
     pub(super) fn chain_session(
         self: &Rc<Self>,
         lock: &Lock,
-        chain: Option<SessionId>,
+        around: Option<&Around>,
     ) -> Option<Lease> {
-        let session = self.sessions.borrow().get(&chain?)?.upgrade()?;
-        let fits = lock.scope == Scope::Session
-            && session.scope() == Scope::Session
-            && !session.held().borrow().contains(&lock.key);
+        let around = around?;
+        let session = self.sessions.borrow().get(&around.session)?.upgrade()?;
+        let holds_only_theirs = session
+            .holds()
+            .borrow()
+            .iter()
+            .all(|(hold, key)| around.holds.contains(hold) && *key != lock.key);
+        let fits =
+            lock.scope == Scope::Session && session.scope() == Scope::Session && holds_only_theirs;
         (fits && session.is_usable() && session.is_silent())
             .then(|| Lease::new(self, session, false))
     }
@@ -132,33 +151,75 @@ impl Pool {
     }
 
     /// Cancels what waits on backend `pid` for this lock, from a session beside.
-    pub(super) async fn cancel_waiter(self: Rc<Self>, pid: i32, lock: Lock) {
-        self.aside(&lock, &sql::cancel_waiter(pid, lock.key)).await;
+    pub(super) fn cancel_waiter(
+        self: &Rc<Self>,
+        pid: i32,
+        lock: Lock,
+    ) -> impl Future<Output = ()> + use<> {
+        let pool = Rc::clone(self);
+        async move {
+            let cancel = sql::cancel_waiter(pid, lock.key);
+            // Without a session beside, the wait is seen to go on, and its socket is closed.
+            let _ = pool.aside(&lock, &cancel).await;
+        }
     }
 
-    /// Ends backend `pid` from a session beside.
-    pub(super) async fn terminate(self: Rc<Self>, pid: i32, lock: Lock) {
-        self.aside(&lock, &sql::terminate(pid)).await;
+    /// Ends the session of `lock` that we closed, if the server hasn't noticed yet, from a session beside.
+    pub(super) async fn terminate(self: Rc<Self>, started: String, pid: i32, lock: Lock) {
+        // Without a session beside, the server looks for its client by itself.
+        let _ = self
+            .aside(&lock, &sql::terminate(pid, &started, lock.key))
+            .await;
     }
 
-    /// Who has the lock, asked on a session beside.
-    pub(super) async fn holder(self: Rc<Self>, lock: Lock) -> Option<Holder> {
+    /// Who has the lock, asked on a session beside. `Ok(None)` also where there is no time to ask.
+    ///
+    /// # Errors
+    ///
+    /// When there is no session to the database.
+    pub(super) async fn holder(self: &Rc<Self>, lock: &Lock) -> Result<Option<Holder>, Error> {
+        let who = sql::holder(lock.key);
+        let asked = self.aside(lock, &who);
+        match tokio::time::timeout(ASIDE_BOUND, asked).await {
+            Ok(rows) => Ok(rows?.as_ref().and_then(outcome::of_holder)),
+            // Many ask at once; the server was there a moment ago.
+            Err(_) if self.answered_lately() => Ok(None),
+            Err(_) => Err(Error::connect_timeout(
+                &lock.id,
+                &self.database.place(),
+                ASIDE_BOUND,
+            )),
+        }
+    }
+
+    fn answered_lately(&self) -> bool {
+        self.answered
+            .get()
+            .is_some_and(|answered| answered.elapsed() < ANSWERED_LATELY)
+    }
+
+    /// Runs a statement on a session beside: its rows, or nothing where it failed.
+    async fn aside(self: &Rc<Self>, lock: &Lock, sql: &str) -> Result<Option<Rows>, Error> {
         let _one_at_a_time = self.aside.lock().await;
-        let lease = self.session(Scope::Transaction, &lock).await.ok()?;
-        lease.holder(lock.key).await
+        let lease = self.session(Scope::Transaction, lock).await?;
+        let mut half_way = HalfWay(Some(&lease));
+        let rows = {
+            let conversation = lease.session().conversation().await;
+            conversation.wire().simple_query(sql).await.ok()
+        };
+        half_way.0 = None;
+        self.answered.set(Some(Instant::now()));
+        Ok(rows)
     }
+}
 
-    async fn aside(self: &Rc<Self>, lock: &Lock, sql: &str) {
-        let _one_at_a_time = self.aside.lock().await;
-        // Without a session beside, the caller sees that nothing has ended, and closes the socket instead.
-        if let Ok(lease) = self.session(Scope::Transaction, lock).await {
-            let _ = lease
-                .session()
-                .conversation()
-                .await
-                .wire()
-                .simple_query(sql)
-                .await;
+/// Closes the session beside when its conversation is dropped half-way: its answer would be taken for the next one's.
+struct HalfWay<'l>(Option<&'l Lease>);
+
+impl Drop for HalfWay<'_> {
+    fn drop(&mut self) {
+        if let Some(lease) = self.0 {
+            lease.session().close_now();
         }
     }
 }
@@ -199,8 +260,15 @@ impl Lease {
 
     /// Closes a session whose state nobody knows, and has the server end it.
     pub(super) fn close_doubtful(&self, lock: &Lock) {
+        let had_ended = !self.session.is_usable();
         self.session.close_now();
-        tokio::task::spawn_local(Rc::clone(&self.pool).terminate(self.session.pid(), lock.clone()));
+        // A session that is over needs no end. And behind a pooler the backend may be another client's by now.
+        if had_ended || self.session.scope() == Scope::Transaction {
+            return;
+        }
+        let (pool, session) = (Rc::clone(&self.pool), &self.session);
+        let started = session.started().to_owned();
+        tokio::task::spawn_local(pool.terminate(started, session.pid(), lock.clone()));
     }
 }
 

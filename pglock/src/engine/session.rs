@@ -8,6 +8,7 @@ use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, NoTls};
 
+use super::HoldId;
 use crate::Error;
 use crate::database::Database;
 use crate::hold::{Life, Lock};
@@ -29,11 +30,13 @@ pub(super) struct Session {
     pid: i32,
     scope: Scope,
     server: sql::Server,
+    /// When the backend started, as the server writes it: a pid alone may be another's later.
+    started: String,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
     conversation: Mutex<()>,
     leases: Cell<usize>,
-    held: RefCell<Vec<Key>>,
+    holds: RefCell<Vec<(HoldId, Key)>>,
     doubtful: Cell<bool>,
 }
 
@@ -69,6 +72,7 @@ impl Session {
         let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
         let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
         let pid = row.parsed(0).ok_or_else(Failure::unexpected_answer)?;
+        let started = row.text(3).unwrap_or_default().to_owned();
         let server = sql::Server {
             transaction_timeout: row.is_true(1),
             client_connection_check: row.is_true(2),
@@ -79,11 +83,12 @@ impl Session {
             pid,
             scope,
             server,
+            started,
             life,
             driver: unfinished.finished(&task.abort_handle()),
             conversation: Mutex::new(()),
             leases: Cell::new(0),
-            held: RefCell::default(),
+            holds: RefCell::default(),
             doubtful: Cell::new(false),
         })
     }
@@ -94,6 +99,10 @@ impl Session {
 
     pub(super) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    pub(super) fn started(&self) -> &str {
+        &self.started
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -108,9 +117,9 @@ impl Session {
         &self.leases
     }
 
-    /// The keys that it holds: Postgres would grant them again at once, to whoever asks on it.
-    pub(super) fn held(&self) -> &RefCell<Vec<Key>> {
-        &self.held
+    /// The locks that it holds.
+    pub(super) fn holds(&self) -> &RefCell<Vec<(HoldId, Key)>> {
+        &self.holds
     }
 
     pub(super) fn is_usable(&self) -> bool {

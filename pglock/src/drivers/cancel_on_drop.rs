@@ -1,0 +1,123 @@
+//! An acquire on an async connection of the caller's that may be dropped while it waits.
+
+use futures_util::FutureExt;
+
+use super::sealed::Async;
+use super::{Abandoned, Answer};
+use crate::engine;
+use crate::sql;
+use crate::wire::{Failure, Rows, Wire};
+
+/// What is sent behind a wait that was dropped, before anything that the caller sends.
+struct CleanUp {
+    /// Against a cancel that comes late.
+    catch: &'static [&'static str],
+    /// After a wait that had ended by itself, and failed.
+    after_failure: Option<&'static str>,
+    /// Against a lock that was granted all the same.
+    undo: Option<String>,
+}
+
+/// An async connection whose first statement may wait for a lock: dropped in the middle of it, the wait is canceled.
+pub(crate) struct CancelOnDrop<'c, C: Async + ?Sized> {
+    connection: &'c C,
+    clean_up: CleanUp,
+    acquire: Acquire,
+}
+
+/// The statement that takes the lock; those after it are about what came of it, and don't wait.
+enum Acquire {
+    ToCome {
+        waits: bool,
+    },
+    /// `started` was sent before, to see the wait begin.
+    Waiting {
+        started: Answer,
+        wait: Answer,
+    },
+    Trying {
+        attempt: Answer,
+    },
+    Over,
+}
+
+impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
+    /// For a session lock, which `leftover` releases if it was granted all the same.
+    pub(crate) fn in_session(connection: &'c C, waits: bool, leftover: String) -> Self {
+        let clean_up = CleanUp {
+            catch: &sql::CATCH_LATE_CANCEL,
+            after_failure: None,
+            undo: Some(leftover),
+        };
+        Self {
+            connection,
+            clean_up,
+            acquire: Acquire::ToCome { waits },
+        }
+    }
+
+    /// For a lock in the caller's transaction, which keeps it if it was granted, and can go on if not. `waits` also
+    /// where the statement doesn't, but needs its savepoint when it fails.
+    pub(crate) fn in_transaction(transaction: &'c C, waits: bool) -> Self {
+        let clean_up = CleanUp {
+            catch: &sql::CATCH_LATE_CANCEL_IN_TRANSACTION,
+            after_failure: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
+            undo: None,
+        };
+        Self {
+            connection: transaction,
+            clean_up,
+            acquire: Acquire::ToCome { waits },
+        }
+    }
+}
+
+impl<C: Async + ?Sized> Wire for CancelOnDrop<'_, C> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        match self.acquire {
+            Acquire::ToCome { waits: true } => {
+                let started = self.connection.send("")?;
+                let wait = self.connection.send(sql)?;
+                self.acquire = Acquire::Waiting { started, wait };
+            }
+            Acquire::ToCome { waits: false } => {
+                self.acquire = Acquire::Trying {
+                    attempt: self.connection.send(sql)?,
+                };
+            }
+            Acquire::Waiting { .. } | Acquire::Trying { .. } | Acquire::Over => {}
+        }
+        let rows = match &mut self.acquire {
+            Acquire::Waiting { wait: answer, .. } | Acquire::Trying { attempt: answer } => {
+                answer.rows().await
+            }
+            Acquire::ToCome { .. } | Acquire::Over => {
+                return self.connection.send(sql)?.rows().await;
+            }
+        };
+        self.acquire = Acquire::Over;
+        rows
+    }
+}
+
+impl<C: Async + ?Sized> Drop for CancelOnDrop<'_, C> {
+    fn drop(&mut self) {
+        // What can't be sent needn't be: the connection is closed, and the server has released what it held.
+        let send = |sql: &str| drop(self.connection.send(sql));
+        match std::mem::replace(&mut self.acquire, Acquire::Over) {
+            Acquire::ToCome { .. } | Acquire::Over => return,
+            Acquire::Trying { .. } => {}
+            Acquire::Waiting { started, mut wait } => match wait.rows().now_or_never() {
+                Some(Ok(_)) => {}
+                Some(Err(_)) => self.clean_up.after_failure.into_iter().for_each(send),
+                None => {
+                    self.clean_up.catch.iter().copied().for_each(send);
+                    let cancel = self.connection.cancel_token();
+                    // Without the engine the wait ends by its own timeout, and what was sent behind it cleans up then.
+                    let _ = engine::abandon(Abandoned { started, cancel });
+                }
+            },
+        }
+        self.clean_up.undo.iter().map(String::as_str).for_each(send);
+    }
+}

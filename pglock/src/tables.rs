@@ -1,0 +1,219 @@
+//! The builder of table locks.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+use crate::Error;
+use crate::drivers::{AsyncInTransaction, BlockingWire, CancelOnDrop, InTransaction};
+use crate::error::TRY_LOCK;
+use crate::options::{Timeout, Wait};
+use crate::park::block_on;
+use crate::protocol::{self, Outcome};
+use crate::table::{Model, TableMode, TableName};
+use crate::wire::Wire;
+
+/// Locks on tables, all taken by one statement, to be asked for in a transaction, whose end releases them.
+///
+/// `ACCESS EXCLUSIVE`, and waited for without end, unless told otherwise. Names are quoted: `"Order"` is not `order`.
+///
+/// Stands on [`LOCK`](https://www.postgresql.org/docs/current/sql-lock.html).
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders (); CREATE SCHEMA billing; CREATE TABLE billing.invoices ()")?;
+/// use std::time::Duration;
+/// use pglock::TableMode;
+///
+/// let mut tx = client.transaction()?;
+/// pglock::tables(["orders", "billing.invoices"])
+///     .mode(TableMode::Share)
+///     .timeout(Duration::from_secs(2))
+///     .lock(&mut tx)?;
+/// tx.commit()?; // released
+/// # Ok(())
+/// # }
+/// ```
+pub fn tables<N: Into<TableName>>(names: impl IntoIterator<Item = N>) -> Tables {
+    Tables {
+        names: names.into_iter().map(Into::into).collect(),
+        mode: TableMode::default(),
+        timeout: None,
+        describe_holder: true,
+    }
+}
+
+/// A lock on one table: see [`tables`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute(r#"CREATE TABLE "odd.name" ()"#)?;
+/// let mut tx = client.transaction()?;
+/// let got: bool = pglock::table(("public", "odd.name")).try_lock(&mut tx)?;
+/// assert!(got);
+/// # Ok(())
+/// # }
+/// ```
+pub fn table(name: impl Into<TableName>) -> Tables {
+    tables([name])
+}
+
+/// A lock on the table of a type: see [`Model`].
+pub fn model<M: Model>() -> Tables {
+    table(M::TABLE)
+}
+
+/// Locks on tables to be asked for: see [`tables`].
+#[derive(Clone, Debug)]
+#[must_use = "nothing is locked before `lock`, or one of its like"]
+pub struct Tables {
+    names: Vec<TableName>,
+    mode: TableMode,
+    timeout: Option<Timeout>,
+    describe_holder: bool,
+}
+
+impl Tables {
+    /// In which mode; `AccessExclusive` without this.
+    pub fn mode(mut self, mode: TableMode) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Bounds the wait for each of the tables; a zero duration doesn't wait (`NOWAIT`). See [`Timeout`].
+    ///
+    /// Without it `lock` waits for ever, and `try_lock` doesn't wait.
+    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
+        self.timeout = Some(timeout.into());
+        self
+    }
+
+    /// Takes the locks in a transaction, waiting for them. It can go on after an error, with none of them taken.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout, with a [holder](Error::holder);
+    /// [`Config`](crate::ErrorKind::Config) for an empty list, a name that can't be one, or an aborted transaction;
+    /// [`Deadlock`](crate::ErrorKind::Deadlock), [`Connect`](crate::ErrorKind::Connect) or
+    /// [`Database`](crate::ErrorKind::Database) (no such table, no right to lock it) when the server says so.
+    pub fn lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
+        let asked = self.asked(Timeout::FOREVER)?;
+        block_on(asked.lock(&mut BlockingWire(transaction)))
+    }
+
+    /// Tries for the locks once, or up to the timeout; `false` when one is busy. The transaction can go on.
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Tables::lock), but for `Busy`.
+    pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
+        let asked = self.without_holder().asked(Timeout::ZERO)?;
+        got(block_on(asked.lock(&mut BlockingWire(transaction))))
+    }
+
+    /// Like [`lock`](Tables::lock).
+    ///
+    /// # Errors
+    ///
+    /// As [`lock`](Tables::lock).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.22 s later. If the
+    /// locks were granted in that moment, the transaction keeps them to its end.
+    pub async fn lock_async<T: AsyncInTransaction + ?Sized>(
+        self,
+        transaction: &mut T,
+    ) -> Result<(), Error> {
+        let asked = self.asked(Timeout::FOREVER)?;
+        asked
+            .lock(&mut CancelOnDrop::in_transaction(transaction, true))
+            .await
+    }
+
+    /// Like [`try_lock`](Tables::try_lock).
+    ///
+    /// # Errors
+    ///
+    /// As [`try_lock`](Tables::try_lock).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`lock_async`](Tables::lock_async).
+    pub async fn try_lock_async<T: AsyncInTransaction + ?Sized>(
+        self,
+        transaction: &mut T,
+    ) -> Result<bool, Error> {
+        let asked = self.without_holder().asked(Timeout::ZERO)?;
+        got(asked
+            .lock(&mut CancelOnDrop::in_transaction(transaction, true))
+            .await)
+    }
+
+    fn without_holder(mut self) -> Self {
+        self.describe_holder = false;
+        self
+    }
+
+    fn asked(self, default: Timeout) -> Result<Asked, Error> {
+        if self.names.is_empty() {
+            return Err(Error::config(
+                "no table is named, so there is nothing to lock; name one or more",
+            ));
+        }
+        self.names.iter().try_for_each(TableName::checked)?;
+        let wait = self.timeout.unwrap_or(default).try_into()?;
+        Ok(Asked { tables: self, wait })
+    }
+}
+
+fn got(result: Result<(), Error>) -> Result<bool, Error> {
+    match result {
+        Ok(()) => Ok(true),
+        Err(error) if error.is_busy() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Table locks that are asked for, checked.
+struct Asked {
+    tables: Tables,
+    wait: Wait,
+}
+
+impl Asked {
+    async fn lock(&self, wire: &mut impl Wire) -> Result<(), Error> {
+        let Tables { names, mode, .. } = &self.tables;
+        match protocol::lock_tables(wire, names, *mode, self.wait).await {
+            Outcome::Granted => Ok(()),
+            Outcome::Busy => {
+                let holder = if self.tables.describe_holder {
+                    protocol::table_holder(wire, names, *mode).await
+                } else {
+                    None
+                };
+                Err(Error::busy(self, self.wait, holder, TRY_LOCK))
+            }
+            Outcome::InTransaction => Err(Error::in_aborted_transaction(self)),
+            Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+                Err(Error::outside_a_transaction(self, failure))
+            }
+            Outcome::Failed(failure) | Outcome::Doubtful(failure) => {
+                Err(Error::not_acquired(self, failure))
+            }
+        }
+    }
+}
+
+/// As in "lock on table "orders" is busy".
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names: Vec<String> = self.tables.names.iter().map(ToString::to_string).collect();
+        let tables = if names.len() == 1 { "table" } else { "tables" };
+        write!(f, "on {tables} {}", names.join(", "))
+    }
+}

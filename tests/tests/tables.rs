@@ -1,0 +1,252 @@
+//! Table locks in transactions.
+
+use std::time::{Duration, Instant};
+
+use pglock::{ErrorKind, Model, TableMode};
+use pglock_tests::{BOUND, TestDb, database, wait_until, wait_until_async};
+use postgres::Client;
+use tokio_postgres::NoTls;
+
+struct Order;
+
+impl Model for Order {
+    const TABLE: &'static str = "orders";
+}
+
+fn with_tables() -> TestDb {
+    let db = database();
+    db.execute(
+        r#"CREATE TABLE orders (id int); CREATE TABLE "Order" (id int); CREATE TABLE "weird""na.me" (id int);
+           CREATE TABLE "Überweisung 表" (id int); CREATE SCHEMA billing; CREATE TABLE billing.invoices (id int)"#,
+    );
+    db
+}
+
+/// The granted locks on ordinary tables, as `relation mode`, seen from another session.
+fn table_locks(observer: &mut Client) -> Vec<String> {
+    let rows = observer.query(
+        "SELECT l.relation::regclass::text, l.mode FROM pg_locks l JOIN pg_class c ON c.oid = l.relation \
+         WHERE l.locktype = 'relation' AND l.granted AND c.relkind = 'r' AND l.relation >= 16384 ORDER BY 1, 2",
+        &[],
+    );
+    rows.unwrap()
+        .iter()
+        .map(|row| format!("{} {}", row.get::<_, String>(0), row.get::<_, String>(1)))
+        .collect()
+}
+
+#[test]
+fn every_mode_is_what_pg_locks_shows() {
+    let db = with_tables();
+    let (mut client, mut observer) = (db.connect(), db.connect());
+    for mode in TableMode::ALL {
+        let mut tx = client.transaction().unwrap();
+        pglock::table("orders").mode(mode).lock(&mut tx).unwrap();
+        let spelled: String = mode
+            .as_str()
+            .split('_')
+            .map(|word| word[..1].to_owned() + &word[1..].to_lowercase())
+            .collect();
+        assert_eq!(
+            table_locks(&mut observer),
+            [format!("orders {spelled}Lock")]
+        );
+        tx.commit().unwrap();
+        assert!(table_locks(&mut observer).is_empty());
+    }
+}
+
+#[test]
+fn several_tables_are_locked_by_one_statement_and_odd_names_are_quoted() {
+    let db = with_tables();
+    let (mut client, mut observer) = (db.connect(), db.connect());
+    let mut tx = client.transaction().unwrap();
+    pglock::tables([Order::TABLE, "Order", "billing.invoices", "Überweisung 表"])
+        .lock(&mut tx)
+        .unwrap();
+    assert!(
+        pglock::table(("public", "weird\"na.me"))
+            .try_lock(&mut tx)
+            .unwrap()
+    );
+    assert_eq!(
+        table_locks(&mut observer),
+        [
+            "\"Order\" AccessExclusiveLock",
+            "\"weird\"\"na.me\" AccessExclusiveLock",
+            "\"Überweisung 表\" AccessExclusiveLock",
+            "billing.invoices AccessExclusiveLock",
+            "orders AccessExclusiveLock",
+        ]
+    );
+    tx.rollback().unwrap();
+    let mut tx = client.transaction().unwrap();
+    pglock::model::<Order>()
+        .mode(TableMode::Share)
+        .lock(&mut tx)
+        .unwrap();
+    assert_eq!(table_locks(&mut observer), ["orders ShareLock"]);
+}
+
+#[test]
+fn busy_tables_leave_the_transaction_usable_and_name_the_holder() {
+    let db = with_tables();
+    let (mut holder, mut client) = (db.connect_as("reader"), db.connect());
+    holder.batch_execute("BEGIN; SELECT FROM orders").unwrap();
+    let mut tx = client.transaction().unwrap();
+    tx.batch_execute("SET LOCAL lock_timeout = '77s'; CREATE TABLE made_before ()")
+        .unwrap();
+
+    assert!(!pglock::table("orders").try_lock(&mut tx).unwrap());
+    assert!(
+        !pglock::table("orders")
+            .timeout(Duration::from_millis(50))
+            .try_lock(&mut tx)
+            .unwrap()
+    );
+    let began = Instant::now();
+    let error = pglock::tables(["orders", "Order"])
+        .timeout(Duration::from_millis(200))
+        .lock(&mut tx)
+        .unwrap_err();
+    assert!(began.elapsed() >= Duration::from_millis(200));
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    assert_eq!(error.holder().unwrap().application_name, "reader");
+    assert!(
+        error
+            .to_string()
+            .contains(r#"lock on tables "orders", "Order" is busy"#),
+        "{error}"
+    );
+    let error = pglock::table("orders")
+        .timeout(Duration::ZERO)
+        .lock(&mut tx)
+        .unwrap_err();
+    assert!(error.is_busy());
+
+    // A weaker mode is no conflict, and all is as it was before.
+    assert!(
+        pglock::table("orders")
+            .mode(TableMode::RowExclusive)
+            .try_lock(&mut tx)
+            .unwrap()
+    );
+    let lock_timeout: String = tx.query_one("SHOW lock_timeout", &[]).unwrap().get(0);
+    assert_eq!(lock_timeout, "77s");
+    tx.commit().unwrap();
+    client.batch_execute("SELECT FROM made_before").unwrap();
+}
+
+#[test]
+fn a_lock_waits_until_the_holder_is_done() {
+    let db = with_tables();
+    let (mut holder, mut client) = (db.connect(), db.connect());
+    let mut held = holder.transaction().unwrap();
+    pglock::table("orders").lock(&mut held).unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut tx = client.transaction().unwrap();
+            let result = pglock::table("orders").lock(&mut tx);
+            tx.commit().unwrap();
+            result
+        });
+        wait_until("it waits", BOUND, || !db.blocked_pids().is_empty());
+        held.commit().unwrap();
+        waiter.join().unwrap().unwrap();
+    });
+}
+
+#[test]
+fn what_cannot_be_locked_is_told_apart() {
+    let db = with_tables();
+    let mut client = db.connect();
+    let mut tx = client.transaction().unwrap();
+    let none: [&str; 0] = [];
+    assert!(pglock::tables(none).lock(&mut tx).unwrap_err().is_config());
+    assert!(pglock::table("").try_lock(&mut tx).unwrap_err().is_config());
+    let error = pglock::table("order").lock(&mut tx).unwrap_err();
+    assert!(error.is_database(), "{error}");
+    assert_eq!(error.sql_state().unwrap().code(), "42P01");
+    let error = pglock::table(r#"orders"; DROP TABLE orders; --"#)
+        .try_lock(&mut tx)
+        .unwrap_err();
+    assert_eq!(error.sql_state().unwrap().code(), "42P01");
+    // Still usable after each of them.
+    assert!(pglock::table("orders").try_lock(&mut tx).unwrap());
+    tx.batch_execute("SELECT 1 / 0").unwrap_err();
+    assert!(
+        pglock::table("orders")
+            .try_lock(&mut tx)
+            .unwrap_err()
+            .is_config()
+    );
+}
+
+async fn connect(db: &TestDb) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}
+
+#[tokio::test]
+async fn async_twins_do_the_same() {
+    let db = with_tables();
+    let (mut holder, mut client) = (connect(&db).await, connect(&db).await);
+    let mut held = holder.transaction().await.unwrap();
+    pglock::tables(["orders", "billing.invoices"])
+        .lock_async(&mut held)
+        .await
+        .unwrap();
+    let mut tx = client.transaction().await.unwrap();
+    assert!(
+        !pglock::table("orders")
+            .try_lock_async(&mut tx)
+            .await
+            .unwrap()
+    );
+    let error = pglock::table("orders")
+        .timeout(Duration::from_millis(50))
+        .lock_async(&mut tx)
+        .await
+        .unwrap_err();
+    assert!(error.is_busy() && error.holder().is_some(), "{error}");
+    assert!(
+        pglock::table("Order")
+            .try_lock_async(&mut tx)
+            .await
+            .unwrap()
+    );
+    held.commit().await.unwrap();
+    pglock::table("orders").lock_async(&mut tx).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_dropped_wait_for_a_table_is_canceled_and_the_transaction_goes_on() {
+    let db = with_tables();
+    let (mut holder, mut client) = (connect(&db).await, connect(&db).await);
+    let mut held = holder.transaction().await.unwrap();
+    pglock::table("orders").lock_async(&mut held).await.unwrap();
+    let mut tx = client.transaction().await.unwrap();
+    for round in 0..6 {
+        let time = Duration::from_millis(round * 3);
+        let _ = tokio::time::timeout(time, pglock::table("orders").lock_async(&mut tx)).await;
+        let _ =
+            tokio::time::timeout(time / 10, pglock::table("orders").try_lock_async(&mut tx)).await;
+        let began = Instant::now();
+        tx.simple_query("SELECT 1").await.unwrap();
+        assert!(
+            began.elapsed() < Duration::from_secs(2),
+            "it took {:?}",
+            began.elapsed()
+        );
+        wait_until_async("nobody waits", BOUND, || db.blocked_pids().is_empty()).await;
+    }
+    held.commit().await.unwrap();
+    assert!(
+        pglock::table("orders")
+            .try_lock_async(&mut tx)
+            .await
+            .unwrap()
+    );
+}

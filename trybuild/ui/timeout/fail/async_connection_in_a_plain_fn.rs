@@ -1,0 +1,7 @@
+#[pglock::timeout("3s")]
+fn job(conn: &mut tokio_postgres::Client) -> Result<(), pglock::Error> {
+    let _ = conn;
+    Ok(())
+}
+
+fn main() {}

@@ -1,0 +1,7 @@
+#[pglock::timeout("3s")]
+fn job(name: &str) -> Result<(), pglock::Error> {
+    let _ = name;
+    Ok(())
+}
+
+fn main() {}

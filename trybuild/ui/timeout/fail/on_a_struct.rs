@@ -1,0 +1,4 @@
+#[pglock::timeout("3s")]
+struct Job;
+
+fn main() {}

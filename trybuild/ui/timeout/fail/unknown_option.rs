@@ -1,0 +1,7 @@
+#[pglock::timeout("3s", side_effect = Skip)]
+fn job(conn: &mut postgres::Client) -> Result<(), pglock::Error> {
+    let _ = conn;
+    Ok(())
+}
+
+fn main() {}
