@@ -84,7 +84,7 @@ fn worker(name: &str) -> Result<(), Error> {
 fn skipped(busy: &pglock::Error) -> String {
     match busy.holder() {
         Some(holder) => format!(
-            "skipped: {:?}, pid {}, has the lock",
+            "skipped: {:?}, backend {}, has the lock",
             holder.application_name, holder.pid
         ),
         None => "skipped: the lock was busy".to_owned(),

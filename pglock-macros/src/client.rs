@@ -169,16 +169,16 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
     let Some((mutability, ty)) = function.typed_argument(name) else {
         return Ok(());
     };
-    if let Some(mutability) = mutability {
-        return Err(Error::new(
-            mutability.span,
-            format!(
-                "`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"
-            ),
-        ));
-    }
     match types::ungroup(ty) {
-        Type::Reference(reference) if reference.mutability.is_some() => Ok(()),
+        Type::Reference(reference) if reference.mutability.is_some() => match mutability {
+            None => Ok(()),
+            Some(mutability) => Err(Error::new(
+                mutability.span,
+                format!(
+                    "`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"
+                ),
+            )),
+        },
         Type::Reference(reference) => {
             let element = args::source(&reference.elem);
             Err(Error::new_spanned(

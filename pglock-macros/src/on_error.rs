@@ -23,6 +23,7 @@ impl OnError {
         }
         match args::word(&value).map(ToString::to_string).as_deref() {
             Some("Panic") => Ok(Self::Panic),
+            Some("panic") => Err(Error::new_spanned(&value, "write `on_error = Panic`")),
             Some(word @ ("Raise" | "Skip" | "Return")) => Err(Error::new_spanned(
                 &value,
                 format!(

@@ -100,6 +100,16 @@ impl Advisory {
     ///
     /// Works behind a pooler in transaction mode, where a session lock can't. The open transaction holds back vacuum
     /// for as long. For a transaction of yours, use [`acquire_xact`](Advisory::acquire_xact).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("ledger").xact().acquire()?;
+    /// guard.release()?; // ends the transaction
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn xact(self) -> Advisory<TransactionScope> {
         Advisory {
             id: self.id,
@@ -138,6 +148,19 @@ impl Advisory {
     /// Like [`on`](Advisory::on), for an async connection.
     ///
     /// It is taken as `&mut`: tasks that share a session can't exclude each other with its locks.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("ledger").on_async(&mut client).acquire().await?;
+    /// locked.simple_query("SELECT 1").await?;
+    /// locked.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on_async<C: AsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -181,6 +204,18 @@ impl Advisory {
     /// # Errors
     ///
     /// As [`acquire_xact`](Advisory::acquire_xact), but for `Busy`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut tx = client.transaction()?;
+    /// if pglock::advisory("ledger").try_acquire_xact(&mut tx)? {
+    ///     tx.commit()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire_xact<T: InTransaction + ?Sized>(
         self,
         transaction: &mut T,
@@ -202,6 +237,19 @@ impl Advisory {
     ///
     /// Dropped while it waits, the wait is canceled in the server and the transaction can go on. If the lock was
     /// granted in that moment, the transaction keeps it to its end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let mut tx = client.transaction().await?;
+    /// pglock::advisory("ledger").acquire_xact_async(&mut tx).await?;
+    /// tx.commit().await?; // released
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
@@ -220,6 +268,19 @@ impl Advisory {
     /// # Cancel safety
     ///
     /// As [`acquire_xact_async`](Advisory::acquire_xact_async).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let mut tx = client.transaction().await?;
+    /// assert!(pglock::advisory("ledger").try_acquire_xact_async(&mut tx).await?);
+    /// tx.commit().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
@@ -231,6 +292,17 @@ impl Advisory {
 
 impl<S> Advisory<S> {
     /// Lets others that ask for it as shared hold it at the same time.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let one = pglock::advisory("report").shared().acquire()?;
+    /// let two = pglock::advisory("report").shared().acquire()?;
+    /// assert!(pglock::advisory("report").try_acquire()?.is_none()); // exclusive
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn shared(mut self) -> Self {
         self.mode = Mode::Shared;
         self
@@ -239,12 +311,35 @@ impl<S> Advisory<S> {
     /// Bounds the wait for the lock; connecting and the body have no part in it. See [`Timeout`].
     ///
     /// Without it `acquire` and `run` wait for ever, and their `try_` twins don't wait.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// use std::time::Duration;
+    ///
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// let busy = pglock::advisory("invoices").timeout(Duration::from_millis(50)).acquire();
+    /// assert!(busy.unwrap_err().is_busy());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
         self.timeout = Some(timeout.into());
         self
     }
 
     /// Takes the lock in another database than the default: by its registered name, or by its handle.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let reports = pglock::Database::builder(database.url()).build()?;
+    /// pglock::advisory("nightly").using(&reports).acquire()?.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn using(mut self, using: impl Into<Using>) -> Self {
         self.using = using.into();
         self
@@ -308,6 +403,16 @@ impl<S> Advisory<S> {
     /// without end on a lock that this thread holds by a guard.
     ///
     /// Stands on [`pg_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// guard.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn acquire(self) -> Result<Guard, Error> {
         block_on(self.wanted(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
     }
@@ -319,6 +424,17 @@ impl<S> Advisory<S> {
     /// As [`acquire`](Advisory::acquire), but for `Busy`.
     ///
     /// Stands on [`pg_try_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// if let Some(guard) = pglock::advisory(42).try_acquire()? {
+    ///     guard.release()?;
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire(self) -> Result<Option<Guard>, Error> {
         let wanted = self.without_holder().wanted(Timeout::ZERO)?;
         Ok(had(block_on(wanted.guard(true)))?.map(Guard::of_this_thread))
@@ -333,6 +449,17 @@ impl<S> Advisory<S> {
     /// # Cancel safety
     ///
     /// Dropped at any point, nothing is held and nothing stays queued.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire_async().await?;
+    /// guard.release_async().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acquire_async(self) -> Result<Guard, Error> {
         self.wanted(Timeout::FOREVER)?
             .guard(false)
@@ -349,6 +476,16 @@ impl<S> Advisory<S> {
     /// # Cancel safety
     ///
     /// Dropped at any point, nothing is held and nothing stays queued.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// assert!(pglock::advisory("invoices").try_acquire_async().await?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_acquire_async(self) -> Result<Option<Guard>, Error> {
         let wanted = self.without_holder().wanted(Timeout::ZERO)?;
         Ok(had(wanted.guard(false).await)?.map(Guard::new))
@@ -382,6 +519,16 @@ impl<S> Advisory<S> {
     /// # Errors
     ///
     /// As [`run`](Advisory::run), but for `Busy`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let ran = pglock::advisory("invoices").try_run(|| Ok::<_, pglock::Error>(42))?;
+    /// assert_eq!(ran, Some(42));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_run<T, E: From<Error>>(
         self,
         body: impl FnOnce() -> Result<T, E>,
@@ -405,6 +552,17 @@ impl<S> Advisory<S> {
     /// # Cancel safety
     ///
     /// Dropped at any point, the body is dropped and the lock released.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let total = pglock::advisory("invoices").run_async(async { Ok::<_, pglock::Error>(42) }).await?;
+    /// assert_eq!(total, 42);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run_async<T, E: From<Error>>(
         self,
         body: impl Future<Output = Result<T, E>>,
@@ -422,6 +580,17 @@ impl<S> Advisory<S> {
     /// # Cancel safety
     ///
     /// Dropped at any point, the body is dropped and the lock released.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let ran = pglock::advisory("invoices").try_run_async(async { Ok::<_, pglock::Error>(42) }).await?;
+    /// assert_eq!(ran, Some(42));
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_run_async<T, E: From<Error>>(
         self,
         body: impl Future<Output = Result<T, E>>,
@@ -461,6 +630,16 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
     /// # Errors
     ///
     /// As [`Advisory::acquire`]; [`ErrorKind::Config`](crate::ErrorKind::Config) in a transaction begun by hand.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let locked = pglock::advisory("ledger").on(&mut client).acquire()?;
+    /// locked.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn acquire(self) -> Result<ConnectionGuard<'c, C>, Error> {
         ConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?)
     }
@@ -470,6 +649,15 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
     /// # Errors
     ///
     /// As [`acquire`](AdvisoryOn::acquire), but for `Busy`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// assert!(pglock::advisory("ledger").on(&mut client).try_acquire()?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_acquire(self) -> Result<Option<ConnectionGuard<'c, C>>, Error> {
         let asked = self.advisory.without_holder().asked(Timeout::ZERO)?;
         had(ConnectionGuard::acquire(self.connection, asked))
@@ -496,6 +684,18 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// Dropped while it waits, the wait is canceled in the server, and what was granted in that moment is released,
     /// before the connection's next statement. On a connection that needs TLS the cancel can't be sent; the wait
     /// then ends with its timeout.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("ledger").on_async(&mut client).acquire().await?;
+    /// locked.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn acquire(self) -> Result<AsyncConnectionGuard<'c, C>, Error> {
         AsyncConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?).await
     }
@@ -509,6 +709,17 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// # Cancel safety
     ///
     /// As [`acquire`](AdvisoryOnAsync::acquire).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// assert!(pglock::advisory("ledger").on_async(&mut client).try_acquire().await?.is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_acquire(self) -> Result<Option<AsyncConnectionGuard<'c, C>>, Error> {
         let asked = self.advisory.without_holder().asked(Timeout::ZERO)?;
         had(AsyncConnectionGuard::acquire(self.connection, asked).await)

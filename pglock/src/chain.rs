@@ -179,12 +179,12 @@ fn guards() -> impl Iterator<Item = Arc<Hold>> {
 /// Asks whether the locks of the calls around are still held, without SQL.
 ///
 /// For long blocking bodies: an async body is dropped when its lock is lost, a blocking one can only ask. Locks on a
-/// connection of yours are not asked for; a loss there shows at that connection's next statement.
+/// connection of yours (`client =`) can't be asked for; a loss there shows at that connection's next statement.
 ///
 /// # Errors
 ///
 /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when one of them is known to be lost, and
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call.
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call, or where all are on connections of yours.
 ///
 /// ```no_run
 /// # fn orders() -> Vec<u32> { vec![] }
@@ -204,5 +204,11 @@ pub fn check() -> Result<(), Error> {
             "`pglock::check` asks about the calls around it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
         ));
     }
-    held().try_for_each(|hold| hold.check())
+    let mut holds = held().peekable();
+    if holds.peek().is_none() {
+        return Err(Error::config(
+            "`pglock::check` can't tell: the calls around it hold their locks on connections of yours, which only a statement there can ask",
+        ));
+    }
+    holds.try_for_each(|hold| hold.check())
 }

@@ -118,6 +118,7 @@ impl Asked {
         if self.process != std::process::id() {
             return None;
         }
+        let left_open = connection.send(sql::IS_IN_TRANSACTION);
         for sql in sql::END_ANY_TRANSACTION {
             // What can't be sent is known by the release, which can't be sent either.
             drop(connection.send(sql));
@@ -125,6 +126,7 @@ impl Asked {
         let release = connection.send(&sql::release_session_anywhere(self.key, self.mode));
         Some(SentRelease {
             connection,
+            left_open,
             release,
         })
     }
@@ -144,6 +146,8 @@ impl Asked {
 /// A release that is on its way.
 pub(crate) struct SentRelease<'c, C: Async + ?Sized> {
     connection: &'c C,
+    /// Whether a transaction was open before; an error where it was aborted.
+    left_open: Result<Answer, Failure>,
     release: Result<Answer, Failure>,
 }
 
@@ -153,7 +157,14 @@ impl<C: Async + ?Sized> SentRelease<'_, C> {
             Ok(mut answer) => answer.rows().await,
             Err(failure) => Err(failure),
         };
-        let released = outcome::of_release(answer);
+        let rolled_back = match self.left_open {
+            Ok(mut answer) => answer
+                .rows()
+                .await
+                .is_ok_and(|rows| rows.last_bool() == Some(true)),
+            Err(_) => false,
+        };
+        let released = outcome::of_release_after_rollback(rolled_back, answer);
         if let Released::Failed(failure) = &released
             && !failure.session_ended
         {

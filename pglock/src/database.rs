@@ -83,24 +83,30 @@ impl Database {
         self.0.connect_timeout
     }
 
-    /// Host and database name, for messages: never the user's password.
+    /// Database, hosts, ports and user, for messages: never the password.
     pub(crate) fn place(&self) -> String {
         let config = self.config();
-        let hosts: Vec<String> = config
-            .get_hosts()
-            .iter()
-            .map(|host| match host {
-                Host::Tcp(name) => name.clone(),
-                #[cfg(unix)]
-                Host::Unix(path) => path.display().to_string(),
-            })
-            .chain(config.get_hostaddrs().iter().map(ToString::to_string))
+        let ports = config.get_ports();
+        let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+        let hosts = config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
+        let hosts: Vec<String> = hosts
+            .chain(addresses)
+            .enumerate()
+            .map(|(at, host)| format!("{host}:{}", port(at)))
             .collect();
-        let hosts = hosts.join(",");
-        match config.get_dbname() {
-            Some(name) => format!("database {name:?} at {hosts}"),
-            None => hosts,
+        let mut place = hosts.join(",");
+        if let Some(name) = config.get_dbname() {
+            place = format!("database {name:?} at {place}");
         }
+        if let Some(user) = config.get_user() {
+            place = format!("{place} as {user:?}");
+        }
+        place
     }
 }
 
@@ -191,6 +197,14 @@ impl DatabaseBuilder {
 
     /// Makes the handle; nothing is connected yet.
     ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// let by_url = pglock::Database::builder("postgres://app@db.example/app").build()?;
+    /// let by_keywords = pglock::Database::builder("host=db.example user=app dbname=app").build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or asks for TLS.
@@ -214,6 +228,15 @@ impl DatabaseBuilder {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
                 "the database url names no host; write `postgres://user@host/database`",
+            ));
+        }
+        if config
+            .get_hosts()
+            .iter()
+            .any(|host| matches!(host, Host::Tcp(name) if name.contains('@')))
+        {
+            return Err(Error::config(
+                "the database url has more than one `@`; write the one in the password as `%40`",
             ));
         }
         if config.get_ssl_mode() == SslMode::Require {
@@ -384,6 +407,18 @@ mod tests {
         assert!(
             !format!("{broken} {broken:?}").contains("hunter2"),
             "{broken:?}"
+        );
+    }
+
+    #[test]
+    fn an_at_in_the_password_is_told_and_not_shown() {
+        let error = Database::builder("postgres://app:p@ssword@localhost/app")
+            .build()
+            .unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(
+            error.is_config() && text.contains("%40") && !text.contains("ssword"),
+            "{text}"
         );
     }
 

@@ -35,6 +35,18 @@ struct Inner {
 }
 
 /// What happened, for code that decides by it.
+///
+/// ```
+/// use pglock::ErrorKind;
+///
+/// fn can_be_tried_again(error: &pglock::Error) -> bool {
+///     match error.kind() {
+///         ErrorKind::Busy | ErrorKind::Connect | ErrorKind::Deadlock => true,
+///         ErrorKind::Lost => !error.body_finished(),
+///         _ => false,
+///     }
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -55,6 +67,21 @@ pub enum ErrorKind {
 }
 
 /// Who has the lock that could not be had.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut other = database.connect_as("worker-1");
+/// # let guard = pglock::advisory("invoices").on(&mut other).acquire()?;
+/// # pglock::configure(database.url())?;
+/// use std::time::Duration;
+///
+/// let error = pglock::advisory("invoices").timeout(Duration::from_millis(10)).acquire().unwrap_err();
+/// let holder = error.holder().expect("it is still there");
+/// assert_eq!(holder.application_name, "worker-1");
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
@@ -66,6 +93,8 @@ pub struct Holder {
     pub user: Option<String>,
     /// Where it connects from; `None` for a unix socket, or where our role may not see it.
     pub client_addr: Option<IpAddr>,
+    /// Whether it is a session of pglock's own in this very process: a guard, or a call in another thread or task.
+    pub this_process: bool,
     /// Its current or latest statement; `None` where our role may not see it.
     pub query: Option<String>,
     /// When it got the lock; known only while it has run no statement since, on a session that our role may see.
@@ -248,6 +277,9 @@ impl Error {
         skip: &str,
     ) -> Self {
         let who = match &holder {
+            Some(holder) if holder.this_process => format!(
+                "this process has it itself, in a guard or in a call of another thread or task ({holder})"
+            ),
             Some(holder) => format!("{holder} has it"),
             None => "whoever has it can't be seen".to_owned(),
         };
@@ -281,16 +313,21 @@ impl Error {
         Self::lost(id, why).caused_by(failure)
     }
 
+    pub(crate) fn left_open(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "a transaction was left open under lock {id}, and was rolled back before the release, since the next holder would not have seen its work; commit it before the release"
+        ))
+    }
+
     pub(crate) fn lost_to_fork(id: &dyn fmt::Display) -> Self {
         Self::lost(id, "this process was forked from the one that holds it")
     }
 
     pub(crate) fn no_session(id: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
+        let why = why_no_session(&failure);
         Self::new(
             ErrorKind::Connect,
-            format!(
-                "there is no session for lock {id}: connecting to {place} failed; check that the server runs and the url is right"
-            ),
+            format!("there is no session for lock {id}: connecting to {place} failed, {why}"),
         )
         .caused_by(failure)
     }
@@ -432,8 +469,52 @@ impl Error {
     }
 }
 
+/// The cause and the remedy, in our words: the source's own are behind it, and may be another language's.
+fn why_no_session(failure: &Failure) -> &'static str {
+    const UNKNOWN: &str =
+        "for the reason in the source; check that the server runs and the url is right";
+    if let Some(state) = &failure.sql_state {
+        return match *state {
+            SqlState::INVALID_PASSWORD => "since the password is wrong, or there is no such user",
+            SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
+                "since the server refuses this user from this host; check the user's name and pg_hba.conf"
+            }
+            SqlState::INVALID_CATALOG_NAME => "since there is no such database",
+            SqlState::TOO_MANY_CONNECTIONS => {
+                "since the server has no free connection; hold fewer locks at once, or raise `max_connections`"
+            }
+            SqlState::CANNOT_CONNECT_NOW => "since the server is starting or stopping; call again",
+            _ => UNKNOWN,
+        };
+    }
+    let mut cause: Option<&(dyn StdError + 'static)> = Some(&*failure.source);
+    while let Some(error) = cause {
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            return match io.kind() {
+                std::io::ErrorKind::ConnectionRefused => {
+                    "since nothing listens there; check the port, and that the server runs"
+                }
+                std::io::ErrorKind::NotFound => {
+                    "since there is no such socket; check the folder and the port, and that the server runs"
+                }
+                std::io::ErrorKind::PermissionDenied => "since this user may not use the socket",
+                std::io::ErrorKind::TimedOut => {
+                    "since it did not answer; check the host and the network"
+                }
+                _ if io.to_string().contains("lookup") => "since the host's name can't be resolved",
+                _ => UNKNOWN,
+            };
+        }
+        if error.to_string() == "password missing" {
+            return "since the server asks for a password, and the url has none";
+        }
+        cause = error.source();
+    }
+    UNKNOWN
+}
+
 /// How to go without an advisory lock.
-pub(crate) const SKIP: &str = "skip with `side_effect = Skip`";
+pub(crate) const SKIP: &str = "skip with `side_effect = Skip` or `try_acquire`";
 
 /// How to go without a table lock.
 pub(crate) const TRY_LOCK: &str = "try with `try_lock`";
@@ -461,6 +542,7 @@ mod tests {
             application_name: "pglock: worker-1".into(),
             user: Some("app".into()),
             client_addr: None,
+            this_process: false,
             query: Some("SELECT 'secret'".into()),
             since: None,
         }

@@ -27,7 +27,7 @@ use crate::park::block_on;
 /// # Ok(())
 /// # }
 /// ```
-#[must_use = "the lock is released when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct Guard {
     hold: Arc<Hold>,
 }
@@ -51,6 +51,16 @@ impl Guard {
     /// # Errors
     ///
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) once its session is known to have ended.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// guard.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         self.hold.check()
     }
@@ -60,6 +70,16 @@ impl Guard {
     /// # Errors
     ///
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// guard.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(self) -> Result<(), Error> {
         block_on(self.hold.release())
     }
@@ -73,6 +93,17 @@ impl Guard {
     /// # Cancel safety
     ///
     /// Dropped at any point, the lock is released all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire_async().await?;
+    /// guard.release_async().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn release_async(self) -> Result<(), Error> {
         self.hold.release().await
     }
@@ -88,7 +119,7 @@ impl fmt::Debug for Guard {
 ///
 /// Dropping it releases the lock, which blocks for a round trip. A transaction that was begun by hand and left open
 /// is rolled back first.
-#[must_use = "the lock is released when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
     connection: &'c mut C,
     asked: Option<Asked>,
@@ -108,6 +139,16 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     /// # Errors
     ///
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. A blocking driver notices at a statement only.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// locked.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&mut self) -> Result<(), Error> {
         let closed = self.connection.is_closed();
         closed_is_lost(self.asked.as_ref(), closed)
@@ -118,6 +159,16 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     /// # Errors
     ///
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// locked.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn release(mut self) -> Result<(), Error> {
         self.release_once()
     }
@@ -161,7 +212,7 @@ impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
 ///
 /// Dropping it sends the release at once, without waiting for the answer: whatever is sent on the connection next
 /// comes after it. A transaction that was begun by hand and left open is rolled back first.
-#[must_use = "the lock is released when the guard is dropped"]
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
     connection: &'c mut C,
     asked: Option<Asked>,
@@ -181,6 +232,18 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # Errors
     ///
     /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
+    /// locked.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn check(&self) -> Result<(), Error> {
         closed_is_lost(self.asked.as_ref(), self.connection.is_closed())
     }
@@ -194,6 +257,18 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # Cancel safety
     ///
     /// Dropped at any point, the lock is released all the same.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
+    /// locked.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn release(mut self) -> Result<(), Error> {
         match self.asked.take() {
             Some(asked) => asked.release_async(&*self.connection).await,

@@ -25,6 +25,7 @@
 //!   [holder](Error::holder). [`check`] asks whether the locks of the calls around are still held.
 //! - [`tables`] and [`table()`] lock tables in a transaction, [`fn@timeout`] (also as an attribute) bounds how long the statements on a connection
 //!   wait for locks.
+//! - [`locks()`] and [`blocked_locks`] show who holds which lock and who keeps whom waiting, and can end those.
 //! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
 //!
 //! # What is promised
@@ -53,7 +54,7 @@
 //!
 //! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread
 //! drives; so blocking functions work inside a runtime, async ones on any executor, and runtimes may come and go.
-//! Idle sessions are used again, and closed after a minute.
+//! Idle sessions are used again; at most eight are kept per database, for a minute.
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
@@ -69,6 +70,7 @@ mod error;
 mod guard;
 mod hold;
 mod key;
+mod locks;
 mod options;
 mod outcome;
 mod park;
@@ -98,12 +100,18 @@ pub use drivers::{
 pub use error::{Error, ErrorKind, Holder};
 pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
 pub use key::{LockId, advisory_id};
+pub use locks::{
+    Activity, BlockedLock, Lock, LockKind, LockMode, Locks, ParseWordError, RelKind, State,
+    blocked_locks, locks,
+};
 pub use options::Timeout;
 pub use skippable::Skippable;
 pub use table::{Model, ParseTableModeError, TableMode, TableName};
 pub use tables::{Tables, model, table, tables};
 pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 
+/// Takes an advisory lock around a function, which then runs once at a time on every host that shares the database.
+///
 /// # Examples
 ///
 /// A template names one lock per customer:
@@ -139,16 +147,18 @@ pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 /// # let database = pglock_tests::database();
 /// # let mut client = database.connect();
 /// #[pglock::advisory("ledger", client = client)]
-/// fn settle(client: &mut postgres::Client) -> Result<(), pglock::Error> {
-///     client.simple_query("SELECT 1").map(drop).unwrap();
+/// fn settle(client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+///     client.batch_execute("SELECT 1")?;
 ///     Ok(())
 /// }
 ///
 /// settle(&mut client)?;
-/// # Ok::<(), pglock::Error>(())
+/// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use pglock_macros::advisory;
 
+/// Bounds how long the statements of a function wait for locks on a connection.
+///
 /// # Example
 ///
 /// ```

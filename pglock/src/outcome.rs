@@ -40,20 +40,37 @@ pub(crate) enum Released {
     /// The session did not hold it.
     NotHeld,
     /// A transaction of the caller's is open, or aborted; nothing was done.
-    InTransaction,
+    InTransaction {
+        aborted: bool,
+    },
+    /// So it was, but a transaction that the caller had left open was rolled back before.
+    AndRolledBack,
     Failed(Failure),
 }
 
 pub(crate) fn of_release(answer: Result<Rows, Failure>) -> Released {
     match answer {
-        Ok(rows) if rows.is_empty() => Released::InTransaction,
+        Ok(rows) if rows.is_empty() => Released::InTransaction { aborted: false },
         Ok(rows) => match rows.last_bool() {
             Some(true) => Released::Yes,
             Some(false) => Released::NotHeld,
             None => Released::Failed(Failure::unexpected_answer()),
         },
-        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => Released::InTransaction,
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            Released::InTransaction { aborted: true }
+        }
         Err(failure) => Released::Failed(failure),
+    }
+}
+
+/// As [`of_release`], after what `rolled_back` says.
+pub(crate) fn of_release_after_rollback(
+    rolled_back: bool,
+    answer: Result<Rows, Failure>,
+) -> Released {
+    match of_release(answer) {
+        Released::Yes if rolled_back => Released::AndRolledBack,
+        released => released,
     }
 }
 
@@ -66,6 +83,7 @@ pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
         application_name: row.text(1).unwrap_or_default().to_owned(),
         user: row.text(2).map(str::to_owned),
         client_addr: row.parsed(3),
+        this_process: false,
         query: row.text(4).map(str::to_owned),
         since: row
             .parsed(5)

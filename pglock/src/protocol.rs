@@ -50,14 +50,12 @@ pub(crate) async fn acquire_session(
 /// unlock before its end would let the next holder see data without it.
 pub(crate) async fn release_session(wire: &mut impl Wire, key: Key, mode: Mode) -> Released {
     match outcome::of_release(wire.simple_query(&sql::release_session(key, mode)).await) {
-        Released::InTransaction => {
+        Released::InTransaction { aborted } => {
             if let Err(failure) = wire.simple_query("ROLLBACK").await {
                 return Released::Failed(failure);
             }
-            outcome::of_release(
-                wire.simple_query(&sql::release_session_anywhere(key, mode))
-                    .await,
-            )
+            let release = sql::release_session_anywhere(key, mode);
+            outcome::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
         }
         released => released,
     }
@@ -164,7 +162,8 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
             id,
             "its session no longer held it when it was released",
         )),
-        Released::InTransaction => Err(Error::lost(
+        Released::AndRolledBack => Err(Error::left_open(id)),
+        Released::InTransaction { .. } => Err(Error::lost(
             id,
             "its session was in a transaction that could not be ended",
         )),

@@ -196,6 +196,9 @@ pub(crate) const CATCH_LATE_CANCEL_IN_TRANSACTION: [&str; 4] = [
     UNDO_ACQUIRE_IN_TRANSACTION,
 ];
 
+/// Whether a transaction is open; an error in an aborted one.
+pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp()";
+
 /// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];

@@ -79,6 +79,17 @@ pub struct Tables {
 
 impl Tables {
     /// In which mode; `AccessExclusive` without this.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// pglock::table("orders").mode(pglock::TableMode::RowExclusive).lock(&mut tx)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn mode(mut self, mode: TableMode) -> Self {
         self.mode = mode;
         self
@@ -87,6 +98,17 @@ impl Tables {
     /// Bounds the wait for each of the tables; a zero duration doesn't wait (`NOWAIT`). See [`Timeout`].
     ///
     /// Without it `lock` waits for ever, and `try_lock` doesn't wait.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// pglock::table("orders").timeout(std::time::Duration::from_secs(2)).lock(&mut tx)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
         self.timeout = Some(timeout.into());
         self
@@ -100,6 +122,17 @@ impl Tables {
     /// [`Config`](crate::ErrorKind::Config) for an empty list, a name that can't be one, or an aborted transaction;
     /// [`Deadlock`](crate::ErrorKind::Deadlock), [`Connect`](crate::ErrorKind::Connect) or
     /// [`Database`](crate::ErrorKind::Database) (no such table, no right to lock it) when the server says so.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// pglock::table("orders").lock(&mut tx)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
         let asked = self.asked(Timeout::FOREVER)?;
         block_on(asked.lock(&mut BlockingWire(transaction)))
@@ -110,6 +143,17 @@ impl Tables {
     /// # Errors
     ///
     /// As [`lock`](Tables::lock), but for `Busy`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// assert!(pglock::table("orders").try_lock(&mut tx)?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
         let asked = self.without_holder().asked(Timeout::ZERO)?;
         got(block_on(asked.lock(&mut BlockingWire(transaction))))
@@ -125,6 +169,19 @@ impl Tables {
     ///
     /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.22 s later. If the
     /// locks were granted in that moment, the transaction keeps them to its end.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// # client.batch_execute("CREATE TABLE orders ()").await?;
+    /// let mut tx = client.transaction().await?;
+    /// pglock::table("orders").lock_async(&mut tx).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn lock_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
@@ -144,6 +201,19 @@ impl Tables {
     /// # Cancel safety
     ///
     /// As [`lock_async`](Tables::lock_async).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// # client.batch_execute("CREATE TABLE orders ()").await?;
+    /// let mut tx = client.transaction().await?;
+    /// assert!(pglock::table("orders").try_lock_async(&mut tx).await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn try_lock_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,

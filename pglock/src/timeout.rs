@@ -7,8 +7,8 @@ use tokio_postgres::error::SqlState;
 use crate::Error;
 use crate::drivers::sealed::Async;
 use crate::drivers::{
-    Answer, AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, BlockingWire,
-    Connection, InTransaction, lend_async, lend_blocking,
+    Answer, AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
+    BlockingWire, Connection, InTransaction, lend_async, lend_blocking,
 };
 use crate::options::{Timeout, Wait};
 use crate::park::block_on;
@@ -64,6 +64,16 @@ impl LockTimeout {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a duration that Postgres can't count, and in an aborted
     /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the
     /// server says so.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut scope = pglock::timeout(std::time::Duration::from_secs(3)).on(&mut client)?;
+    /// scope.simple_query("SELECT 1")?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -92,6 +102,19 @@ impl LockTimeout {
     /// # Cancel safety
     ///
     /// Dropped at any point, the setting is what it was before the connection's next statement.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let scope = pglock::timeout(None).on_async(&mut client).await?;
+    /// scope.simple_query("SELECT 1").await?;
+    /// scope.restore().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -190,7 +213,7 @@ impl<C: Async + ?Sized> Drop for Setting<'_, C> {
 /// A blocking connection under a lock timeout: see [`LockTimeout::on`].
 ///
 /// Dropping it puts the setting back, which blocks for a round trip.
-#[must_use = "the timeout ends when the scope is dropped"]
+#[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct TimeoutScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
     before: Option<Before>,
@@ -225,7 +248,7 @@ impl<C: AnyConnection + ?Sized> Drop for TimeoutScope<'_, C> {
 /// An async connection under a lock timeout: see [`LockTimeout::on_async`].
 ///
 /// Dropping it sends what puts the setting back, without waiting for the answer: whatever is sent next comes after.
-#[must_use = "the timeout ends when the scope is dropped"]
+#[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
     connection: &'c mut C,
     before: Option<Before>,
@@ -249,15 +272,6 @@ impl<C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'_, C> {
         let restored = restore(&mut wire, before).await;
         self.before = None;
         restored
-    }
-}
-
-/// An async connection in a conversation.
-struct AsyncWire<'c, C: ?Sized>(&'c C);
-
-impl<C: Async + ?Sized> Wire for AsyncWire<'_, C> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        self.0.send(sql)?.rows().await
     }
 }
 

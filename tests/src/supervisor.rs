@@ -14,7 +14,7 @@ use std::sync::{Mutex, PoisonError};
 const SCRIPT: &str = r#"
 bin=$1 folder=$2 server=
 # What is meant for the test (Ctrl-C, a closed terminal) must not end its supervisor first.
-trap '' INT TERM HUP
+trap '' INT TERM HUP PIPE
 
 end() { kill -s "$1" "$server"; wait "$server"; server=; }
 

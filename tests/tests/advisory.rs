@@ -80,7 +80,10 @@ fn another_process_excludes_and_is_named() {
     assert_eq!(holder.application_name, "pglock: other");
     assert_eq!(vec![holder.pid], db.backends_named("pglock: other"));
     assert!(holder.since.is_some());
-    assert!(error.to_string().contains("pglock: other"), "{error}");
+    assert!(
+        error.to_string().contains("pglock: other") && !holder.this_process,
+        "{error}"
+    );
 
     other.finish(BOUND);
     let guard = pglock::advisory("invoices")
@@ -349,6 +352,16 @@ fn a_wait_for_oneself_is_refused_and_not_hung() {
             .unwrap_err()
             .is_busy()
     );
+    let busy = pglock::advisory("self")
+        .using(&here)
+        .timeout(Duration::ZERO)
+        .acquire()
+        .unwrap_err();
+    assert!(busy.holder().unwrap().this_process, "{busy}");
+    assert!(
+        busy.to_string().contains("this process has it itself"),
+        "{busy}"
+    );
     drop(guard);
     pglock::advisory("self")
         .using(&here)
@@ -369,7 +382,10 @@ fn a_refused_connection_is_connect_and_comes_at_once() {
         .timeout(Duration::from_secs(30))
         .acquire()
         .unwrap_err();
-    assert!(error.is_connect(), "{error}");
+    assert!(
+        error.is_connect() && error.to_string().contains("nothing listens"),
+        "{error}"
+    );
     assert!(began.elapsed() < Duration::from_secs(5));
     let error = pglock::advisory("x")
         .using(&nowhere)

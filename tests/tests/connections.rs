@@ -172,7 +172,11 @@ fn a_transaction_left_open_or_aborted_is_rolled_back_then_released() {
         for statement in leave.split("; ") {
             let _ = locked.batch_execute(statement);
         }
-        locked.release().unwrap();
+        let released = locked.release();
+        // What was aborted was lost before; what was open is lost by us, and told.
+        let told = released
+            .is_err_and(|error| error.is_config() && error.to_string().contains("left open"));
+        assert_eq!(told, !leave.contains("1 / 0"));
         assert!(db.advisory_locks().is_empty());
         let rows: i64 = client
             .query_one("SELECT count(*) FROM work", &[])
@@ -204,7 +208,9 @@ async fn a_transaction_left_open_or_aborted_is_rolled_back_then_released_async()
                 let _ = locked.batch_execute(statement).await;
             }
             if release {
-                locked.release().await.unwrap();
+                let released = locked.release().await;
+                let told = released.is_err_and(|error| error.is_config());
+                assert_eq!(told, !leave.contains("1 / 0"));
             } else {
                 drop(locked);
             }

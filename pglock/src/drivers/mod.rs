@@ -145,6 +145,12 @@ impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
 /// An async connection in a conversation.
 pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c C);
 
+impl<C: sealed::Async + ?Sized> Wire for AsyncWire<'_, C> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        self.0.send(sql)?.rows().await
+    }
+}
+
 impl<C: sealed::Async + ?Sized> BoundWire for AsyncWire<'_, C> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
         self.0.query(sql, values).await

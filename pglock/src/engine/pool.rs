@@ -70,6 +70,14 @@ impl Pool {
         &self.turns
     }
 
+    /// Marks a holder that is a session of ours.
+    pub(super) fn recognize(&self, mut holder: Holder) -> Holder {
+        let sessions = self.sessions.borrow();
+        let mut ours = sessions.values().filter_map(Weak::upgrade);
+        holder.this_process = ours.any(|session| session.pid() == holder.pid);
+        holder
+    }
+
     /// The session of the calls around, where it can be used for this lock.
     ///
     /// Not where it holds a lock of somebody else's too, a sibling's or a guard's: that one's release would wait behind
@@ -181,7 +189,10 @@ impl Pool {
         let who = sql::holder(lock.key);
         let asked = self.aside(lock, &who);
         match tokio::time::timeout(ASIDE_BOUND, asked).await {
-            Ok(rows) => Ok(rows?.as_ref().and_then(outcome::of_holder)),
+            Ok(rows) => {
+                let holder = rows?.as_ref().and_then(outcome::of_holder);
+                Ok(holder.map(|holder| self.recognize(holder)))
+            }
             // Many ask at once; the server was there a moment ago.
             Err(_) if self.answered_lately() => Ok(None),
             Err(_) => Err(Error::connect_timeout(
@@ -255,7 +266,8 @@ impl Lease {
     }
 
     pub(super) async fn holder(&self, key: Key) -> Option<Holder> {
-        protocol::holder(&mut self.session.conversation().await.wire(), key).await
+        let holder = protocol::holder(&mut self.session.conversation().await.wire(), key).await;
+        holder.map(|holder| self.pool.recognize(holder))
     }
 
     /// Closes a session whose state nobody knows, and has the server end it.

@@ -1,0 +1,195 @@
+//! Canceling and ending the sessions behind locks.
+
+use super::fields::Of;
+use super::model::{BlockedLock, FromRow};
+use super::sql::{self, Blow};
+use super::{Locks, query};
+use crate::Error;
+use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::park::block_on;
+use crate::wire::BoundWire;
+
+impl<R: FromRow> Locks<R> {
+    /// Lets [`terminate_activity`](Locks::terminate_activity) and its like end the session that asks, too.
+    ///
+    /// It is ended last, so that the answer still comes; the connection is closed then.
+    pub fn include_own_session(mut self) -> Self {
+        self.own_session = true;
+        self
+    }
+
+    /// Cancels the statements of the sessions that hold the locks, or wait for them; answers whom it hit, by pid.
+    ///
+    /// They are found and hit in one statement: those of the rows that [`fetch`](Locks::fetch) would have found.
+    /// A session that idles has nothing to cancel, and keeps its locks, though it counts as hit. Sessions that have
+    /// ended, that we have no right to hit, or that are prepared transactions are passed over, and so is our own.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// Stands on [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
+    /// which needs the rights of the other session's role, or of `pg_signal_backend`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let canceled: Vec<i32> = pglock::locks()
+    ///     .on(["orders"])
+    ///     .filter("activity__duration__gt=1 minute")?
+    ///     .cancel_activity(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn cancel_activity<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        block_on(self.hit(&mut BlockingWire(connection), Of::Activity, Blow::Cancel))
+    }
+
+    /// Ends the sessions that hold the locks, or wait for them; answers whom it hit, by pid.
+    ///
+    /// As [`cancel_activity`](Locks::cancel_activity), but for what is done: their transactions are rolled back and
+    /// their locks released, a moment after the answer.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// Stands on [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL).
+    pub fn terminate_activity<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        block_on(self.hit(&mut BlockingWire(connection), Of::Activity, Blow::Terminate))
+    }
+
+    /// Like [`cancel_activity`](Locks::cancel_activity).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped after its first poll, they may be hit all the same.
+    pub async fn cancel_activity_async<C: AnyAsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        self.hit(&mut AsyncWire(&*connection), Of::Activity, Blow::Cancel)
+            .await
+    }
+
+    /// Like [`terminate_activity`](Locks::terminate_activity).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    pub async fn terminate_activity_async<C: AnyAsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        self.hit(&mut AsyncWire(&*connection), Of::Activity, Blow::Terminate)
+            .await
+    }
+
+    async fn hit(self, wire: &mut impl BoundWire, whom: Of, blow: Blow) -> Result<Vec<i32>, Error> {
+        self.refuse_unknown_tables(wire).await?;
+        // What our own session runs is this statement, and canceling it would only lose the answer.
+        let own = self.own_session && blow == Blow::Terminate;
+        let statement = sql::hit(&self.asked, R::BLOCKED, whom, blow, own);
+        let rows = query(wire, &statement).await?;
+        let hit = rows.iter().filter_map(|row| row.parsed(0)).collect();
+        if rows.iter().any(|row| row.parsed(1) == Some(true)) {
+            // It can only fail: the session ends before it could answer.
+            let _ = wire.query(sql::TERMINATE_OWN, &[]).await;
+        }
+        Ok(hit)
+    }
+}
+
+impl Locks<BlockedLock> {
+    /// Cancels the statements of the sessions that are in the way; answers whom it hit, by pid.
+    ///
+    /// As [`cancel_activity`](Locks::cancel_activity), for the [`blocking_activity`](BlockedLock::blocking_activity).
+    /// A session that idles in a transaction has nothing to cancel, and goes on blocking:
+    /// [`terminate_blocking_activity`](Locks::terminate_blocking_activity) ends it.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    pub fn cancel_blocking_activity<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        block_on(self.hit(&mut BlockingWire(connection), Of::Blocker, Blow::Cancel))
+    }
+
+    /// Ends the sessions that are in the way; answers whom it hit, by pid.
+    ///
+    /// As [`terminate_activity`](Locks::terminate_activity), for the
+    /// [`blocking_activity`](BlockedLock::blocking_activity).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let killed: Vec<i32> = pglock::blocked_locks()
+    ///     .filter("wait_duration__gte=5 seconds")?
+    ///     .terminate_blocking_activity(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn terminate_blocking_activity<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        block_on(self.hit(&mut BlockingWire(connection), Of::Blocker, Blow::Terminate))
+    }
+
+    /// Like [`cancel_blocking_activity`](Locks::cancel_blocking_activity).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    pub async fn cancel_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        self.hit(&mut AsyncWire(&*connection), Of::Blocker, Blow::Cancel)
+            .await
+    }
+
+    /// Like [`terminate_blocking_activity`](Locks::terminate_blocking_activity).
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Locks::fetch).
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    pub async fn terminate_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Vec<i32>, Error> {
+        self.hit(&mut AsyncWire(&*connection), Of::Blocker, Blow::Terminate)
+            .await
+    }
+}

@@ -1,0 +1,270 @@
+//! Every SQL text about the locks that there are. Values are bound, as text. Pure.
+//!
+//! Views are named with their schema: a temporary table of that name would be found before them.
+
+use std::fmt::Write as _;
+
+use super::fields::{Field, Holds, Of};
+use super::filter::Condition;
+use super::words::RelKind;
+use crate::table::TableName;
+
+/// The values of a statement, in the order of their placeholders.
+#[derive(Debug, Default)]
+pub(super) struct Values(Vec<String>);
+
+impl Values {
+    pub(super) fn bind(&mut self, value: String) -> String {
+        self.0.push(value);
+        format!("${}", self.0.len())
+    }
+
+    pub(super) fn into_inner(self) -> Vec<String> {
+        self.0
+    }
+}
+
+/// A statement and the values bound to it.
+pub(super) type Statement = (String, Vec<String>);
+
+/// Which locks are asked for.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Asked {
+    pub(super) pids: Option<Vec<i32>>,
+    pub(super) tables: Option<Vec<TableName>>,
+    pub(super) granted: Option<bool>,
+    pub(super) conditions: Vec<Condition>,
+    pub(super) limit: Option<u32>,
+}
+
+/// How a session is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Blow {
+    Cancel,
+    Terminate,
+}
+
+/// The names that are no relation's: a row with each.
+pub(super) fn unknown_tables(tables: &[TableName]) -> Statement {
+    let mut values = Values::default();
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("({})", values.bind(table.to_string())))
+        .collect();
+    let sql = format!(
+        "SELECT t.name FROM (VALUES {}) t(name) WHERE to_regclass(t.name) IS NULL",
+        names.join(", ")
+    );
+    (sql, values.into_inner())
+}
+
+/// The locks: a row each, or for each of their blockers, with the columns of [`columns`].
+pub(super) fn fetch(asked: &Asked, blocked: bool) -> Statement {
+    let mut values = Values::default();
+    let ctes = ctes(asked, blocked, &mut values);
+    let found = found(&columns(blocked), asked, blocked, &mut values);
+    (format!("WITH {ctes} {found}"), values.into_inner())
+}
+
+/// Hits the sessions of the rows that [`fetch`] would find, or their blockers: a row with the pid and whether it is
+/// our own for each that was hit. Our own is not hit here, and listed when `own` is asked for.
+///
+/// A session that is gone, or that we have no right to hit, is left alone: the server would raise an error, after
+/// having hit others. It is looked at twice, so that one that came since with the same pid is not hit.
+pub(super) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool) -> Statement {
+    let mut values = Values::default();
+    let ctes = ctes(asked, blocked, &mut values);
+    let victim = match whom {
+        Of::Blocker => "x.pid, b.backend_start",
+        Of::Lock | Of::Activity => "l.pid, a.backend_start",
+    };
+    let found = found(victim, asked, blocked, &mut values);
+    let hit = match blow {
+        Blow::Cancel => "pg_cancel_backend",
+        Blow::Terminate => "pg_terminate_backend",
+    };
+    let sql = format!(
+        "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
+         victim AS MATERIALIZED ( \
+         SELECT f.pid, f.pid = pg_backend_pid() AS own, \
+         me.rolsuper OR s.usesysid IS NOT NULL AND r.rolsuper IS NOT TRUE \
+         AND (pg_has_role(s.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')) AS may \
+         FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
+         LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
+         JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
+         WHERE (SELECT CASE WHEN count(*) >= 0 THEN {FORGET} END FROM found) = '') \
+         SELECT v.pid::text, v.own::text FROM victim v \
+         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {hit}(v.pid) ELSE false END ORDER BY v.pid"
+    );
+    (sql, values.into_inner())
+}
+
+/// Ends this session itself.
+pub(super) const TERMINATE_OWN: &str =
+    "SELECT pg_catalog.pg_terminate_backend(pg_backend_pid())::text";
+
+/// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
+const FORGET: &str = "pg_stat_clear_snapshot()::text";
+
+/// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
+fn columns(blocked: bool) -> String {
+    let mut of = vec![Of::Lock, Of::Activity];
+    if blocked {
+        of.push(Of::Blocker);
+    }
+    let columns: Vec<String> = of
+        .into_iter()
+        .flat_map(|of| of.fields().iter().map(move |field| as_text(of, field)))
+        .collect();
+    columns.join(", ")
+}
+
+fn as_text(of: Of, field: &Field) -> String {
+    let column = of.column(field);
+    match field.holds {
+        Holds::Duration | Holds::Time => {
+            format!("(extract(epoch FROM {column}) * 1000000)::int8::text")
+        }
+        Holds::Text | Holds::Word(_) | Holds::Int | Holds::Bool => format!("{column}::text"),
+    }
+}
+
+/// `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` its session.
+fn found(columns: &str, asked: &Asked, blocked: bool, values: &mut Values) -> String {
+    let blockers = if blocked {
+        "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM unnest(pg_blocking_pids(l.pid)) p(pid)) x \
+         LEFT JOIN activity b ON b.pid = x.pid"
+    } else {
+        ""
+    };
+    let mut sql =
+        format!("SELECT {columns} FROM lock l LEFT JOIN activity a ON a.pid = l.pid {blockers}");
+    for (nth, condition) in asked.conditions.iter().enumerate() {
+        let word = if nth == 0 { "WHERE" } else { "AND" };
+        let _ = write!(sql, " {word} {}", condition.sql(values));
+    }
+    sql.push_str(
+        " ORDER BY l.granted, l.wait_duration DESC NULLS LAST, a.duration DESC NULLS LAST, \
+         l.pid, l.kind, l.schema, l.rel_name, l.mode",
+    );
+    if blocked {
+        sql.push_str(", x.pid");
+    }
+    if let Some(limit) = asked.limit {
+        let _ = write!(sql, " LIMIT {limit}");
+    }
+    sql
+}
+
+/// The sessions, and the locks of this database. Their columns are those of `fields.rs`.
+fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
+    let mut only = Vec::new();
+    if blocked {
+        only.push("NOT l.granted".to_owned());
+    }
+    if let Some(granted) = asked.granted {
+        only.push(format!("l.granted = {granted}"));
+    }
+    if let Some(pids) = &asked.pids {
+        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        let pids = values.bind(format!("{{{}}}", pids.join(",")));
+        only.push(if blocked {
+            // What they wait for, and what those wait for that they wait for.
+            format!(
+                "l.pid IN (SELECT p.pid FROM unnest({pids}::int4[]) p(pid) UNION \
+                 SELECT q.pid FROM unnest({pids}::int4[]) p(pid), unnest(pg_blocking_pids(p.pid)) q(pid))"
+            )
+        } else {
+            format!("coalesce(l.pid, 0) = ANY ({pids}::int4[])")
+        });
+    }
+    if let Some(tables) = &asked.tables {
+        let tables: Vec<String> = tables
+            .iter()
+            .map(|table| format!("to_regclass({})", values.bind(table.to_string())))
+            .collect();
+        only.push(format!(
+            "l.relation = ANY (ARRAY[{}]::oid[])",
+            tables.join(", ")
+        ));
+    }
+    only.insert(0, OF_THIS_DATABASE.to_owned());
+    format!("{}, {}", activity(), lock(&only.join(" AND ")))
+}
+
+/// What django-pgactivity writes before a statement.
+const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
+
+fn activity() -> String {
+    format!(
+        "activity AS MATERIALIZED (SELECT s.pid, s.datname, s.query_start AS start, {duration} AS duration, \
+         regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || chr(10) || '?', '') AS query, \
+         (regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
+         upper(replace(s.state, ' ', '_') COLLATE \"C\") AS state, \
+         s.xact_start, s.backend_start, s.state_change, \
+         {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
+         s.backend_xid::text, s.backend_xmin::text, \
+         upper(replace(s.backend_type, ' ', '_') COLLATE \"C\") AS backend_type, \
+         s.application_name, s.usename::text AS \"user\", \
+         host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
+         FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
+        duration = since("s.query_start"),
+        wait_event_type = snake("s.wait_event_type"),
+        wait_event = snake("s.wait_event"),
+    )
+}
+
+/// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
+const OF_THIS_DATABASE: &str = "(l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
+     OR coalesce(l.database, 0) = 0 AND (\
+     l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = current_database()) \
+     OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = current_database())))";
+
+fn lock(only: &str) -> String {
+    let rel_kinds: Vec<String> = REL_KINDS
+        .iter()
+        .map(|(letter, kind)| format!("WHEN '{letter}' THEN '{kind}'"))
+        .collect();
+    format!(
+        "lock AS MATERIALIZED (SELECT coalesce(l.pid, 0) AS pid, upper(l.locktype COLLATE \"C\") AS kind, \
+         {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
+         CASE c.relkind {rel_kinds} ELSE c.relkind::text END AS rel_kind, \
+         c.relname::text AS rel_name, n.nspname::text AS schema, \
+         l.classid::int8 AS classid, l.objid::int8 AS objid, l.objsubid \
+         FROM pg_catalog.pg_locks l \
+         LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
+         WHERE {only})",
+        mode = snake("replace(l.mode, 'Lock', '')"),
+        wait_duration = since("l.waitstart"),
+        rel_kinds = rel_kinds.join(" "),
+    )
+}
+
+const REL_KINDS: [(char, RelKind); 10] = [
+    ('r', RelKind::Table),
+    ('i', RelKind::Index),
+    ('S', RelKind::Sequence),
+    ('t', RelKind::Toast),
+    ('v', RelKind::View),
+    ('m', RelKind::MaterializedView),
+    ('c', RelKind::CompositeType),
+    ('f', RelKind::ForeignTable),
+    ('p', RelKind::PartitionedTable),
+    ('I', RelKind::PartitionedIndex),
+];
+
+/// How long ago that was. Not by `now()`, which stands still in a transaction.
+fn since(time: &str) -> String {
+    format!(
+        "CASE WHEN {time} IS NOT NULL THEN greatest(statement_timestamp() - {time}, interval '0') END"
+    )
+}
+
+/// `ClientRead` as `CLIENT_READ`, and whatever django-pglock makes of other words.
+fn snake(text: &str) -> String {
+    // No backslash in the text itself: it means something else where `standard_conforming_strings` is off.
+    format!(
+        "btrim(upper(regexp_replace({text}, '([A-Z])', '_' || chr(92) || '1', 'g') COLLATE \"C\"), '_')"
+    )
+}
