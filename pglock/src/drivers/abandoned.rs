@@ -18,14 +18,16 @@ use super::Answer;
 const CANCEL_BOUND: Duration = Duration::from_millis(150);
 
 pub(crate) struct Abandoned {
-    /// An empty statement before the wait: once it is answered, the wait is under way.
+    /// A statement before the wait: once it is answered, the wait is under way. Where it says true there is none, and
+    /// what a cancel would hit is the caller's.
     pub(crate) started: Answer,
     pub(crate) cancel: CancelToken,
 }
 
 impl Abandoned {
     pub(crate) async fn clean_up(mut self) {
-        if self.started.rows().await.is_ok() {
+        let waits = matches!(self.started.rows().await, Ok(rows) if rows.last_bool() != Some(true));
+        if waits {
             // Where the server wants TLS for it, or is far away, the wait ends with its own timeout.
             let _ = tokio::time::timeout(CANCEL_BOUND, self.cancel.cancel_query(NoTls)).await;
         }

@@ -10,6 +10,8 @@ use crate::wire::{Failure, Rows, Wire};
 
 /// What is sent behind a wait that was dropped, before anything that the caller sends.
 struct CleanUp {
+    /// Sent before the wait, to see it begin, and whether there can be one.
+    started: &'static str,
     /// Against a cancel that comes late.
     catch: &'static [&'static str],
     /// After a wait that had ended by itself, and failed.
@@ -45,6 +47,8 @@ impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
     /// For a session lock, which `leftover` releases if it was granted all the same.
     pub(crate) fn in_session(connection: &'c C, waits: bool, leftover: String) -> Self {
         let clean_up = CleanUp {
+            // A transaction begun by hand is refused at once, and must not be aborted by a cancel.
+            started: sql::IS_IN_TRANSACTION,
             catch: &sql::CATCH_LATE_CANCEL,
             after_failure: None,
             undo: Some(leftover),
@@ -60,6 +64,7 @@ impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
     /// where the statement doesn't, but needs its savepoint when it fails.
     pub(crate) fn in_transaction(transaction: &'c C, waits: bool) -> Self {
         let clean_up = CleanUp {
+            started: "",
             catch: &sql::CATCH_LATE_CANCEL_IN_TRANSACTION,
             after_failure: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
             undo: None,
@@ -76,7 +81,7 @@ impl<C: Async + ?Sized> Wire for CancelOnDrop<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         match self.acquire {
             Acquire::ToCome { waits: true } => {
-                let started = self.connection.send("")?;
+                let started = self.connection.send(self.clean_up.started)?;
                 let wait = self.connection.send(sql)?;
                 self.acquire = Acquire::Waiting { started, wait };
             }
