@@ -180,21 +180,15 @@ pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
 /// Ends this session itself, for one whose state is in doubt.
 pub(crate) const TERMINATE_OWN_SESSION: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
 
-/// Sent behind a wait that is to be canceled, each as a query of its own: a cancel that comes too late hits one of
-/// these, and its second stroke another, but not what comes after.
-pub(crate) const CATCH_LATE_CANCEL: [&str; 2] = [
-    "SELECT pg_sleep(0.2) WHERE now() = statement_timestamp()",
-    "SELECT pg_sleep(0.02) WHERE now() = statement_timestamp()",
-];
+/// How many sleeps are sent behind a wait that is to be canceled, each as a query of its own: 0.8 s in all.
+pub(crate) const SLEEPS: usize = 4;
 
-/// [`CATCH_LATE_CANCEL`] in the caller's transaction, which goes on whatever is hit, from this savepoint, or, where the
-/// acquire failed and this with it, from the acquire's.
-pub(crate) const CATCH_LATE_CANCEL_IN_TRANSACTION: [&str; 4] = [
-    "SAVEPOINT pglock; SELECT pg_sleep(0.2)",
-    UNDO_ACQUIRE_IN_TRANSACTION,
-    "SAVEPOINT pglock; SELECT pg_sleep(0.02)",
-    UNDO_ACQUIRE_IN_TRANSACTION,
-];
+/// What a cancel hits that comes too late for the wait; nothing in a transaction, which it would abort.
+pub(crate) const SLEEP: &str = "SELECT pg_sleep(0.2) WHERE now() = statement_timestamp()";
+
+/// The same in the caller's transaction, with [`UNDO_ACQUIRE_IN_TRANSACTION`] behind it: that goes back to this
+/// savepoint, or, where the acquire failed and this with it, to the acquire's.
+pub(crate) const SLEEP_IN_TRANSACTION: &str = "SAVEPOINT pglock; SELECT pg_sleep(0.2)";
 
 /// Whether a transaction is open; an error in an aborted one.
 pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp()";

@@ -167,7 +167,7 @@ impl Tables {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.22 s later. If the
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.8 s later. If the
     /// locks were granted in that moment, the transaction keeps them to its end.
     ///
     /// ```

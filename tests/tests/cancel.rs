@@ -203,7 +203,7 @@ async fn assert_sound(client: &tokio_postgres::Client) {
         client.simple_query("SELECT pg_sleep(0.002)").await.unwrap();
     }
     assert!(
-        began.elapsed() < Duration::from_secs(1),
+        began.elapsed() < Duration::from_secs(5),
         "the next statements took {:?}",
         began.elapsed()
     );
@@ -219,7 +219,7 @@ async fn a_dropped_wait_on_a_connection_is_canceled_and_the_connection_goes_on()
         .await
         .unwrap();
     let mut client = connect(&db).await;
-    for round in 0..20 {
+    for round in 0..10 {
         let lock = pglock::advisory(LOCK).timeout(Duration::from_secs(60));
         drop_after(
             lock.on_async(&mut client).acquire(),
@@ -272,7 +272,7 @@ async fn a_dropped_wait_in_a_transaction_is_canceled_and_the_transaction_goes_on
     let db = database();
     let mut holder = connect(&db).await;
     let mut client = connect(&db).await;
-    for round in 0..20 {
+    for round in 0..12 {
         let held = pglock::advisory(LOCK)
             .on_async(&mut holder)
             .acquire()

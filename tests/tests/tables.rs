@@ -236,7 +236,7 @@ async fn a_dropped_wait_for_a_table_is_canceled_and_the_transaction_goes_on() {
         let began = Instant::now();
         tx.simple_query("SELECT 1").await.unwrap();
         assert!(
-            began.elapsed() < Duration::from_secs(2),
+            began.elapsed() < Duration::from_secs(5),
             "it took {:?}",
             began.elapsed()
         );

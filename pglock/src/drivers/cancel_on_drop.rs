@@ -13,9 +13,9 @@ struct CleanUp {
     /// Sent before the wait, to see it begin, and whether there can be one.
     started: &'static str,
     /// Against a cancel that comes late.
-    catch: &'static [&'static str],
-    /// After a wait that had ended by itself, and failed.
-    after_failure: Option<&'static str>,
+    sleep: &'static str,
+    /// After a sleep, and after a wait that had ended by itself and failed.
+    recover: Option<&'static str>,
     /// Against a lock that was granted all the same.
     undo: Option<String>,
 }
@@ -49,8 +49,8 @@ impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
         let clean_up = CleanUp {
             // A transaction begun by hand is refused at once, and must not be aborted by a cancel.
             started: sql::IS_IN_TRANSACTION,
-            catch: &sql::CATCH_LATE_CANCEL,
-            after_failure: None,
+            sleep: sql::SLEEP,
+            recover: None,
             undo: Some(leftover),
         };
         Self {
@@ -65,8 +65,8 @@ impl<'c, C: Async + ?Sized> CancelOnDrop<'c, C> {
     pub(crate) fn in_transaction(transaction: &'c C, waits: bool) -> Self {
         let clean_up = CleanUp {
             started: "",
-            catch: &sql::CATCH_LATE_CANCEL_IN_TRANSACTION,
-            after_failure: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
+            sleep: sql::SLEEP_IN_TRANSACTION,
+            recover: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
             undo: None,
         };
         Self {
@@ -114,12 +114,19 @@ impl<C: Async + ?Sized> Drop for CancelOnDrop<'_, C> {
             Acquire::Trying { .. } => {}
             Acquire::Waiting { started, mut wait } => match wait.rows().now_or_never() {
                 Some(Ok(_)) => {}
-                Some(Err(_)) => self.clean_up.after_failure.into_iter().for_each(send),
+                Some(Err(_)) => self.clean_up.recover.into_iter().for_each(send),
                 None => {
-                    self.clean_up.catch.iter().copied().for_each(send);
+                    for _ in 0..sql::SLEEPS {
+                        send(self.clean_up.sleep);
+                        self.clean_up.recover.into_iter().for_each(send);
+                    }
                     let cancel = self.connection.cancel_token();
                     // Without the engine the wait ends by its own timeout, and what was sent behind it cleans up then.
-                    let _ = engine::abandon(Abandoned { started, cancel });
+                    let _ = engine::abandon(Abandoned {
+                        started,
+                        wait,
+                        cancel,
+                    });
                 }
             },
         }
