@@ -411,6 +411,17 @@ mod tests {
     }
 
     #[test]
+    fn a_word_of_the_password_is_not_quoted() {
+        let broken = Database::builder("host=localhost password=a hunter2=b")
+            .build()
+            .unwrap_err();
+        assert!(
+            !format!("{broken} {broken:?}").contains("hunter2"),
+            "{broken:?}"
+        );
+    }
+
+    #[test]
     fn an_at_in_the_password_is_told_and_not_shown() {
         let error = Database::builder("postgres://app:p@hunter2@localhost/app")
             .build()

@@ -168,6 +168,8 @@ fn check_asks_about_all_calls_around() {
             Ok::<_, Error>(())
         })
     });
+    let over = pglock::check().unwrap_err().to_string();
+    assert!(over.contains("there is none"), "the calls are over: {over}");
     let error = result.unwrap_err();
     assert!(
         error.is_lost() && error.to_string().contains("outer"),
@@ -245,9 +247,17 @@ async fn a_siblings_release_does_not_wait_behind_anothers_wait() {
             );
             Ok::<_, Error>(())
         };
-        let second = lock("busy")
-            .timeout(Duration::from_secs(4))
-            .try_run_async(async { Ok::<_, Error>(()) });
+        let second = async {
+            // Only then is there a lock of a sibling's on the session that they could share.
+            pglock_tests::wait_until_async("the first is held", Duration::from_secs(5), || {
+                db.held(pglock::advisory_id("first")) == 1
+            })
+            .await;
+            lock("busy")
+                .timeout(Duration::from_secs(4))
+                .try_run_async(async { Ok::<_, Error>(()) })
+                .await
+        };
         let (first, second) = tokio::join!(first, second);
         assert!(second?.is_none());
         first
