@@ -7,12 +7,12 @@ use proc_macro2::{Span, TokenStream};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Ident, Path, Result, Token, parse_quote_spanned};
+use syn::{Error, Expr, Ident, Path, Result, Token};
 
 use self::expand::Expansion;
 use self::side_effect::SideEffect;
-use crate::args::{self, CratePath, Options, Spanned, set_once};
-use crate::client::Client;
+use crate::args::{self, Options, Spanned, set_once};
+use crate::common::Common;
 use crate::duration::{Advice, Limit};
 use crate::function::Function;
 use crate::layers::Layer;
@@ -34,6 +34,7 @@ const OPTIONS: &Options = &[
 const WAIT: Advice = Advice {
     example: |duration| format!("timeout = \"{duration}\""),
     least: "`0` to try once",
+    may_be_none: true,
 };
 
 /// Reads the attribute's arguments.
@@ -50,9 +51,7 @@ struct Args {
     shared: Option<Spanned<bool>>,
     xact: Option<Spanned<bool>>,
     using: Option<Spanned<Expr>>,
-    client: Option<Spanned<Client>>,
-    on_error: Option<Spanned<OnError>>,
-    krate: Option<Spanned<Path>>,
+    common: Common,
 }
 
 impl Parse for Args {
@@ -93,15 +92,7 @@ impl Args {
             "shared" => set_once(&mut self.shared, &option, args::flag(input, name)?, span),
             "xact" => set_once(&mut self.xact, &option, args::flag(input, name)?, span),
             "using" => set_once(&mut self.using, &option, value()?, span),
-            "client" => set_once(&mut self.client, &option, Client::new(value()?)?, span),
-            "on_error" => set_once(&mut self.on_error, &option, OnError::new(value()?)?, span),
-            "crate" => set_once(
-                &mut self.krate,
-                &option,
-                args::value::<CratePath>(input, name, OPTIONS)?.0,
-                span,
-            ),
-            _ => Err(args::unknown_option(name, OPTIONS)),
+            _ => self.common.parse_option(name, input, OPTIONS),
         }
     }
 
@@ -123,7 +114,7 @@ impl Args {
 
 impl Layer for Args {
     fn krate(&self) -> Path {
-        self.krate_at(Span::call_site())
+        self.common.krate_at(Span::call_site())
     }
 
     fn has_default_id(&self) -> bool {
@@ -135,7 +126,7 @@ impl Layer for Args {
             self.validate_lock_id(function),
             self.validate_side_effect(),
             self.validate_client(function),
-            OnError::validate(self.on_error(), function),
+            OnError::validate(self.common.on_error(), function),
         ])
     }
 
@@ -145,18 +136,6 @@ impl Layer for Args {
 }
 
 impl Args {
-    /// The path of the runtime crate, for tokens that stand at `span`.
-    fn krate_at(&self, span: Span) -> Path {
-        self.krate.as_ref().map_or_else(
-            || parse_quote_spanned!(span=> ::pglock),
-            |krate| krate.value.clone(),
-        )
-    }
-
-    fn on_error(&self) -> Option<&OnError> {
-        self.on_error.as_ref().map(|on_error| &on_error.value)
-    }
-
     fn side_effect(&self) -> &SideEffect {
         self.side_effect
             .as_ref()
@@ -197,7 +176,7 @@ impl Args {
     }
 
     fn validate_client(&self, function: &Function) -> Result<()> {
-        match (&self.client, &self.using) {
+        match (&self.common.client, &self.using) {
             (Some(_), Some(using)) => Err(Error::new(
                 using.span,
                 "the connection of `client` says where the lock is: remove `using`",

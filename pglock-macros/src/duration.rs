@@ -28,6 +28,8 @@ pub(crate) struct Advice {
     pub(crate) example: fn(&str) -> String,
     /// What to write for the least there is.
     pub(crate) least: &'static str,
+    /// Whether `None` says something.
+    pub(crate) may_be_none: bool,
 }
 
 impl Limit {
@@ -58,7 +60,11 @@ impl Limit {
 
 /// The duration that a literal says, or nothing when `value` is no literal.
 fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
-    let Advice { example, least } = advice;
+    let Advice {
+        example,
+        least,
+        may_be_none,
+    } = advice;
     let fail = |message: String| Err(Error::new_spanned(value, message));
     match args::ungroup(value) {
         Expr::Lit(ExprLit { lit, .. }) => {
@@ -85,14 +91,19 @@ fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
                 _ => Err("expected a string or a number".to_owned()),
             };
             match duration {
-                Ok(duration) if duration > LONGEST => fail("this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()),
+                Ok(duration) if duration > LONGEST => fail(if *may_be_none {
+                    "this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()
+                } else {
+                    "this is too long: write 24 days at most".to_owned()
+                }),
                 Ok(duration) if !duration.is_zero() && duration < SHORTEST => fail(format!(
                     "this is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or {least}"
                 )),
                 Ok(duration) => Ok(Some(duration)),
                 Err(reason) => fail(format!(
-                    "this is no duration: write `{}`, `\"1m 30s\"`, a number of seconds, or `None` ({reason})",
-                    example("2s")
+                    "this is no duration: write `{}`, `\"1m 30s\"`, or a number of seconds{} ({reason})",
+                    example("2s"),
+                    if *may_be_none { ", or `None`" } else { "" }
                 )),
             }
         }
@@ -114,6 +125,7 @@ mod tests {
     const ADVICE: Advice = Advice {
         example: |duration| format!("timeout = \"{duration}\""),
         least: "`0` to try once",
+        may_be_none: true,
     };
 
     fn parsed(value: &str) -> std::result::Result<Option<Duration>, String> {

@@ -30,8 +30,6 @@ pub(crate) struct OnClient {
     /// The local that has the builder.
     pub(crate) request: &'static str,
     pub(crate) enter: &'static str,
-    pub(crate) catch: &'static str,
-    pub(crate) within: &'static str,
     pub(crate) leave: &'static str,
 }
 
@@ -80,20 +78,20 @@ impl Frame<'_> {
 
     // Input:  client = conn                                         client = self.db
     // Output: ::pglock::__rt::enter_on(advisory, &mut *conn)        ::pglock::__rt::enter_on(advisory, &mut self.db)
-    //         Ok(call) => {                                         Ok(call) => {
-    //             let out = {                                           let out = ::pglock::__rt::catch(|| -> R { .. });
+    //         Ok((call, place)) => {                                Ok((call, place)) => {
+    //             let out = {                                           let out = ::pglock::__rt::catch(place, || -> R { .. });
     //                 let conn = &mut *conn;                            return ::pglock::__rt::leave_on(
-    //                 ::pglock::__rt::catch(move || -> R { .. })            call, &mut self.db, out, failed, on_error);
-    //             };                                                }
+    //                 ::pglock::__rt::catch(                                call, &mut self.db, out, failed, on_error);
+    //                     place, move || -> R { .. })               }
+    //             };
     //             return ::pglock::__rt::leave_on(
     //                 call, &mut *conn, out, failed, on_error);
     //         }
     fn on_blocking_client(&self, calls: &OnClient, client: &Client, body: &TokenStream) -> Steps {
         let (krate, function, span) = (self.krate, self.function, client.span());
         let (request, on_error) = (local(calls.request), local("on_error"));
-        let (call, out) = (local("call"), local("out"));
+        let (call, place, out) = (local("call"), local("place"), local("out"));
         let (enter, leave) = (named(calls.enter, span), named(calls.leave, span));
-        let catch = named(calls.catch, Span::call_site());
         let failed = OnError::expand_failed(self.on_error, function, krate);
         let connection = client.reborrow(function);
         let shadow = client.shadow(function, &connection);
@@ -102,10 +100,10 @@ impl Frame<'_> {
         Steps {
             enter: quote_spanned!(span=> #krate::__rt::#enter(#request, #connection)),
             run: quote! {
-                ::core::result::Result::Ok(#call) => {
+                ::core::result::Result::Ok((#call, #place)) => {
                     let #out = {
                         #shadow
-                        #krate::__rt::#catch(#body)
+                        #krate::__rt::catch(#place, #body)
                     };
                     return #leave;
                 }
@@ -115,10 +113,10 @@ impl Frame<'_> {
 
     // Input:  client = conn
     // Output: ::pglock::__rt::enter_on_async(advisory, &mut *conn).await
-    //         Ok(mut conn) => {
+    //         Ok((mut conn, place)) => {
     //             let out = {
     //                 let conn = ::pglock::__rt::lend(&mut conn);
-    //                 ::pglock::__rt::within(async move { .. }).await
+    //                 ::pglock::__rt::within(place, async move { .. }).await
     //             };
     //             return ::pglock::__rt::leave_on_async(conn, out, failed, on_error).await;
     //         }
@@ -126,12 +124,12 @@ impl Frame<'_> {
     // The call has the connection's name: of any other it would be said, too, that it is no connection.
     fn on_async_client(&self, calls: &OnClient, client: &Client, body: &TokenStream) -> Steps {
         let (krate, function, span) = (self.krate, self.function, client.span());
-        let (request, on_error, out) = (local(calls.request), local("on_error"), local("out"));
+        let (request, on_error) = (local(calls.request), local("on_error"));
+        let (place, out) = (local("place"), local("out"));
         let (enter, leave) = (
             named(&format!("{}_async", calls.enter), span),
             named(&format!("{}_async", calls.leave), span),
         );
-        let within = named(calls.within, Span::call_site());
         let failed = OnError::expand_failed(self.on_error, function, krate);
         let connection = client.reborrow(function);
         let call = client.name(function);
@@ -145,10 +143,10 @@ impl Frame<'_> {
         Steps {
             enter: quote_spanned!(span=> #krate::__rt::#enter(#request, #connection).await),
             run: quote! {
-                ::core::result::Result::Ok(mut #call) => {
+                ::core::result::Result::Ok((mut #call, #place)) => {
                     let #out = {
                         #shadow
-                        #krate::__rt::#within(#body).await
+                        #krate::__rt::within(#place, #body).await
                     };
                     return #leave;
                 }

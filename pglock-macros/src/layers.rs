@@ -8,7 +8,7 @@ use quote::quote;
 use syn::{Attribute, Error, Meta, Path, Result, parse_quote};
 
 use crate::function::Function;
-use crate::{advisory, args, timeout};
+use crate::{advisory, args, prioritize, timeout};
 
 /// What is known of one attribute from its arguments.
 pub(crate) trait Layer {
@@ -30,7 +30,11 @@ pub(crate) trait Layer {
 type Read = fn(TokenStream) -> Result<Box<dyn Layer>>;
 
 /// All of pglock's attributes, by the names that users write.
-const ATTRIBUTES: [(&str, Read); 2] = [("advisory", advisory::read), ("timeout", timeout::read)];
+const ATTRIBUTES: [(&str, Read); 3] = [
+    ("advisory", advisory::read),
+    ("prioritize", prioritize::read),
+    ("timeout", timeout::read),
+];
 
 /// Expands the attribute that `read` reads, and those of pglock's below it.
 pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> TokenStream {

@@ -4,12 +4,14 @@
 mod advisory;
 mod args;
 mod client;
+mod common;
 mod duration;
 mod frame;
 mod function;
 mod layers;
 mod lock_id;
 mod on_error;
+mod prioritize;
 mod template;
 #[cfg(test)]
 mod tests;
@@ -108,4 +110,34 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
     layers::expand(timeout::read, arguments.into(), &item.into()).into()
+}
+
+/// Gets what keeps a function waiting for locks out of the way: whoever blocks it is ended.
+///
+/// A watcher looks at the function's connection from a session beside, the first time after the interval. Where it waits
+/// for a lock, of whatever kind, the sessions that block it are terminated, or dealt with as the side effect says. All
+/// prioritized functions of a process share one watcher, and its connection, for each database.
+///
+/// # Options
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | `interval =` | how often to look: `"500ms"`; seconds as integer or float; or any `Duration` | `"1s"` |
+/// | `periodic` | a flag: `periodic = false` looks once | `true` |
+/// | `timeout =` | how long each statement waits for locks, at least the interval: as for `#[pglock::timeout]` | `lock_timeout` is left as it is |
+/// | `side_effect =` | `Terminate`, `Cancel`, `Escalate`, or any expression that implements `pglock::PrioritizeSideEffect`, such as `pglock::Terminate::new().never_application("pg_dump")` | `Terminate` |
+/// | `using =` | the database that the watcher connects to, which is that of the connection: a registered name, or a `&Database` | `"default"` |
+/// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |
+/// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
+/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+///
+/// `Terminate`, `Cancel` and `Escalate` are words of the attribute. A flag is written as `periodic`, or as
+/// `periodic = false`. The return type is as for `#[pglock::advisory]`, and so are nesting and what is refused. Above
+/// `#[pglock::advisory]` the wait for that lock is prioritized too, also where it is on a session of pglock's own.
+///
+/// The body's `Err` or panic is what the caller gets. Where it said `Ok`, and the watcher or the side effect failed,
+/// that error is returned; what the body did is done.
+#[proc_macro_attribute]
+pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    layers::expand(prioritize::read, arguments.into(), &item.into()).into()
 }

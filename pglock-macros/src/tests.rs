@@ -139,11 +139,11 @@ fn client() {
         &quote!(::pglock::__rt::advisory("report")),
         &quote!(::pglock::__rt::enter_on(advisory, &mut *conn)),
         &quote! {
-            ::core::result::Result::Ok(call) => {
+            ::core::result::Result::Ok((call, place)) => {
                 let out = {
                     let conn = &mut *conn;
                     let _ = &conn;
-                    ::pglock::__rt::catch(move || -> Result<(), Error> { work(conn) })
+                    ::pglock::__rt::catch(place, move || -> Result<(), Error> { work(conn) })
                 };
                 return ::pglock::__rt::leave_on(call, &mut *conn, out, #failed, on_error);
             }

@@ -35,6 +35,7 @@ impl Wanted {
             wait,
             around,
             describe_holder,
+            sections: chain::sections(),
         })
         .await
     }
@@ -45,7 +46,7 @@ impl Wanted {
             None => Arc::new(self.guard(blocking).await?),
         };
         Ok(Call {
-            link: Link::new(Some(&hold)),
+            link: Link::new(&hold),
             hold,
         })
     }

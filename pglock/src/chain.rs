@@ -15,6 +15,7 @@ use crate::Error;
 use crate::engine::Around;
 use crate::hold::{Hold, Lock};
 use crate::options::{Mode, Scope};
+use crate::prioritize::SectionId;
 
 thread_local! {
     static INNERMOST: RefCell<Option<Inside>> = const { RefCell::new(None) };
@@ -31,16 +32,39 @@ struct Inside {
 
 /// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
 pub(crate) struct Link {
-    /// `None` for a call on a connection of the caller's.
-    hold: Option<Weak<Hold>>,
+    what: What,
     outer: Option<Arc<Link>>,
+}
+
+/// What a call is.
+enum What {
+    /// One under a lock on a session of pglock's own.
+    Locked(Weak<Hold>),
+    /// One under a lock on a connection of the caller's.
+    LockedOnConnection,
+    /// A prioritized section.
+    Prioritized(SectionId),
 }
 
 impl Link {
     /// A call in the call that runs now.
-    pub(crate) fn new(hold: Option<&Arc<Hold>>) -> Arc<Self> {
+    pub(crate) fn new(hold: &Arc<Hold>) -> Arc<Self> {
+        Self::inside(What::Locked(Arc::downgrade(hold)))
+    }
+
+    /// A call under a lock on a connection of the caller's.
+    pub(crate) fn on_connection() -> Arc<Self> {
+        Self::inside(What::LockedOnConnection)
+    }
+
+    /// A section: what waits in it on sessions of pglock's own is prioritized too.
+    pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
+        Self::inside(What::Prioritized(section))
+    }
+
+    fn inside(what: What) -> Arc<Self> {
         Arc::new(Self {
-            hold: hold.map(Arc::downgrade),
+            what,
             outer: innermost(),
         })
     }
@@ -82,15 +106,31 @@ fn innermost() -> Option<Arc<Link>> {
         .map(|inside| inside.link)
 }
 
-/// The locks that are held by the call that runs now and those around it, innermost first.
-fn held() -> impl Iterator<Item = Arc<Hold>> {
+/// The call that runs now and those around it, innermost first.
+fn links() -> impl Iterator<Item = Arc<Link>> {
     let mut next = innermost();
     std::iter::from_fn(move || {
         let link = next.take()?;
         next.clone_from(&link.outer);
         Some(link)
     })
-    .filter_map(|link| link.hold.as_ref()?.upgrade())
+}
+
+/// The locks that they hold.
+fn held() -> impl Iterator<Item = Arc<Hold>> {
+    links().filter_map(|link| match &link.what {
+        What::Locked(hold) => hold.upgrade(),
+        What::LockedOnConnection | What::Prioritized(_) => None,
+    })
+}
+
+/// The prioritized sections among them.
+pub(crate) fn sections() -> Vec<SectionId> {
+    let sections = links().filter_map(|link| match link.what {
+        What::Prioritized(section) => Some(section),
+        What::Locked(_) | What::LockedOnConnection => None,
+    });
+    sections.collect()
 }
 
 /// Puts the call around back when the body returns, is suspended, or panics.
@@ -199,7 +239,7 @@ fn guards() -> impl Iterator<Item = Arc<Hold>> {
 /// }
 /// ```
 pub fn check() -> Result<(), Error> {
-    if innermost().is_none() {
+    if links().all(|link| matches!(link.what, What::Prioritized(_))) {
         return Err(Error::config(
             "`pglock::check` asks about the calls around it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
         ));

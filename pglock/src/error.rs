@@ -3,8 +3,10 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use tokio::task::JoinError;
 use tokio_postgres::error::SqlState;
 
 use crate::options::Wait;
@@ -23,15 +25,17 @@ use crate::wire::Failure;
 ///     }
 /// }
 /// ```
+#[derive(Clone)]
 pub struct Error(Box<Inner>);
 
+#[derive(Clone)]
 struct Inner {
     kind: ErrorKind,
     message: String,
     holder: Option<Holder>,
     sql_state: Option<SqlState>,
     body_finished: bool,
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// What happened, for code that decides by it.
@@ -62,6 +66,8 @@ pub enum ErrorKind {
     Database,
     /// pglock is used in a way that cannot work; the text says what to write instead.
     Config,
+    /// A side effect of your own under [`prioritize`](fn@crate::prioritize) failed or panicked.
+    SideEffect,
     /// The surroundings cannot carry a lock, such as a standby or a thread that could not be started.
     Environment,
 }
@@ -226,6 +232,23 @@ impl StdError for Error {
     }
 }
 
+/// Of a side effect's own.
+impl Error {
+    /// An error of a [side effect](crate::PrioritizeSideEffect) of your own, for the end of the section.
+    ///
+    /// ```
+    /// let error = pglock::Error::side_effect("the pager is away");
+    /// assert_eq!(error.kind(), pglock::ErrorKind::SideEffect);
+    /// ```
+    pub fn side_effect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
+        Self::new(
+            ErrorKind::SideEffect,
+            "the side effect of a prioritized section failed; the source says why",
+        )
+        .sourced(source)
+    }
+}
+
 /// The texts, in one place, so that one thing is said in one way.
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -241,12 +264,12 @@ impl Error {
 
     fn caused_by(mut self, failure: Failure) -> Self {
         self.0.sql_state = failure.sql_state;
-        self.0.source = Some(failure.source);
+        self.0.source = Some(failure.source.into());
         self
     }
 
     pub(crate) fn sourced(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.0.source = Some(source.into());
+        self.0.source = Some(source.into().into());
         self
     }
 
@@ -323,20 +346,24 @@ impl Error {
         Self::lost(id, "this process was forked from the one that holds it")
     }
 
-    pub(crate) fn no_session(id: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
+    pub(crate) fn no_session(purpose: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
         let why = why_no_session(&failure);
         Self::new(
             ErrorKind::Connect,
-            format!("there is no session for lock {id}: connecting to {place} failed, {why}"),
+            format!("there is no session for {purpose}: connecting to {place} failed, {why}"),
         )
         .caused_by(failure)
     }
 
-    pub(crate) fn connect_timeout(id: &dyn fmt::Display, place: &str, after: Duration) -> Self {
+    pub(crate) fn connect_timeout(
+        purpose: &dyn fmt::Display,
+        place: &str,
+        after: Duration,
+    ) -> Self {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "there is no session for lock {id}: {place} did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
+                "there is no session for {purpose}: {place} did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
             ),
         )
     }
@@ -427,6 +454,93 @@ impl Error {
             )
         };
         Self::new(kind, message).caused_by(failure)
+    }
+
+    pub(crate) fn not_prioritized(failure: Failure) -> Self {
+        if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) {
+            return Self::config(
+                "a connection was to be prioritized in a transaction that an earlier error has aborted; roll back first",
+            )
+            .caused_by(failure);
+        }
+        let (kind, message) = if failure.session_ended {
+            (
+                ErrorKind::Connect,
+                "the session that was to be prioritized has ended; connect again",
+            )
+        } else {
+            (
+                ErrorKind::Database,
+                "postgres refused to tell the session that was to be prioritized; the source says why",
+            )
+        };
+        Self::new(kind, message).caused_by(failure)
+    }
+
+    pub(crate) fn watch_failed(failure: Failure) -> Self {
+        let (kind, message) = if failure.session_ended {
+            (
+                ErrorKind::Connect,
+                "the session of the watcher of prioritized sections ended at a look, so who was in the way may not have been hit; look at the server's log",
+            )
+        } else {
+            (
+                ErrorKind::Database,
+                "postgres refused a look of the watcher of prioritized sections, so who was in the way may not have been hit; the source says why",
+            )
+        };
+        Self::new(kind, message).caused_by(failure)
+    }
+
+    pub(crate) fn watch_timeout(after: Duration) -> Self {
+        Self::new(
+            ErrorKind::Connect,
+            format!(
+                "a look of the watcher of prioritized sections had no answer within {after:?}; check the server and the network"
+            ),
+        )
+    }
+
+    pub(crate) fn watch_lost() -> Self {
+        Self::new(
+            ErrorKind::Connect,
+            "pglock's thread ended while it watched a prioritized section, so who was in the way may not have been hit; call again, and a new one starts",
+        )
+    }
+
+    pub(crate) fn watch_lost_to_fork() -> Self {
+        Self::config(
+            "a prioritized section is watched in the process that began it, and this one was forked from it; begin it after the fork",
+        )
+    }
+
+    pub(crate) fn section_not_found(pid: i32, place: &str) -> Self {
+        Self::config(format!(
+            "the watcher looks at {place}, and there is no session {pid} there to prioritize; name the database of the connection with `using`, unless the session has ended"
+        ))
+    }
+
+    pub(crate) fn section_elsewhere(pid: i32, place: &str) -> Self {
+        Self::config(format!(
+            "the watcher looks at {place}, and session {pid}, which is to be prioritized, is in another database there; name that with `using`"
+        ))
+    }
+
+    pub(crate) fn side_effect_panicked(ended: JoinError) -> Self {
+        let why = match ended.try_into_panic() {
+            Ok(payload) => match payload.downcast_ref::<&str>() {
+                Some(text) => (*text).to_owned(),
+                None => payload
+                    .downcast_ref::<String>()
+                    .cloned()
+                    .unwrap_or_else(|| "no text".to_owned()),
+            },
+            Err(_) => "the process ends".to_owned(),
+        };
+        Self::new(
+            ErrorKind::SideEffect,
+            format!("the side effect of a prioritized section panicked ({why}); mend its `worker`"),
+        )
     }
 
     pub(crate) fn waits_for_itself(id: &dyn fmt::Display, holder: &str) -> Self {

@@ -1,5 +1,6 @@
 //! A lock that is held on a session of pglock's own, as its holder sees it.
 
+use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use tokio::sync::{mpsc, oneshot, watch};
@@ -18,6 +19,12 @@ pub(crate) struct Lock {
     pub(crate) mode: Mode,
     pub(crate) scope: Scope,
     pub(crate) database: Database,
+}
+
+impl fmt::Display for Lock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "lock {}", self.id)
+    }
 }
 
 impl Lock {

@@ -25,6 +25,7 @@
 //!   [holder](Error::holder). [`check`] asks whether the locks of the calls around are still held.
 //! - [`tables`] and [`table()`] lock tables in a transaction, [`fn@timeout`] (also as an attribute) bounds how long the statements on a connection
 //!   wait for locks.
+//! - [`fn@prioritize`] (also as an attribute) ends whoever keeps a connection waiting for locks.
 //! - [`locks()`] and [`blocked_locks`] show who holds which lock and who keeps whom waiting, and can end those.
 //! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
 //!
@@ -60,6 +61,7 @@
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
 
 mod advisory;
+mod backend;
 mod call;
 mod chain;
 mod connection;
@@ -74,6 +76,7 @@ mod locks;
 mod options;
 mod outcome;
 mod park;
+mod prioritize;
 mod protocol;
 mod site;
 mod skippable;
@@ -105,6 +108,10 @@ pub use locks::{
     blocked_locks, locks,
 };
 pub use options::Timeout;
+pub use prioritize::{
+    AsyncPrioritizeScope, Blocked, Blocker, BlockerAction, Cancel, Escalate, Prioritize,
+    PrioritizeReport, PrioritizeScope, PrioritizeSideEffect, Spared, Terminate, prioritize,
+};
 pub use skippable::Skippable;
 pub use table::{Model, ParseTableModeError, TableMode, TableName};
 pub use tables::{Tables, model, table, tables};
@@ -156,6 +163,25 @@ pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub use pglock_macros::advisory;
+
+/// Gets what keeps a function waiting for locks out of the way: whoever blocks it is ended.
+///
+/// # Example
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// #[pglock::prioritize(interval = "500ms", timeout = "10s")]
+/// fn migrate(client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+///     Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
+/// }
+///
+/// migrate(&mut client)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub use pglock_macros::prioritize;
 
 /// Bounds how long the statements of a function wait for locks on a connection.
 ///

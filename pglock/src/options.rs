@@ -28,6 +28,10 @@ impl Timeout {
 
     /// Tries once, without waiting.
     pub const ZERO: Self = Self(Some(Duration::ZERO));
+
+    pub(crate) fn duration(self) -> Option<Duration> {
+        self.0
+    }
 }
 
 impl From<Duration> for Timeout {

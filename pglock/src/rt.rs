@@ -1,8 +1,10 @@
 //! What generated code calls, and nothing else may: it changes with any version.
 
+use std::fmt;
 use std::future::Future;
 use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Arc;
 
 use crate::advisory::TransactionScope;
 use crate::chain::Link;
@@ -12,8 +14,12 @@ use crate::drivers::{
     InTransaction,
 };
 use crate::options::Timeout;
+use crate::prioritize::{self, Section};
 use crate::timeout::Before;
-use crate::{Advisory, AsyncConnectionGuard, AsyncTimeoutScope, Error, LockTimeout};
+use crate::{
+    Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
+    Prioritize,
+};
 
 pub use crate::advisory::advisory;
 pub use crate::call::Call;
@@ -129,7 +135,39 @@ pub async fn run_async<R>(
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
+    // Boxed, since each function that it is handed on to would keep room for it, and so each attribute around.
+    let body = Box::pin(body);
     call.run_async(body, failed).await.unwrap_or_else(on_error)
+}
+
+// What all calls on a connection of the caller's have in common.
+
+/// Where a body runs: in a call, whose locks the calls in it inherit, or in none.
+pub struct Place(Option<Arc<Link>>);
+
+impl fmt::Debug for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Place").field(&self.0.is_some()).finish()
+    }
+}
+
+/// Runs the body; a panic is kept until what was entered is left.
+pub fn catch<R>(Place(link): Place, body: impl FnOnce() -> R) -> std::thread::Result<R> {
+    // Nothing is looked at in between: the panic goes on as it came.
+    catch_unwind(AssertUnwindSafe(|| match link {
+        Some(link) => link.run(body),
+        None => body(),
+    }))
+}
+
+/// Runs the body.
+pub async fn within<F: Future>(Place(link): Place, body: F) -> F::Output {
+    // Boxed for the same reason as in `run_async`.
+    let body = Box::pin(body);
+    match link {
+        Some(link) => link.run_async(body).await,
+        None => body.await,
+    }
 }
 
 // A session lock on a connection of the caller's.
@@ -140,21 +178,10 @@ pub struct OnCall(Asked);
 pub fn enter_on<C: Connection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
-) -> Result<OnCall, Error> {
+) -> Result<(OnCall, Place), Error> {
     let asked = advisory.asked(Timeout::FOREVER)?;
     asked.acquire(connection)?;
-    Ok(OnCall(asked))
-}
-
-/// Runs the body; a panic is kept until [`leave_on`] has released the lock.
-pub fn catch<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
-    catch_unwinding(|| Link::new(None).run(body))
-}
-
-/// Runs the body; a panic is kept until what was entered is left.
-pub fn catch_unwinding<R>(body: impl FnOnce() -> R) -> std::thread::Result<R> {
-    // Nothing is looked at in between: the panic goes on as it came.
-    catch_unwind(AssertUnwindSafe(body))
+    Ok((OnCall(asked), Place(Some(Link::on_connection()))))
 }
 
 pub fn leave_on<C: Connection + ?Sized, R>(
@@ -197,17 +224,15 @@ pub type AsyncOnCall<'c, C> = AsyncConnectionGuard<'c, C>;
 pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
-) -> Result<AsyncOnCall<'_, C>, Error> {
-    AsyncConnectionGuard::acquire(connection, advisory.asked(Timeout::FOREVER)?).await
+) -> Result<(AsyncOnCall<'_, C>, Place), Error> {
+    let asked = advisory.asked(Timeout::FOREVER)?;
+    let call = AsyncConnectionGuard::acquire(connection, asked).await?;
+    Ok((call, Place(Some(Link::on_connection()))))
 }
 
 /// The connection for the body; the call is left when it is dropped, as by a panic of the body.
 pub fn lend<G: DerefMut>(call: &mut G) -> &mut G::Target {
     call
-}
-
-pub async fn within<F: Future>(body: F) -> F::Output {
-    Link::new(None).run_async(body).await
 }
 
 pub async fn leave_on_async<C: AsyncConnection + ?Sized, R>(
@@ -236,7 +261,7 @@ pub fn enter_xact<T: InTransaction + ?Sized>(
 }
 
 pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
-    Link::new(None).run(body)
+    Link::on_connection().run(body)
 }
 
 pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
@@ -251,7 +276,8 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
 }
 
 pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
-    within(body).await
+    // Boxed for the same reason as in `run_async`.
+    Link::on_connection().run_async(Box::pin(body)).await
 }
 
 // A lock timeout on a connection of the caller's.
@@ -264,8 +290,9 @@ pub struct TimeoutCall(Before);
 pub fn enter_timeout<C: AnyConnection + ?Sized>(
     timeout: LockTimeout,
     connection: &mut C,
-) -> Result<TimeoutCall, Error> {
-    timeout.begin(connection).map(TimeoutCall)
+) -> Result<(TimeoutCall, Place), Error> {
+    let before = timeout.begin(connection)?;
+    Ok((TimeoutCall(before), Place(None)))
 }
 
 pub fn leave_timeout<C: AnyConnection + ?Sized, R>(
@@ -281,13 +308,9 @@ pub fn leave_timeout<C: AnyConnection + ?Sized, R>(
 pub async fn enter_timeout_async<C: AnyAsyncConnection + ?Sized>(
     timeout: LockTimeout,
     connection: &mut C,
-) -> Result<AsyncTimeoutScope<'_, C>, Error> {
-    timeout.on_async(connection).await
-}
-
-/// The body of an attribute that is no lock.
-pub async fn run_to_the_end<F: Future>(body: F) -> F::Output {
-    body.await
+) -> Result<(AsyncTimeoutScope<'_, C>, Place), Error> {
+    let call = timeout.on_async(connection).await?;
+    Ok((call, Place(None)))
 }
 
 pub async fn leave_timeout_async<C: AnyAsyncConnection + ?Sized, R>(
@@ -298,4 +321,53 @@ pub async fn leave_timeout_async<C: AnyAsyncConnection + ?Sized, R>(
 ) -> R {
     let restored = call.restore().await;
     body_first(result, restored, failed, on_error)
+}
+
+// A prioritized connection of the caller's.
+
+pub use crate::prioritize::{Cancel, Escalate, Terminate, prioritize};
+
+#[derive(Debug)]
+pub struct PrioritizeCall {
+    section: Section,
+    before: Option<Before>,
+}
+
+pub fn enter_prioritize<C: AnyConnection + ?Sized>(
+    prioritize: Prioritize,
+    connection: &mut C,
+) -> Result<(PrioritizeCall, Place), Error> {
+    let (section, before) = prioritize.begin(connection)?;
+    let place = Place(Some(Link::prioritized(section.id())));
+    Ok((PrioritizeCall { section, before }, place))
+}
+
+pub fn leave_prioritize<C: AnyConnection + ?Sized, R>(
+    PrioritizeCall { section, before }: PrioritizeCall,
+    connection: &mut C,
+    result: std::thread::Result<R>,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    let ended = prioritize::end(&section, before, connection);
+    left(result, ended.map(drop), failed, on_error)
+}
+
+pub async fn enter_prioritize_async<C: AnyAsyncConnection + ?Sized>(
+    prioritize: Prioritize,
+    connection: &mut C,
+) -> Result<(AsyncPrioritizeScope<'_, C>, Place), Error> {
+    let call = prioritize.on_async(connection).await?;
+    let place = Place(Some(call.link()));
+    Ok((call, place))
+}
+
+pub async fn leave_prioritize_async<C: AnyAsyncConnection + ?Sized, R>(
+    call: AsyncPrioritizeScope<'_, C>,
+    result: R,
+    failed: impl FnOnce(&R) -> bool,
+    on_error: impl FnOnce(Error) -> R,
+) -> R {
+    let ended = call.finish().await;
+    body_first(result, ended.map(drop), failed, on_error)
 }

@@ -3,6 +3,7 @@
 //! Texts are for the simple protocol: the statements of one text are one round trip and, outside a transaction,
 //! one implicit transaction, which ends what `set_config(.., true)` set.
 
+use crate::backend::{Backend, start_of};
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
 use crate::table::{TableMode, TableName};
@@ -197,14 +198,15 @@ pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp(
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 
-/// The first words on a new session of pglock's own: the backend's pid, and what the server knows ([`Server`]); for
+/// The first words on a new session of pglock's own: the backend, and what the server knows ([`Server`]); for
 /// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
 pub(crate) fn greet(scope: Scope) -> String {
     let facts = format!(
-        "SELECT pg_backend_pid(), current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, \
-         (SELECT backend_start FROM pg_stat_activity WHERE pid = pg_backend_pid())"
+        "SELECT pg_backend_pid(), (SELECT {} FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
+         current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}",
+        start_of("backend_start")
     );
     match scope {
         Scope::Session => format!(
@@ -230,12 +232,14 @@ pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
     )
 }
 
-/// Ends backend `pid` if it is the one that started then, and holds this lock or waits for it.
-pub(crate) fn terminate(pid: i32, started: &str, key: Key) -> String {
+/// Ends the backend, if it holds this lock or waits for it.
+pub(crate) fn terminate(backend: Backend, key: Key) -> String {
     format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE pid = {pid} \
-         AND backend_start::text = {} AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {})",
-        literal(started),
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE pid = {} \
+         AND {} = {} AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {})",
+        backend.pid,
+        start_of("backend_start"),
+        backend.started.unwrap_or_default(),
         is_lock(key)
     )
 }

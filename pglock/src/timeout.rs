@@ -254,7 +254,15 @@ pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
     before: Option<Before>,
 }
 
-impl<C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'_, C> {
+impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
+    /// One that leaves the setting as it is.
+    pub(crate) fn unchanged(connection: &'c mut C) -> Self {
+        Self {
+            connection,
+            before: None,
+        }
+    }
+
     /// Like [`TimeoutScope::restore`].
     ///
     /// # Errors

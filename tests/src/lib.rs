@@ -29,6 +29,7 @@ mod supervisor;
 mod url;
 mod wait;
 
+pub use apart::apart;
 pub use binaries::bin_dir;
 pub use child::Child;
 pub use database::TestDb;

@@ -16,3 +16,10 @@ fn timeout() {
     cases.pass("ui/timeout/pass/*.rs");
     cases.compile_fail("ui/timeout/fail/*.rs");
 }
+
+#[test]
+fn prioritize() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/prioritize/pass/*.rs");
+    cases.compile_fail("ui/prioritize/fail/*.rs");
+}

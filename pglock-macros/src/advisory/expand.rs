@@ -24,8 +24,6 @@ pub(super) struct Expansion<'a> {
 const ON_CLIENT: OnClient = OnClient {
     request: "advisory",
     enter: "enter_on",
-    catch: "catch",
-    within: "within",
     leave: "leave_on",
 };
 
@@ -33,13 +31,14 @@ impl<'a> Expansion<'a> {
     pub(super) fn new(args: &'a Args, function: &'a Function) -> Self {
         // What asks for a connection stands where the option does: what is no connection is blamed there, and once.
         let span = args
+            .common
             .client
             .as_ref()
             .map_or_else(Span::call_site, |client| client.value.span());
         Self {
             args,
             function,
-            krate: args.krate_at(span),
+            krate: args.common.krate_at(span),
         }
     }
 
@@ -56,7 +55,7 @@ impl<'a> Expansion<'a> {
     // The match ends before a value is skipped with, so that this value can use the connection.
     pub(super) fn statements(&self, body: &TokenStream) -> TokenStream {
         let is_async = self.function.sig.asyncness.is_some();
-        let steps = match (&self.args.client, is_async) {
+        let steps = match (&self.args.common.client, is_async) {
             (None, _) => self.own_session(body),
             (Some(client), _) if self.args.is_xact() => self.in_transaction(&client.value, body),
             (Some(client), _) => self.frame().on_client(&ON_CLIENT, &client.value, body),
@@ -69,7 +68,7 @@ impl<'a> Expansion<'a> {
         Frame {
             krate: &self.krate,
             function: self.function,
-            on_error: self.args.on_error(),
+            on_error: self.args.common.on_error(),
         }
     }
 
@@ -159,7 +158,7 @@ impl<'a> Expansion<'a> {
     fn own_session(&self, body: &TokenStream) -> Steps {
         let (krate, function) = (&self.krate, self.function);
         let (advisory, on_error, call) = (local("advisory"), local("on_error"), local("call"));
-        let failed = OnError::expand_failed(self.args.on_error(), function, krate);
+        let failed = OnError::expand_failed(self.args.common.on_error(), function, krate);
         if function.sig.asyncness.is_some() {
             let body = function.future(body);
             return Steps {

@@ -7,13 +7,13 @@ macro_rules! lend_blocking {
             type Target = C;
 
             fn deref(&self) -> &C {
-                self.connection
+                &self.connection
             }
         }
 
         impl<C: $connection + ?Sized> ::std::ops::DerefMut for $guard<'_, C> {
             fn deref_mut(&mut self) -> &mut C {
-                self.connection
+                &mut self.connection
             }
         }
 
@@ -51,13 +51,13 @@ macro_rules! lend_async {
             type Target = C;
 
             fn deref(&self) -> &C {
-                self.connection
+                &self.connection
             }
         }
 
         impl<C: $connection + ?Sized> ::std::ops::DerefMut for $guard<'_, C> {
             fn deref_mut(&mut self) -> &mut C {
-                self.connection
+                &mut self.connection
             }
         }
 

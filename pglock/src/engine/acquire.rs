@@ -50,12 +50,13 @@ struct Prepared {
 async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
     let (lock, wait) = (&request.lock, request.wait);
     let began = Instant::now();
-    let holds_nothing = request.around.is_none();
+    // A prioritized wait is one in the server, where whoever is in its way can be found.
+    let takes_turns = request.around.is_none() && request.sections.is_empty() && wait != Wait::Try;
     let turn = async {
         let released = pool.turns().released(lock.key);
         // A release that hangs must not keep others from asking the server.
         let _ = tokio::time::timeout(RELEASE_BOUND, released).await;
-        if holds_nothing && wait != Wait::Try {
+        if takes_turns {
             Some(Rc::clone(pool.turns()).turn(lock.key).await)
         } else {
             None
@@ -120,7 +121,7 @@ async fn attempt(
         _turn,
     } = prepared;
     let began = Instant::now();
-    let mut outcome = converse(&lease, &request.lock, wait, reply).await;
+    let mut outcome = converse(state, &lease, request, wait, reply).await;
     if let Outcome::Failed(failure) = &outcome
         && failure.session_ended
         && lease.was_idle()
@@ -129,7 +130,7 @@ async fn attempt(
         lease = Rc::clone(lease.pool())
             .new_session(request.lock.scope, &request.lock)
             .await?;
-        outcome = converse(&lease, &request.lock, wait, reply).await;
+        outcome = converse(state, &lease, request, wait, reply).await;
     }
     let id = &request.lock.id;
     match outcome {
@@ -151,8 +152,17 @@ async fn attempt(
 }
 
 /// Asks the server, and takes the wait back if the caller goes away.
-async fn converse(lease: &Lease, lock: &Lock, wait: Wait, reply: &mut Reply) -> Outcome {
-    let conversation = lease.session().conversation().await;
+async fn converse(
+    state: &State,
+    lease: &Lease,
+    request: &Request,
+    wait: Wait,
+    reply: &mut Reply,
+) -> Outcome {
+    let lock = &request.lock;
+    let session = lease.session();
+    let _waiting = state.sections.waiting(&request.sections, session.backend());
+    let conversation = session.conversation().await;
     let mut acquire = pin!(conversation.acquire(lock, wait));
     tokio::select! {
         outcome = &mut acquire => outcome,
@@ -182,7 +192,7 @@ async fn cancel_until_it_ends(
     loop {
         let cancel = lease
             .pool()
-            .cancel_waiter(lease.session().pid(), lock.clone());
+            .cancel_waiter(lease.session().backend().pid, lock.clone());
         // A task of its own: dropped half-way, it would leave the session beside in the middle of a conversation.
         let canceled = tokio::task::spawn_local(cancel);
         let outcome = tokio::time::timeout(CANCEL_AGAIN, &mut acquire).await;

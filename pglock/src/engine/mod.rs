@@ -6,8 +6,10 @@
 mod acquire;
 mod pool;
 mod release;
+mod sections;
 mod session;
 mod turns;
+mod watch;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,14 +21,18 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use crate::Error;
+use crate::backend::Backend;
 use crate::database::Database;
 use crate::drivers::Abandoned;
 use crate::hold::{Hold, Lock};
+use crate::locks::{BlockedLock, Locks};
 use crate::options::Wait;
+use crate::prioritize::{Ended, PrioritizeReport, SectionId, Strike, Watch};
 
 pub(crate) use session::SessionId;
 
 use pool::{Lease, Pool};
+use sections::Sections;
 
 /// How often sessions that nobody uses are looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
@@ -43,6 +49,31 @@ pub(crate) enum Command {
     Release {
         hold: HoldId,
         reply: Option<oneshot::Sender<Result<(), Error>>>,
+    },
+    Watch {
+        section: SectionId,
+        watch: Watch,
+    },
+    Unwatch {
+        section: SectionId,
+        reply: Option<oneshot::Sender<Ended>>,
+    },
+    Report {
+        section: SectionId,
+        reply: oneshot::Sender<PrioritizeReport>,
+    },
+    /// What a side effect asks for.
+    FetchBlocked {
+        section: SectionId,
+        locks: Locks<BlockedLock>,
+        reply: oneshot::Sender<Result<Vec<BlockedLock>, Error>>,
+    },
+    /// What a side effect does.
+    Strike {
+        section: SectionId,
+        waiting: Vec<Backend>,
+        strike: Strike,
+        reply: oneshot::Sender<Result<Vec<i32>, Error>>,
     },
     /// A wait on a connection of the caller's that the caller has given up.
     Abandon(Abandoned),
@@ -61,6 +92,8 @@ pub(crate) struct Request {
     pub(crate) around: Option<Around>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
+    /// The prioritized sections around, which the wait is a wait of.
+    pub(crate) sections: Vec<SectionId>,
 }
 
 /// The locks of the calls around one: a wait on their session lets Postgres see a deadlock that includes them.
@@ -79,6 +112,69 @@ pub(crate) async fn acquire(request: Request) -> Result<Hold, Error> {
     answer
         .await
         .unwrap_or_else(|_| Err(Error::engine_ended(&id)))
+}
+
+/// Begins to watch a section.
+pub(crate) fn watch(section: SectionId, watch: Watch) -> Result<(), Error> {
+    send(Command::Watch { section, watch })
+}
+
+/// Ends a section, and waits for what is under way for it.
+pub(crate) async fn unwatch(section: SectionId) -> Result<Ended, Error> {
+    ask(|reply| Command::Unwatch {
+        section,
+        reply: Some(reply),
+    })
+    .await
+}
+
+/// Ends a section.
+pub(crate) fn forget(section: SectionId) {
+    // An engine that is gone watches nobody.
+    let _ = send(Command::Unwatch {
+        section,
+        reply: None,
+    });
+}
+
+/// What was done for a section until now.
+pub(crate) async fn report(section: SectionId) -> Result<PrioritizeReport, Error> {
+    ask(|reply| Command::Report { section, reply }).await
+}
+
+/// The locks that a section waits for.
+pub(crate) async fn fetch_blocked(
+    section: SectionId,
+    locks: Locks<BlockedLock>,
+) -> Result<Vec<BlockedLock>, Error> {
+    let fetch = |reply| Command::FetchBlocked {
+        section,
+        locks,
+        reply,
+    };
+    ask(fetch).await?
+}
+
+/// Hits who is in the way of sessions of a section.
+pub(crate) async fn strike(
+    section: SectionId,
+    waiting: Vec<Backend>,
+    strike: Strike,
+) -> Result<Vec<i32>, Error> {
+    let hit = |reply| Command::Strike {
+        section,
+        waiting,
+        strike,
+        reply,
+    };
+    ask(hit).await?
+}
+
+/// Sends a command about a section, and waits for the answer: none comes from an engine that doesn't know it.
+async fn ask<T>(command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Error> {
+    let (reply, answer) = oneshot::channel();
+    send(command(reply))?;
+    answer.await.map_err(|_| Error::watch_lost())
 }
 
 /// Hands a wait that its caller has given up to the engine.
@@ -134,6 +230,8 @@ impl Engine {
 
     fn start() -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
+            // The threads of side effects.
+            .thread_name("pglock-watcher")
             .enable_io()
             .enable_time()
             .build()
@@ -166,6 +264,7 @@ struct State {
     pools: RefCell<Vec<Rc<Pool>>>,
     holds: RefCell<HashMap<HoldId, Held>>,
     last_hold: Cell<u64>,
+    sections: Sections,
     /// Weak, so that an engine whose handle is dropped ends.
     commands: mpsc::WeakUnboundedSender<Command>,
 }
@@ -185,6 +284,14 @@ impl State {
         let pool = Pool::new(database.clone());
         pools.push(Rc::clone(&pool));
         pool
+    }
+
+    /// Sessions that no prioritized section may hit: our own, and those of other sections.
+    fn never_hit(&self) -> Vec<Backend> {
+        let pools = self.pools.borrow();
+        let mut backends: Vec<_> = pools.iter().flat_map(|pool| pool.backends()).collect();
+        backends.extend(self.sections.connections());
+        backends
     }
 
     fn hold(&self, lock: Lock, lease: Lease) -> Hold {
@@ -212,6 +319,7 @@ async fn serve(
         pools: RefCell::new(Vec::new()),
         holds: RefCell::new(HashMap::new()),
         last_hold: Cell::new(0),
+        sections: Sections::default(),
         commands: sender,
     });
     tokio::task::spawn_local(close_idle_sessions(Rc::clone(&state)));
@@ -231,6 +339,33 @@ async fn serve(
                     tokio::task::spawn_local(release::serve(lock, lease, releasing, reply));
                 }
             }
+            Command::Watch { section, watch } => watch::begin(&state, section, watch),
+            Command::Unwatch { section, reply } => {
+                // At once: whoever is looked at next is not for this section.
+                let ended = state.sections.end(section);
+                if let (Some(ended), Some(reply)) = (ended, reply) {
+                    answer(reply, ended);
+                }
+            }
+            Command::Report { section, reply } => {
+                if let Some(section) = state.sections.get(section) {
+                    answer(reply, async move { section.report().await });
+                }
+            }
+            Command::FetchBlocked {
+                section,
+                locks,
+                reply,
+            } => answer(reply, watch::fetch(Rc::clone(&state), section, locks)),
+            Command::Strike {
+                section,
+                waiting,
+                strike,
+                reply,
+            } => answer(
+                reply,
+                watch::strike(Rc::clone(&state), section, waiting, strike),
+            ),
             Command::Abandon(abandoned) => {
                 tokio::task::spawn_local(abandoned.clean_up());
             }
@@ -238,6 +373,14 @@ async fn serve(
             Command::Panic => panic!("a test asked for it"),
         }
     }
+}
+
+/// Answers when the work is done, meanwhile others are served.
+fn answer<T: 'static>(reply: oneshot::Sender<T>, work: impl Future<Output = T> + 'static) {
+    tokio::task::spawn_local(async move {
+        // Who asked is gone, or gets it.
+        let _ = reply.send(work.await);
+    });
 }
 
 async fn close_idle_sessions(state: Rc<State>) {

@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
+use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use super::Around;
 use super::session::{Session, SessionId};
 use super::turns::Turns;
 use crate::Error;
+use crate::backend::Backend;
 use crate::database::Database;
 use crate::error::Holder;
 use crate::hold::Lock;
@@ -70,11 +72,18 @@ impl Pool {
         &self.turns
     }
 
+    /// The sessions that there are.
+    pub(super) fn backends(&self) -> Vec<Backend> {
+        let sessions = self.sessions.borrow();
+        let sessions = sessions.values().filter_map(Weak::upgrade);
+        sessions.map(|session| session.backend()).collect()
+    }
+
     /// Marks a holder that is a session of ours.
     pub(super) fn recognize(&self, mut holder: Holder) -> Holder {
         let sessions = self.sessions.borrow();
         let mut ours = sessions.values().filter_map(Weak::upgrade);
-        holder.this_process = ours.any(|session| session.pid() == holder.pid);
+        holder.this_process = ours.any(|session| session.backend().pid == holder.pid);
         holder
     }
 
@@ -104,20 +113,20 @@ impl Pool {
     pub(super) async fn session(
         self: &Rc<Self>,
         scope: Scope,
-        lock: &Lock,
+        purpose: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
         if let Some(session) = self.take_idle(scope) {
             return Ok(Lease::new(self, session, true));
         }
-        self.new_session(scope, lock).await
+        self.new_session(scope, purpose).await
     }
 
     pub(super) async fn new_session(
         self: &Rc<Self>,
         scope: Scope,
-        lock: &Lock,
+        purpose: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        let session = Session::connect(&self.database, scope, lock).await?;
+        let session = Session::connect(&self.database, scope, purpose).await?;
         self.sessions
             .borrow_mut()
             .insert(session.id(), Rc::downgrade(&session));
@@ -173,11 +182,9 @@ impl Pool {
     }
 
     /// Ends the session of `lock` that we closed, if the server hasn't noticed yet, from a session beside.
-    pub(super) async fn terminate(self: Rc<Self>, started: String, pid: i32, lock: Lock) {
+    pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: Lock) {
         // Without a session beside, the server looks for its client by itself.
-        let _ = self
-            .aside(&lock, &sql::terminate(pid, &started, lock.key))
-            .await;
+        let _ = self.aside(&lock, &sql::terminate(backend, lock.key)).await;
     }
 
     /// Who has the lock, asked on a session beside. `Ok(None)` also where there is no time to ask.
@@ -196,7 +203,7 @@ impl Pool {
             // Many ask at once; the server was there a moment ago.
             Err(_) if self.answered_lately() => Ok(None),
             Err(_) => Err(Error::connect_timeout(
-                &lock.id,
+                lock,
                 &self.database.place(),
                 ASIDE_BOUND,
             )),
@@ -279,8 +286,7 @@ impl Lease {
             return;
         }
         let (pool, session) = (Rc::clone(&self.pool), &self.session);
-        let started = session.started().to_owned();
-        tokio::task::spawn_local(pool.terminate(started, session.pid(), lock.clone()));
+        tokio::task::spawn_local(pool.terminate(session.backend(), lock.clone()));
     }
 }
 

@@ -1,6 +1,7 @@
 //! One session of pglock's own.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -10,13 +11,15 @@ use tokio_postgres::{Client, NoTls};
 
 use super::HoldId;
 use crate::Error;
+use crate::backend::Backend;
 use crate::database::Database;
+use crate::drivers::AsyncWire;
 use crate::hold::{Life, Lock};
 use crate::key::Key;
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
-use crate::wire::{Failure, Rows, Wire};
+use crate::wire::{BoundWire, Failure, Rows, Wire};
 
 /// Names a session of this process, for ever.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -27,11 +30,9 @@ static LAST_SESSION: AtomicU64 = AtomicU64::new(0);
 pub(super) struct Session {
     id: SessionId,
     client: Client,
-    pid: i32,
+    backend: Backend,
     scope: Scope,
     server: sql::Server,
-    /// When the backend started, as the server writes it: a pid alone may be another's later.
-    started: String,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
     conversation: Mutex<()>,
@@ -45,13 +46,13 @@ impl Session {
     pub(super) async fn connect(
         database: &Database,
         scope: Scope,
-        lock: &Lock,
+        purpose: &dyn fmt::Display,
     ) -> Result<Rc<Self>, Error> {
         let bound = database.connect_timeout();
         match tokio::time::timeout(bound, Self::open(database, scope)).await {
             Ok(Ok(session)) => Ok(Rc::new(session)),
-            Ok(Err(failure)) => Err(Error::no_session(&lock.id, &database.place(), failure)),
-            Err(_) => Err(Error::connect_timeout(&lock.id, &database.place(), bound)),
+            Ok(Err(failure)) => Err(Error::no_session(purpose, &database.place(), failure)),
+            Err(_) => Err(Error::connect_timeout(purpose, &database.place(), bound)),
         }
     }
 
@@ -71,19 +72,17 @@ impl Session {
         let unfinished = AbortOnDrop(Some(task.abort_handle()));
         let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
         let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
-        let pid = row.parsed(0).ok_or_else(Failure::unexpected_answer)?;
-        let started = row.text(3).unwrap_or_default().to_owned();
+        let backend = Backend::from_row(&row).ok_or_else(Failure::unexpected_answer)?;
         let server = sql::Server {
-            transaction_timeout: row.is_true(1),
-            client_connection_check: row.is_true(2),
+            transaction_timeout: row.is_true(2),
+            client_connection_check: row.is_true(3),
         };
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
             client,
-            pid,
+            backend,
             scope,
             server,
-            started,
             life,
             driver: unfinished.finished(&task.abort_handle()),
             conversation: Mutex::new(()),
@@ -97,12 +96,8 @@ impl Session {
         self.id
     }
 
-    pub(super) fn pid(&self) -> i32 {
-        self.pid
-    }
-
-    pub(super) fn started(&self) -> &str {
-        &self.started
+    pub(super) fn backend(&self) -> Backend {
+        self.backend
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -153,7 +148,7 @@ pub(super) struct Conversation<'s> {
 }
 
 impl Conversation<'_> {
-    pub(super) fn wire(&self) -> impl Wire {
+    pub(super) fn wire(&self) -> impl Wire + BoundWire {
         Speaker(&self.session.client)
     }
 
@@ -174,6 +169,12 @@ struct Speaker<'c>(&'c Client);
 impl Wire for Speaker<'_> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         Ok(self.0.simple_query(sql).await?.into())
+    }
+}
+
+impl BoundWire for Speaker<'_> {
+    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        AsyncWire(self.0).query(sql, values).await
     }
 }
 

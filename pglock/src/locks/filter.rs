@@ -10,13 +10,13 @@ const MOST_VALUES: usize = 1000;
 
 /// A filter that was checked.
 #[derive(Clone, Debug)]
-pub(super) struct Condition {
+pub(crate) struct Condition {
     of: Of,
     field: &'static Field,
     lookup: Lookup,
     values: Vec<String>,
     /// Whether what it finds is left out.
-    pub(super) exclude: bool,
+    pub(crate) exclude: bool,
 }
 
 /// How a field is compared.
@@ -93,7 +93,7 @@ impl Lookup {
 
 impl Condition {
     /// Reads `field__lookup=value`.
-    pub(super) fn parse(text: &str, blocked: bool) -> Result<Self, Error> {
+    pub(crate) fn parse(text: &str, blocked: bool) -> Result<Self, Error> {
         let Some((key, value)) = text.split_once('=') else {
             return Err(Error::config(format!(
                 "filter {text:?} has no `=`; write `field=value` or `field__lookup=value`, such as `wait_duration__gte=5 seconds`"

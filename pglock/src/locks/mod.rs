@@ -14,9 +14,10 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::park::block_on;
 use crate::table::TableName;
 use crate::wire::{BoundWire, Rows};
-use filter::Condition;
 use model::FromRow;
-use sql::{Asked, Statement};
+
+pub(crate) use filter::Condition;
+pub(crate) use sql::{Asked, FORGET, Statement, Values, blockers_found};
 
 pub use model::{Activity, BlockedLock, Lock};
 pub use words::{LockKind, LockMode, ParseWordError, RelKind, State};
@@ -201,11 +202,30 @@ impl<R: FromRow> Locks<R> {
         self.find(&mut AsyncWire(&*connection)).await
     }
 
+    /// Only what these sessions wait for, by pid.
+    pub(crate) fn waiting(mut self, pids: Vec<i32>) -> Self {
+        self.asked.waiting = Some(pids);
+        self
+    }
+
+    /// Only those for which the conditions hold.
+    pub(crate) fn conditions(mut self, conditions: Vec<Condition>) -> Self {
+        self.asked.conditions.extend(conditions);
+        self
+    }
+
     async fn find(self, wire: &mut impl BoundWire) -> Result<Vec<R>, Error> {
         self.refuse_unknown_tables(wire).await?;
-        let rows = query(wire, &sql::fetch(&self.asked, R::BLOCKED)).await?;
+        Ok(Self::read(&query(wire, &self.statement()).await?))
+    }
+
+    pub(crate) fn statement(&self) -> Statement {
+        sql::fetch(&self.asked, R::BLOCKED)
+    }
+
+    pub(crate) fn read(rows: &Rows) -> Vec<R> {
         // A row without a kind and a pid is none of Postgres'.
-        Ok(rows.iter().filter_map(|row| R::from_row(&row)).collect())
+        rows.iter().filter_map(|row| R::from_row(&row)).collect()
     }
 
     async fn refuse_unknown_tables(&self, wire: &mut impl BoundWire) -> Result<(), Error> {

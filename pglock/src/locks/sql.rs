@@ -11,30 +11,32 @@ use crate::table::TableName;
 
 /// The values of a statement, in the order of their placeholders.
 #[derive(Debug, Default)]
-pub(super) struct Values(Vec<String>);
+pub(crate) struct Values(Vec<String>);
 
 impl Values {
-    pub(super) fn bind(&mut self, value: String) -> String {
+    pub(crate) fn bind(&mut self, value: String) -> String {
         self.0.push(value);
         format!("${}", self.0.len())
     }
 
-    pub(super) fn into_inner(self) -> Vec<String> {
+    pub(crate) fn into_inner(self) -> Vec<String> {
         self.0
     }
 }
 
 /// A statement and the values bound to it.
-pub(super) type Statement = (String, Vec<String>);
+pub(crate) type Statement = (String, Vec<String>);
 
 /// Which locks are asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
-    pub(super) pids: Option<Vec<i32>>,
-    pub(super) tables: Option<Vec<TableName>>,
-    pub(super) granted: Option<bool>,
-    pub(super) conditions: Vec<Condition>,
-    pub(super) limit: Option<u32>,
+pub(crate) struct Asked {
+    pub(crate) pids: Option<Vec<i32>>,
+    /// Only what these sessions wait for, by pid.
+    pub(crate) waiting: Option<Vec<i32>>,
+    pub(crate) tables: Option<Vec<TableName>>,
+    pub(crate) granted: Option<bool>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) limit: Option<u32>,
 }
 
 /// How a session is hit.
@@ -99,12 +101,19 @@ pub(super) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool)
     (sql, values.into_inner())
 }
 
+/// CTEs, of which `found` has the pid of each session that is in the way of the locks.
+pub(crate) fn blockers_found(asked: &Asked, values: &mut Values) -> String {
+    let ctes = ctes(asked, true, values);
+    let found = found("x.pid", asked, true, values);
+    format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
+}
+
 /// Ends this session itself.
 pub(super) const TERMINATE_OWN: &str =
     "SELECT pg_catalog.pg_terminate_backend(pg_backend_pid())::text";
 
 /// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
-const FORGET: &str = "pg_stat_clear_snapshot()::text";
+pub(crate) const FORGET: &str = "pg_stat_clear_snapshot()::text";
 
 /// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
 fn columns(blocked: bool) -> String {
@@ -177,6 +186,11 @@ fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
         } else {
             format!("coalesce(l.pid, 0) = ANY ({pids}::int4[])")
         });
+    }
+    if let Some(pids) = &asked.waiting {
+        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        let pids = values.bind(format!("{{{}}}", pids.join(",")));
+        only.push(format!("NOT l.granted AND l.pid = ANY ({pids}::int4[])"));
     }
     if let Some(tables) = &asked.tables {
         let tables: Vec<String> = tables

@@ -1,0 +1,93 @@
+//! A migration that somebody's forgotten transaction keeps waiting: under a lock timeout it gives up, prioritized it
+//! gets through, and tells whom it ended.
+//!
+//! Run it with `cargo run -p pglock-examples --example migration`.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant};
+
+use pglock_examples as demo;
+use pglock_examples::Error;
+use postgres::Client;
+
+/// Gives up after half a second, rather than keep all who come behind it from the table.
+#[pglock::timeout("500ms")]
+fn patient(client: &mut Client) -> Result<(), Error> {
+    Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
+}
+
+/// Ends whoever is in the way and idles in a transaction, but no backup.
+#[pglock::prioritize(
+    interval = "200ms",
+    timeout = "10s",
+    using = database,
+    client = client,
+    side_effect = pglock::Terminate::new()
+        .never_application("pg_dump")
+        .filter("blocking_activity__state=IDLE_IN_TRANSACTION")?
+)]
+fn prioritized(client: &mut Client, database: &pglock::Database) -> Result<(), Error> {
+    Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
+}
+
+/// The same by hand, for the report.
+fn prioritized_with_report(
+    client: &mut Client,
+    database: &pglock::Database,
+) -> Result<pglock::PrioritizeReport, Error> {
+    let mut section = pglock::prioritize()
+        .interval(Duration::from_millis(200))
+        .timeout(Duration::from_secs(10))
+        .using(database)
+        .on(client)?;
+    section.batch_execute("ALTER TABLE orders ADD currency text")?;
+    Ok(section.finish()?)
+}
+
+/// A session that reads the table and forgets its transaction.
+fn forgetful_reader(url: &str, name: &str) -> Result<Client, Error> {
+    let mut reader = demo::connect(url)?;
+    reader.batch_execute(&format!(
+        "SET application_name = '{name}'; BEGIN; SELECT count(*) FROM orders"
+    ))?;
+    Ok(reader)
+}
+
+fn demo() -> Result<(), Error> {
+    let db = demo::create_database()?;
+    let database = pglock::Database::builder(db.url())
+        .application_name("migration")
+        .build()?;
+    let mut client = demo::connect(db.url())?;
+    client.batch_execute("CREATE TABLE orders (id int)")?;
+
+    let mut reader = forgetful_reader(db.url(), "report")?;
+    println!("A session called \"report\" has read orders, and idles in its transaction.");
+
+    let began = Instant::now();
+    match patient(&mut client) {
+        Ok(()) => return Err("nobody kept the migration waiting".into()),
+        Err(error) => println!(
+            "Under `timeout`: gave up after {:?} ({})",
+            began.elapsed(),
+            demo::with_causes(&*error)
+        ),
+    }
+
+    let began = Instant::now();
+    prioritized(&mut client, &database)?;
+    println!("Under `prioritize`: done after {:?}", began.elapsed());
+    match reader.batch_execute("COMMIT") {
+        Ok(()) => return Err("the reader was not ended".into()),
+        Err(error) => println!("What \"report\" sees: {}", demo::with_causes(&error)),
+    }
+
+    let _reader = forgetful_reader(db.url(), "report-2")?;
+    let report = prioritized_with_report(&mut client, &database)?;
+    println!("By hand, with a report:\n  {report}");
+    Ok(())
+}
+
+fn main() -> ExitCode {
+    demo::exit_code(demo())
+}

@@ -1,0 +1,105 @@
+//! The options that all attributes have, and what those do that work on a connection of the caller's.
+
+use proc_macro2::{Ident, Span, TokenStream};
+use syn::parse::ParseStream;
+use syn::{Error, Expr, Path, Result, parse_quote_spanned};
+
+use crate::args::{self, CratePath, Options, Spanned, set_once};
+use crate::client::Client;
+use crate::frame::{Frame, OnClient};
+use crate::function::Function;
+use crate::on_error::OnError;
+
+/// `client`, `on_error` and `crate`.
+#[derive(Default)]
+pub(crate) struct Common {
+    pub(crate) client: Option<Spanned<Client>>,
+    on_error: Option<Spanned<OnError>>,
+    krate: Option<Spanned<Path>>,
+}
+
+impl Common {
+    /// Reads the value of one of them; blames any other name.
+    pub(crate) fn parse_option(
+        &mut self,
+        name: &Ident,
+        input: ParseStream<'_>,
+        options: &Options,
+    ) -> Result<()> {
+        let span = name.span();
+        let option = name.to_string();
+        let value = || args::value::<Expr>(input, name, options);
+        match option.as_str() {
+            "client" => set_once(&mut self.client, &option, Client::new(value()?)?, span),
+            "on_error" => set_once(&mut self.on_error, &option, OnError::new(value()?)?, span),
+            "crate" => {
+                let path = args::value::<CratePath>(input, name, options)?.0;
+                set_once(&mut self.krate, &option, path, span)
+            }
+            _ => Err(args::unknown_option(name, options)),
+        }
+    }
+
+    /// The path of the runtime crate, for tokens that stand at `span`.
+    pub(crate) fn krate_at(&self, span: Span) -> Path {
+        self.krate.as_ref().map_or_else(
+            || parse_quote_spanned!(span=> ::pglock),
+            |krate| krate.value.clone(),
+        )
+    }
+
+    pub(crate) fn on_error(&self) -> Option<&OnError> {
+        self.on_error.as_ref().map(|on_error| &on_error.value)
+    }
+
+    /// Checks an attribute that works on a connection.
+    pub(crate) fn validate_on_client(&self, function: &Function) -> Result<()> {
+        args::all([
+            self.named_or_only(function)
+                .and_then(|client| client.validate(function)),
+            OnError::validate(self.on_error(), function),
+        ])
+    }
+
+    // Input:  client = conn, { work() }
+    // Output: let {request} = {builder};
+    //         .. as for a lock on that connection ..
+    //
+    // What asks for a connection stands where the option does: what is no connection is blamed there.
+    pub(crate) fn expand_on_client(
+        &self,
+        calls: &OnClient,
+        function: &Function,
+        body: &TokenStream,
+        builder: impl FnOnce(&Path) -> TokenStream,
+    ) -> TokenStream {
+        let Ok(client) = self.named_or_only(function) else {
+            // `validate_on_client` has said why.
+            return body.clone();
+        };
+        let krate = self.krate_at(client.span());
+        let frame = Frame {
+            krate: &krate,
+            function,
+            on_error: self.on_error(),
+        };
+        let steps = frame.on_client(calls, &client, body);
+        frame.statements(calls.request, &builder(&krate), &steps, &TokenStream::new())
+    }
+
+    /// The connection that the option names, or the only one that there can be.
+    fn named_or_only(&self, function: &Function) -> Result<Client> {
+        match &self.client {
+            Some(client) => Ok(client.value.clone()),
+            None => Client::only_argument(function),
+        }
+    }
+}
+
+/// Blames a zero where Postgres would take it for "no limit".
+pub(crate) fn refuse_zero_timeout(value: &Expr) -> Error {
+    Error::new_spanned(
+        value,
+        "a lock timeout of zero is no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
+    )
+}

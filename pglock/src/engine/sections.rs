@@ -1,0 +1,266 @@
+//! Prioritized sections: what is to be watched, and what has come of it.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::time::Instant;
+
+use super::pool::Pool;
+use super::watch::Watcher;
+use crate::Error;
+use crate::backend::Backend;
+use crate::prioritize::{
+    Blocker, BlockerAction, Ended, HitBefore, Plan, PrioritizeReport, SectionId, Watch,
+};
+
+/// How long the end of a section waits for a hit that is under way.
+const HIT_BOUND: Duration = Duration::from_secs(5);
+
+/// How long the end of a section waits for a side effect of the user's that is at work.
+const SIDE_EFFECT_BOUND: Duration = Duration::from_secs(1);
+
+/// The sections that there are, and who looks at them.
+#[derive(Default)]
+pub(super) struct Sections {
+    sections: RefCell<HashMap<SectionId, Rc<Section>>>,
+    watchers: RefCell<Vec<Rc<Watcher>>>,
+}
+
+impl Sections {
+    /// Adds a section; answers who looks at it.
+    pub(super) fn begin(&self, id: SectionId, watch: Watch, pool: &Rc<Pool>) -> Rc<Watcher> {
+        let watcher = self.watcher(pool);
+        let section = Section::new(id, watch, &watcher);
+        self.sections.borrow_mut().insert(id, Rc::new(section));
+        watcher
+    }
+
+    /// Takes a section away: nobody is hit for it any more but by what is under way, for which the future waits.
+    pub(super) fn end(&self, id: SectionId) -> Option<impl Future<Output = Ended> + use<>> {
+        let section = self.sections.borrow_mut().remove(&id)?;
+        section.ended.set(true);
+        section.watcher.sections_changed();
+        Some(section.what_became())
+    }
+
+    pub(super) fn get(&self, id: SectionId) -> Option<Rc<Section>> {
+        self.sections.borrow().get(&id).cloned()
+    }
+
+    /// The sections of one watcher.
+    pub(super) fn of(&self, watcher: &Rc<Watcher>) -> Vec<Rc<Section>> {
+        let sections = self.sections.borrow();
+        let of_it = sections
+            .values()
+            .filter(|section| Rc::ptr_eq(&section.watcher, watcher));
+        of_it.cloned().collect()
+    }
+
+    /// The connections that are prioritized.
+    pub(super) fn connections(&self) -> Vec<Backend> {
+        let sections = self.sections.borrow();
+        sections
+            .values()
+            .map(|section| section.watch.backend)
+            .collect()
+    }
+
+    /// Notes that a session of pglock's own waits for a call in these sections, until the note is dropped.
+    pub(super) fn waiting(&self, ids: &[SectionId], backend: Backend) -> Waiting {
+        let sections: Vec<_> = ids.iter().filter_map(|id| self.get(*id)).collect();
+        for section in &sections {
+            section.waiting.borrow_mut().push(backend);
+        }
+        Waiting { sections, backend }
+    }
+
+    fn watcher(&self, pool: &Rc<Pool>) -> Rc<Watcher> {
+        let mut watchers = self.watchers.borrow_mut();
+        let found = watchers.iter().find(|watcher| watcher.is_of(pool));
+        if let Some(watcher) = found {
+            return Rc::clone(watcher);
+        }
+        let watcher = Rc::new(Watcher::new(pool));
+        watchers.push(Rc::clone(&watcher));
+        watcher
+    }
+}
+
+pub(super) struct Section {
+    id: SectionId,
+    watch: Watch,
+    watcher: Rc<Watcher>,
+    /// Sessions of pglock's own that wait for a call in the section.
+    waiting: RefCell<Vec<Backend>>,
+    next_look: Cell<Option<Instant>>,
+    ended: Cell<bool>,
+    /// Had by who hits for this section: its end waits for that.
+    hits: Mutex<()>,
+    /// Whom `Escalate` has canceled, and when.
+    canceled: RefCell<HashMap<Backend, Instant>>,
+    report: RefCell<PrioritizeReport>,
+    error: RefCell<Option<Error>>,
+    side_effect_runs: Cell<bool>,
+    side_effect_returned: Notify,
+}
+
+impl Section {
+    fn new(id: SectionId, watch: Watch, watcher: &Rc<Watcher>) -> Self {
+        Self {
+            id,
+            next_look: Cell::new(Instant::now().checked_add(watch.interval)),
+            watch,
+            watcher: Rc::clone(watcher),
+            waiting: RefCell::default(),
+            ended: Cell::new(false),
+            hits: Mutex::new(()),
+            canceled: RefCell::default(),
+            report: RefCell::default(),
+            error: RefCell::default(),
+            side_effect_runs: Cell::new(false),
+            side_effect_returned: Notify::new(),
+        }
+    }
+
+    pub(super) fn id(&self) -> SectionId {
+        self.id
+    }
+
+    pub(super) fn watch(&self) -> &Watch {
+        &self.watch
+    }
+
+    pub(super) fn watcher(&self) -> &Rc<Watcher> {
+        &self.watcher
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.get()
+    }
+
+    /// The sessions whose waits count: first the connection that is prioritized.
+    pub(super) fn backends(&self) -> Vec<Backend> {
+        let mut backends = vec![self.watch.backend];
+        backends.extend(self.waiting.borrow().iter());
+        backends
+    }
+
+    pub(super) fn next_look(&self) -> Option<Instant> {
+        self.next_look.get()
+    }
+
+    /// Says when to look again: after the interval, or when the grace time of one who was canceled is over.
+    pub(super) fn looked(&self) {
+        let now = Instant::now();
+        let interval = self.watch.periodic.then_some(self.watch.interval);
+        let regular = interval.and_then(|interval| now.checked_add(interval));
+        self.next_look
+            .set(regular.into_iter().chain(self.grace_over(now)).min());
+    }
+
+    /// When the next grace time is over that is not yet.
+    fn grace_over(&self, now: Instant) -> Option<Instant> {
+        let grace = match self.watch.side_effect.strike()?.plan {
+            Plan::Escalate { grace } => grace,
+            Plan::Terminate | Plan::Cancel => return None,
+        };
+        let canceled = self.canceled.borrow();
+        let over = canceled.values().filter_map(|at| at.checked_add(grace));
+        over.filter(|over| *over > now).min()
+    }
+
+    /// The right to hit for this section.
+    pub(super) async fn hits(&self) -> MutexGuard<'_, ()> {
+        self.hits.lock().await
+    }
+
+    /// Those that this plan has hit before.
+    pub(super) fn hit_before(&self, plan: Plan) -> Vec<HitBefore> {
+        let Plan::Escalate { grace } = plan else {
+            return Vec::new();
+        };
+        let canceled = self.canceled.borrow();
+        let before = canceled.iter().map(|(backend, at)| HitBefore {
+            backend: *backend,
+            overdue: at.elapsed() >= grace,
+        });
+        before.collect()
+    }
+
+    /// Notes what was done to one who is in the way.
+    pub(super) fn note(&self, plan: Plan, blocker: Blocker) {
+        let was_canceled = matches!(
+            blocker.action,
+            BlockerAction::Canceled | BlockerAction::WouldCancel
+        );
+        if was_canceled && matches!(plan, Plan::Escalate { .. }) {
+            let mut canceled = self.canceled.borrow_mut();
+            canceled
+                .entry(blocker.backend())
+                .or_insert_with(Instant::now);
+        }
+        self.report.borrow_mut().add(blocker);
+    }
+
+    /// What was done until now, with what is under way.
+    pub(super) async fn report(&self) -> PrioritizeReport {
+        let _hits = self.hits().await;
+        self.report.borrow().clone()
+    }
+
+    /// Notes what went wrong; the first counts.
+    pub(super) fn fail(&self, error: Error) {
+        self.error.borrow_mut().get_or_insert(error);
+    }
+
+    /// Whether the side effect may begin: it is at work once at a time.
+    pub(super) fn begin_side_effect(&self) -> bool {
+        !self.side_effect_runs.replace(true)
+    }
+
+    pub(super) fn end_side_effect(&self, result: Result<Vec<i32>, Error>) {
+        match result {
+            Ok(pids) => self.report.borrow_mut().add_reported(pids),
+            Err(error) => self.fail(error),
+        }
+        self.side_effect_runs.set(false);
+        self.side_effect_returned.notify_one();
+    }
+
+    async fn what_became(self: Rc<Self>) -> Ended {
+        if tokio::time::timeout(HIT_BOUND, self.hits()).await.is_err() {
+            self.fail(Error::watch_timeout(HIT_BOUND));
+        }
+        if self.side_effect_runs.get() {
+            let returned = self.side_effect_returned.notified();
+            let in_time = tokio::time::timeout(SIDE_EFFECT_BOUND, returned).await;
+            self.report.borrow_mut().side_effect_unfinished = in_time.is_err();
+        }
+        Ended {
+            report: self.report.take(),
+            error: self.error.take(),
+        }
+    }
+}
+
+/// A session of pglock's own that waits for a call in sections.
+pub(super) struct Waiting {
+    sections: Vec<Rc<Section>>,
+    backend: Backend,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        for section in &self.sections {
+            let mut waiting = section.waiting.borrow_mut();
+            let at = waiting.iter().position(|backend| *backend == self.backend);
+            if let Some(at) = at {
+                waiting.swap_remove(at);
+            }
+        }
+    }
+}

@@ -1,0 +1,299 @@
+//! Watching prioritized sections: one task and one connection for each database, however many sections there are.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, Notify};
+use tokio::time::Instant;
+
+use super::State;
+use super::pool::{Lease, Pool};
+use super::sections::Section;
+use crate::Error;
+use crate::backend::Backend;
+use crate::locks::{BlockedLock, Locks, Statement};
+use crate::options::Scope;
+use crate::prioritize::{self, Blocked, SectionId, Strike, Watch};
+use crate::wire::{BoundWire as _, Failure, Rows};
+
+/// How long a statement of the watcher's may take.
+const STATEMENT_BOUND: Duration = Duration::from_secs(5);
+
+/// Who looks at the sections in one database.
+pub(super) struct Watcher {
+    pool: Rc<Pool>,
+    runs: Cell<bool>,
+    changed: Notify,
+    connection: Mutex<Option<Lease>>,
+}
+
+struct Purpose;
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the watcher of prioritized sections")
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(pool: &Rc<Pool>) -> Self {
+        Self {
+            pool: Rc::clone(pool),
+            runs: Cell::new(false),
+            changed: Notify::new(),
+            connection: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_of(&self, pool: &Rc<Pool>) -> bool {
+        Rc::ptr_eq(&self.pool, pool)
+    }
+
+    pub(super) fn sections_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Runs a statement, unless it is not `wanted` any more when it could be sent; then there is no answer.
+    async fn query(
+        &self,
+        (sql, values): &Statement,
+        wanted: impl Fn() -> bool,
+    ) -> Result<Option<Rows>, Error> {
+        let mut connection = self.connection.lock().await;
+        let kept = connection
+            .take()
+            .filter(|lease| lease.session().is_usable());
+        let mut lease = match kept {
+            Some(lease) => lease,
+            None => self.pool.session(Scope::Transaction, &Purpose).await?,
+        };
+        let mut is_new = false;
+        loop {
+            if !wanted() {
+                *connection = Some(lease);
+                return Ok(None);
+            }
+            match answer(&lease, sql, values).await? {
+                Ok(rows) => {
+                    *connection = Some(lease);
+                    return Ok(Some(rows));
+                }
+                // It had ended before, unnoticed.
+                Err(failure) if failure.session_ended && !is_new => {
+                    lease = self.pool.new_session(Scope::Transaction, &Purpose).await?;
+                    is_new = true;
+                }
+                Err(failure) => return Err(Error::watch_failed(failure)),
+            }
+        }
+    }
+
+    /// Gives the connection back, unless it is spoken on.
+    fn rest(&self) {
+        if let Ok(mut connection) = self.connection.try_lock() {
+            connection.take();
+        }
+    }
+}
+
+async fn answer(
+    lease: &Lease,
+    sql: &str,
+    values: &[String],
+) -> Result<Result<Rows, Failure>, Error> {
+    let conversation = lease.session().conversation().await;
+    let mut wire = conversation.wire();
+    let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
+    answer.map_err(|_| {
+        // Its answer would be taken for the next one's.
+        lease.session().close_now();
+        Error::watch_timeout(STATEMENT_BOUND)
+    })
+}
+
+/// Begins to watch a section.
+pub(super) fn begin(state: &Rc<State>, id: SectionId, watch: Watch) {
+    let pool = state.pool(&watch.database);
+    let watcher = state.sections.begin(id, watch, &pool);
+    watcher.sections_changed();
+    if !watcher.runs.replace(true) {
+        tokio::task::spawn_local(run(Rc::clone(state), watcher));
+    }
+}
+
+/// Looks at the sections when they are due, for as long as there are any.
+async fn run(state: Rc<State>, watcher: Rc<Watcher>) {
+    loop {
+        let sections = state.sections.of(&watcher);
+        if sections.is_empty() {
+            watcher.runs.set(false);
+            watcher.rest();
+            return;
+        }
+        let next = sections
+            .iter()
+            .filter_map(|section| section.next_look())
+            .min();
+        drop(sections);
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => look_at_all_due(&state, &watcher).await,
+            () = watcher.changed.notified() => {}
+        }
+    }
+}
+
+async fn look_at_all_due(state: &Rc<State>, watcher: &Rc<Watcher>) {
+    let now = Instant::now();
+    let mut due = state.sections.of(watcher);
+    due.retain(|section| section.next_look().is_some_and(|at| at <= now));
+    match find_waiting(watcher, &due).await {
+        Ok(found) => {
+            for (section, found) in due.iter().zip(found) {
+                act(state, section, found).await;
+                section.looked();
+            }
+        }
+        Err(error) => {
+            for section in &due {
+                section.fail(error.clone());
+                section.looked();
+            }
+        }
+    }
+}
+
+/// What a look finds of a section.
+enum Found {
+    /// The server doesn't have its session.
+    Nothing,
+    /// Its session is in another database.
+    Elsewhere,
+    /// Those of its sessions that may wait.
+    Waiting(Vec<Backend>),
+}
+
+async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Found>, Error> {
+    let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
+    let statement = prioritize::waiting(&backends.concat());
+    let Some(rows) = watcher.query(&statement, || true).await? else {
+        return Ok(Vec::new());
+    };
+    let mut seen = prioritize::seen(&rows, backends.iter().map(Vec::len).sum()).into_iter();
+    let found = backends.iter().map(|backends| {
+        let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
+        match seen.first() {
+            None | Some(None) => Found::Nothing,
+            Some(Some(session)) if !session.is_here => Found::Elsewhere,
+            Some(Some(_)) => Found::Waiting(
+                std::iter::zip(backends, seen)
+                    .filter(|(_, seen)| seen.as_ref().is_some_and(|session| session.may_wait))
+                    .map(|(backend, _)| *backend)
+                    .collect(),
+            ),
+        }
+    });
+    Ok(found.collect())
+}
+
+async fn act(state: &Rc<State>, section: &Rc<Section>, found: Found) {
+    let place = || section.watch().database.place();
+    let pid = section.watch().backend.pid;
+    let waiting = match found {
+        Found::Nothing => return section.fail(Error::section_not_found(pid, &place())),
+        Found::Elsewhere => return section.fail(Error::section_elsewhere(pid, &place())),
+        Found::Waiting(waiting) if waiting.is_empty() => return,
+        Found::Waiting(waiting) => waiting,
+    };
+    match section.watch().side_effect.strike() {
+        Some(strike) => {
+            if let Err(error) = hit_all(state, section, &waiting, &strike).await {
+                section.fail(error);
+            }
+        }
+        None => start_side_effect(section, waiting),
+    }
+}
+
+/// Hits who is in the way of these sessions; answers whom it hit, by pid.
+async fn hit_all(
+    state: &State,
+    section: &Section,
+    waiting: &[Backend],
+    strike: &Strike,
+) -> Result<Vec<i32>, Error> {
+    let mut hit = Vec::new();
+    for waiting in waiting {
+        let _hits = section.hits().await;
+        let statement = prioritize::strike(
+            *waiting,
+            strike,
+            &state.never_hit(),
+            &section.hit_before(strike.plan),
+        );
+        let wanted = || !section.has_ended();
+        let Some(rows) = section.watcher().query(&statement, wanted).await? else {
+            break;
+        };
+        for row in rows.iter() {
+            if let Some(blocker) = prioritize::blocker(&row, strike) {
+                hit.extend(blocker.was_hit().then_some(blocker.pid));
+                section.note(strike.plan, blocker);
+            }
+        }
+    }
+    hit.sort_unstable();
+    hit.dedup();
+    Ok(hit)
+}
+
+/// Starts a side effect of the user's on a thread of its own, unless it is at work.
+fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
+    if !section.begin_side_effect() {
+        return;
+    }
+    let (section, id) = (Rc::clone(section), section.id());
+    let side_effect = Arc::clone(&section.watch().side_effect);
+    tokio::task::spawn_local(async move {
+        let work = move || side_effect.worker(&mut Blocked::new(id, waiting));
+        let result = match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(ended) => Err(Error::side_effect_panicked(ended)),
+        };
+        section.end_side_effect(result);
+    });
+}
+
+/// What a side effect asks for. A section that has ended waits for nobody.
+pub(super) async fn fetch(
+    state: Rc<State>,
+    id: SectionId,
+    locks: Locks<BlockedLock>,
+) -> Result<Vec<BlockedLock>, Error> {
+    let Some(section) = state.sections.get(id) else {
+        return Ok(Vec::new());
+    };
+    let rows = section.watcher().query(&locks.statement(), || true).await?;
+    Ok(rows.map(|rows| Locks::read(&rows)).unwrap_or_default())
+}
+
+/// What a side effect does. For a section that has ended nobody is hit.
+pub(super) async fn strike(
+    state: Rc<State>,
+    id: SectionId,
+    waiting: Vec<Backend>,
+    strike: Strike,
+) -> Result<Vec<i32>, Error> {
+    match state.sections.get(id) {
+        Some(section) => hit_all(&state, &section, &waiting, &strike).await,
+        None => Ok(Vec::new()),
+    }
+}

@@ -1,0 +1,102 @@
+//! What a side effect is given.
+
+use std::marker::PhantomData;
+
+use super::section::SectionId;
+use super::side_effect::{Plan, Strike};
+use crate::backend::Backend;
+use crate::locks::{BlockedLock, Condition, blocked_locks};
+use crate::park::block_on;
+use crate::{Error, engine};
+
+/// What a prioritized section waits for, and who is in the way: what a
+/// [side effect](crate::PrioritizeSideEffect::worker) works with.
+///
+/// Everything it does runs on the watcher's connection, and fails once the section has ended.
+#[derive(Debug)]
+pub struct Blocked<'w> {
+    section: SectionId,
+    waiting: Vec<Backend>,
+    conditions: Vec<Condition>,
+    worker: PhantomData<&'w ()>,
+}
+
+impl Blocked<'_> {
+    pub(crate) fn new(section: SectionId, waiting: Vec<Backend>) -> Self {
+        Self {
+            section,
+            waiting,
+            conditions: Vec::new(),
+            worker: PhantomData,
+        }
+    }
+
+    /// The sessions of the section that wait: its connection, or such of pglock's own that wait for it.
+    #[must_use]
+    pub fn pids(&self) -> Vec<i32> {
+        self.waiting.iter().map(|backend| backend.pid).collect()
+    }
+
+    /// From now on only those for which the filter holds too, which is one of
+    /// [`blocked_locks`](fn@blocked_locks): the blocker is `blocking_activity`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Locks::filter`](crate::Locks::filter).
+    pub fn filter(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
+        self.narrow(filter.as_ref(), false)
+    }
+
+    /// From now on not those for which the filter holds.
+    ///
+    /// # Errors
+    ///
+    /// As [`Locks::filter`](crate::Locks::filter).
+    pub fn exclude(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
+        self.narrow(filter.as_ref(), true)
+    }
+
+    fn narrow(&mut self, filter: &str, exclude: bool) -> Result<&mut Self, Error> {
+        let mut condition = Condition::parse(filter, true)?;
+        condition.exclude = exclude;
+        self.conditions.push(condition);
+        Ok(self)
+    }
+
+    /// Asks for the locks that the section waits for: a row for each session that is in the way.
+    ///
+    /// # Errors
+    ///
+    /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Config`](crate::ErrorKind::Config) once the section
+    /// has ended.
+    pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
+        let locks = blocked_locks()
+            .waiting(self.pids())
+            .conditions(self.conditions.clone());
+        block_on(engine::fetch_blocked(self.section, locks))
+    }
+
+    /// Cancels the statements of those in the way, as [`Cancel`](struct@crate::Cancel) does; answers whom it hit, by pid.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Blocked::fetch).
+    pub fn cancel(&mut self) -> Result<Vec<i32>, Error> {
+        self.strike(Strike::new(Plan::Cancel))
+    }
+
+    /// Ends the sessions in the way, as [`Terminate`](struct@crate::Terminate) does; answers whom it hit, by pid.
+    ///
+    /// # Errors
+    ///
+    /// As [`fetch`](Blocked::fetch).
+    pub fn terminate(&mut self) -> Result<Vec<i32>, Error> {
+        self.strike(Strike::new(Plan::Terminate))
+    }
+
+    pub(crate) fn strike(&mut self, mut strike: Strike) -> Result<Vec<i32>, Error> {
+        strike.conditions.extend(self.conditions.iter().cloned());
+        let waiting = self.waiting.clone();
+        block_on(engine::strike(self.section, waiting, strike))
+    }
+}

@@ -1,0 +1,328 @@
+//! What is done to the sessions in the way of a prioritized section.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::blocked::Blocked;
+use crate::Error;
+use crate::locks::Condition;
+
+/// What is done, at each look, when a prioritized section waits for a lock: [`Terminate`], [`Cancel`], [`Escalate`],
+/// or one of your own.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// use pglock::{Blocked, Error, PrioritizeSideEffect};
+///
+/// /// Ends idlers at once, and only tells of all others.
+/// struct Page;
+///
+/// impl PrioritizeSideEffect for Page {
+///     fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+///         for lock in blocked.fetch()? {
+///             eprintln!("{} waits for {}", lock.activity.pid, lock.blocking_activity.pid);
+///         }
+///         blocked.filter("blocking_activity__state=IDLE_IN_TRANSACTION")?.terminate()
+///     }
+/// }
+///
+/// let section = pglock::prioritize().side_effect(Page).on(&mut client)?;
+/// section.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no side effect of `prioritize`",
+    label = "not a `PrioritizeSideEffect`",
+    note = "use `pglock::Terminate`, `Cancel` or `Escalate`, or implement `pglock::PrioritizeSideEffect` for a type of your own"
+)]
+pub trait PrioritizeSideEffect: Send + Sync + 'static {
+    /// Deals with what is in the way; answers the pids of those that it hit, for the report.
+    ///
+    /// It is called when a look finds the section waiting, on a thread of its own, and not again before it has
+    /// returned: it may block, and neither that nor a panic keeps anybody else waiting.
+    ///
+    /// # Errors
+    ///
+    /// The section goes on and is looked at again; the first error is returned at its end. For errors of your own there
+    /// is [`Error::side_effect`].
+    fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error>;
+
+    /// What pglock does by itself, without a thread.
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    fn strike(&self) -> Option<Strike> {
+        None
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for Box<S> {
+    fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+        (**self).worker(blocked)
+    }
+
+    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    fn strike(&self) -> Option<Strike> {
+        (**self).strike()
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for std::sync::Arc<S> {
+    fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+        (**self).worker(blocked)
+    }
+
+    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    fn strike(&self) -> Option<Strike> {
+        (**self).strike()
+    }
+}
+
+/// How sessions are hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Terminate,
+    Cancel,
+    /// Canceled, and ended if they are still in the way after that time.
+    Escalate {
+        grace: Duration,
+    },
+}
+
+/// What is done to whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Strike {
+    pub(crate) plan: Plan,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) never_applications: Vec<String>,
+    pub(crate) never_users: Vec<String>,
+    pub(crate) dry_run: bool,
+}
+
+impl Strike {
+    pub(crate) const fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            conditions: Vec::new(),
+            never_applications: Vec::new(),
+            never_users: Vec::new(),
+            dry_run: false,
+        }
+    }
+
+    pub(crate) fn filter(&mut self, filter: &str, exclude: bool) -> Result<(), Error> {
+        let mut condition = Condition::parse(filter, true)?;
+        condition.exclude = exclude;
+        self.conditions.push(condition);
+        Ok(())
+    }
+
+    /// Only blockers whose current or latest statement began that long ago.
+    fn blocking_duration_gte(&mut self, duration: Duration) {
+        const DAY: u64 = 24 * 60 * 60;
+        // Postgres reads each number of an interval as 32 bits.
+        let days = (duration.as_secs() / DAY).min(i32::MAX.unsigned_abs().into());
+        let filter = format!(
+            "blocking_activity__duration__gte={days} days {}.{:06} seconds",
+            duration.as_secs() % DAY,
+            duration.subsec_micros()
+        );
+        // It is a filter like any other, and known to be right.
+        let _ = self.filter(&filter, false);
+    }
+}
+
+/// Ends the sessions that are in the way: their transactions are rolled back, and their locks released. The default.
+///
+/// As a value, it ends all of them; with its methods, some.
+///
+/// Stands on [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
+/// which needs the rights of the other session's role, or of `pg_signal_backend`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// use std::time::Duration;
+/// use pglock::Terminate;
+///
+/// let idlers = Terminate::new()
+///     .blocking_duration_gte(Duration::from_secs(5))
+///     .filter("blocking_activity__state=IDLE_IN_TRANSACTION")?
+///     .never_application("pg_dump");
+/// let section = pglock::prioritize().side_effect(idlers).on(&mut client)?;
+/// section.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
+pub struct Terminate {
+    strike: Strike,
+}
+
+/// [`Terminate`] with nobody spared, to be written as `side_effect(Terminate)`.
+#[allow(non_upper_case_globals)]
+pub const Terminate: Terminate = Terminate::new();
+
+/// Cancels the statements of the sessions that are in the way.
+///
+/// It frees nothing where a session only idles in a transaction, or where its client goes on with it: then the section
+/// goes on waiting, and [`Escalate`] is what helps. As a value, it cancels all of them; with its methods, some.
+///
+/// Stands on [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
+/// which needs the rights of the other session's role, or of `pg_signal_backend`.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// use pglock::Cancel;
+///
+/// let section = pglock::prioritize().side_effect(Cancel).on(&mut client)?;
+/// section.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
+pub struct Cancel {
+    strike: Strike,
+}
+
+/// [`Cancel`] with nobody spared, to be written as `side_effect(Cancel)`.
+#[allow(non_upper_case_globals)]
+pub const Cancel: Cancel = Cancel::new();
+
+/// Cancels the statements of the sessions that are in the way, and ends those that still are after a grace time.
+///
+/// The grace time is 5 s unless [`after`](Escalate::after) says another. As a value, it hits all of them; with its
+/// methods, some.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// use std::time::Duration;
+/// use pglock::Escalate;
+///
+/// let politely = Escalate::new().after(Duration::from_secs(2)).never_user("replicator");
+/// let section = pglock::prioritize().side_effect(politely).on(&mut client)?;
+/// section.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+#[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
+pub struct Escalate {
+    strike: Strike,
+}
+
+/// [`Escalate`] with nobody spared, to be written as `side_effect(Escalate)`.
+#[allow(non_upper_case_globals)]
+pub const Escalate: Escalate = Escalate::new();
+
+const GRACE: Duration = Duration::from_secs(5);
+
+impl Escalate {
+    /// How long who was canceled has to get out of the way.
+    ///
+    /// The look after that time comes then, whatever the interval.
+    pub const fn after(mut self, grace: Duration) -> Self {
+        self.strike.plan = Plan::Escalate { grace };
+        self
+    }
+}
+
+macro_rules! side_effect {
+    ($name:ident, $plan:expr) => {
+        impl $name {
+            /// Hits all that are in the way, until a method says who is spared.
+            pub const fn new() -> Self {
+                Self {
+                    strike: Strike::new($plan),
+                }
+            }
+
+            /// Only those whose current statement, or for idlers the latest, began that long ago or longer.
+            pub fn blocking_duration_gte(mut self, duration: Duration) -> Self {
+                self.strike.blocking_duration_gte(duration);
+                self
+            }
+
+            /// Only those for which the filter holds: a filter of
+            /// [`blocked_locks`](crate::blocked_locks), where the blocker is `blocking_activity`.
+            ///
+            /// # Errors
+            ///
+            /// As [`Locks::filter`](crate::Locks::filter).
+            pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
+                self.strike.filter(filter.as_ref(), false)?;
+                Ok(self)
+            }
+
+            /// Not those for which the filter holds.
+            ///
+            /// # Errors
+            ///
+            /// As [`Locks::filter`](crate::Locks::filter).
+            pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
+                self.strike.filter(filter.as_ref(), true)?;
+                Ok(self)
+            }
+
+            /// Never a session with this `application_name`, such as `pg_dump`; each call adds one.
+            pub fn never_application(mut self, name: impl Into<String>) -> Self {
+                self.strike.never_applications.push(name.into());
+                self
+            }
+
+            /// Never a session of this user; each call adds one.
+            pub fn never_user(mut self, name: impl Into<String>) -> Self {
+                self.strike.never_users.push(name.into());
+                self
+            }
+
+            /// Hits nobody: the report says who would have been hit.
+            pub fn dry_run(mut self, dry_run: bool) -> Self {
+                self.strike.dry_run = dry_run;
+                self
+            }
+        }
+
+        impl Default for $name {
+            fn default() -> Self {
+                Self::new()
+            }
+        }
+
+        impl PrioritizeSideEffect for $name {
+            fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+                blocked.strike(self.strike.clone())
+            }
+
+            #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+            fn strike(&self) -> Option<Strike> {
+                Some(self.strike.clone())
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(&self.strike, f)
+            }
+        }
+    };
+}
+
+side_effect!(Terminate, Plan::Terminate);
+side_effect!(Cancel, Plan::Cancel);
+side_effect!(Escalate, Plan::Escalate { grace: GRACE });

@@ -1,0 +1,350 @@
+//! The SQL of the watcher: who waits, and hitting who is in the way. Values are bound, as text. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use super::report::{Blocker, BlockerAction, Spared};
+use super::side_effect::{Plan, Strike};
+use crate::backend::{Backend, start_of};
+use crate::locks::{Asked, FORGET, Statement, Values, blockers_found};
+use crate::wire::{Row, Rows};
+
+/// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten behind it: a transaction
+/// keeps it, and its own look would find what is old.
+pub(crate) fn who() -> String {
+    format!(
+        "SELECT s.pid, {} FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_backend_pid(); SELECT pg_stat_clear_snapshot()",
+        start_of("s.backend_start")
+    )
+}
+
+/// A session that was hit before: see [`Plan::Escalate`].
+pub(crate) struct HitBefore {
+    pub(crate) backend: Backend,
+    /// Whether its grace time is over.
+    pub(crate) overdue: bool,
+}
+
+/// The sessions, in the order of the answer: a row for each with its place, whether it is in the database of who
+/// asks, and whether it may wait for a lock. There is none for a session that the server doesn't have.
+///
+/// This looks at the sessions only, which is cheap: not at the locks, which stops the server's lock manager.
+pub(crate) fn waiting(backends: &[Backend]) -> Statement {
+    let mut values = Values::default();
+    let wanted = bind(backends, &mut values);
+    // What is hidden from our role counts as a wait: the blockers are looked for then.
+    let sql = format!(
+        "WITH activity AS MATERIALIZED (SELECT s.* FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '') \
+         SELECT w.place::text, (s.datname = current_database())::text, \
+         (EXISTS (SELECT FROM activity m WHERE (m.pid = w.pid OR m.leader_pid = w.pid) \
+         AND (m.wait_event_type = 'Lock' OR m.backend_start IS NULL)))::text \
+         FROM {wanted} WITH ORDINALITY w(pid, started, place) \
+         JOIN activity s ON s.pid = w.pid AND {same}",
+        same = same_start("s.backend_start", "w.started"),
+    );
+    (sql, values.into_inner())
+}
+
+/// What a look sees of a session.
+pub(crate) struct Seen {
+    /// Whether it is in the database of who asks.
+    pub(crate) is_here: bool,
+    pub(crate) may_wait: bool,
+}
+
+/// The answer of [`waiting`] for so many sessions, in order; none for those that the server doesn't have.
+pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<Seen>> {
+    let mut seen: Vec<_> = std::iter::repeat_with(|| None).take(sessions).collect();
+    for row in rows.iter() {
+        let place = row.parsed(0).and_then(|place: usize| place.checked_sub(1));
+        if let Some(seen) = place.and_then(|place| seen.get_mut(place)) {
+            *seen = Some(Seen {
+                is_here: row.text(1) == Some("true"),
+                may_wait: row.text(2) == Some("true"),
+            });
+        }
+    }
+    seen
+}
+
+/// Hits the sessions that are in the way of `waiting`: a row for each that is, with what was done or why nothing was.
+///
+/// They are found and hit in one statement. Never hit are the sessions of `own`; one of `before` is hit only if that
+/// is overdue. Those that are gone, or that we have no right to hit, are left alone: the server would raise an error,
+/// after having hit others.
+pub(crate) fn strike(
+    waiting: Backend,
+    strike: &Strike,
+    own: &[Backend],
+    before: &[HitBefore],
+) -> Statement {
+    let mut values = Values::default();
+    let (ctes, left_out) = filtered(waiting, strike, &mut values);
+    let own = bind(own, &mut values);
+    let applications = bind_texts(&strike.never_applications, &mut values);
+    let users = bind_texts(&strike.never_users, &mut values);
+    let before_backends: Vec<Backend> = before.iter().map(|before| before.backend).collect();
+    let overdue: Vec<bool> = before.iter().map(|before| before.overdue).collect();
+    let before = bind_with(&before_backends, Some(&overdue), &mut values);
+    let waiting_now = bind(&[waiting], &mut values);
+    let blow = match strike.plan {
+        Plan::Terminate => "'terminate'",
+        Plan::Cancel => "'cancel'",
+        Plan::Escalate { .. } => {
+            "CASE WHEN h.overdue THEN 'terminate' WHEN h.overdue IS NULL THEN 'cancel' END"
+        }
+    };
+    let hit = if strike.dry_run {
+        "true"
+    } else {
+        "CASE v.blow WHEN 'terminate' THEN pg_terminate_backend(v.pid) ELSE pg_cancel_backend(v.pid) END"
+    };
+    let sql = format!(
+        "WITH {ctes}me AS MATERIALIZED (SELECT r.rolsuper AS super FROM pg_catalog.pg_roles r WHERE r.rolname = current_user), \
+         own AS MATERIALIZED (SELECT o.* FROM {own} o(pid, started)), \
+         before AS MATERIALIZED (SELECT h.* FROM {before} h(pid, started, overdue)), \
+         blocker AS MATERIALIZED (SELECT DISTINCT p.pid FROM {waiting_now} w(pid, started) \
+         JOIN pg_catalog.pg_stat_activity s ON s.pid = w.pid AND {same_waiting} \
+         CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) p(pid)), \
+         verdict AS MATERIALIZED (SELECT b.pid, s.backend_start, s.application_name, s.usename, s.state, s.query, \
+         {blow} AS blow, CASE \
+         WHEN b.pid = 0 THEN 'prepared' \
+         WHEN s.pid IS NULL THEN 'gone' \
+         WHEN b.pid = pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
+         WHEN s.application_name = ANY ({applications}) THEN 'application' \
+         WHEN s.usename::text = ANY ({users}) THEN 'user' \
+         WHEN {left_out} THEN 'filter' \
+         WHEN s.backend_type = 'autovacuum worker' AND s.query LIKE '%(to prevent wraparound)%' THEN 'wraparound' \
+         WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
+         OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
+         WHEN NOT me.super AND (s.usesysid IS NULL OR u.rolsuper IS NOT FALSE \
+         OR NOT pg_has_role(s.usesysid, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')) THEN 'denied' \
+         WHEN {blow} IS NULL THEN 'grace' END AS spared \
+         FROM blocker b CROSS JOIN me LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
+         LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
+         LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
+         WHERE (SELECT CASE WHEN count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
+         SELECT v.pid::text, {started}::text, v.application_name, v.usename::text, \
+         upper(replace(v.state, ' ', '_') COLLATE \"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
+         (CASE WHEN v.spared IS NULL THEN {hit} END)::text FROM verdict v ORDER BY v.pid",
+        started = start_of("v.backend_start"),
+        same_waiting = same_start("s.backend_start", "w.started"),
+        same_own = same_start("s.backend_start", "o.started"),
+        same_before = same_start("s.backend_start", "h.started"),
+    );
+    (sql, values.into_inner())
+}
+
+/// The CTEs of the filters, each with a comma behind, and the condition that they leave a blocker out.
+fn filtered(waiting: Backend, strike: &Strike, values: &mut Values) -> (String, String) {
+    if strike.conditions.is_empty() {
+        return (String::new(), "false".to_owned());
+    }
+    let asked = Asked {
+        waiting: Some(vec![waiting.pid]),
+        conditions: strike.conditions.clone(),
+        ..Asked::default()
+    };
+    let found = blockers_found(&asked, values);
+    (
+        format!("{found}, "),
+        "b.pid NOT IN (SELECT f.pid FROM found f)".to_owned(),
+    )
+}
+
+/// Where one of the two is hidden, the pid has to do.
+fn same_start(backend_start: &str, started: &str) -> String {
+    format!("coalesce({} = {started}, true)", start_of(backend_start))
+}
+
+fn bind(backends: &[Backend], values: &mut Values) -> String {
+    bind_with(backends, None, values)
+}
+
+/// A table function with a row for each session.
+fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) -> String {
+    let mut array = |elements: Vec<String>, of: &str| {
+        format!(
+            "{}::{of}[]",
+            values.bind(format!("{{{}}}", elements.join(",")))
+        )
+    };
+    let mut arrays = vec![
+        array(
+            backends
+                .iter()
+                .map(|backend| backend.pid.to_string())
+                .collect(),
+            "int4",
+        ),
+        array(
+            backends
+                .iter()
+                .map(|backend| match backend.started {
+                    Some(started) => started.to_string(),
+                    None => "NULL".to_owned(),
+                })
+                .collect(),
+            "int8",
+        ),
+    ];
+    if let Some(flags) = flags {
+        arrays.push(array(flags.iter().map(bool::to_string).collect(), "bool"));
+    }
+    format!("unnest({})", arrays.join(", "))
+}
+
+fn bind_texts(texts: &[String], values: &mut Values) -> String {
+    let texts: Vec<String> = texts.iter().map(|text| values.bind(text.clone())).collect();
+    format!("ARRAY[{}]::text[]", texts.join(", "))
+}
+
+/// A row of [`strike`].
+pub(crate) fn blocker(row: &Row<'_>, strike: &Strike) -> Option<Blocker> {
+    let started: Option<i64> = row.parsed(1);
+    let action = match (row.text(7), row.text(6), row.text(8)) {
+        (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
+        // The server says that there was nobody to hit.
+        (None, _, Some("false")) => BlockerAction::Spared(Spared::Gone),
+        (None, Some("terminate"), _) if strike.dry_run => BlockerAction::WouldTerminate,
+        (None, Some("terminate"), _) => BlockerAction::Terminated,
+        (None, _, _) if strike.dry_run => BlockerAction::WouldCancel,
+        (None, _, _) => BlockerAction::Canceled,
+    };
+    Some(Blocker {
+        pid: row.parsed(0)?,
+        backend_start: started
+            .and_then(|micros| u64::try_from(micros).ok())
+            .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
+        application_name: row.text(2).unwrap_or_default().to_owned(),
+        user: row.text(3).map(str::to_owned),
+        state: row.text(4).and_then(|state| state.parse().ok()),
+        query: row.text(5).map(str::to_owned),
+        action,
+        at: SystemTime::now(),
+        started,
+    })
+}
+
+fn why_spared(word: &str) -> Option<Spared> {
+    Some(match word {
+        "prepared" => Spared::PreparedTransaction,
+        "gone" => Spared::Gone,
+        "own" => Spared::Own,
+        "application" => Spared::Application,
+        "user" => Spared::User,
+        "filter" => Spared::Filter,
+        "grace" => Spared::Grace,
+        "wraparound" => Spared::Wraparound,
+        "background" => Spared::Background,
+        "denied" => Spared::Denied,
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pglock_tests::{BOUND, TestDb, database, wait_until};
+    use postgres::Client;
+
+    use super::*;
+    use crate::drivers::BlockingWire;
+    use crate::park::block_on;
+    use crate::wire::{BoundWire as _, Wire as _};
+
+    fn backend(client: &mut Client) -> Backend {
+        let rows = block_on(BlockingWire(client).simple_query(&who())).unwrap();
+        Backend::from_row(&rows.first_row().unwrap()).unwrap()
+    }
+
+    fn ask(client: &mut Client, (sql, values): &Statement) -> Rows {
+        block_on(BlockingWire(client).query(sql, values)).unwrap()
+    }
+
+    /// One that holds a lock, and one that waits for it on a thread of its own.
+    fn tangle(db: &TestDb) -> (Client, Backend, Backend) {
+        let (mut holder, mut waiter) = (db.connect(), db.connect());
+        holder.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+        let (holds, waits) = (backend(&mut holder), backend(&mut waiter));
+        std::thread::spawn(move || waiter.batch_execute("SELECT pg_advisory_lock(1)"));
+        wait_until("it waits", BOUND, || db.waiting(1) == 1);
+        (holder, holds, waits)
+    }
+
+    fn earlier(backend: Backend) -> Backend {
+        Backend {
+            started: backend.started.map(|started| started - 1),
+            ..backend
+        }
+    }
+
+    #[test]
+    fn a_pid_whose_start_differs_does_not_wait() {
+        let db = database();
+        let (_holder, holds, waits) = tangle(&db);
+        let mut watcher = db.connect();
+        let sessions = [earlier(waits), waits, holds];
+        let rows = ask(&mut watcher, &waiting(&sessions));
+        let seen = seen(&rows, sessions.len());
+        assert!(seen[0].is_none());
+        assert!(seen[1].as_ref().is_some_and(|it| it.is_here && it.may_wait));
+        assert!(
+            seen[2]
+                .as_ref()
+                .is_some_and(|it| it.is_here && !it.may_wait)
+        );
+    }
+
+    #[test]
+    fn nobody_is_hit_for_a_pid_whose_start_differs() {
+        let db = database();
+        let (mut holder, _, waits) = tangle(&db);
+        let mut watcher = db.connect();
+        let terminate = Strike::new(Plan::Terminate);
+        let rows = ask(&mut watcher, &strike(earlier(waits), &terminate, &[], &[]));
+        assert!(rows.is_empty());
+        holder.batch_execute("SELECT 1").unwrap();
+    }
+
+    #[test]
+    fn a_pid_whose_start_differs_was_not_canceled_before_and_is_not_ended() {
+        let db = database();
+        let (mut holder, holds, waits) = tangle(&db);
+        let mut watcher = db.connect();
+        let escalate = Strike::new(Plan::Escalate {
+            grace: Duration::ZERO,
+        });
+        let mut hit = |backend| {
+            let before = [HitBefore {
+                backend,
+                overdue: true,
+            }];
+            let rows = ask(&mut watcher, &strike(waits, &escalate, &[], &before));
+            let blocker = blocker(&rows.first_row().unwrap(), &escalate).unwrap();
+            assert_eq!(blocker.backend(), holds);
+            blocker.action
+        };
+        assert_eq!(hit(earlier(holds)), BlockerAction::Canceled);
+        holder.batch_execute("SELECT 1").unwrap();
+        assert_eq!(hit(holds), BlockerAction::Terminated);
+        holder.batch_execute("SELECT 1").unwrap_err();
+    }
+
+    #[test]
+    fn own_sessions_are_known_by_their_start_too() {
+        let db = database();
+        let (mut holder, holds, waits) = tangle(&db);
+        let mut watcher = db.connect();
+        let terminate = Strike::new(Plan::Terminate);
+        let mut hit = |own| {
+            let rows = ask(&mut watcher, &strike(waits, &terminate, &[own], &[]));
+            blocker(&rows.first_row().unwrap(), &terminate)
+                .unwrap()
+                .action
+        };
+        assert_eq!(hit(holds), BlockerAction::Spared(Spared::Own));
+        holder.batch_execute("SELECT 1").unwrap();
+        assert_eq!(hit(earlier(holds)), BlockerAction::Terminated);
+    }
+}

@@ -1,0 +1,293 @@
+//! Who is never hit, and that the report says why.
+
+use std::time::Duration;
+
+use pglock::{BlockerAction, Cancel, Escalate, PrioritizeReport, Spared, Terminate};
+use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
+use postgres::error::SqlState;
+
+use crate::{Blocker, INTERVAL, here, in_background, prioritize, wait_until_it_waits};
+
+/// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
+fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
+    let mut client = db.connect();
+    let mut section = prioritize.timeout(3 * INTERVAL).on(&mut client).unwrap();
+    let error = section
+        .batch_execute("SELECT pg_advisory_lock(1)")
+        .unwrap_err();
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    section.finish().unwrap()
+}
+
+fn action(report: &PrioritizeReport) -> BlockerAction {
+    match report.blockers() {
+        [blocker] => blocker.action,
+        _ => panic!("{report}"),
+    }
+}
+
+#[test]
+fn a_dry_run_hits_nobody_and_says_whom_it_would_have_hit() {
+    let db = database();
+    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    for (side_effect, action_of_it) in [
+        (
+            prioritize(&db).side_effect(Terminate::new().dry_run(true)),
+            BlockerAction::WouldTerminate,
+        ),
+        (
+            prioritize(&db).side_effect(Cancel::new().dry_run(true)),
+            BlockerAction::WouldCancel,
+        ),
+    ] {
+        let report = try_for_it(&db, side_effect);
+        assert_eq!(action(&report), action_of_it);
+        assert_eq!(report.blockers()[0].pid, blocker.pid);
+        assert!(report.hit().is_empty());
+        assert!(blocker.is_alive());
+    }
+    let both = Escalate::new().after(INTERVAL).dry_run(true);
+    let report = try_for_it(&db, prioritize(&db).side_effect(both));
+    let actions: Vec<_> = report.blockers().iter().map(|it| it.action).collect();
+    assert!(
+        actions.starts_with(&[BlockerAction::WouldCancel]),
+        "{actions:?}"
+    );
+    assert!(
+        actions.contains(&BlockerAction::WouldTerminate),
+        "{actions:?}"
+    );
+    assert!(blocker.is_alive());
+}
+
+#[test]
+fn applications_and_users_on_the_list_are_spared() {
+    let db = database();
+    let mut dump = Blocker::named(&db, "pg_dump", "SELECT pg_advisory_lock(1)");
+    let spare = Terminate::new()
+        .never_application("psql")
+        .never_application("pg_dump");
+    let report = try_for_it(&db, prioritize(&db).side_effect(spare));
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::Application));
+    assert!(dump.is_alive());
+
+    let user: String = db
+        .connect()
+        .query_one("SELECT current_user::text", &[])
+        .unwrap()
+        .get(0);
+    let report = try_for_it(
+        &db,
+        prioritize(&db).side_effect(Terminate::new().never_user(user)),
+    );
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::User));
+    assert!(dump.is_alive());
+
+    let spare = Terminate::new()
+        .never_application("pg_dum")
+        .never_user("pg'");
+    let mut client = db.connect();
+    let mut section = prioritize(&db).side_effect(spare).on(&mut client).unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    assert_eq!(section.finish().unwrap().hit(), [dump.pid]);
+    dump.was_terminated();
+}
+
+#[test]
+fn filters_say_who_is_hit() {
+    let db = database();
+    let mut idler = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    for filtered in [
+        Terminate::new()
+            .filter("blocking_activity__state=ACTIVE")
+            .unwrap(),
+        Terminate::new()
+            .exclude("blocking_activity__application_name=blocker")
+            .unwrap(),
+        Terminate::new().blocking_duration_gte(Duration::from_secs(60)),
+        Terminate::new().blocking_duration_gte(Duration::MAX),
+        Terminate::new()
+            .filter("wait_duration__gte=1 hour")
+            .unwrap(),
+    ] {
+        let report = try_for_it(&db, prioritize(&db).side_effect(filtered));
+        assert_eq!(action(&report), BlockerAction::Spared(Spared::Filter));
+        assert!(idler.is_alive());
+    }
+    assert!(
+        Terminate::new()
+            .filter("colour=red")
+            .unwrap_err()
+            .is_config()
+    );
+    let long = Terminate::new()
+        .blocking_duration_gte(INTERVAL / 2)
+        .filter("blocking_activity__state=IDLE")
+        .unwrap();
+    let mut client = db.connect();
+    let mut section = prioritize(&db).side_effect(long).on(&mut client).unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    assert_eq!(section.finish().unwrap().hit(), [idler.pid]);
+    idler.was_terminated();
+}
+
+#[test]
+fn sections_and_locks_of_this_process_are_spared() {
+    let db = database();
+    let guard = pglock::advisory(1).using(here(&db)).acquire().unwrap();
+    let report = try_for_it(&db, prioritize(&db));
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::Own));
+    guard.check().unwrap();
+    guard.release().unwrap();
+
+    let mut other = db.connect();
+    let mut other = prioritize(&db).on(&mut other).unwrap();
+    other.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let report = try_for_it(&db, prioritize(&db));
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::Own));
+    other.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn a_prepared_transaction_is_told_and_nothing_fails() {
+    let server = Server::builder()
+        .setting("max_prepared_transactions", "2")
+        .start();
+    let db = server.create_database();
+    let mut blocker = Blocker::new(
+        &db,
+        "BEGIN; SELECT pg_advisory_xact_lock(1); PREPARE TRANSACTION 'forgotten'",
+    );
+    let report = try_for_it(&db, prioritize(&db));
+    assert_eq!(report.blockers()[0].pid, 0);
+    assert_eq!(
+        action(&report),
+        BlockerAction::Spared(Spared::PreparedTransaction)
+    );
+    blocker.execute("ROLLBACK PREPARED 'forgotten'").unwrap();
+}
+
+/// A connection of another role, and the handle for its watcher.
+fn as_role(db: &TestDb, role: &str) -> (postgres::Client, pglock::Database) {
+    let mut config: tokio_postgres::Config = db.url().parse().unwrap();
+    config.user(role);
+    let client = postgres::Config::from(config.clone())
+        .connect(postgres::NoTls)
+        .unwrap();
+    (client, pglock::Database::builder(config).build().unwrap())
+}
+
+#[test]
+fn missing_rights_are_told_and_nothing_fails() {
+    let server = Server::start();
+    let db = server.create_database();
+    db.execute("CREATE ROLE worker LOGIN; CREATE ROLE signaler LOGIN IN ROLE pg_signal_backend");
+    let superuser_blocks = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    for role in ["worker", "signaler"] {
+        let (mut client, database) = as_role(&db, role);
+        let mut section = pglock::prioritize()
+            .interval(INTERVAL)
+            .using(&database)
+            .timeout(3 * INTERVAL)
+            .on(&mut client)
+            .unwrap();
+        section
+            .batch_execute("SELECT pg_advisory_lock(1)")
+            .unwrap_err();
+        let report = section.finish().unwrap();
+        assert_eq!(action(&report), BlockerAction::Spared(Spared::Denied));
+    }
+    drop(superuser_blocks);
+
+    // Of a role without rights: one that may signal may hit it, though it sees neither its start nor its kind.
+    let (mut blocker, _) = as_role(&db, "worker");
+    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let (mut client, database) = as_role(&db, "signaler");
+    let mut section = pglock::prioritize()
+        .interval(INTERVAL)
+        .using(&database)
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let report = section.finish().unwrap();
+    assert_eq!(action(&report), BlockerAction::Terminated);
+    blocker.batch_execute("SELECT 1").unwrap_err();
+}
+
+#[test]
+fn a_bystander_who_waits_too_is_left_alone() {
+    let db = database();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1), pg_advisory_lock(2)");
+    let (pid, bystander) = in_background(&db, |client| {
+        client.batch_execute("SELECT pg_advisory_lock(2)").unwrap();
+    });
+    wait_until_it_waits(&db, pid);
+    let mut client = db.connect();
+    let mut section = prioritize(&db).on(&mut client).unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    bystander.join().unwrap();
+}
+
+#[test]
+fn an_idler_that_is_canceled_goes_on_blocking_until_it_is_escalated() {
+    let db = database();
+    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let report = try_for_it(&db, prioritize(&db).side_effect(Cancel));
+    assert_eq!(action(&report), BlockerAction::Canceled);
+    assert!(blocker.is_alive());
+
+    let grace = 5 * INTERVAL;
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .side_effect(Escalate::new().after(grace))
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let report = section.finish().unwrap();
+    let actions: Vec<_> = report.blockers().iter().map(|it| it.action).collect();
+    assert_eq!(
+        actions,
+        [
+            BlockerAction::Canceled,
+            BlockerAction::Spared(Spared::Grace),
+            BlockerAction::Terminated
+        ]
+    );
+    let blockers = report.blockers();
+    assert!(blockers[2].at.duration_since(blockers[0].at).unwrap() >= grace);
+    blocker.was_terminated();
+}
+
+#[test]
+fn one_look_is_enough_to_escalate() {
+    let db = database();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .periodic(false)
+        .side_effect(Escalate::new().after(2 * INTERVAL))
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    section.finish().unwrap();
+    blocker.was_terminated();
+}
+
+#[test]
+fn a_statement_that_runs_is_canceled_and_its_session_lives() {
+    let db = database();
+    let (pid, blocker) = in_background(&db, |client| {
+        let error = client
+            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1); SELECT pg_sleep(60)")
+            .unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::QUERY_CANCELED));
+        client.batch_execute("ROLLBACK; SELECT 1").unwrap();
+    });
+    wait_until("it holds", BOUND, || db.held(1) == 1);
+    let mut client = db.connect();
+    let mut section = prioritize(&db).side_effect(Cancel).on(&mut client).unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    assert_eq!(section.finish().unwrap().hit(), [pid]);
+    blocker.join().unwrap();
+}

@@ -1,0 +1,7 @@
+#[pglock::prioritize]
+fn job(name: &str) -> Result<(), pglock::Error> {
+    let _ = name;
+    Ok(())
+}
+
+fn main() {}

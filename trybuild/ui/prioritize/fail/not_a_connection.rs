@@ -1,0 +1,7 @@
+#[pglock::prioritize]
+fn job(names: &mut Vec<String>) -> Result<(), pglock::Error> {
+    let _ = names;
+    Ok(())
+}
+
+fn main() {}

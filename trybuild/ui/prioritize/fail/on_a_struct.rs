@@ -1,0 +1,4 @@
+#[pglock::prioritize]
+struct Job;
+
+fn main() {}

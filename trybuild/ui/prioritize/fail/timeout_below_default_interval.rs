@@ -1,0 +1,7 @@
+#[pglock::prioritize(timeout = "500ms")]
+fn job(conn: &mut postgres::Client) -> Result<(), pglock::Error> {
+    let _ = conn;
+    Ok(())
+}
+
+fn main() {}
