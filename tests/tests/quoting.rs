@@ -559,3 +559,39 @@ fn a_filter_runs_or_is_refused_with_what_is_valid() {
         }
     });
 }
+
+#[test]
+fn a_file_of_any_text_is_read_or_refused() {
+    let words = [
+        "[configs.a]\n",
+        "configs.a.filters = [",
+        "\"granted=True\"",
+        "on = [\"",
+        "\"]\n",
+        "pids = [1, ",
+        "limit = 1\n",
+        "database = \"postgres://app:secret@db/app\"\n",
+        "\n",
+        "]\n",
+    ];
+    let words = select(words.to_vec()).prop_map(str::to_owned);
+    let inputs = vec(prop_oneof![3 => words, 1 => text()], 0..8);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("any.toml");
+    for_all(400, inputs, |bench, words| {
+        let text = words.concat();
+        std::fs::write(&file, &text).unwrap();
+        match pglock::blocked_locks().config_from(&file, "a") {
+            Err(refused) => {
+                assert!(refused.is_config(), "{text:?}: {refused:?}");
+                assert!(!format!("{refused:?}").contains("secret"), "{refused:?}");
+            }
+            Ok(locks) => match locks.fetch(&mut bench.client) {
+                // Tables that are none.
+                Err(error) if error.is_config() => {}
+                Err(error) => assert_was_a_statement(&text, &error),
+                Ok(_) => {}
+            },
+        }
+    });
+}
