@@ -273,6 +273,13 @@ impl Error {
         self
     }
 
+    /// Says where the mistake was made.
+    #[cfg(feature = "toml")]
+    pub(crate) fn within(mut self, place: &str) -> Self {
+        self.0.message.insert_str(0, &format!("{place}: "));
+        self
+    }
+
     /// Says that the body had returned when the loss was noticed.
     pub(crate) fn after_the_body(mut self) -> Self {
         if self.is_lost() && !self.0.body_finished {

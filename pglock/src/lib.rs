@@ -56,6 +56,12 @@
 //! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread
 //! drives; so blocking functions work inside a runtime, async ones on any executor, and runtimes may come and go.
 //! Idle sessions are used again; at most eight are kept per database, for a minute.
+//!
+//! # Features
+//!
+//! None is on by default.
+//!
+//! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");

@@ -25,6 +25,7 @@
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
 use std::process::{self, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
@@ -111,6 +112,12 @@ impl Builder {
     /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: impl AsRef<OsStr>) -> Builder {
         self.command.env(name, value);
+        self
+    }
+
+    /// Starts it in that folder.
+    pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Builder {
+        self.command.current_dir(folder);
         self
     }
 

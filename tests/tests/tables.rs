@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use pglock::{ErrorKind, Model, TableMode};
+use pglock::{ErrorKind, Model, TableMode, Timeout};
 use pglock_tests::{BOUND, TestDb, database, wait_until, wait_until_async};
 use postgres::Client;
+use postgres::error::SqlState;
 use tokio_postgres::NoTls;
 
 struct Order;
@@ -154,6 +155,170 @@ fn a_lock_waits_until_the_holder_is_done() {
         held.commit().unwrap();
         waiter.join().unwrap().unwrap();
     });
+}
+
+/// The table of the manual, read row by row: the mode that is asked for, and the held ones that keep it out.
+const CONFLICTS: [(TableMode, &[TableMode]); 8] = {
+    use TableMode::{
+        AccessExclusive, AccessShare, Exclusive, RowExclusive, RowShare, Share, ShareRowExclusive,
+        ShareUpdateExclusive,
+    };
+    [
+        (AccessShare, &[AccessExclusive]),
+        (RowShare, &[Exclusive, AccessExclusive]),
+        (
+            RowExclusive,
+            &[Share, ShareRowExclusive, Exclusive, AccessExclusive],
+        ),
+        (
+            ShareUpdateExclusive,
+            &[
+                ShareUpdateExclusive,
+                Share,
+                ShareRowExclusive,
+                Exclusive,
+                AccessExclusive,
+            ],
+        ),
+        (
+            Share,
+            &[
+                RowExclusive,
+                ShareUpdateExclusive,
+                ShareRowExclusive,
+                Exclusive,
+                AccessExclusive,
+            ],
+        ),
+        (
+            ShareRowExclusive,
+            &[
+                RowExclusive,
+                ShareUpdateExclusive,
+                Share,
+                ShareRowExclusive,
+                Exclusive,
+                AccessExclusive,
+            ],
+        ),
+        (
+            Exclusive,
+            &[
+                RowShare,
+                RowExclusive,
+                ShareUpdateExclusive,
+                Share,
+                ShareRowExclusive,
+                Exclusive,
+                AccessExclusive,
+            ],
+        ),
+        (AccessExclusive, &TableMode::ALL),
+    ]
+};
+
+#[test]
+fn modes_keep_each_other_out_and_the_holder_of_each_is_named() {
+    let db = with_tables();
+    let (mut holder, mut client) = (db.connect_as("holder"), db.connect());
+    for held_mode in TableMode::ALL {
+        let mut held = holder.transaction().unwrap();
+        let table = || pglock::table("orders");
+        table().mode(held_mode).lock(&mut held).unwrap();
+        for (mode, kept_out_by) in CONFLICTS {
+            let mut tx = client.transaction().unwrap();
+            let free = table().mode(mode).try_lock(&mut tx).unwrap();
+            assert_eq!(
+                free,
+                !kept_out_by.contains(&held_mode),
+                "{mode}, {held_mode}"
+            );
+            if !free {
+                let at_once = table().mode(mode).timeout(Duration::ZERO);
+                let error = at_once.lock(&mut tx).unwrap_err();
+                let holder = error.holder().expect("it is seen");
+                assert_eq!(holder.application_name, "holder", "{mode}, {held_mode}");
+            }
+        }
+    }
+}
+
+#[test]
+fn nobody_reads_or_writes_a_table_that_is_locked_as_a_whole() {
+    let db = with_tables();
+    let (mut holder, mut other) = (db.connect(), db.connect());
+    other.batch_execute("SET lock_timeout = '20ms'").unwrap();
+    for (mode, reads, writes) in [
+        (None, false, false),
+        (Some(TableMode::Exclusive), true, false),
+        (Some(TableMode::AccessShare), true, true),
+    ] {
+        let mut held = holder.transaction().unwrap();
+        let table = pglock::table("orders");
+        let table = match mode {
+            Some(mode) => table.mode(mode),
+            None => table,
+        };
+        table.lock(&mut held).unwrap();
+        let mut can = |statement| match other.batch_execute(statement) {
+            Ok(()) => true,
+            Err(error) => {
+                assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+                false
+            }
+        };
+        assert_eq!(can("SELECT FROM orders"), reads, "{mode:?}");
+        assert_eq!(can("DELETE FROM orders"), writes, "{mode:?}");
+        held.commit().unwrap();
+    }
+}
+
+#[test]
+fn a_lock_ends_with_the_savepoint_that_is_rolled_back_or_with_the_transaction() {
+    let db = with_tables();
+    let (mut client, mut observer) = (db.connect(), db.connect());
+    let mut tx = client.transaction().unwrap();
+    let mut inner = tx.transaction().unwrap();
+    pglock::table("orders").lock(&mut inner).unwrap();
+    assert_eq!(table_locks(&mut observer), ["orders AccessExclusiveLock"]);
+    inner.rollback().unwrap();
+    assert!(table_locks(&mut observer).is_empty());
+    let mut inner = tx.transaction().unwrap();
+    pglock::table("orders").lock(&mut inner).unwrap();
+    inner.commit().unwrap();
+    assert_eq!(table_locks(&mut observer), ["orders AccessExclusiveLock"]);
+    tx.commit().unwrap();
+    assert!(table_locks(&mut observer).is_empty());
+}
+
+#[test]
+fn without_a_timeout_a_lock_is_waited_for_whatever_the_session_says() {
+    let db = with_tables();
+    let (mut holder, mut client, mut observer) = (db.connect(), db.connect(), db.connect());
+    client.batch_execute("SET lock_timeout = '20ms'").unwrap();
+    for forever in [None, Some(Timeout::FOREVER)] {
+        let mut held = holder.transaction().unwrap();
+        pglock::table("orders").lock(&mut held).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| {
+                let mut tx = client.transaction().unwrap();
+                let table = pglock::table("orders");
+                match forever {
+                    Some(forever) => table.timeout(forever).lock(&mut tx),
+                    None => table.lock(&mut tx),
+                }
+            });
+            let long = pglock::locks()
+                .granted(false)
+                .filter("wait_duration__gt=60 milliseconds")
+                .unwrap();
+            wait_until("it has waited for longer", BOUND, || {
+                !long.clone().fetch(&mut observer).unwrap().is_empty()
+            });
+            held.commit().unwrap();
+            waiter.join().unwrap().unwrap();
+        });
+    }
 }
 
 #[test]

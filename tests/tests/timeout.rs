@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pglock::{AnyConnection, Error};
-use pglock_tests::{TestDb, database};
+use pglock_tests::{BOUND, TestDb, database, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
 use tokio_postgres::NoTls;
@@ -41,6 +41,61 @@ fn a_statement_that_waits_longer_fails() {
     let error = impatient.batch_execute("SELECT FROM orders").unwrap_err();
     assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
     assert!(began.elapsed() >= Duration::from_millis(100) && began.elapsed() < SECOND);
+}
+
+#[test]
+fn each_scope_bounds_its_own_statements_on_its_own_connection() {
+    /// How long a statement waited that had to give up.
+    fn waited(client: &mut Client) -> Duration {
+        let began = Instant::now();
+        let error = client
+            .batch_execute("UPDATE orders SET id = 2")
+            .unwrap_err();
+        assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+        began.elapsed()
+    }
+
+    let db = database();
+    db.execute("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)");
+    let (mut holder, mut client, mut other) = (db.connect(), db.connect(), db.connect());
+    holder
+        .batch_execute("BEGIN; SELECT FROM orders FOR UPDATE")
+        .unwrap();
+    let (short, long) = (Duration::from_millis(50), SECOND * 2);
+    let mut outer = pglock::timeout(short).on(&mut client).unwrap();
+    let before = waited(&mut outer);
+    assert!(before >= short && before < long, "{before:?}");
+    let mut inner = pglock::timeout(long).on(&mut outer).unwrap();
+    let within = waited(&mut inner);
+    assert!(within >= long, "{within:?}");
+    inner.restore().unwrap();
+    let after = waited(&mut outer);
+    assert!(after >= short && after < long, "{after:?}");
+    assert_eq!(shown(&mut other), "0");
+}
+
+#[test]
+fn none_waits_for_ever_whatever_the_session_says() {
+    let db = database();
+    db.execute("CREATE TABLE orders ()");
+    let (mut holder, mut client, mut observer) = (db.connect(), db.connect(), db.connect());
+    client.batch_execute("SET lock_timeout = '20ms'").unwrap();
+    holder.batch_execute("BEGIN; LOCK TABLE orders").unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut patient = pglock::timeout(None).on(&mut client).unwrap();
+            patient.batch_execute("SELECT FROM orders")
+        });
+        let long = pglock::locks()
+            .granted(false)
+            .filter("wait_duration__gt=60 milliseconds")
+            .unwrap();
+        wait_until("it has waited for longer", BOUND, || {
+            !long.clone().fetch(&mut observer).unwrap().is_empty()
+        });
+        holder.batch_execute("COMMIT").unwrap();
+        waiter.join().unwrap().unwrap();
+    });
 }
 
 #[test]
@@ -239,6 +294,26 @@ fn an_annotated_function_has_its_timeout_and_puts_back_what_was_there() {
     assert_eq!(shown(&mut job.db), "7s");
     assert!(std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| job.panics())).is_err());
     assert_eq!(shown(&mut job.db), "7s");
+}
+
+#[test]
+fn a_statement_of_an_annotated_function_that_waits_longer_fails() {
+    #[pglock::timeout("50ms")]
+    fn archive(client: &mut Client) -> Result<u64, Box<dyn std::error::Error>> {
+        Ok(client.execute("DELETE FROM orders", &[])?)
+    }
+
+    let db = database();
+    db.execute("CREATE TABLE orders (id int); INSERT INTO orders VALUES (1)");
+    let (mut holder, mut client) = (db.connect(), db.connect());
+    holder
+        .batch_execute("BEGIN; SELECT FROM orders FOR UPDATE")
+        .unwrap();
+    let error = archive(&mut client).unwrap_err();
+    let error: &postgres::Error = error.downcast_ref().unwrap();
+    assert_eq!(error.code(), Some(&SqlState::LOCK_NOT_AVAILABLE));
+    holder.batch_execute("COMMIT").unwrap();
+    assert_eq!(archive(&mut client).unwrap(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! The locks that there are, who waits for them, and who is in the way.
 
 mod actions;
+#[cfg(feature = "toml")]
+mod configs;
 mod fields;
 mod filter;
 mod model;
@@ -65,11 +67,15 @@ pub fn blocked_locks() -> Locks<BlockedLock> {
 }
 
 /// Locks to be found: see [`locks`](fn@locks) and [`blocked_locks`].
+///
+/// With the feature `toml`, `config("name")` asks as it is written under that name in a file.
 #[derive(Debug)]
 #[must_use = "nothing is asked before `fetch` or one of the actions"]
 pub struct Locks<R = Lock> {
     asked: Asked,
     own_session: bool,
+    #[cfg(feature = "toml")]
+    database: Option<Box<tokio_postgres::Config>>,
     row: PhantomData<fn() -> R>,
 }
 
@@ -79,6 +85,8 @@ impl<R> Clone for Locks<R> {
         Self {
             asked: self.asked.clone(),
             own_session: self.own_session,
+            #[cfg(feature = "toml")]
+            database: self.database.clone(),
             row: PhantomData,
         }
     }
@@ -89,6 +97,8 @@ impl<R: FromRow> Locks<R> {
         Self {
             asked: Asked::default(),
             own_session: false,
+            #[cfg(feature = "toml")]
+            database: None,
             row: PhantomData,
         }
     }

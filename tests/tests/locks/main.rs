@@ -1,6 +1,7 @@
 //! The locks that there are: what is told of them, filters, and canceling and ending the sessions behind them.
 
 mod actions;
+mod configs;
 mod filters;
 mod kinds;
 mod listing;
