@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::Error;
 use crate::call::Wanted;
-use crate::connection::Asked;
+use crate::connection::{self, Asked};
 use crate::database::Using;
 use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
 use crate::guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
@@ -389,6 +389,7 @@ impl<S> Advisory<S> {
             wait,
             describe_holder: self.describe_holder,
             process: std::process::id(),
+            note: connection::new_note(),
         })
     }
 

@@ -1,9 +1,10 @@
 //! Connections of the caller's own: what they can be, and what pglock needs of each.
 
-mod abandoned;
-mod cancel_on_drop;
+mod clean_up;
 mod lend;
 mod postgres;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod tokio_postgres;
 
 use std::future::Future;
@@ -11,10 +12,9 @@ use std::pin::Pin;
 
 use crate::wire::{BoundWire, Failure, Rows, Wire};
 
-pub(crate) use abandoned::Abandoned;
-pub(crate) use cancel_on_drop::CancelOnDrop;
+pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
 pub(crate) use lend::{lend_async, lend_blocking};
-pub(crate) use tokio_postgres::Answer;
+pub(crate) use tokio_postgres::Abandoned;
 
 /// The rows that an async driver is asked for.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
@@ -86,7 +86,7 @@ pub trait AnyAsyncConnection: sealed::Async {}
 pub trait AsyncInTransaction: sealed::Async {}
 
 pub(crate) mod sealed {
-    use super::{Answer, Answered, Failure, Rows};
+    use super::{Answered, CleanUp, Failure, Rows};
 
     /// What a blocking driver does for pglock.
     pub trait Blocking: Send {
@@ -104,19 +104,28 @@ pub(crate) mod sealed {
     }
 
     /// What an async driver does for pglock.
+    ///
+    /// Statements are answered in the order in which they are sent. A statement whose future was polled, and that was
+    /// not behind one that was dropped, is sent: dropping the future drops only its answer.
     pub trait Async: Send + Sync {
-        /// Queues the statement now, behind what was queued before; the answer comes whether or not it is awaited.
+        /// Sends the statements by the simple protocol; their rows.
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
-        fn send(&self, sql: &str) -> Result<Answer, Failure>;
+        fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c>;
 
-        /// Runs one statement with bound values, in one round trip: parameters and columns are text.
+        /// Runs one statement with bound values: parameters and columns are text.
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
-        fn query<'c>(&'c self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
+        fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
 
+        /// Like `simple_query`; dropped between the sending and the answer, it is cleaned up.
         #[doc(hidden)]
-        fn cancel_token(&self) -> ::tokio_postgres::CancelToken;
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c>;
+
+        /// Queues the statements now, behind what was sent before; nobody learns their answer.
+        #[doc(hidden)]
+        fn queue(&mut self, sql: &str);
 
         #[doc(hidden)]
         fn is_closed(&self) -> bool;
@@ -143,11 +152,11 @@ impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
 }
 
 /// An async connection in a conversation.
-pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c C);
+pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Async + ?Sized> Wire for AsyncWire<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        self.0.send(sql)?.rows().await
+        self.0.simple_query(sql).await
     }
 }
 

@@ -198,7 +198,7 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<R>, Error> {
-        self.find(&mut AsyncWire(&*connection)).await
+        self.find(&mut AsyncWire(connection)).await
     }
 
     async fn find(self, wire: &mut impl BoundWire) -> Result<Vec<R>, Error> {
