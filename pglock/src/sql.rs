@@ -213,6 +213,11 @@ pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp(
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 
+/// Leaves the session in an aborted transaction, which refuses all statements until its end, and says why.
+#[cfg(feature = "sqlx")]
+pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
+     SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int4";
+
 /// The first words on a new session of pglock's own: the backend's pid, and what the server knows ([`Server`]); for
 /// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.
 ///

@@ -13,6 +13,7 @@ use tokio_postgres::error::SqlState;
 
 use super::sealed::Async;
 use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use crate::sql::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
 use crate::wire::{Failure, Rows};
 
 #[diagnostic::do_not_recommend]
@@ -57,13 +58,18 @@ impl Async for PgConnection {
     }
 
     fn queue(&mut self, sql: &str) {
-        let sql = AssertSqlSafe(sql.to_owned());
+        let text = AssertSqlSafe(sql.to_owned());
         if is_settled(self) {
-            drop(sqlx::raw_sql(sql).execute(self).now_or_never());
-        } else {
-            // What begins a transaction is all that sqlx queues behind a statement that is not answered yet. That it
-            // was none, sqlx would see by the answer. Refused in a transaction of sqlx's.
-            drop(self.begin_with(sql).now_or_never());
+            drop(sqlx::raw_sql(text).execute(self).now_or_never());
+            return;
+        }
+        // What begins a transaction is all that sqlx queues behind a statement that is not answered yet, and then it is
+        // none. In a transaction of sqlx's own it is refused.
+        let began = matches!(self.begin_with(text).now_or_never(), Some(Ok(_)));
+        // Answered at once, in a transaction that was begun by hand, which sqlx took for the one it was to begin: it
+        // leaves that by a rollback, and has queued one. Nothing may go on as if the transaction still were.
+        if began && sql != END_ANY_TRANSACTION[0] {
+            drop(self.begin_with(ABORT_TRANSACTION).now_or_never());
         }
     }
 

@@ -27,8 +27,12 @@ pub(crate) trait Driver {
     /// What becomes of a wait that is dropped.
     const DROPPED_WAIT: DroppedWait;
 
-    async fn open(db: &TestDb) -> Self::Session;
+    async fn open_at(url: &str) -> Self::Session;
     fn connection(session: &mut Self::Session) -> &mut Self::Connection;
+
+    async fn open(db: &TestDb) -> Self::Session {
+        Self::open_at(db.url()).await
+    }
 }
 
 #[derive(Debug, PartialEq, Eq)]
@@ -94,8 +98,8 @@ impl Driver for TokioPostgres {
     type Connection = Client;
     const DROPPED_WAIT: DroppedWait = DroppedWait::Canceled;
 
-    async fn open(db: &TestDb) -> Client {
-        let (client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
+    async fn open_at(url: &str) -> Client {
+        let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
         tokio::spawn(connection);
         client
     }
@@ -113,8 +117,8 @@ impl Driver for Deadpool {
     type Connection = Client;
     const DROPPED_WAIT: DroppedWait = DroppedWait::Canceled;
 
-    async fn open(db: &TestDb) -> Self::Session {
-        let config = tokio_postgres::Config::from_str(db.url()).unwrap();
+    async fn open_at(url: &str) -> Self::Session {
+        let config = tokio_postgres::Config::from_str(url).unwrap();
         let manager = deadpool_postgres::Manager::new(config, NoTls);
         let pool = deadpool_postgres::Pool::builder(manager).max_size(1);
         pool.build().unwrap().get().await.unwrap()
@@ -135,8 +139,8 @@ impl Driver for Bb8 {
     type Connection = Client;
     const DROPPED_WAIT: DroppedWait = DroppedWait::Canceled;
 
-    async fn open(db: &TestDb) -> Self::Session {
-        let manager = Bb8Manager::new_from_stringlike(db.url(), NoTls).unwrap();
+    async fn open_at(url: &str) -> Self::Session {
+        let manager = Bb8Manager::new_from_stringlike(url, NoTls).unwrap();
         let pool = bb8_postgres::bb8::Pool::builder().max_size(1);
         let pool = pool.build(manager).await.unwrap();
         pool.get_owned().await.unwrap()
@@ -155,8 +159,8 @@ impl Driver for Sqlx {
     type Connection = PgConnection;
     const DROPPED_WAIT: DroppedWait = DroppedWait::EndsByItself;
 
-    async fn open(db: &TestDb) -> PgConnection {
-        PgConnection::connect(db.url()).await.unwrap()
+    async fn open_at(url: &str) -> PgConnection {
+        PgConnection::connect(url).await.unwrap()
     }
 
     fn connection(session: &mut PgConnection) -> &mut PgConnection {
@@ -164,9 +168,9 @@ impl Driver for Sqlx {
     }
 }
 
-async fn sqlx_pool(db: &TestDb) -> PoolConnection<Postgres> {
+async fn sqlx_pool(url: &str) -> PoolConnection<Postgres> {
     let pool = PgPoolOptions::new().max_connections(1);
-    let pool = pool.connect(db.url()).await.unwrap();
+    let pool = pool.connect(url).await.unwrap();
     pool.acquire().await.unwrap()
 }
 
@@ -178,8 +182,8 @@ impl Driver for SqlxPoolLends {
     type Connection = PgConnection;
     const DROPPED_WAIT: DroppedWait = DroppedWait::EndsByItself;
 
-    async fn open(db: &TestDb) -> PoolConnection<Postgres> {
-        sqlx_pool(db).await
+    async fn open_at(url: &str) -> PoolConnection<Postgres> {
+        sqlx_pool(url).await
     }
 
     fn connection(session: &mut PoolConnection<Postgres>) -> &mut PgConnection {
@@ -195,8 +199,8 @@ impl Driver for SqlxPool {
     type Connection = PoolConnection<Postgres>;
     const DROPPED_WAIT: DroppedWait = DroppedWait::Closed;
 
-    async fn open(db: &TestDb) -> PoolConnection<Postgres> {
-        sqlx_pool(db).await
+    async fn open_at(url: &str) -> PoolConnection<Postgres> {
+        sqlx_pool(url).await
     }
 
     fn connection(session: &mut PoolConnection<Postgres>) -> &mut PoolConnection<Postgres> {

@@ -1,8 +1,8 @@
 //! What is dropped half-way: each cell of the table "What `Drop` guarantees on each driver" in DESIGN.md.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use pglock_tests::{BOUND, database, wait_until_async};
+use pglock_tests::{BOUND, Proxy, database, server, wait_until_async};
 
 use super::{
     Ask, Begin, Commit, Driver, DroppedWait, Sqlx, drop_after_polls, drop_once, for_each_driver,
@@ -78,9 +78,10 @@ async fn a_dropped_guard_rolls_back_what_was_left_open<D: Driver>() {
     }
 }
 
+/// Through a proxy, since an answer that comes at once leaves no middle to drop in.
 async fn a_release_that_is_dropped_half_way_releases_once<D: Driver>() {
-    let db = database();
-    let mut session = D::open(&db).await;
+    let (db, proxy) = (database(), Proxy::start(server()));
+    let mut session = D::open_at(&proxy.url(db.name())).await;
     let connection = D::connection(&mut session);
     for left in ["SELECT 1", "BEGIN", "BEGIN; SELECT 1 / 0"] {
         for polls in 0..12 {
@@ -101,8 +102,8 @@ async fn a_release_that_is_dropped_half_way_releases_once<D: Driver>() {
 }
 
 async fn an_acquire_that_is_dropped_half_way_holds_nothing<D: Driver>() {
-    let db = database();
-    let mut session = D::open(&db).await;
+    let (db, proxy) = (database(), Proxy::start(server()));
+    let mut session = D::open_at(&proxy.url(db.name())).await;
     let connection = D::connection(&mut session);
     for timeout in [None, Some(Duration::ZERO)] {
         for polls in 0..5 {
@@ -226,8 +227,8 @@ async fn a_dropped_wait_in_a_transaction_is_the_transactions<D: Driver>() {
 }
 
 async fn a_setting_that_is_dropped_half_way_is_put_back<D: Driver>() {
-    let db = database();
-    let mut session = D::open(&db).await;
+    let (db, proxy) = (database(), Proxy::start(server()));
+    let mut session = D::open_at(&proxy.url(db.name())).await;
     let connection = D::connection(&mut session);
     // A note of an earlier scope, which must not be put back.
     connection.ask("SET lock_timeout = '7s'").await.unwrap();
@@ -267,6 +268,46 @@ async fn a_scope_dropped_behind_a_dropped_statement_is_put_back<D: Driver>() {
     }
     tx.commit_transaction().await;
     assert_eq!(shown(connection, "lock_timeout").await, "0");
+}
+
+/// What a drop queues in a transaction that was begun by hand may be answered at once, which sqlx takes for the begin
+/// of one of its own. Then the transaction is aborted, and says so; never does its work go on outside of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_transaction_begun_by_hand_on_sqlx_goes_on_or_says_that_it_does_not() {
+    use sqlx::Connection as _;
+
+    let db = database();
+    db.execute("CREATE TABLE work (done int)");
+    let mut session = Sqlx::open(&db).await;
+    let (mut went_on, mut aborted) = (0, 0);
+    for round in 0..400 {
+        session.ask("BEGIN").await.unwrap();
+        session.ask("INSERT INTO work VALUES (1)").await.unwrap();
+        let scope = pglock::timeout(SECOND).on_async(&mut session).await;
+        let mut scope = scope.unwrap();
+        drop_after_polls(1, scope.ask("SELECT pg_sleep(0.0002)")).await;
+        // The moment at which its answer comes is what is swept.
+        let began = Instant::now();
+        while began.elapsed() < Duration::from_micros(500 + round * 4) {
+            std::hint::spin_loop();
+        }
+        drop(scope);
+        assert!(!session.is_in_transaction(), "sqlx began none");
+        let first = session.ask("INSERT INTO work VALUES (1)").await;
+        let second = session.ask("INSERT INTO work VALUES (1)").await;
+        session.ask("COMMIT").await.unwrap();
+        let done = session.ask("SELECT count(*) FROM work").await.unwrap();
+        if first.is_ok() && second.is_ok() {
+            went_on += 1;
+            assert_eq!(done.as_deref(), Some("3"), "{round}");
+        } else {
+            aborted += 1;
+            assert_eq!(second.unwrap_err(), "25P02", "{round}");
+            assert_eq!(done.as_deref(), Some("0"), "{round}");
+        }
+        session.ask("TRUNCATE work").await.unwrap();
+    }
+    eprintln!("{went_on} transactions went on, {aborted} were aborted");
 }
 
 /// What the documentation says of sqlx: the error of a dropped wait is the next statement's.
