@@ -231,7 +231,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. sqlx notices at a statement only.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

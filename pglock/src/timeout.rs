@@ -100,7 +100,8 @@ impl LockTimeout {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is what it was before the connection's next statement.
+    /// Dropped at any point, the setting is what it was before the connection's next statement; in a transaction of
+    /// sqlx's it may stay to the end of the transaction.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -174,7 +174,7 @@ impl<R: FromRow> Locks<R> {
         Ok(self)
     }
 
-    /// Asks for the locks, in one round trip, or two with [`on`](Locks::on).
+    /// Asks for the locks, in one round trip, or two with [`on`](Locks::on); twice as many on sqlx.
     ///
     /// # Errors
     ///
