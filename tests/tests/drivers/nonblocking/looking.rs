@@ -86,8 +86,8 @@ async fn sessions_that_wait_are_canceled<D: Driver>() {
         let canceled = waiting.cancel_activity_async(D::connection(&mut session));
         assert_eq!(canceled.await.unwrap(), [waiter_pid]);
     };
-    let (waited, ()) = tokio::join!(waits, cancels);
-    let error = waited.unwrap_err();
+    let (result, ()) = tokio::join!(waits, cancels);
+    let error = result.unwrap_err();
     assert_eq!(error.sql_state().unwrap().code(), "57014");
     // What was canceled can go on, and holds nothing.
     assert_eq!(db.advisory_locks().len(), 1);
