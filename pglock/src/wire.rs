@@ -52,10 +52,9 @@ impl Rows {
     }
 }
 
-#[cfg(feature = "sqlx")]
-impl From<Vec<Vec<Option<String>>>> for Rows {
-    fn from(rows: Vec<Vec<Option<String>>>) -> Self {
-        Self(rows)
+impl FromIterator<Vec<Option<String>>> for Rows {
+    fn from_iter<T: IntoIterator<Item = Vec<Option<String>>>>(rows: T) -> Self {
+        Self(rows.into_iter().collect())
     }
 }
 

@@ -116,10 +116,7 @@ async fn rows(
     answer: Result<Vec<PgRow>, sqlx::Error>,
 ) -> Result<Rows, Failure> {
     match answer {
-        Ok(rows) => {
-            let rows: Result<Vec<_>, _> = rows.iter().map(as_text).collect();
-            Ok(rows?.into())
-        }
+        Ok(rows) => rows.iter().map(as_text).collect(),
         Err(error) => {
             // sqlx returns at the error, before the end of the answer.
             settle(connection).await;
