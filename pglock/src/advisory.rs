@@ -6,7 +6,7 @@ use std::marker::PhantomData;
 
 use crate::Error;
 use crate::call::Wanted;
-use crate::connection::Asked;
+use crate::connection::{self, Asked};
 use crate::database::Using;
 use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
 use crate::guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
@@ -236,7 +236,8 @@ impl Advisory {
     /// # Cancel safety
     ///
     /// Dropped while it waits, the wait is canceled in the server and the transaction can go on. If the lock was
-    /// granted in that moment, the transaction keeps it to its end.
+    /// granted in that moment, the transaction keeps it to its end. On sqlx nothing is canceled: see
+    /// [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -389,6 +390,7 @@ impl<S> Advisory<S> {
             wait,
             describe_holder: self.describe_holder,
             process: std::process::id(),
+            note: connection::new_note(),
         })
     }
 
@@ -682,8 +684,8 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// # Cancel safety
     ///
     /// Dropped while it waits, the wait is canceled in the server, and what was granted in that moment is released,
-    /// before the connection's next statement. On a connection that needs TLS the cancel can't be sent; the wait
-    /// then ends with its timeout.
+    /// before the connection's next statement. On a connection that needs TLS the cancel can't be sent, and on one of
+    /// sqlx there is none: the wait then ends with its timeout. See [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

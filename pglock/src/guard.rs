@@ -231,7 +231,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. sqlx notices at a statement only.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -270,17 +270,20 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # }
     /// ```
     pub async fn release(mut self) -> Result<(), Error> {
-        match self.asked.take() {
-            Some(asked) => asked.release_async(&*self.connection).await,
-            None => Ok(()),
-        }
+        let Some(asked) = &self.asked else {
+            return Ok(());
+        };
+        let released = asked.release_async(&mut *self.connection).await;
+        // Dropped before this, the guard's own drop releases.
+        self.asked = None;
+        released
     }
 }
 
 impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
     fn drop(&mut self) {
         if let Some(asked) = self.asked.take() {
-            drop(asked.send_release(&*self.connection));
+            asked.queue_release(&mut *self.connection);
         }
     }
 }

@@ -51,6 +51,12 @@
 //! tasks and threads inherit nothing. Shared inside exclusive is fine; exclusive inside shared would wait for itself
 //! and is refused. Guards are no part of this.
 //!
+//! # Connections of yours
+//!
+//! Blocking ones are those of `postgres`; async ones those of `tokio-postgres` and, with the feature `sqlx` (which needs
+//! Rust 1.94), of sqlx 0.9, from whatever pool: see [`AsyncConnection`], also for what a drop guarantees on each. Your
+//! own dependency on sqlx chooses its runtime and TLS.
+//!
 //! # Sessions
 //!
 //! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread

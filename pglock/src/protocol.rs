@@ -47,14 +47,20 @@ pub(crate) async fn acquire_session(
 }
 
 /// Releases a session lock. A transaction that was left open or aborted on the session is rolled back first: an
-/// unlock before its end would let the next holder see data without it.
-pub(crate) async fn release_session(wire: &mut impl Wire, key: Key, mode: Mode) -> Released {
-    match outcome::of_release(wire.simple_query(&sql::release_session(key, mode)).await) {
+/// unlock before its end would let the next holder see data without it. The session keeps the `note`.
+pub(crate) async fn release_session(
+    wire: &mut impl Wire,
+    key: Key,
+    mode: Mode,
+    note: Option<u64>,
+) -> Released {
+    let release = sql::release_session(key, mode, note);
+    match outcome::of_release(wire.simple_query(&release).await) {
         Released::InTransaction { aborted } => {
             if let Err(failure) = wire.simple_query("ROLLBACK").await {
                 return Released::Failed(failure);
             }
-            let release = sql::release_session_anywhere(key, mode);
+            let release = sql::release_session_anywhere(key, mode, note);
             outcome::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
         }
         released => released,

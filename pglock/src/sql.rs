@@ -54,7 +54,7 @@ fn lock_timeout(wait: Wait) -> i32 {
 ///
 /// The wait is in the second statement, for a lock that ends with the implicit transaction; the third finds it
 /// granted and cannot wait. A timer that fires late can't leave the session lock behind, as it does when
-/// `pg_advisory_lock` itself waits.
+/// `pg_advisory_lock` itself waits. While it waits, a client that is gone is looked for every second.
 pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     match wait {
@@ -63,7 +63,9 @@ pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
         }
         Wait::Millis(_) | Wait::Forever => format!(
             "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true), \
-             set_config({TRANSACTION_TIMEOUT}, '0', true) {OUTSIDE_A_TRANSACTION}; \
+             set_config({TRANSACTION_TIMEOUT}, '0', true), \
+             set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
+             CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true) {OUTSIDE_A_TRANSACTION}; \
              SELECT pg_advisory_xact_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}; \
              SELECT pg_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}",
             lock_timeout(wait)
@@ -71,16 +73,30 @@ pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
     }
 }
 
-/// Releases a session lock, outside a transaction: no row when there is one, else whether it was held.
-pub(crate) fn release_session(key: Key, mode: Mode) -> String {
+/// Releases a session lock, outside a transaction: no row when there is one, else whether it was held. The session
+/// keeps the `note`, for [`release_unless_noted`].
+pub(crate) fn release_session(key: Key, mode: Mode, note: Option<u64>) -> String {
     format!(
         "{} {OUTSIDE_A_TRANSACTION}",
-        release_session_anywhere(key, mode)
+        release_session_anywhere(key, mode, note)
     )
 }
 
 /// Releases a session lock wherever the session is, an aborted transaction apart.
-pub(crate) fn release_session_anywhere(key: Key, mode: Mode) -> String {
+pub(crate) fn release_session_anywhere(key: Key, mode: Mode, note: Option<u64>) -> String {
+    let keep = note.map(|note| format!(", set_config('pglock.released', '{note}', false)"));
+    format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
+}
+
+/// Releases a session lock, unless a release whose answer nobody waited for has done so.
+pub(crate) fn release_unless_noted(key: Key, mode: Mode, note: u64) -> String {
+    format!(
+        "{} WHERE current_setting('pglock.released', true) IS DISTINCT FROM '{note}'",
+        unlock(key, mode)
+    )
+}
+
+fn unlock(key: Key, mode: Mode) -> String {
     format!(
         "SELECT pg_advisory_unlock{}({})",
         suffix(mode),
@@ -94,7 +110,7 @@ pub(crate) fn release_leftover(key: Key, mode: Mode) -> String {
     format!(
         "{} WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted \
          AND classid = {classid} AND objid = {objid} AND objsubid = {} AND mode = '{}')",
-        release_session_anywhere(key, mode),
+        unlock(key, mode),
         key.objsubid(),
         pg_locks_mode(mode),
     )
@@ -197,6 +213,11 @@ pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp(
 /// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
+
+/// Leaves the session in an aborted transaction, which refuses all statements until its end, and says why.
+#[cfg(feature = "sqlx")]
+pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
+     SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int4";
 
 /// The first words on a new session of pglock's own: the backend, and what the server knows ([`Server`]); for
 /// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.

@@ -5,7 +5,7 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
-use crate::drivers::{AsyncInTransaction, BlockingWire, CancelOnDrop, InTransaction};
+use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
 use crate::error::TRY_LOCK;
 use crate::options::{Timeout, Wait};
 use crate::park::block_on;
@@ -168,7 +168,8 @@ impl Tables {
     /// # Cancel safety
     ///
     /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.8 s later. If the
-    /// locks were granted in that moment, the transaction keeps them to its end.
+    /// locks were granted in that moment, the transaction keeps them to its end. On sqlx nothing is canceled: see
+    /// [`AsyncConnection`](crate::AsyncConnection).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -187,9 +188,7 @@ impl Tables {
         transaction: &mut T,
     ) -> Result<(), Error> {
         let asked = self.asked(Timeout::FOREVER)?;
-        asked
-            .lock(&mut CancelOnDrop::in_transaction(transaction, true))
-            .await
+        asked.lock_async(transaction).await
     }
 
     /// Like [`try_lock`](Tables::try_lock).
@@ -219,9 +218,7 @@ impl Tables {
         transaction: &mut T,
     ) -> Result<bool, Error> {
         let asked = self.without_holder().asked(Timeout::ZERO)?;
-        got(asked
-            .lock(&mut CancelOnDrop::in_transaction(transaction, true))
-            .await)
+        got(asked.lock_async(transaction).await)
     }
 
     fn without_holder(mut self) -> Self {
@@ -256,6 +253,15 @@ struct Asked {
 }
 
 impl Asked {
+    async fn lock_async(
+        &self,
+        transaction: &mut (impl AsyncInTransaction + ?Sized),
+    ) -> Result<(), Error> {
+        let clean_up = CleanUp::in_transaction(true);
+        self.lock(&mut CleanUpOnDrop::new(transaction, clean_up))
+            .await
+    }
+
     async fn lock(&self, wire: &mut impl Wire) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
         match protocol::lock_tables(wire, names, *mode, self.wait).await {

@@ -5,15 +5,14 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
-use crate::drivers::sealed::Async;
 use crate::drivers::{
-    Answer, AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
-    BlockingWire, Connection, InTransaction, lend_async, lend_blocking,
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
+    BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
 };
 use crate::options::{Timeout, Wait};
 use crate::park::block_on;
 use crate::sql;
-use crate::wire::{Failure, Rows, Wire};
+use crate::wire::{Failure, Wire};
 
 /// Bounds how long each statement on a connection waits for locks, until the scope ends.
 ///
@@ -101,7 +100,8 @@ impl LockTimeout {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is what it was before the connection's next statement.
+    /// Dropped at any point, the setting is what it was before the connection's next statement; in a transaction of
+    /// sqlx's it may stay to the end of the transaction.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -120,12 +120,8 @@ impl LockTimeout {
         connection: &mut C,
     ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
         let wait = self.checked()?;
-        let mut setting = Setting {
-            connection: &*connection,
-            answer: None,
-        };
-        let before = set(&mut setting, wait).await?;
-        drop(setting);
+        let clean_up = CleanUp::of_setting(sql::RESTORE_NOTED_LOCK_TIMEOUT);
+        let before = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
         Ok(AsyncTimeoutScope {
             connection,
             before: Some(before),
@@ -184,29 +180,6 @@ async fn restore(wire: &mut impl Wire, before: &Before) -> Result<(), Error> {
             again.map(drop).map_err(Error::setting_failed)
         }
         Err(failure) => Err(Error::setting_failed(failure)),
-    }
-}
-
-/// The wire of a setting that may be dropped before its answer has come.
-struct Setting<'c, C: Async + ?Sized> {
-    connection: &'c C,
-    answer: Option<Answer>,
-}
-
-impl<C: Async + ?Sized> Wire for Setting<'_, C> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        let rows = self.answer.insert(self.connection.send(sql)?).rows().await;
-        self.answer = None;
-        rows
-    }
-}
-
-impl<C: Async + ?Sized> Drop for Setting<'_, C> {
-    fn drop(&mut self) {
-        if self.answer.is_some() {
-            // What can't be sent needn't be: the session is over.
-            drop(self.connection.send(sql::RESTORE_NOTED_LOCK_TIMEOUT));
-        }
     }
 }
 
@@ -276,7 +249,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
         let Some(before) = &self.before else {
             return Ok(());
         };
-        let mut wire = AsyncWire(&*self.connection);
+        let mut wire = AsyncWire(&mut *self.connection);
         let restored = restore(&mut wire, before).await;
         self.before = None;
         restored
@@ -286,7 +259,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
 impl<C: AnyAsyncConnection + ?Sized> Drop for AsyncTimeoutScope<'_, C> {
     fn drop(&mut self) {
         if let Some(before) = self.before.take() {
-            drop(self.connection.send(&before.restoring()));
+            self.connection.queue(&before.restoring());
         }
     }
 }

@@ -17,7 +17,8 @@ pub(crate) trait Wire {
 
 /// A connection on which a statement is run with values that are bound, never written into it.
 pub(crate) trait BoundWire {
-    /// Runs one statement, in one round trip: all its parameters are text, and all columns of its answer.
+    /// Runs one statement, in as few round trips as the driver can: all its parameters are text, and all columns of
+    /// its answer.
     fn query(
         &mut self,
         sql: &str,
@@ -48,6 +49,12 @@ impl Rows {
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = Row<'_>> {
         self.0.iter().map(|columns| Row(columns))
+    }
+}
+
+impl FromIterator<Vec<Option<String>>> for Rows {
+    fn from_iter<T: IntoIterator<Item = Vec<Option<String>>>>(rows: T) -> Self {
+        Self(rows.into_iter().collect())
     }
 }
 

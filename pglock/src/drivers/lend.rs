@@ -66,20 +66,28 @@ macro_rules! lend_async {
 
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         impl<C: $connection + ?Sized> $crate::drivers::sealed::Async for $guard<'_, C> {
-            fn send(&self, sql: &str) -> Result<$crate::drivers::Answer, $crate::wire::Failure> {
-                self.connection.send(sql)
+            fn simple_query<'c>(&'c mut self, sql: &'c str) -> $crate::drivers::Answered<'c> {
+                self.connection.simple_query(sql)
             }
 
             fn query<'c>(
-                &'c self,
+                &'c mut self,
                 sql: &'c str,
                 values: &'c [String],
             ) -> $crate::drivers::Answered<'c> {
                 self.connection.query(sql, values)
             }
 
-            fn cancel_token(&self) -> ::tokio_postgres::CancelToken {
-                self.connection.cancel_token()
+            fn simple_query_or<'c>(
+                &'c mut self,
+                sql: &'c str,
+                clean_up: $crate::drivers::CleanUp,
+            ) -> $crate::drivers::Answered<'c> {
+                self.connection.simple_query_or(sql, clean_up)
+            }
+
+            fn queue(&mut self, sql: &str) {
+                self.connection.queue(sql);
             }
 
             fn is_closed(&self) -> bool {

@@ -1,9 +1,10 @@
 //! Connections of the caller's own: what they can be, and what pglock needs of each.
 
-mod abandoned;
-mod cancel_on_drop;
+mod clean_up;
 mod lend;
 mod postgres;
+#[cfg(feature = "sqlx")]
+mod sqlx;
 mod tokio_postgres;
 
 use std::future::Future;
@@ -11,10 +12,9 @@ use std::pin::Pin;
 
 use crate::wire::{BoundWire, Failure, Rows, Wire};
 
-pub(crate) use abandoned::Abandoned;
-pub(crate) use cancel_on_drop::CancelOnDrop;
+pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
 pub(crate) use lend::{lend_async, lend_blocking};
-pub(crate) use tokio_postgres::Answer;
+pub(crate) use tokio_postgres::{Abandoned, query};
 
 /// The rows that an async driver is asked for.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
@@ -54,12 +54,33 @@ pub trait InTransaction: sealed::Blocking {}
 
 /// An async connection outside a transaction, on which a session lock can be taken.
 ///
-/// Implemented by [`tokio_postgres::Client`](::tokio_postgres::Client) and by guards that lend one. It is taken as
+/// Implemented by [`tokio_postgres::Client`](::tokio_postgres::Client), with the feature `sqlx` by `sqlx::PgConnection`
+/// and `sqlx::pool::PoolConnection<sqlx::Postgres>`, and by guards that lend one. It is taken as
 /// `&mut`: a session that holds a lock can't be shared by tasks, since each could release it, or run inside it.
+/// Objects of bb8 and sqlx are passed as `&mut *conn`, those of deadpool as `&mut **conn`; where the type is known,
+/// as for an argument of an annotated function, `&mut conn` is enough.
+///
+/// # What `Drop` guarantees
+///
+/// Whatever is dropped, and wherever: no lock is left behind, and what comes next on the connection comes after it.
+/// The drivers differ in when that is:
+///
+/// | dropped half-way | tokio-postgres | sqlx |
+/// | --- | --- | --- |
+/// | a guard, or its release | the release is sent at once | the same |
+/// | a wait for a lock | it is canceled in the server; the connection's next statement is up to 0.8 s later | sqlx can't cancel: it ends when it is granted, which is then released at once, or with its timeout, and the connection's next statement waits for that |
+/// | the same on a `PoolConnection` that is passed itself | | the connection is closed when it is dropped, and the server ends the wait within a second (Postgres 14 or newer, on Linux; elsewhere 15) |
+/// | a wait in a transaction | it is canceled, and the transaction goes on | it ends as above; granted, the lock is the transaction's; timed out, the transaction is aborted |
+/// | a lock timeout's scope | what puts it back is sent at once | the same; in a transaction, behind a statement that was dropped too, it stays to the transaction's end |
+///
+/// sqlx hands the error of a statement that was dropped to the one that comes next. So, after a dropped wait that may
+/// have timed out, `ping` the connection first, and expect an error; pglock's own calls do as much. A transaction that
+/// was begun by hand (not by `begin()`) on an sqlx connection may be rolled back when a call is dropped in it, and then
+/// says so at each statement.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async connection on which a session lock can be taken",
     label = "not an async connection outside a transaction",
-    note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
+    note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`, or `sqlx::PgConnection` with the feature `sqlx`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
     note = "pass a pooled connection as `&mut *conn`; a blocking connection goes with `on`, or with a plain `fn`"
 )]
 pub trait AsyncConnection: sealed::Async {}
@@ -70,23 +91,24 @@ pub trait AsyncConnection: sealed::Async {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async connection that pglock knows",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`; pass a pooled connection as `&mut *conn`; a blocking connection goes with the twin without `_async`"
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`; a blocking connection goes with the twin without `_async`"
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 
 /// An async transaction, whose end releases the lock.
 ///
-/// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction).
+/// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction), and with the feature `sqlx` by
+/// `sqlx::Transaction<'_, sqlx::Postgres>`, which is passed as `&mut tx`, and not as `&mut *tx`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async transaction",
     label = "not an async transaction",
-    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `tokio_postgres::Transaction`; begin it with `client.transaction().await?`",
+    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `tokio_postgres::Transaction`; begin it with `client.transaction().await?`; sqlx's is passed as `&mut tx`, not as `&mut *tx`, with the feature `sqlx`",
     note = "without a transaction, use `.on_async(&mut client).acquire()`, or leave out `xact` in the attribute"
 )]
 pub trait AsyncInTransaction: sealed::Async {}
 
 pub(crate) mod sealed {
-    use super::{Answer, Answered, Failure, Rows};
+    use super::{Answered, CleanUp, Failure, Rows};
 
     /// What a blocking driver does for pglock.
     pub trait Blocking: Send {
@@ -104,19 +126,28 @@ pub(crate) mod sealed {
     }
 
     /// What an async driver does for pglock.
+    ///
+    /// Statements are answered in the order in which they are sent. A statement whose future was polled, and that was
+    /// not behind one that was dropped, is sent: dropping the future drops only its answer.
     pub trait Async: Send + Sync {
-        /// Queues the statement now, behind what was queued before; the answer comes whether or not it is awaited.
+        /// Sends the statements by the simple protocol; their rows.
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
-        fn send(&self, sql: &str) -> Result<Answer, Failure>;
+        fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c>;
 
-        /// Runs one statement with bound values, in one round trip: parameters and columns are text.
+        /// Runs one statement with bound values: parameters and columns are text.
         #[doc(hidden)]
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
-        fn query<'c>(&'c self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
+        fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
 
+        /// Like `simple_query`; dropped between the sending and the answer, it is cleaned up.
         #[doc(hidden)]
-        fn cancel_token(&self) -> ::tokio_postgres::CancelToken;
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c>;
+
+        /// Queues the statements now, behind what was sent before; nobody learns their answer.
+        #[doc(hidden)]
+        fn queue(&mut self, sql: &str);
 
         #[doc(hidden)]
         fn is_closed(&self) -> bool;
@@ -143,11 +174,11 @@ impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
 }
 
 /// An async connection in a conversation.
-pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c C);
+pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Async + ?Sized> Wire for AsyncWire<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        self.0.send(sql)?.rows().await
+        self.0.simple_query(sql).await
     }
 }
 

@@ -13,7 +13,7 @@ use super::HoldId;
 use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
-use crate::drivers::AsyncWire;
+use crate::drivers;
 use crate::hold::{Life, Lock};
 use crate::key::Key;
 use crate::options::{Scope, Wait};
@@ -174,7 +174,7 @@ impl Wire for Speaker<'_> {
 
 impl BoundWire for Speaker<'_> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
-        AsyncWire(self.0).query(sql, values).await
+        drivers::query(self.0, sql, values).await
     }
 }
 

@@ -80,7 +80,7 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(&*connection), Of::Activity, Blow::Cancel)
+        self.hit(&mut AsyncWire(connection), Of::Activity, Blow::Cancel)
             .await
     }
 
@@ -97,7 +97,7 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(&*connection), Of::Activity, Blow::Terminate)
+        self.hit(&mut AsyncWire(connection), Of::Activity, Blow::Terminate)
             .await
     }
 
@@ -172,7 +172,7 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(&*connection), Of::Blocker, Blow::Cancel)
+        self.hit(&mut AsyncWire(connection), Of::Blocker, Blow::Cancel)
             .await
     }
 
@@ -189,7 +189,7 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(&*connection), Of::Blocker, Blow::Terminate)
+        self.hit(&mut AsyncWire(connection), Of::Blocker, Blow::Terminate)
             .await
     }
 }

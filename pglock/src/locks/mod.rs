@@ -185,7 +185,7 @@ impl<R: FromRow> Locks<R> {
         Ok(self)
     }
 
-    /// Asks for the locks, in one round trip, or two with [`on`](Locks::on).
+    /// Asks for the locks, in one round trip, or two with [`on`](Locks::on); twice as many on sqlx.
     ///
     /// # Errors
     ///
@@ -209,7 +209,7 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<R>, Error> {
-        self.find(&mut AsyncWire(&*connection)).await
+        self.find(&mut AsyncWire(connection)).await
     }
 
     /// Only what these sessions wait for, by pid.

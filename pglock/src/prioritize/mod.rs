@@ -183,7 +183,7 @@ impl Prioritize {
         connection: &mut C,
     ) -> Result<AsyncPrioritizeScope<'_, C>, Error> {
         self.check()?;
-        let backend = who(&mut AsyncWire(&*connection)).await?;
+        let backend = who(&mut AsyncWire(&mut *connection)).await?;
         let section = Section::begin(self.watch(backend)?)?;
         let connection = match self.timeout {
             Some(limit) => timeout(limit).on_async(connection).await?,

@@ -1,0 +1,86 @@
+//! Statements that leave something behind when their caller drops them before the answer, and what cleans that up.
+
+use super::sealed::Async;
+use crate::sql;
+use crate::wire::{Failure, Rows, Wire};
+
+/// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
+pub(crate) struct CleanUp {
+    /// For a statement that may wait for a lock. Where the driver can cancel it, that is tried.
+    pub(super) wait: Option<CancelWait>,
+    /// Against what it did all the same.
+    pub(super) undo: Option<String>,
+}
+
+/// What is needed around a cancel, which hits whatever runs when it arrives.
+pub(super) struct CancelWait {
+    /// Sent before the wait, to see it begin, and whether there can be one.
+    pub(super) started: &'static str,
+    /// Against a cancel that comes late.
+    pub(super) sleep: &'static str,
+    /// After a sleep, and after a wait that had ended by itself and failed.
+    pub(super) recover: Option<&'static str>,
+}
+
+impl CleanUp {
+    /// For a session lock, which `leftover` releases if it was granted all the same.
+    pub(crate) fn in_session(waits: bool, leftover: String) -> Self {
+        let wait = CancelWait {
+            // A transaction begun by hand is refused at once, and must not be aborted by a cancel.
+            started: sql::IS_IN_TRANSACTION,
+            sleep: sql::SLEEP,
+            recover: None,
+        };
+        Self {
+            wait: waits.then_some(wait),
+            undo: Some(leftover),
+        }
+    }
+
+    /// For a lock in the caller's transaction, which keeps it if it was granted, and can go on if not. `waits` also
+    /// where the statement doesn't, but needs its savepoint when it fails.
+    pub(crate) fn in_transaction(waits: bool) -> Self {
+        let wait = CancelWait {
+            started: "",
+            sleep: sql::SLEEP_IN_TRANSACTION,
+            recover: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
+        };
+        Self {
+            wait: waits.then_some(wait),
+            undo: None,
+        }
+    }
+
+    /// For a setting.
+    pub(crate) fn of_setting(restore: &str) -> Self {
+        Self {
+            wait: None,
+            undo: Some(restore.to_owned()),
+        }
+    }
+}
+
+/// An async connection whose first statement is cleaned up when it is dropped. Those after it are about what came of
+/// it, and don't wait.
+pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {
+    connection: &'c mut C,
+    first: Option<CleanUp>,
+}
+
+impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
+    pub(crate) fn new(connection: &'c mut C, clean_up: CleanUp) -> Self {
+        Self {
+            connection,
+            first: Some(clean_up),
+        }
+    }
+}
+
+impl<C: Async + ?Sized> Wire for CleanUpOnDrop<'_, C> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        match self.first.take() {
+            Some(clean_up) => self.connection.simple_query_or(sql, clean_up).await,
+            None => self.connection.simple_query(sql).await,
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! The async `sqlx` driver.
+//!
+//! It takes its connection as `&mut`, sends when it is polled, and has no way to cancel. A statement whose future was
+//! dropped runs on in the server; whatever uses the connection next waits for its answer first.
+
+use futures_util::FutureExt;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgDatabaseError, PgRow, PgSeverity};
+use sqlx::{
+    AssertSqlSafe, Connection as _, PgConnection, Postgres, Row as _, Transaction, ValueRef as _,
+};
+use tokio_postgres::error::SqlState;
+
+use super::sealed::Async;
+use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use crate::sql::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
+use crate::wire::{Failure, Rows};
+
+#[diagnostic::do_not_recommend]
+impl AsyncConnection for PgConnection {}
+
+#[diagnostic::do_not_recommend]
+impl AnyAsyncConnection for PgConnection {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for PgConnection {
+    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+        Box::pin(async move {
+            settle(self).await;
+            simple_query(self, sql).await
+        })
+    }
+
+    /// Two round trips. The statement is left out of the connection's cache.
+    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        Box::pin(async move {
+            settle(self).await;
+            let mut query = sqlx::query(AssertSqlSafe(sql.to_owned())).persistent(false);
+            for value in values {
+                query = query.bind(value);
+            }
+            let answer = query.fetch_all(&mut *self).await;
+            rows(self, answer).await
+        })
+    }
+
+    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+        Box::pin(async move {
+            settle(self).await;
+            let mut sent = Sent {
+                connection: self,
+                undo: clean_up.undo,
+            };
+            let rows = simple_query(sent.connection, sql).await;
+            sent.undo = None;
+            rows
+        })
+    }
+
+    fn queue(&mut self, sql: &str) {
+        let text = AssertSqlSafe(sql.to_owned());
+        if is_settled(self) {
+            drop(sqlx::raw_sql(text).execute(self).now_or_never());
+            return;
+        }
+        // What begins a transaction is all that sqlx queues behind a statement that is not answered yet, and then it is
+        // none. In a transaction of sqlx's own it is refused.
+        let began = matches!(self.begin_with(text).now_or_never(), Some(Ok(_)));
+        // Answered at once, in a transaction that was begun by hand, which sqlx took for the one it was to begin: it
+        // leaves that by a rollback, and has queued one. Nothing may go on as if the transaction still were.
+        if began && sql != END_ANY_TRANSACTION[0] {
+            drop(self.begin_with(ABORT_TRANSACTION).now_or_never());
+        }
+    }
+
+    /// It can't tell; its next statement does.
+    fn is_closed(&self) -> bool {
+        false
+    }
+}
+
+/// A statement that was sent and not answered yet.
+struct Sent<'c> {
+    connection: &'c mut PgConnection,
+    undo: Option<String>,
+}
+
+impl Drop for Sent<'_> {
+    fn drop(&mut self) {
+        if let Some(undo) = &self.undo {
+            self.connection.queue(undo);
+        }
+    }
+}
+
+/// Waits for the answers to statements that were dropped, whose errors sqlx would take for the next one's. After it
+/// the next statement is sent at its first poll.
+async fn settle(connection: &mut PgConnection) {
+    while let Err(sqlx::Error::Database(_)) = connection.flush().await {}
+}
+
+/// Whether nothing is left to be waited for; what sqlx has queued is sent.
+fn is_settled(connection: &mut PgConnection) -> bool {
+    settle(connection).now_or_never().is_some()
+}
+
+async fn simple_query(connection: &mut PgConnection, sql: &str) -> Result<Rows, Failure> {
+    let answer = sqlx::raw_sql(AssertSqlSafe(sql.to_owned()))
+        .fetch_all(&mut *connection)
+        .await;
+    rows(connection, answer).await
+}
+
+async fn rows(
+    connection: &mut PgConnection,
+    answer: Result<Vec<PgRow>, sqlx::Error>,
+) -> Result<Rows, Failure> {
+    match answer {
+        Ok(rows) => rows.iter().map(as_text).collect(),
+        Err(error) => {
+            // sqlx returns at the error, before the end of the answer.
+            settle(connection).await;
+            Err(error.into())
+        }
+    }
+}
+
+fn as_text(row: &PgRow) -> Result<Vec<Option<String>>, Failure> {
+    let text = |column| {
+        let value = row.try_get_raw(column)?;
+        if value.is_null() {
+            return Ok(None);
+        }
+        match value.as_str() {
+            Ok(text) => Ok(Some(text.to_owned())),
+            Err(_) => Err(Failure::unexpected_answer()),
+        }
+    };
+    (0..row.len()).map(text).collect()
+}
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        let (sql_state, session_ended) = match &error {
+            sqlx::Error::Database(database) => {
+                let severity = database
+                    .try_downcast_ref::<PgDatabaseError>()
+                    .map(PgDatabaseError::severity);
+                let ended = matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic));
+                (
+                    database.code().map(|code| SqlState::from_code(&code)),
+                    ended,
+                )
+            }
+            sqlx::Error::Io(_) => (None, true),
+            _ => (None, false),
+        };
+        Self {
+            sql_state,
+            session_ended,
+            source: Box::new(error),
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl AsyncConnection for PoolConnection<Postgres> {}
+
+#[diagnostic::do_not_recommend]
+impl AnyAsyncConnection for PoolConnection<Postgres> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for PoolConnection<Postgres> {
+    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+        Async::simple_query(&mut **self, sql)
+    }
+
+    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        Async::query(&mut **self, sql, values)
+    }
+
+    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+        if clean_up.wait.is_none() {
+            return (**self).simple_query_or(sql, clean_up);
+        }
+        Box::pin(async move {
+            let mut waits = CloseOnDrop(Some(self));
+            let rows = match &mut waits.0 {
+                Some(connection) => connection.as_mut().simple_query_or(sql, clean_up).await,
+                None => Err(Failure::unexpected_answer()),
+            };
+            waits.0 = None;
+            rows
+        })
+    }
+
+    fn queue(&mut self, sql: &str) {
+        (**self).queue(sql);
+    }
+
+    fn is_closed(&self) -> bool {
+        (**self).is_closed()
+    }
+}
+
+/// A wait on a connection that would wait on in the pool, if it were given back to it.
+struct CloseOnDrop<'c>(Option<&'c mut PoolConnection<Postgres>>);
+
+impl Drop for CloseOnDrop<'_> {
+    fn drop(&mut self) {
+        if let Some(connection) = &mut self.0 {
+            connection.close_on_drop();
+        }
+    }
+}
+
+#[diagnostic::do_not_recommend]
+impl AsyncInTransaction for Transaction<'_, Postgres> {}
+
+#[diagnostic::do_not_recommend]
+impl AnyAsyncConnection for Transaction<'_, Postgres> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for Transaction<'_, Postgres> {
+    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+        Async::simple_query(&mut **self, sql)
+    }
+
+    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        Async::query(&mut **self, sql, values)
+    }
+
+    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+        (**self).simple_query_or(sql, clean_up)
+    }
+
+    fn queue(&mut self, sql: &str) {
+        (**self).queue(sql);
+    }
+
+    fn is_closed(&self) -> bool {
+        (**self).is_closed()
+    }
+}

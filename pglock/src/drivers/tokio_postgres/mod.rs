@@ -1,0 +1,117 @@
+//! The async `tokio-postgres` driver.
+
+mod abandoned;
+mod cancel_on_drop;
+
+use std::pin::Pin;
+
+use futures_util::{FutureExt, TryStreamExt};
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryStream, Transaction};
+
+use super::sealed::Async;
+use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use crate::wire::{Failure, Rows};
+
+pub(crate) use abandoned::Abandoned;
+
+/// The answer to a statement that was sent, whoever sent it and wherever the connection is by now.
+pub(crate) struct Answer(Pin<Box<SimpleQueryStream>>);
+
+impl Answer {
+    /// Waits for the end of the statement.
+    ///
+    /// Dropped in the middle and called again, it goes on, without the rows that had come before.
+    pub(crate) async fn rows(&mut self) -> Result<Rows, Failure> {
+        let messages: Vec<SimpleQueryMessage> = self.0.as_mut().try_collect().await?;
+        Ok(messages.into())
+    }
+}
+
+/// Queues the statements now, behind what was queued before; the answer comes whether or not it is awaited.
+fn send(client: &Client, sql: &str) -> Result<Answer, Failure> {
+    // The driver queues at its future's first poll, and waits for nothing before the answer.
+    match client.simple_query_raw(sql).now_or_never() {
+        Some(stream) => Ok(Answer(Box::pin(stream?))),
+        None => Err(Failure::unexpected_answer()),
+    }
+}
+
+/// Values with the type that they are bound as: with it the driver asks the server for no types.
+pub(in crate::drivers) fn as_text(values: &[String]) -> Vec<(&(dyn ToSql + Sync), Type)> {
+    values
+        .iter()
+        .map(|value| (value as &(dyn ToSql + Sync), Type::TEXT))
+        .collect()
+}
+
+#[diagnostic::do_not_recommend]
+impl AsyncConnection for Client {}
+
+#[diagnostic::do_not_recommend]
+impl AnyAsyncConnection for Client {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for Client {
+    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+        simple_query(self, sql)
+    }
+
+    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        query(self, sql, values)
+    }
+
+    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+        Box::pin(cancel_on_drop::simple_query_or(self, sql, clean_up))
+    }
+
+    fn queue(&mut self, sql: &str) {
+        drop(send(self, sql));
+    }
+
+    fn is_closed(&self) -> bool {
+        Client::is_closed(self)
+    }
+}
+
+fn simple_query<'c>(client: &'c Client, sql: &'c str) -> Answered<'c> {
+    Box::pin(async move { send(client, sql)?.rows().await })
+}
+
+/// Runs one statement with bound values.
+pub(crate) fn query<'c>(client: &'c Client, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+    Box::pin(async move { client.query_typed(sql, &as_text(values)).await?.try_into() })
+}
+
+#[diagnostic::do_not_recommend]
+impl AsyncInTransaction for Transaction<'_> {}
+
+#[diagnostic::do_not_recommend]
+impl AnyAsyncConnection for Transaction<'_> {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Async for Transaction<'_> {
+    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+        simple_query(self.client(), sql)
+    }
+
+    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        query(self.client(), sql, values)
+    }
+
+    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+        Box::pin(cancel_on_drop::simple_query_or(
+            self.client(),
+            sql,
+            clean_up,
+        ))
+    }
+
+    fn queue(&mut self, sql: &str) {
+        drop(send(self.client(), sql));
+    }
+
+    fn is_closed(&self) -> bool {
+        self.client().is_closed()
+    }
+}

@@ -1,0 +1,3 @@
+//! What pglock promises of connections of the caller's own: one suite, run over every driver.
+
+mod nonblocking;
