@@ -38,7 +38,12 @@ impl Waiter {
         let pid = pid_of(&mut client);
         let statements = statements.to_owned();
         let thread = std::thread::spawn(move || client.batch_execute(&statements));
-        wait_until("it waits", BOUND, || db.blocked_pids().contains(&pid));
+        let mut waits = false;
+        wait_until("it waits", BOUND, || {
+            waits = db.blocked_pids().contains(&pid);
+            waits || thread.is_finished()
+        });
+        assert!(waits, "it did not wait: {:?}", thread.join());
         Waiter { pid, thread }
     }
 

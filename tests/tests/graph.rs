@@ -426,12 +426,16 @@ fn a_parallel_worker_is_its_leader() {
 fn other_databases_are_in_it_where_they_are_tangled_up() {
     let here = database();
     let there = database();
-    there.execute("CREATE TABLE only_there ()");
-    let (root, root_pid) = holder(&there, "BEGIN; LOCK TABLE only_there");
+    // A table that has the same number here.
+    let (root, root_pid) = holder(&there, "BEGIN; LOCK TABLE pg_catalog.pg_largeobject");
     // What it locks belongs to no database.
     let shared = format!("BEGIN; COMMENT ON DATABASE {} IS 'ours'", here.name());
     let (between, _) = holder(&there, &shared);
-    let between = Waiter::of(&there, between, "SELECT FROM only_there; COMMIT");
+    let between = Waiter::of(
+        &there,
+        between,
+        "SELECT FROM pg_catalog.pg_largeobject; COMMIT",
+    );
     let waiter = Waiter::start(&here, &format!("{shared}; COMMIT"));
     let (stranger, _) = holder(&there, "SELECT pg_advisory_lock(1)");
     let strange = Waiter::start(&there, "SELECT pg_advisory_lock(1)");
@@ -447,7 +451,6 @@ fn other_databases_are_in_it_where_they_are_tangled_up() {
     let lock = graph.blockers_of(waiter.pid).next().unwrap().lock;
     assert_eq!(lock.kind, LockKind::Object);
     let lock = graph.blockers_of(between.pid).next().unwrap().lock;
-    // Its number may be another relation's here.
     assert_eq!((lock.kind, &lock.rel_name), (LockKind::Relation, &None));
     assert_eq!(graph_of(&there).edges().len(), 3);
     drop((root, stranger));
@@ -551,7 +554,6 @@ fn settings_of_the_session_and_statements_of_others_are_no_hindrance() {
         "{dot}"
     );
 
-    // The sessions are looked at anew, although the transaction goes on.
     drop(holder);
     waiter.finish();
     assert!(pglock::wait_graph().fetch(&mut tx).unwrap().is_empty());
