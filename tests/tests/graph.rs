@@ -1,6 +1,7 @@
 //! The wait-for graph of real sessions.
 
 use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use pglock::{LockId, LockKind, LockMode, State, TableMode, WaitGraph};
@@ -293,6 +294,44 @@ fn a_deadlock_is_a_cycle_until_the_server_breaks_it() {
     for waiter in [second, first, behind] {
         waiter.finish();
     }
+}
+
+const CHANGE_HANDS: &str = "DO 'BEGIN FOR i IN 1..50 LOOP \
+    PERFORM pg_advisory_lock(i % 2); PERFORM pg_advisory_lock(2); \
+    PERFORM pg_advisory_unlock(2); PERFORM pg_advisory_unlock(i % 2); END LOOP; END'";
+
+/// The server is asked about one waiter after the other, while they go on. All take the locks in the same order, so that
+/// there is no deadlock ever, and none may be told.
+#[test]
+fn no_deadlock_is_made_up_while_locks_change_hands() {
+    let db = database();
+    let ended = AtomicBool::new(false);
+    let seen = std::thread::scope(|scope| {
+        for _ in 0..6 {
+            let mut client = db.connect();
+            let ended = &ended;
+            scope.spawn(move || {
+                while !ended.load(Ordering::Relaxed) {
+                    // In the server, without a pause: who has had the lock is in the queue again at once.
+                    client.batch_execute(CHANGE_HANDS).unwrap();
+                }
+            });
+        }
+        let mut looker = db.connect();
+        let looks = (0..400).map(|_| pglock::wait_graph().fetch(&mut looker).unwrap());
+        let (mut edges, mut made_up) = (0, None);
+        for graph in looks {
+            edges += graph.edges().len();
+            if !graph.cycles().is_empty() {
+                made_up = Some(graph);
+            }
+        }
+        // First the others are let go: a panic would wait for them.
+        ended.store(true, Ordering::Relaxed);
+        (edges, made_up)
+    });
+    assert!(seen.0 > 200, "hardly anybody waited: {} times", seen.0);
+    assert!(seen.1.is_none(), "{}", seen.1.unwrap());
 }
 
 #[test]

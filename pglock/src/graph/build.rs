@@ -17,6 +17,8 @@ pub(super) struct Entry {
     pub(super) tag: String,
     /// Who keeps it waiting, by pid, as the server says.
     pub(super) blockers: BTreeSet<i32>,
+    /// Whether it waited from when the locks were read until the server had told all blockers.
+    pub(super) still_waits: bool,
     /// Tells prepared transactions from each other.
     pub(super) transaction: String,
     pub(super) prepared: Option<PreparedTransaction>,
@@ -43,6 +45,7 @@ impl Entry {
             lock,
             tag: owned(Column::Tag)?,
             blockers: pids(text(Column::Blockers).unwrap_or_default()),
+            still_waits: text(Column::StillWaits) == Some("true"),
             transaction: owned(Column::Transaction)?,
             prepared,
             marks: marks.map(|mark| mark == "true").collect(),
@@ -57,10 +60,14 @@ impl Entry {
     }
 
     /// Whether it is in the way of that one, which waits for the same lock.
+    ///
+    /// The locks alone show who holds what in that moment. They don't show who is first in a queue; the server has told it
+    /// since, and who was first may have had the lock, and be in the queue again, behind the other.
     fn blocks(&self, waiter: &Self) -> bool {
         self.session() != waiter.session()
             && self.lock.mode.conflicts_with(waiter.lock.mode)
             && waiter.blockers.contains(&self.lock.activity.pid)
+            && (self.lock.granted || self.still_waits && waiter.still_waits)
     }
 }
 
@@ -223,6 +230,26 @@ mod tests {
             entry(1, "t", Exclusive, Some(&[1])),
         ];
         assert!(graph(&entries).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_a_queue_is_not_believed_when_it_moved() {
+        let moved = |entry: Entry| Entry {
+            still_waits: false,
+            ..entry
+        };
+        let holder = entry(1, "t", Exclusive, None);
+        let first = entry(2, "t", Exclusive, Some(&[1]));
+        let second = entry(3, "t", Exclusive, Some(&[1, 2]));
+        let to_the_holder = [(2, 1, true), (3, 1, true)];
+        let and_in_the_queue = [(2, 1, true), (3, 2, false), (3, 1, true)];
+        for (first, second, expected) in [
+            (first.clone(), second.clone(), &and_in_the_queue[..]),
+            (moved(first.clone()), second.clone(), &to_the_holder),
+            (first, moved(second), &to_the_holder),
+        ] {
+            assert_eq!(edges(&[first, second, holder.clone()]), expected);
+        }
     }
 
     #[test]

@@ -62,6 +62,7 @@ pub(super) fn entry(pid: i32, tag: &str, mode: LockMode, waits_for: Option<&[i32
         lock: lock(pid, mode, waits_for.is_none()),
         tag: tag.to_owned(),
         blockers: waits_for.into_iter().flatten().copied().collect(),
+        still_waits: true,
         transaction: pid.to_string(),
         prepared: None,
         marks: vec![true],

@@ -20,6 +20,8 @@ pub(super) enum Column {
     Tag,
     /// Of a lock that is waited for: the pids in the way.
     Blockers,
+    /// Whether the wait went on until the server had told all blockers of all waiters.
+    StillWaits,
     /// Tells prepared transactions, which have no pid, from each other.
     Transaction,
     Gid,
@@ -38,9 +40,9 @@ impl Column {
 
 /// The locks that somebody waits for: a row for each session that holds one, or waits for it.
 ///
-/// All locks are read at once. Whom the server then says to be in the way of a waiter, called once for each, is only
-/// believed where these locks show it: the answers are given one after the other, and together they could show a ring
-/// that never was.
+/// All locks are read at once. Then the server is asked for the blockers of each waiter, one after the other while the
+/// locks change, so its answers are not of one moment; `build.rs` takes of them what is. For that the waits are looked at
+/// once more in the end.
 pub(super) fn fetch(asked: &Asked) -> Statement {
     let mut values = Values::default();
     let marks: Vec<String> = marks(asked, &mut values)
@@ -61,13 +63,19 @@ pub(super) fn fetch(asked: &Asked) -> Statement {
          FROM pg_catalog.pg_locks l LEFT JOIN activity a ON a.pid = l.pid), \
          lock AS MATERIALIZED (SELECT {lock_columns}, l.tag, l.backend, l.virtualtransaction, {marks} \
          FROM seen l {RELATION} WHERE l.tag IN (SELECT w.tag FROM seen w WHERE NOT w.granted)), \
+         asked AS MATERIALIZED (SELECT w.backend, pg_blocking_pids(w.backend)::text AS blockers \
+         FROM seen w WHERE NOT w.granted), \
+         again AS MATERIALIZED (SELECT g.pid, g.waitstart FROM pg_catalog.pg_locks g \
+         WHERE NOT g.granted AND (SELECT count(*) FROM asked) > 0), \
          prepared AS (SELECT o.virtualtransaction, p.gid, p.owner, p.database, p.prepared \
          FROM seen o JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = o.transactionid \
          WHERE o.pid IS NULL AND o.granted) \
-         SELECT {columns}, l.tag, CASE WHEN NOT l.granted THEN pg_blocking_pids(l.backend)::text END, \
+         SELECT {columns}, l.tag, q.blockers, (g.pid IS NOT NULL)::text, \
          l.virtualtransaction, p.gid, p.owner::text, p.database::text, \
          (extract(epoch FROM p.prepared) * 1000000)::int8::text, {mark_columns} \
          FROM lock l LEFT JOIN activity a ON a.pid = l.pid \
+         LEFT JOIN asked q ON NOT l.granted AND q.backend = l.backend \
+         LEFT JOIN again g ON NOT l.granted AND g.pid = l.backend AND g.waitstart = l.wait_start \
          LEFT JOIN prepared p ON l.pid = 0 AND p.virtualtransaction = l.virtualtransaction \
          ORDER BY l.granted, l.wait_duration DESC NULLS LAST, l.pid, p.gid, l.kind, l.schema, l.rel_name, l.mode",
         activity = activity(),
