@@ -11,6 +11,7 @@ use std::process::ExitCode;
 pub use bank::{Load, create_bank};
 pub use crew::{Crew, take_orders};
 pub use database::{connect, create_database};
+pub use pglock_tests::Waiter;
 pub use runs::{CREATE_JOB_RUNS, NOTE_RUN, check_runs};
 
 /// What an example can fail with.

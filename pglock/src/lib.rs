@@ -27,6 +27,8 @@
 //!   wait for locks.
 //! - [`fn@prioritize`] (also as an attribute) ends whoever keeps a connection waiting for locks.
 //! - [`locks()`] and [`blocked_locks`] show who holds which lock and who keeps whom waiting, and can end those.
+//! - [`fn@wait_graph`] shows who waits for whom, as a whole: where it begins, what goes round in a ring, as a tree and for
+//!   Graphviz.
 //! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
 //!
 //! # What is promised
@@ -81,6 +83,7 @@ mod database;
 mod drivers;
 mod engine;
 mod error;
+mod graph;
 mod guard;
 mod hold;
 mod key;
@@ -113,6 +116,9 @@ pub use drivers::{
     InTransaction,
 };
 pub use error::{Error, ErrorKind, Holder};
+pub use graph::{
+    PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,
+};
 pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
 pub use key::{LockId, advisory_id};
 pub use locks::{

@@ -28,6 +28,7 @@ mod server;
 mod supervisor;
 mod url;
 mod wait;
+mod waiter;
 
 pub use apart::apart;
 pub use binaries::bin_dir;
@@ -38,6 +39,7 @@ pub use process::is_alive;
 pub use proxy::Proxy;
 pub use server::{Builder, Server};
 pub use wait::{BOUND, wait_until, wait_until_async};
+pub use waiter::{Waiter, pid_of};
 
 /// The server that the tests of this process share: a throwaway one, started on first use, or the
 /// one of `DATABASE_URL`.

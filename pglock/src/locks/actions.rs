@@ -3,7 +3,7 @@
 use super::fields::Of;
 use super::model::{BlockedLock, FromRow};
 use super::sql::{self, Blow};
-use super::{Locks, query};
+use super::{Locks, query, refuse_unknown_tables};
 use crate::Error;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::park::block_on;
@@ -102,7 +102,7 @@ impl<R: FromRow> Locks<R> {
     }
 
     async fn hit(self, wire: &mut impl BoundWire, whom: Of, blow: Blow) -> Result<Vec<i32>, Error> {
-        self.refuse_unknown_tables(wire).await?;
+        refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
         // What our own session runs is this statement, and canceling it would only lose the answer.
         let own = self.own_session && blow == Blow::Terminate;
         let statement = sql::hit(&self.asked, R::BLOCKED, whom, blow, own);

@@ -64,6 +64,9 @@ pub(super) const ACTIVITY: [Field; 19] = [
     field("client_port", Holds::Int),
 ];
 
+/// How many columns a row has that tells of a lock and of its session.
+pub(crate) const COLUMNS_OF_A_LOCK: usize = LOCK.len() + ACTIVITY.len();
+
 /// Whose field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Of {

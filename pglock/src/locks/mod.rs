@@ -3,10 +3,10 @@
 mod actions;
 #[cfg(feature = "toml")]
 mod configs;
-mod fields;
+pub(crate) mod fields;
 mod filter;
 mod model;
-mod sql;
+pub(crate) mod sql;
 mod words;
 
 use std::marker::PhantomData;
@@ -16,11 +16,11 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::park::block_on;
 use crate::table::TableName;
 use crate::wire::{BoundWire, Rows};
-use model::FromRow;
 
 pub(crate) use filter::Condition;
 pub(crate) use sql::{Asked, FORGET, Statement, Values, blockers_found};
 
+pub(crate) use model::FromRow;
 pub use model::{Activity, BlockedLock, Lock};
 pub use words::{LockKind, LockMode, ParseWordError, RelKind, State};
 
@@ -225,7 +225,7 @@ impl<R: FromRow> Locks<R> {
     }
 
     async fn find(self, wire: &mut impl BoundWire) -> Result<Vec<R>, Error> {
-        self.refuse_unknown_tables(wire).await?;
+        refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
         Ok(Self::read(&query(wire, &self.statement()).await?))
     }
 
@@ -237,21 +237,27 @@ impl<R: FromRow> Locks<R> {
         // A row without a kind and a pid is none of Postgres'.
         rows.iter().filter_map(|row| R::from_row(&row)).collect()
     }
+}
 
-    async fn refuse_unknown_tables(&self, wire: &mut impl BoundWire) -> Result<(), Error> {
-        let tables = self.asked.tables.as_deref().unwrap_or_default();
-        tables.iter().try_for_each(TableName::checked)?;
-        if tables.is_empty() {
-            return Ok(());
-        }
-        let unknown = query(wire, &sql::unknown_tables(tables)).await?;
-        match unknown.first_row() {
-            Some(row) => Err(Error::no_table(row.text(0).unwrap_or_default())),
-            None => Ok(()),
-        }
+pub(crate) async fn refuse_unknown_tables(
+    wire: &mut impl BoundWire,
+    tables: Option<&[TableName]>,
+) -> Result<(), Error> {
+    let tables = tables.unwrap_or_default();
+    tables.iter().try_for_each(TableName::checked)?;
+    if tables.is_empty() {
+        return Ok(());
+    }
+    let unknown = query(wire, &sql::unknown_tables(tables)).await?;
+    match unknown.first_row() {
+        Some(row) => Err(Error::no_table(row.text(0).unwrap_or_default())),
+        None => Ok(()),
     }
 }
 
-async fn query(wire: &mut impl BoundWire, (sql, values): &Statement) -> Result<Rows, Error> {
+pub(crate) async fn query(
+    wire: &mut impl BoundWire,
+    (sql, values): &Statement,
+) -> Result<Rows, Error> {
     wire.query(sql, values).await.map_err(Error::look_failed)
 }

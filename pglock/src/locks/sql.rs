@@ -19,6 +19,22 @@ impl Values {
         format!("${}", self.0.len())
     }
 
+    /// An array of these pids.
+    pub(crate) fn bind_pids(&mut self, pids: &[i32]) -> String {
+        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
+        let bound = self.bind(format!("{{{}}}", pids.join(",")));
+        format!("{bound}::int4[]")
+    }
+
+    /// An array of the OIDs of these tables, NULL for one that there is not.
+    pub(crate) fn bind_tables(&mut self, tables: &[TableName]) -> String {
+        let tables: Vec<String> = tables
+            .iter()
+            .map(|table| format!("to_regclass({})", self.bind(table.to_string())))
+            .collect();
+        format!("ARRAY[{}]::oid[]", tables.join(", "))
+    }
+
     pub(crate) fn into_inner(self) -> Vec<String> {
         self.0
     }
@@ -116,7 +132,7 @@ pub(super) const TERMINATE_OWN: &str =
 pub(crate) const FORGET: &str = "pg_stat_clear_snapshot()::text";
 
 /// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
-fn columns(blocked: bool) -> String {
+pub(crate) fn columns(blocked: bool) -> String {
     let mut of = vec![Of::Lock, Of::Activity];
     if blocked {
         of.push(Of::Blocker);
@@ -175,43 +191,35 @@ fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
         only.push(format!("l.granted = {granted}"));
     }
     if let Some(pids) = &asked.pids {
-        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
-        let pids = values.bind(format!("{{{}}}", pids.join(",")));
+        let pids = values.bind_pids(pids);
         only.push(if blocked {
             // What they wait for, and what those wait for that they wait for.
             format!(
-                "l.pid IN (SELECT p.pid FROM unnest({pids}::int4[]) p(pid) UNION \
-                 SELECT q.pid FROM unnest({pids}::int4[]) p(pid), unnest(pg_blocking_pids(p.pid)) q(pid))"
+                "l.pid IN (SELECT p.pid FROM unnest({pids}) p(pid) UNION \
+                 SELECT q.pid FROM unnest({pids}) p(pid), unnest(pg_blocking_pids(p.pid)) q(pid))"
             )
         } else {
-            format!("coalesce(l.pid, 0) = ANY ({pids}::int4[])")
+            format!("coalesce(l.pid, 0) = ANY ({pids})")
         });
     }
     if let Some(pids) = &asked.waiting {
-        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
-        let pids = values.bind(format!("{{{}}}", pids.join(",")));
-        only.push(format!("NOT l.granted AND l.pid = ANY ({pids}::int4[])"));
+        let pids = values.bind_pids(pids);
+        only.push(format!("NOT l.granted AND l.pid = ANY ({pids})"));
     }
     if let Some(tables) = &asked.tables {
-        let tables: Vec<String> = tables
-            .iter()
-            .map(|table| format!("to_regclass({})", values.bind(table.to_string())))
-            .collect();
-        only.push(format!(
-            "l.relation = ANY (ARRAY[{}]::oid[])",
-            tables.join(", ")
-        ));
+        only.push(format!("l.relation = ANY ({})", values.bind_tables(tables)));
     }
-    only.insert(0, OF_THIS_DATABASE.to_owned());
+    only.insert(0, of_this_database());
     format!("{}, {}", activity(), lock(&only.join(" AND ")))
 }
 
 /// What django-pgactivity writes before a statement.
 const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 
-fn activity() -> String {
+/// The CTE of the sessions.
+pub(crate) fn activity() -> String {
     format!(
-        "activity AS MATERIALIZED (SELECT s.pid, s.datname, s.query_start AS start, {duration} AS duration, \
+        "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
          regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || chr(10) || '?', '') AS query, \
          (regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
          upper(replace(s.state, ' ', '_') COLLATE \"C\") AS state, \
@@ -228,27 +236,46 @@ fn activity() -> String {
     )
 }
 
+/// The session that a parallel worker works for. A worker that applies a subscription has a leader too, and waits for
+/// itself.
+const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
+
+/// The OID of the database that is asked.
+pub(crate) const THIS_DATABASE: &str =
+    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())";
+
 /// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
-const OF_THIS_DATABASE: &str = "(l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database()) \
-     OR coalesce(l.database, 0) = 0 AND (\
-     l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = current_database()) \
-     OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = current_database())))";
+pub(crate) fn of_this_database() -> String {
+    format!(
+        "(l.database = {THIS_DATABASE} OR coalesce(l.database, 0) = 0 AND (\
+         l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = current_database()) \
+         OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = current_database())))"
+    )
+}
 
 fn lock(only: &str) -> String {
+    format!(
+        "lock AS MATERIALIZED (SELECT {} FROM pg_catalog.pg_locks l {RELATION} WHERE {only})",
+        lock_columns()
+    )
+}
+
+/// The relation of the lock `l`, and its schema.
+pub(crate) const RELATION: &str = "LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+
+/// The columns that `fields.rs` has of a lock, from a row `l` of `pg_locks` and its [`RELATION`].
+pub(crate) fn lock_columns() -> String {
     let rel_kinds: Vec<String> = REL_KINDS
         .iter()
         .map(|(letter, kind)| format!("WHEN '{letter}' THEN '{kind}'"))
         .collect();
     format!(
-        "lock AS MATERIALIZED (SELECT coalesce(l.pid, 0) AS pid, upper(l.locktype COLLATE \"C\") AS kind, \
+        "coalesce(l.pid, 0) AS pid, upper(l.locktype COLLATE \"C\") AS kind, \
          {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
          CASE c.relkind {rel_kinds} ELSE c.relkind::text END AS rel_kind, \
          c.relname::text AS rel_name, n.nspname::text AS schema, \
-         l.classid::int8 AS classid, l.objid::int8 AS objid, l.objsubid \
-         FROM pg_catalog.pg_locks l \
-         LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
-         LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace \
-         WHERE {only})",
+         l.classid::int8 AS classid, l.objid::int8 AS objid, l.objsubid",
         mode = snake("replace(l.mode, 'Lock', '')"),
         wait_duration = since("l.waitstart"),
         rel_kinds = rel_kinds.join(" "),

@@ -161,6 +161,18 @@ words! {
     }
 }
 
+impl LockMode {
+    /// Whether a lock in one mode keeps one in the other waiting.
+    pub(crate) fn conflicts_with(self, other: Self) -> bool {
+        if self == Self::Unknown || other == Self::Unknown {
+            // The server said that somebody waits; that isn't to be lost for a word.
+            return true;
+        }
+        let table_mode = TableMode::ALL.into_iter().find(|mode| self == *mode);
+        table_mode.is_some_and(|mode| mode.conflicts().iter().any(|mode| other == *mode))
+    }
+}
+
 impl From<TableMode> for LockMode {
     fn from(mode: TableMode) -> Self {
         match mode {
@@ -243,6 +255,16 @@ mod tests {
         let error = "TABEL".parse::<RelKind>().unwrap_err().to_string();
         assert!(error.contains("MATERIALIZED_VIEW"), "{error}");
         assert!("UNKNOWN".parse::<LockMode>().is_err());
+    }
+
+    #[test]
+    fn modes_conflict_as_those_of_tables_do() {
+        assert!(LockMode::Share.conflicts_with(LockMode::Exclusive));
+        assert!(!LockMode::Share.conflicts_with(LockMode::Share));
+        assert!(!LockMode::SiRead.conflicts_with(LockMode::AccessExclusive));
+        assert!(!LockMode::AccessExclusive.conflicts_with(LockMode::SiRead));
+        assert!(LockMode::Unknown.conflicts_with(LockMode::AccessShare));
+        assert!(LockMode::AccessShare.conflicts_with(LockMode::Unknown));
     }
 
     #[test]

@@ -1,0 +1,75 @@
+//! Five sessions that are stuck, who waits for whom, and the one to look at.
+//!
+//! A report has read a table and its transaction was left open; a migration waits for it; all that want to read the table
+//! since then queue up behind the migration, and one of them has a lock that another wants.
+//! Run it with `cargo run -p pglock-examples --example who_blocks_whom`.
+
+use std::process::ExitCode;
+
+use pglock_examples as demo;
+use pglock_examples::{Error, Waiter};
+
+fn demo() -> Result<(), Error> {
+    let db = demo::create_database()?;
+    db.execute("CREATE TABLE orders (id int, paid bool); INSERT INTO orders VALUES (1, false)");
+
+    let mut report = db.connect_as("report");
+    report.batch_execute("BEGIN; SELECT count(*) FROM orders")?;
+    let stuck = |name: &str, statements: &str| Waiter::of(&db, db.connect_as(name), statements);
+    let migration = stuck("migration", "ALTER TABLE orders ADD note text");
+    let web = stuck("web", "SELECT * FROM orders WHERE NOT paid");
+    let mut billing = db.connect_as("billing");
+    billing.batch_execute("SELECT pg_advisory_lock(42)")?;
+    let billing = Waiter::of(&db, billing, "UPDATE orders SET paid = true");
+    let worker = stuck("worker", "SELECT pg_advisory_lock(42)");
+
+    println!("\nwait_graph(): who waits for whom, as a whole");
+    let mut client = demo::connect(db.url())?;
+    let graph = pglock::wait_graph().fetch(&mut client)?;
+    println!("{graph}");
+
+    println!("\nblocked_locks(): the same, a row for each");
+    for blocked in pglock::blocked_locks().fetch(&mut client)? {
+        println!(
+            "{:<10} waits for {:<10} {} {}",
+            name(&blocked.activity),
+            name(&blocked.blocking_activity),
+            blocked.mode,
+            blocked.kind
+        );
+    }
+
+    let [root] = graph.roots()[..] else {
+        return Err(format!("there is one session to look at, and not these: {graph}").into());
+    };
+    println!(
+        "\nroots(): {} waits for nobody, and is in the way",
+        name(&root.activity)
+    );
+    pglock::locks()
+        .pid([root.activity.pid])
+        .terminate_activity(&mut client)?;
+    for session in [migration, web, billing, worker] {
+        session.finish();
+    }
+    let graph = pglock::wait_graph().fetch(&mut client)?;
+    println!("It was ended, the others went on: {graph}");
+    if graph.is_empty() {
+        Ok(())
+    } else {
+        Err("somebody waits still".into())
+    }
+}
+
+fn name(session: &pglock::Activity) -> &str {
+    session.application_name.as_deref().unwrap_or("?")
+}
+
+fn main() -> ExitCode {
+    demo::exit_code(demo())
+}
+
+#[test]
+fn the_session_that_is_in_the_way_is_found() {
+    demo().unwrap();
+}
