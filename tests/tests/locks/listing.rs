@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use pglock::{Lock, LockKind, LockMode, RelKind, State, TableMode};
-use pglock_tests::{TestDb, database};
+use pglock_tests::{BOUND, TestDb, database, wait_until};
 use postgres::Client;
 use tokio_postgres::NoTls;
 
@@ -24,10 +24,13 @@ fn a_table_lock_is_told_with_its_session() {
         .batch_execute("BEGIN; LOCK TABLE shop.orders IN SHARE ROW EXCLUSIVE MODE")
         .unwrap();
     let mut client = db.connect();
-    let locks = pglock::locks()
-        .on(["shop.orders"])
-        .fetch(&mut client)
-        .unwrap();
+    let mut locks = Vec::new();
+    // It answers a statement before it begins to wait for the next one.
+    wait_until("the holder waits for its client", BOUND, || {
+        let of_the_table = pglock::locks().on(["shop.orders"]);
+        locks = of_the_table.fetch(&mut client).unwrap();
+        locks[0].activity.wait_event.is_some()
+    });
     let [lock] = &locks[..] else {
         panic!("{locks:#?}")
     };
