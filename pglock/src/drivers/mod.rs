@@ -2,6 +2,8 @@
 
 mod abandoned;
 mod cancel_on_drop;
+#[cfg(feature = "diesel")]
+mod diesel;
 mod lend;
 mod postgres;
 mod tokio_postgres;
@@ -99,6 +101,13 @@ pub(crate) mod sealed {
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure>;
 
+        /// Fails where no transaction is open. Most types of transactions say that one is.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn expect_transaction(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+
         #[doc(hidden)]
         fn is_closed(&mut self) -> bool;
     }
@@ -129,6 +138,10 @@ pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
         std::future::ready(self.0.simple_query(sql))
+    }
+
+    fn expect_transaction(&mut self) -> Result<(), Failure> {
+        self.0.expect_transaction()
     }
 }
 
