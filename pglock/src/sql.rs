@@ -305,30 +305,6 @@ pub(crate) fn restore_lock_timeout(before: &str, in_transaction: bool) -> String
 /// Undoes a [`set_lock_timeout`] whose answer nobody waited for.
 pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), now() <> statement_timestamp())";
 
-/// Whether a text looks for a transaction, which takes the simple protocol: in the extended one each of a statement's
-/// messages has a time of its own, so that `statement_timestamp()` is never `now()`.
-#[cfg_attr(not(feature = "diesel"), allow(dead_code))]
-pub(crate) fn looks_for_a_transaction(sql: &str) -> bool {
-    sql.contains("statement_timestamp()")
-}
-
-/// The statements of a text of ours, for a driver that takes them one by one: parted at the semicolons outside quotes.
-/// A quote inside quotes is written twice in our texts, so every quote begins or ends something.
-#[cfg_attr(not(feature = "diesel"), allow(dead_code))]
-pub(crate) fn statements(sql: &str) -> Vec<&str> {
-    let mut open = None;
-    sql.split(|char| {
-        match open {
-            None if char == '\'' || char == '"' => open = Some(char),
-            Some(quote) if quote == char => open = None,
-            _ => {}
-        }
-        open.is_none() && char == ';'
-    })
-    .map(str::trim)
-    .collect()
-}
-
 /// A condition on `pg_locks`: this lock, in this database.
 fn is_lock(key: Key) -> String {
     let (classid, objid) = key.pg_locks_columns();
@@ -363,25 +339,6 @@ mod tests {
             sql.contains(r#"LOCK TABLE "a""b" IN SHARE MODE NOWAIT"#),
             "{sql}"
         );
-    }
-
-    #[test]
-    fn statements_are_parted_outside_quotes() {
-        let sql = lock_tables(
-            &[r#"a; b"c;"#.into(), "it's;".into()],
-            TableMode::Share,
-            Wait::Try,
-        );
-        assert_eq!(
-            statements(&sql),
-            [
-                "SAVEPOINT pglock",
-                r#"LOCK TABLE "a; b""c;", "it's;" IN SHARE MODE NOWAIT"#,
-                "RELEASE SAVEPOINT pglock"
-            ]
-        );
-        let sql = restore_lock_timeout(r#"a';"b\"#, true);
-        assert_eq!(statements(&sql), [&sql]);
     }
 
     #[test]

@@ -1,7 +1,5 @@
 //! SQL that makes up for what diesel does not tell: an error's SQLSTATE, and what the simple protocol answers.
 
-use crate::sql::{looks_for_a_transaction, statements};
-
 /// The columns, one per row, of the row that the last statement of the latest batch gave.
 pub(super) const ANSWER_OF_BATCH: &str =
     "SELECT unnest(nullif(current_setting('pglock.answer'), '')::text[])";
@@ -50,6 +48,27 @@ pub(super) fn sql_state(constraint: &str) -> Option<&str> {
     constraint.strip_prefix(MARK)
 }
 
+/// The statements of a text of ours: parted at the semicolons outside quotes. A quote inside quotes is written twice
+/// there, so every quote begins or ends something.
+fn statements(sql: &str) -> Vec<&str> {
+    let mut open = None;
+    let parts = sql.split(|char| {
+        match open {
+            None if char == '\'' || char == '"' => open = Some(char),
+            Some(quote) if quote == char => open = None,
+            _ => {}
+        }
+        open.is_none() && char == ';'
+    });
+    parts.map(str::trim).collect()
+}
+
+/// Whether a statement looks for a transaction, which takes the simple protocol: in the extended one each of its
+/// messages has a time of its own, so that `statement_timestamp()` is never `now()`.
+fn looks_for_a_transaction(statement: &str) -> bool {
+    statement.contains("statement_timestamp()")
+}
+
 fn is_select(statement: &str) -> bool {
     statement.starts_with("SELECT")
 }
@@ -89,6 +108,8 @@ fn dollar_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::options::Wait;
+    use crate::table::TableMode;
 
     #[test]
     fn what_gives_rows_is_a_query_unless_it_needs_the_simple_protocol() {
@@ -101,6 +122,22 @@ mod tests {
         for sql in ["SELECT 1; SELECT 2", crate::sql::IS_IN_TRANSACTION] {
             assert!(matches!(text(sql), Text::Batch { answers: true, .. }));
         }
+    }
+
+    #[test]
+    fn statements_are_parted_outside_quotes() {
+        let tables = [r#"a; b"c;"#.into(), "it's;".into()];
+        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Wait::Try);
+        assert_eq!(
+            statements(&sql),
+            [
+                "SAVEPOINT pglock",
+                r#"LOCK TABLE "a; b""c;", "it's;" IN SHARE MODE NOWAIT"#,
+                "RELEASE SAVEPOINT pglock"
+            ]
+        );
+        let sql = crate::sql::restore_lock_timeout(r#"a';"b\"#, true);
+        assert_eq!(statements(&sql), [&sql]);
     }
 
     #[test]

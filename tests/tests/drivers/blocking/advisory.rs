@@ -112,11 +112,9 @@ fn a_busy_lock_is_told_and_its_holder_named<D: Driver>() {
 fn a_wait_ends_with_the_holders_lock<D: Driver>() {
     let db = database();
     let (mut holder, mut driver) = (D::connect(&db), D::connect(&db));
-    let held = pglock::advisory("on")
-        .on(holder.connection())
-        .acquire()
-        .unwrap();
     std::thread::scope(|scope| {
+        let held = pglock::advisory("on").on(holder.connection());
+        let held = held.acquire().unwrap();
         let waiter = scope.spawn(|| {
             // Of the server's timeouts none counts.
             driver

@@ -99,11 +99,9 @@ fn a_session_that_ends_in_a_wait_is_told<D: Driver>() {
     let db = database();
     let (mut holder, mut driver) = (D::connect(&db), D::connect(&db));
     let pid = driver.pid();
-    let held = pglock::advisory("on")
-        .on(holder.connection())
-        .acquire()
-        .unwrap();
     std::thread::scope(|scope| {
+        let held = pglock::advisory("on").on(holder.connection());
+        let held = held.acquire().unwrap();
         let waiter = scope.spawn(|| {
             let asked = pglock::advisory("on").on(driver.connection());
             asked.acquire().unwrap_err()
@@ -112,8 +110,8 @@ fn a_session_that_ends_in_a_wait_is_told<D: Driver>() {
         db.terminate(pid);
         let error = waiter.join().unwrap();
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}: {error:?}");
+        held.release().unwrap();
     });
-    held.release().unwrap();
     assert_eq!(db.advisory_locks(), []);
 }
 

@@ -1,7 +1,7 @@
 //! Looking at locks, and ending the sessions behind them.
 
-use pglock::{LockKind, TableMode};
-use pglock_tests::{BOUND, database, wait_until};
+use pglock::{Error, LockKind, TableMode};
+use pglock_tests::{BOUND, TestDb, database, wait_until};
 use tokio_postgres::error::SqlState;
 
 use super::driver::{Driver, Speaks};
@@ -53,48 +53,51 @@ fn locks_are_listed_and_filtered<D: Driver>() {
     });
 }
 
+/// Starts a wait on a thread of its own, looks at it and cancels it; what the waiter was told.
+fn canceled<D: Driver>(
+    db: &TestDb,
+    (holding, waiting): (i32, i32),
+    wait: impl FnOnce() -> Error + Send,
+) {
+    let mut driver = D::connect(db);
+    let error = std::thread::scope(|scope| {
+        let waiter = scope.spawn(wait);
+        db.wait_for_waiters(1);
+        let blocked = pglock::blocked_locks().fetch(driver.connection()).unwrap();
+        let pids = blocked
+            .iter()
+            .map(|lock| (lock.activity.pid, lock.blocking_activity.pid));
+        let pids: Vec<_> = pids.collect();
+        let waits = pglock::locks().granted(false).pid([waiting]);
+        let hit = waits.cancel_activity(driver.connection()).unwrap();
+        let error = waiter.join().unwrap();
+        assert_eq!((pids, hit), (vec![(waiting, holding)], vec![waiting]));
+        error
+    });
+    assert_eq!(error.sql_state(), Some(&SqlState::QUERY_CANCELED));
+    assert!(
+        error.to_string().contains("canceled in the server"),
+        "{error}"
+    );
+}
+
 fn a_blocked_wait_is_listed_and_can_be_canceled<D: Driver>() {
     let db = database();
-    let (mut holder, mut waiter, mut driver) = (D::connect(&db), D::connect(&db), D::connect(&db));
-    let (holding, waiting) = (holder.pid(), waiter.pid());
-    let held = pglock::advisory("on")
-        .on(holder.connection())
-        .acquire()
-        .unwrap();
-    std::thread::scope(|scope| {
-        let thread = scope.spawn(|| {
-            let error = pglock::advisory("on")
-                .on(waiter.connection())
-                .acquire()
-                .unwrap_err();
-            // It was canceled, and can go on.
-            assert_eq!(error.sql_state(), Some(&SqlState::QUERY_CANCELED));
-            assert!(
-                error.to_string().contains("canceled in the server"),
-                "{error}"
-            );
-            waiter.transaction(|tx| {
-                let error = pglock::advisory("on").acquire_xact(tx).unwrap_err();
-                assert_eq!(error.sql_state(), Some(&SqlState::QUERY_CANCELED));
-                tx.text("1")
-            })
-        });
-        for _ in 0..2 {
-            db.wait_for_waiters(1);
-            let blocked = pglock::blocked_locks().fetch(driver.connection()).unwrap();
-            let pids: Vec<_> = blocked
-                .iter()
-                .map(|lock| (lock.activity.pid, lock.blocking_activity.pid))
-                .collect();
-            assert_eq!(pids, [(waiting, holding)]);
-            let waits = pglock::locks().granted(false).pid([waiting]);
-            assert_eq!(
-                waits.cancel_activity(driver.connection()).unwrap(),
-                [waiting]
-            );
-            db.wait_for_waiters(0);
-        }
-        assert_eq!(thread.join().unwrap(), "1");
+    let (mut holder, mut waiter) = (D::connect(&db), D::connect(&db));
+    let pids = (holder.pid(), waiter.pid());
+    let held = pglock::advisory("on").on(holder.connection());
+    let held = held.acquire().unwrap();
+    canceled::<D>(&db, pids, || {
+        let asked = pglock::advisory("on").on(waiter.connection());
+        asked.acquire().unwrap_err()
+    });
+    canceled::<D>(&db, pids, || {
+        waiter.transaction(|tx| {
+            let error = pglock::advisory("on").acquire_xact(tx).unwrap_err();
+            // The transaction can go on.
+            assert_eq!(tx.text("1"), "1");
+            error
+        })
     });
     held.release().unwrap();
     assert_eq!(db.advisory_locks(), []);
@@ -104,34 +107,23 @@ fn a_blocker_can_be_ended<D: Driver>() {
     let db = database();
     let (mut holder, mut waiter, mut driver) = (D::connect(&db), D::connect(&db), D::connect(&db));
     let (holding, waiting) = (holder.pid(), waiter.pid());
-    let held = pglock::advisory("on")
-        .on(holder.connection())
-        .acquire()
-        .unwrap();
     std::thread::scope(|scope| {
+        let held = pglock::advisory("on").on(holder.connection());
+        let held = held.acquire().unwrap();
         let thread = scope.spawn(|| {
-            pglock::advisory("on")
-                .on(waiter.connection())
-                .acquire()?
-                .release()
+            let asked = pglock::advisory("on").on(waiter.connection());
+            asked.acquire()?.release()
         });
         wait_until("it waits", BOUND, || db.blocked_pids() == [waiting]);
-        let later = pglock::blocked_locks()
-            .filter("wait_duration__gte=1 hour")
-            .unwrap();
-        assert_eq!(
-            later
-                .terminate_blocking_activity(driver.connection())
-                .unwrap(),
-            []
-        );
-        let now = pglock::blocked_locks().pid([waiting]);
-        assert_eq!(
-            now.terminate_blocking_activity(driver.connection())
-                .unwrap(),
-            [holding]
-        );
+        let blocked = || pglock::blocked_locks();
+        let later = blocked().filter("wait_duration__gte=1 hour").unwrap();
+        let ended = later.terminate_blocking_activity(driver.connection());
+        assert_eq!(ended.unwrap(), []);
+        let ended = blocked()
+            .pid([waiting])
+            .terminate_blocking_activity(driver.connection());
+        assert_eq!(ended.unwrap(), [holding]);
         thread.join().unwrap().unwrap();
+        assert!(held.release().unwrap_err().is_lost());
     });
-    assert!(held.release().unwrap_err().is_lost());
 }
