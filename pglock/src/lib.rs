@@ -55,6 +55,8 @@
 //! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread
 //! drives; so blocking functions work inside a runtime, async ones on any executor, and runtimes may come and go.
 //! Idle sessions are used again; at most eight are kept per database, for a minute.
+#![cfg_attr(feature = "diesel", doc = "")]
+#![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");

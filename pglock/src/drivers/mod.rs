@@ -23,8 +23,8 @@ pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>
 
 /// A blocking connection outside a transaction, on which a session lock can be taken.
 ///
-/// Implemented by [`postgres::Client`](::postgres::Client) and by guards that lend one. Pooled objects are passed as
-/// `&mut *conn`.
+/// Implemented by [`postgres::Client`](::postgres::Client), by `diesel::PgConnection` with the feature `diesel`, and by
+/// guards that lend one. Pooled objects are passed as `&mut *conn`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking connection on which a session lock can be taken",
     label = "not a blocking connection outside a transaction",
@@ -45,7 +45,9 @@ pub trait AnyConnection: sealed::Blocking {}
 
 /// A blocking transaction, whose end releases the lock.
 ///
-/// Implemented by [`postgres::Transaction`](::postgres::Transaction).
+/// Implemented by [`postgres::Transaction`](::postgres::Transaction), and with the feature `diesel` by
+/// `diesel::PgConnection`, which is its own transaction: there it is looked up, as the lock is asked for, whether one is
+/// open.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking transaction",
     label = "not a blocking transaction",

@@ -8,6 +8,7 @@ mod sql;
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::deserialize::{self, QueryableByName};
 use diesel::pg::{Pg, PgConnection};
+use diesel::query_builder::BoxedSqlQuery;
 use diesel::result::{DatabaseErrorKind, Error};
 use diesel::row::{Field, NamedRow, Row};
 use diesel::sql_types::Text;
@@ -25,7 +26,7 @@ impl Connection for PgConnection {}
 #[diagnostic::do_not_recommend]
 impl AnyConnection for PgConnection {}
 
-/// Diesel's transactions are the connection itself: see [`Blocking::expect_transaction`].
+/// For diesel a transaction is the connection itself; whether one is open is asked in `expect_transaction`.
 #[diagnostic::do_not_recommend]
 impl InTransaction for PgConnection {}
 
@@ -84,9 +85,7 @@ fn load(
     values: &[String],
 ) -> Result<Vec<Vec<Option<String>>>, Failure> {
     let query = sql_query(sql).into_boxed::<Pg>();
-    let query = values
-        .iter()
-        .fold(query, |query, value| query.bind::<Text, _>(value));
+    let query = values.iter().fold(query, BoxedSqlQuery::bind::<Text, _>);
     let rows: Vec<TextRow> = query
         .load(connection)
         .map_err(|error| failure(connection, error))?;

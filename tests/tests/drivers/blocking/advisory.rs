@@ -126,11 +126,11 @@ fn a_wait_ends_with_the_holders_lock<D: Driver>() {
             locked.release()
         });
         db.wait_for_waiters(1);
-        let waited = Instant::now();
+        let began = Instant::now();
         pglock_tests::wait_until(
             "its statement would have timed out",
             pglock_tests::BOUND,
-            || waited.elapsed() > Duration::from_millis(100) || waiter.is_finished(),
+            || began.elapsed() > Duration::from_millis(100) || waiter.is_finished(),
         );
         held.release().unwrap();
         waiter.join().unwrap().unwrap();

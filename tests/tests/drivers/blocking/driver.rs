@@ -196,7 +196,7 @@ impl Driver for PooledDiesel {
     fn transaction<R>(&mut self, body: impl FnOnce(&mut PgConnection) -> R) -> R {
         let mut result = None;
         let _ = self.0.transaction(|connection| {
-            result = Some(body(&mut **connection));
+            result = Some(body(connection));
             diesel::QueryResult::Ok(())
         });
         result.unwrap()
