@@ -10,7 +10,7 @@ use r2d2_postgres::PostgresConnectionManager;
 use r2d2_postgres::r2d2::{Pool, PooledConnection};
 
 /// A driver, and a connection of it.
-pub(super) trait Driver: Send {
+pub(super) trait Driver: Send + 'static {
     type Connection: Connection + AnyConnection + Speaks;
     type Transaction<'t>: InTransaction + AnyConnection + Speaks;
 

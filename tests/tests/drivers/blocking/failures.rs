@@ -25,11 +25,12 @@ fn is_deadlock(error: &Error) -> bool {
 
 fn a_deadlock_of_transactions_is_told_to_one_of_them<D: Driver>() {
     let db = database();
-    let (mut one, mut other) = (D::connect(&db), D::connect(&db));
     std::thread::scope(|scope| {
+        // Each is closed by a panic of its thread, and the other's wait ends.
+        let (mut one, mut other) = (D::connect(&db), D::connect(&db));
         let (thread, here) = one.transaction(|one| {
             pglock::advisory("a").acquire_xact(one).unwrap();
-            let thread = scope.spawn(|| {
+            let thread = scope.spawn(move || {
                 other.transaction(|other| {
                     pglock::advisory("b").acquire_xact(other).unwrap();
                     let asked = pglock::advisory("a").acquire_xact(other);

@@ -12,6 +12,7 @@ on_every_driver! {
     an_xact_lock_is_held_until_its_transaction_ends
     a_busy_xact_lock_leaves_the_transaction_usable
     an_aborted_transaction_is_told
+    an_error_that_aborts_the_transaction_is_itself
     a_transaction_begun_by_hand_is_refused_with_nothing_held
     a_transaction_left_open_or_aborted_is_rolled_back_then_released
     an_attribute_takes_the_lock_in_its_transaction
@@ -97,6 +98,18 @@ fn an_aborted_transaction_is_told<D: Driver>() {
         }
     });
     assert_eq!(db.advisory_locks(), []);
+}
+
+fn an_error_that_aborts_the_transaction_is_itself<D: Driver>() {
+    let db = database();
+    db.execute("CREATE TABLE orders ()");
+    let mut driver = D::connect(&db);
+    driver.transaction(|tx| {
+        pglock::table("orders").lock(tx).unwrap();
+        let no_regex = pglock::locks().filter("rel_name__regex=[").unwrap();
+        let error = no_regex.fetch(tx).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Database, "{error}: {error:?}");
+    });
 }
 
 fn a_transaction_begun_by_hand_is_refused_with_nothing_held<D: Driver>() {
