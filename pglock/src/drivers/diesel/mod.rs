@@ -42,13 +42,23 @@ impl Blocking for PgConnection {
         if !answers {
             return Ok(Rows::default());
         }
-        let columns = load(self, sql::ANSWER_OF_BATCH, &[])?;
-        let row: Vec<_> = columns.into_iter().flatten().collect();
-        Ok((!row.is_empty()).then_some(row).into_iter().collect())
+        let noted = Blocking::query(self, sql::ANSWER_OF_BATCH, &[])?;
+        let noted = noted.first_row();
+        match noted.as_ref().and_then(|row| row.text(0)) {
+            None => Err(Failure::unexpected_answer()),
+            Some("") => Ok(Rows::default()),
+            Some(row) => {
+                let columns = sql::columns(row).ok_or_else(Failure::unexpected_answer)?;
+                Ok([columns].into_iter().collect())
+            }
+        }
     }
 
     fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
-        Ok(load(self, sql, values)?.into_iter().collect())
+        let query = sql_query(sql).into_boxed::<Pg>();
+        let query = values.iter().fold(query, BoxedSqlQuery::bind::<Text, _>);
+        let rows: Vec<TextRow> = query.load(self).map_err(|error| failure(self, error))?;
+        Ok(rows.into_iter().map(|TextRow(columns)| columns).collect())
     }
 
     /// Asks diesel, which knows of the transactions that it began; the server where diesel has lost count.
@@ -77,19 +87,6 @@ impl Blocking for PgConnection {
                 .batch_execute(sql::PROBE)
                 .is_err_and(|error| session_ended(&error))
     }
-}
-
-fn load(
-    connection: &mut PgConnection,
-    sql: &str,
-    values: &[String],
-) -> Result<Vec<Vec<Option<String>>>, Failure> {
-    let query = sql_query(sql).into_boxed::<Pg>();
-    let query = values.iter().fold(query, BoxedSqlQuery::bind::<Text, _>);
-    let rows: Vec<TextRow> = query
-        .load(connection)
-        .map_err(|error| failure(connection, error))?;
-    Ok(rows.into_iter().map(|TextRow(columns)| columns).collect())
 }
 
 /// How many transactions diesel has begun, one in the other.

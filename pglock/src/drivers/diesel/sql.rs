@@ -1,19 +1,37 @@
 //! SQL that makes up for what diesel does not tell: an error's SQLSTATE, and what the simple protocol answers.
 
-/// The columns, one per row, of the row that the last statement of the latest batch gave.
-pub(super) const ANSWER_OF_BATCH: &str =
-    "SELECT unnest(nullif(current_setting('pglock.answer'), '')::text[])";
+/// The row that the last statement of the latest batch gave, for [`columns`]; an empty text where it gave none.
+pub(super) const ANSWER_OF_BATCH: &str = "SELECT current_setting('pglock.answer')";
 
 /// Can fail for one reason only: that the transaction is aborted.
 pub(super) const PROBE: &str = "SELECT";
 
-/// Notes the one row that a statement gave, as an array of texts, or as nothing where it gave none.
-const NOTE_ANSWER: &str = "PERFORM set_config('pglock.answer', coalesce((SELECT array_agg( \
-     CASE json_typeof(value) WHEN 'boolean' THEN left(value::text, 1) ELSE value #>> '{}' END ORDER BY place)::text \
-     FROM json_each(row_to_json(answer)) WITH ORDINALITY AS columns(name, value, place) WHERE counted > 0), ''), false);";
+/// Notes the one row that a statement gave.
+const NOTE_ANSWER: &str = "PERFORM set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::text ELSE '' END, false);";
 
 /// What an error's SQLSTATE has before it in the field that carries it.
 const MARK: &str = "pglock.sqlstate=";
+
+/// The columns of a row as Postgres writes it: in parentheses, with a quote or backslash inside quotes written twice.
+pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
+    let mut chars = row.strip_prefix('(')?.strip_suffix(')')?.chars().peekable();
+    let mut columns: Vec<Option<String>> = vec![None];
+    let mut quoted = false;
+    while let Some(char) = chars.next() {
+        if char == ',' && !quoted {
+            columns.push(None);
+            continue;
+        }
+        let column = columns.last_mut()?.get_or_insert_default();
+        match char {
+            '"' if quoted && chars.next_if_eq(&'"').is_some() => column.push('"'),
+            '"' => quoted = !quoted,
+            '\\' => column.push(chars.next()?),
+            char => column.push(char),
+        }
+    }
+    Some(columns)
+}
 
 /// A text of ours, in the form that diesel can tell most of.
 #[derive(Debug, PartialEq, Eq)]
@@ -159,6 +177,17 @@ mod tests {
         );
         assert_eq!(dollar_quoted("a$pglock"), "$pglock$ a$pglock $pglock$");
         assert!(dollar_quoted("$pglock$$_pglock$").starts_with("$__pglock$ "));
+    }
+
+    #[test]
+    fn rows_are_read_as_postgres_writes_them() {
+        let text = |text: &str| Some(text.to_owned());
+        assert_eq!(columns("(t)"), Some(vec![text("t")]));
+        assert_eq!(
+            columns(r#"(7s,,"","a ""b"", (c\\d)")"#),
+            Some(vec![text("7s"), None, text(""), text(r#"a "b", (c\d)"#)])
+        );
+        assert_eq!(columns(""), None);
     }
 
     #[test]
