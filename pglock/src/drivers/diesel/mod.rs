@@ -1,7 +1,7 @@
 //! The blocking `diesel` driver.
 //!
 //! Diesel shows neither an error's SQLSTATE nor the rows of a text of several statements; `sql.rs` says what is done
-//! about it. What is left tells itself by [`failure`].
+//! about it.
 
 mod sql;
 
