@@ -70,6 +70,8 @@
 //! None is on by default.
 //!
 //! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
+#![cfg_attr(feature = "diesel", doc = "")]
+#![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");

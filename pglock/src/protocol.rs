@@ -125,8 +125,16 @@ pub(crate) async fn lock_tables(
 
 /// Asks for a lock in the caller's transaction. Where that fails behind its own `savepoint`, the failure is undone.
 async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Result<Rows, Outcome> {
-    let outcome = match wire.simple_query(sql).await {
+    let answer = match wire.expect_transaction() {
+        Ok(()) => wire.simple_query(sql).await,
+        Err(failure) => Err(failure),
+    };
+    let outcome = match answer {
         Ok(rows) => return Ok(rows),
+        // Nothing was done, so nothing is to be undone.
+        Err(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+            return Err(Outcome::Failed(failure));
+        }
         // Not ours to mend: the transaction was aborted before.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
             return Err(Outcome::InTransaction);

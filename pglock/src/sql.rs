@@ -273,7 +273,7 @@ pub(crate) fn holder(key: Key) -> String {
     format!(
         "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, \
          CASE WHEN a.state LIKE 'idle%' AND strpos(a.query, '_lock') > 0 AND strpos(a.query, '({taken_by})') > 0 \
-         THEN extract(epoch FROM a.state_change) END \
+         THEN extract(epoch FROM a.state_change)::text END \
          FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
          ORDER BY l.pid = pg_backend_pid(), l.mode LIMIT 1",
         is_lock(key)

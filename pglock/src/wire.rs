@@ -13,6 +13,11 @@ use tokio_postgres::error::{Severity, SqlState};
 pub(crate) trait Wire {
     /// Sends `sql` by the simple protocol: several statements are one round trip and one implicit transaction.
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send;
+
+    /// Fails where no transaction is open, on connections whose type doesn't say that one is.
+    fn expect_transaction(&mut self) -> Result<(), Failure> {
+        Ok(())
+    }
 }
 
 /// A connection on which a statement is run with values that are bound, never written into it.
@@ -27,6 +32,7 @@ pub(crate) trait BoundWire {
 }
 
 /// The rows of all statements of one query, in order.
+#[derive(Default)]
 pub(crate) struct Rows(Vec<Vec<Option<String>>>);
 
 impl Rows {

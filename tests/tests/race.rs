@@ -3,7 +3,11 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use pglock::{Database, Error};
+use diesel::connection::SimpleConnection;
+use diesel::dsl::sql;
+use diesel::sql_types::Text;
+use diesel::{Connection as _, PgConnection, RunQueryDsl};
+use pglock::{Connection, Database, Error};
 use pglock_tests::{TestDb, database};
 
 const WORKERS: usize = 8;
@@ -103,9 +107,18 @@ fn timeouts_on_sessions_of_pglock_leave_nothing_held() {
 
 #[test]
 fn timeouts_on_connections_of_the_callers_leave_nothing_held() {
+    race_on_connections(TestDb::connect);
+}
+
+#[test]
+fn timeouts_on_connections_of_diesel_leave_nothing_held() {
+    race_on_connections(connect_diesel);
+}
+
+fn race_on_connections<C: Connection + Send>(connect: impl Fn(&TestDb) -> C + Sync) {
     let db = database();
     race(&db, |worker, seen| {
-        let mut client = db.connect();
+        let mut client = connect(&db);
         for timeout in timeouts(worker) {
             if seen.finished() {
                 break;
@@ -121,6 +134,10 @@ fn timeouts_on_connections_of_the_callers_leave_nothing_held() {
         }
         client
     });
+}
+
+fn connect_diesel(db: &TestDb) -> PgConnection {
+    PgConnection::establish(db.url()).unwrap()
 }
 
 #[test]
@@ -141,6 +158,28 @@ fn timeouts_in_transactions_leave_nothing_held_and_the_transaction_usable() {
             let lock_timeout: String = tx.query_one("SHOW lock_timeout", &[]).unwrap().get(0);
             assert_eq!(lock_timeout, "123s");
             tx.commit().unwrap();
+        }
+        client
+    });
+}
+
+#[test]
+fn timeouts_in_transactions_of_diesel_leave_nothing_held_and_the_transaction_usable() {
+    let db = database();
+    race(&db, |worker, seen| {
+        let mut client = connect_diesel(&db);
+        client.batch_execute("SET lock_timeout = '123s'").unwrap();
+        for timeout in timeouts(worker) {
+            if seen.finished() {
+                break;
+            }
+            let in_transaction = client.transaction(|tx| {
+                let lock = pglock::advisory("race").timeout(timeout);
+                seen.count(lock.acquire_xact(tx).map(|()| seen.body(worker)));
+                let lock_timeout = sql::<Text>("current_setting('lock_timeout')");
+                diesel::select(lock_timeout).get_result::<String>(tx)
+            });
+            assert_eq!(in_transaction.unwrap(), "123s");
         }
         client
     });

@@ -37,6 +37,10 @@ macro_rules! lend_blocking {
                 self.connection.query(sql, values)
             }
 
+            fn expect_transaction(&mut self) -> Result<(), $crate::wire::Failure> {
+                self.connection.expect_transaction()
+            }
+
             fn is_closed(&mut self) -> bool {
                 self.connection.is_closed()
             }

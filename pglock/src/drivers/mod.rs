@@ -1,6 +1,8 @@
 //! Connections of the caller's own: what they can be, and what pglock needs of each.
 
 mod clean_up;
+#[cfg(feature = "diesel")]
+mod diesel;
 mod lend;
 mod postgres;
 #[cfg(feature = "sqlx")]
@@ -21,8 +23,8 @@ pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>
 
 /// A blocking connection outside a transaction, on which a session lock can be taken.
 ///
-/// Implemented by [`postgres::Client`](::postgres::Client) and by guards that lend one. Pooled objects are passed as
-/// `&mut *conn`.
+/// Implemented by [`postgres::Client`](::postgres::Client), by `diesel::PgConnection` with the feature `diesel`, and by
+/// guards that lend one. Pooled objects are passed as `&mut *conn`.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking connection on which a session lock can be taken",
     label = "not a blocking connection outside a transaction",
@@ -43,7 +45,9 @@ pub trait AnyConnection: sealed::Blocking {}
 
 /// A blocking transaction, whose end releases the lock.
 ///
-/// Implemented by [`postgres::Transaction`](::postgres::Transaction).
+/// Implemented by [`postgres::Transaction`](::postgres::Transaction), and with the feature `diesel` by
+/// `diesel::PgConnection`, which is its own transaction: there it is looked up, as the lock is asked for, whether one is
+/// open.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking transaction",
     label = "not a blocking transaction",
@@ -121,6 +125,13 @@ pub(crate) mod sealed {
         #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure>;
 
+        /// Fails where no transaction is open. Most types of transactions say that one is.
+        #[doc(hidden)]
+        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+        fn expect_transaction(&mut self) -> Result<(), Failure> {
+            Ok(())
+        }
+
         #[doc(hidden)]
         fn is_closed(&mut self) -> bool;
     }
@@ -160,6 +171,10 @@ pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
         std::future::ready(self.0.simple_query(sql))
+    }
+
+    fn expect_transaction(&mut self) -> Result<(), Failure> {
+        self.0.expect_transaction()
     }
 }
 

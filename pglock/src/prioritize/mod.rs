@@ -18,7 +18,7 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::options::Timeout;
 use crate::park::block_on;
 use crate::timeout::{AsyncTimeoutScope, Before, timeout};
-use crate::wire::{Failure, Wire};
+use crate::wire::{BoundWire, Failure};
 
 pub(crate) use scope::end;
 pub(crate) use section::{Ended, Section, SectionId, Watch};
@@ -230,9 +230,9 @@ impl fmt::Debug for Prioritize {
 }
 
 /// Asks a connection which session it is.
-async fn who(wire: &mut impl Wire) -> Result<Backend, Error> {
+async fn who(wire: &mut impl BoundWire) -> Result<Backend, Error> {
     let rows = wire
-        .simple_query(&sql::who())
+        .query(&sql::who(), &[])
         .await
         .map_err(Error::not_prioritized)?;
     rows.first_row()

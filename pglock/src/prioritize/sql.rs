@@ -8,11 +8,13 @@ use crate::backend::{Backend, start_of};
 use crate::locks::{Asked, FORGET, Statement, Values, blockers_found};
 use crate::wire::{Row, Rows};
 
-/// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten behind it: a transaction
-/// keeps it, and its own look would find what is old.
+/// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
+/// transaction keeps it, and its own look would find what is old.
 pub(crate) fn who() -> String {
     format!(
-        "SELECT s.pid, {} FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_backend_pid(); SELECT pg_stat_clear_snapshot()",
+        "WITH me AS MATERIALIZED (SELECT s.pid::text, {}::text AS started \
+         FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_backend_pid()) \
+         SELECT me.pid, me.started, {FORGET} FROM me",
         start_of("s.backend_start")
     )
 }
@@ -251,10 +253,10 @@ mod tests {
     use super::*;
     use crate::drivers::BlockingWire;
     use crate::park::block_on;
-    use crate::wire::{BoundWire as _, Wire as _};
+    use crate::wire::BoundWire as _;
 
     fn backend(client: &mut Client) -> Backend {
-        let rows = block_on(BlockingWire(client).simple_query(&who())).unwrap();
+        let rows = block_on(BlockingWire(client).query(&who(), &[])).unwrap();
         Backend::from_row(&rows.first_row().unwrap()).unwrap()
     }
 

@@ -2,6 +2,7 @@
 
 mod dropped;
 mod looking;
+mod prioritized;
 mod scopes;
 mod sessions;
 mod transactions;

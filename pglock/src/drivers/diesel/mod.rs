@@ -1,0 +1,166 @@
+//! The blocking `diesel` driver.
+//!
+//! Diesel shows neither an error's SQLSTATE nor the rows of a text of several statements; `sql.rs` says what is done
+//! about it.
+
+mod sql;
+
+use diesel::connection::{SimpleConnection, TransactionManager};
+use diesel::deserialize::{self, QueryableByName};
+use diesel::pg::{Pg, PgConnection};
+use diesel::query_builder::BoxedSqlQuery;
+use diesel::result::{DatabaseErrorKind, Error};
+use diesel::row::{Field, NamedRow, Row};
+use diesel::sql_types::Text;
+use diesel::{RunQueryDsl, sql_query};
+use tokio_postgres::error::SqlState;
+use tokio_postgres::types::Type;
+
+use super::sealed::Blocking;
+use super::{AnyConnection, Connection, InTransaction};
+use crate::wire::{Failure, Rows};
+
+#[diagnostic::do_not_recommend]
+impl Connection for PgConnection {}
+
+#[diagnostic::do_not_recommend]
+impl AnyConnection for PgConnection {}
+
+/// For diesel a transaction is the connection itself; whether one is open is asked in `expect_transaction`.
+#[diagnostic::do_not_recommend]
+impl InTransaction for PgConnection {}
+
+#[expect(private_interfaces, reason = "nobody outside can name this trait")]
+impl Blocking for PgConnection {
+    fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        let (sql, answers) = match sql::text(sql) {
+            sql::Text::Query(sql) => return Blocking::query(self, &sql, &[]),
+            sql::Text::Batch { sql, answers } => (sql, answers),
+        };
+        self.batch_execute(&sql)
+            .map_err(|error| failure(self, error))?;
+        if !answers {
+            return Ok(Rows::default());
+        }
+        let noted = Blocking::query(self, sql::ANSWER_OF_BATCH, &[])?;
+        let noted = noted.first_row();
+        match noted.as_ref().and_then(|row| row.text(0)) {
+            None => Err(Failure::unexpected_answer()),
+            Some("") => Ok(Rows::default()),
+            Some(row) => {
+                let columns = sql::columns(row).ok_or_else(Failure::unexpected_answer)?;
+                Ok([columns].into_iter().collect())
+            }
+        }
+    }
+
+    fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        let query = sql_query(sql).into_boxed::<Pg>();
+        let query = values.iter().fold(query, BoxedSqlQuery::bind::<Text, _>);
+        let rows: Vec<TextRow> = query.load(self).map_err(|error| failure(self, error))?;
+        Ok(rows.into_iter().map(|TextRow(columns)| columns).collect())
+    }
+
+    /// Asks diesel, which knows of the transactions that it began; the server where diesel has lost count.
+    fn expect_transaction(&mut self) -> Result<(), Failure> {
+        let open = match depth(self) {
+            Ok(depth) => depth.is_some(),
+            Err(_) => {
+                Blocking::simple_query(self, crate::sql::IS_IN_TRANSACTION)?.last_bool()
+                    == Some(true)
+            }
+        };
+        if open {
+            return Ok(());
+        }
+        Err(Failure {
+            sql_state: Some(SqlState::NO_ACTIVE_SQL_TRANSACTION),
+            session_ended: false,
+            source: "diesel has begun no transaction on this connection".into(),
+        })
+    }
+
+    /// Diesel doubts its transactions when the connection is closed, and sometimes without that.
+    fn is_closed(&mut self) -> bool {
+        depth(self).is_err()
+            && self
+                .batch_execute(sql::PROBE)
+                .is_err_and(|error| session_ended(&error))
+    }
+}
+
+/// How many transactions diesel has begun, one in the other.
+fn depth(connection: &mut PgConnection) -> Result<Option<u32>, Error> {
+    type Manager = <PgConnection as diesel::Connection>::TransactionManager;
+    Manager::transaction_manager_status_mut(connection)
+        .transaction_depth()
+        .map(|depth| depth.map(u32::from))
+}
+
+fn failure(connection: &mut PgConnection, error: Error) -> Failure {
+    let session_ended = session_ended(&error);
+    let sql_state = match &error {
+        Error::DatabaseError(_, told) => told
+            .constraint_name()
+            .and_then(sql::sql_state)
+            .map(SqlState::from_code),
+        _ => None,
+    };
+    let sql_state = match sql_state {
+        None if !session_ended && says_aborted(connection, &error) => {
+            Some(SqlState::IN_FAILED_SQL_TRANSACTION)
+        }
+        sql_state => sql_state,
+    };
+    Failure {
+        sql_state,
+        session_ended,
+        source: Box::new(error),
+    }
+}
+
+fn session_ended(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::DatabaseError(
+            DatabaseErrorKind::ClosedConnection | DatabaseErrorKind::UnableToSendCommand,
+            _
+        )
+    )
+}
+
+/// Whether the error is what the server says of an aborted transaction, in whatever language it speaks: such a
+/// transaction is aborted still, and the server says it again.
+fn says_aborted(connection: &mut PgConnection, error: &Error) -> bool {
+    connection
+        .batch_execute(sql::PROBE)
+        .is_err_and(|said| said.to_string() == error.to_string())
+}
+
+/// A row of whatever columns, as text; of the types that our statements give.
+struct TextRow(Vec<Option<String>>);
+
+impl QueryableByName<Pg> for TextRow {
+    fn build<'a>(row: &impl NamedRow<'a, Pg>) -> deserialize::Result<Self> {
+        (0..row.field_count())
+            .map(|column| {
+                let field = Row::get(row, column).ok_or("a column is missing")?;
+                field
+                    .value()
+                    .map(|value| as_text(value.get_oid().get(), value.as_bytes()))
+                    .transpose()
+            })
+            .collect::<deserialize::Result<_>>()
+            .map(TextRow)
+    }
+}
+
+/// What the server sends in binary form, as it would send it in text form.
+fn as_text(oid: u32, bytes: &[u8]) -> deserialize::Result<String> {
+    match Type::from_oid(oid) {
+        Some(Type::BOOL) => Ok(if bytes == [1] { "t" } else { "f" }.to_owned()),
+        Some(Type::INT4) => Ok(i32::from_be_bytes(bytes.try_into()?).to_string()),
+        Some(Type::TEXT | Type::NAME | Type::VOID) => Ok(std::str::from_utf8(bytes)?.to_owned()),
+        other => Err(format!("a column of type {other:?} is not expected").into()),
+    }
+}
