@@ -431,7 +431,7 @@ impl Error {
 
     pub(crate) fn outside_a_transaction(id: &dyn fmt::Display, failure: Failure) -> Self {
         Self::config(format!(
-            "lock {id} was asked for in a transaction that is not open; begin one first, as in `conn.transaction(|conn| ..)`, or use `acquire`"
+            "lock {id} was asked for in a transaction that is not open; begin one first, as in `conn.transaction(|conn| ..)`"
         ))
         .caused_by(failure)
     }

@@ -23,3 +23,9 @@ fn prioritize() {
     cases.pass("ui/prioritize/pass/*.rs");
     cases.compile_fail("ui/prioritize/fail/*.rs");
 }
+
+#[test]
+fn tables_and_locks() {
+    let cases = trybuild::TestCases::new();
+    cases.compile_fail("ui/tables/fail/*.rs");
+}

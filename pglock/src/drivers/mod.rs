@@ -31,7 +31,7 @@ pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>
     note = "a session lock needs a connection outside a transaction, such as `postgres::Client`; in a transaction use `acquire_xact`, or `xact` in the attribute",
     note = "pass a pooled connection as `&mut *conn`; an async connection goes with `on_async`, or with an `async fn`"
 )]
-pub trait Connection: sealed::Blocking {}
+pub trait Connection: AnyConnection {}
 
 /// Any blocking connection, in a transaction or outside: for settings, and for looking at locks.
 ///
@@ -39,7 +39,7 @@ pub trait Connection: sealed::Blocking {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking connection that pglock knows",
     label = "not a blocking connection",
-    note = "use `postgres::Client` or `postgres::Transaction`; pass a pooled connection as `&mut *conn`; an async connection goes with the `_async` twin"
+    note = "use `postgres::Client` or `postgres::Transaction`, or `diesel::PgConnection` with the feature `diesel`; pass a pooled connection as `&mut *conn`; an async connection goes with the `_async` twin"
 )]
 pub trait AnyConnection: sealed::Blocking {}
 
@@ -51,10 +51,10 @@ pub trait AnyConnection: sealed::Blocking {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking transaction",
     label = "not a blocking transaction",
-    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `postgres::Transaction`; begin it with `client.transaction()?`",
-    note = "without a transaction, use `.on(&mut client).acquire()`, or leave out `xact` in the attribute"
+    note = "this lock is released by the end of its transaction, so it needs one, such as `postgres::Transaction`: begin it with `let mut tx = client.transaction()?` and pass `&mut tx`",
+    note = "an advisory lock can do without: use `.on(&mut client).acquire()`, or leave out `xact` in the attribute; a lock on a table can't"
 )]
-pub trait InTransaction: sealed::Blocking {}
+pub trait InTransaction: AnyConnection {}
 
 /// An async connection outside a transaction, on which a session lock can be taken.
 ///
@@ -85,9 +85,9 @@ pub trait InTransaction: sealed::Blocking {}
     message = "`{Self}` is no async connection on which a session lock can be taken",
     label = "not an async connection outside a transaction",
     note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`, or `sqlx::PgConnection` with the feature `sqlx`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
-    note = "pass a pooled connection as `&mut *conn`; a blocking connection goes with `on`, or with a plain `fn`"
+    note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a blocking connection goes with `on`, or with a plain `fn`"
 )]
-pub trait AsyncConnection: sealed::Async {}
+pub trait AsyncConnection: AnyAsyncConnection {}
 
 /// Any async connection, in a transaction or outside: for settings, and for looking at locks.
 ///
@@ -95,7 +95,7 @@ pub trait AsyncConnection: sealed::Async {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async connection that pglock knows",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`; a blocking connection goes with the twin without `_async`"
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a blocking connection goes with the twin without `_async`"
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 
@@ -106,10 +106,10 @@ pub trait AnyAsyncConnection: sealed::Async {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async transaction",
     label = "not an async transaction",
-    note = "an `xact` lock is released by the end of its transaction, so it needs one, such as `tokio_postgres::Transaction`; begin it with `client.transaction().await?`; sqlx's is passed as `&mut tx`, not as `&mut *tx`, with the feature `sqlx`",
-    note = "without a transaction, use `.on_async(&mut client).acquire()`, or leave out `xact` in the attribute"
+    note = "this lock is released by the end of its transaction, so it needs one, such as `tokio_postgres::Transaction`: begin it with `let mut tx = client.transaction().await?` and pass `&mut tx`; sqlx's is passed so too, not as `&mut *tx`, with the feature `sqlx`",
+    note = "an advisory lock can do without: use `.on_async(&mut client).acquire()`, or leave out `xact` in the attribute; a lock on a table can't"
 )]
-pub trait AsyncInTransaction: sealed::Async {}
+pub trait AsyncInTransaction: AnyAsyncConnection {}
 
 pub(crate) mod sealed {
     use super::{Answered, CleanUp, Failure, Rows};

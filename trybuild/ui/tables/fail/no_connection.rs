@@ -1,0 +1,5 @@
+fn look(names: &mut Vec<String>) -> Result<Vec<pglock::Lock>, pglock::Error> {
+    pglock::locks().fetch(names)
+}
+
+fn main() {}
