@@ -7,8 +7,8 @@ use super::blocked::Blocked;
 use crate::Error;
 use crate::locks::Condition;
 
-/// What is done, at each look, when a prioritized section waits for a lock: [`Terminate`], [`Cancel`], [`Escalate`],
-/// or one of your own.
+/// What is done, at each look, when a prioritized section waits for a lock: [`struct@Terminate`],
+/// [`struct@Cancel`], [`struct@Escalate`], or one of your own.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -167,14 +167,14 @@ pub struct Terminate {
     strike: Strike,
 }
 
-/// [`Terminate`] with nobody spared, to be written as `side_effect(Terminate)`.
+/// [`struct@Terminate`] with nobody spared, to be written as `side_effect(Terminate)`.
 #[allow(non_upper_case_globals)]
 pub const Terminate: Terminate = Terminate::new();
 
 /// Cancels the statements of the sessions that are in the way.
 ///
 /// It frees nothing where a session only idles in a transaction, or where its client goes on with it: then the section
-/// goes on waiting, and [`Escalate`] is what helps. As a value, it cancels all of them; with its methods, some.
+/// goes on waiting, and [`struct@Escalate`] is what helps. As a value, it cancels all of them; with its methods, some.
 ///
 /// Stands on [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
 /// which needs the rights of the other session's role, or of `pg_signal_backend`.
@@ -197,7 +197,7 @@ pub struct Cancel {
     strike: Strike,
 }
 
-/// [`Cancel`] with nobody spared, to be written as `side_effect(Cancel)`.
+/// [`struct@Cancel`] with nobody spared, to be written as `side_effect(Cancel)`.
 #[allow(non_upper_case_globals)]
 pub const Cancel: Cancel = Cancel::new();
 
@@ -226,7 +226,7 @@ pub struct Escalate {
     strike: Strike,
 }
 
-/// [`Escalate`] with nobody spared, to be written as `side_effect(Escalate)`.
+/// [`struct@Escalate`] with nobody spared, to be written as `side_effect(Escalate)`.
 #[allow(non_upper_case_globals)]
 pub const Escalate: Escalate = Escalate::new();
 
