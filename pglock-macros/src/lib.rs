@@ -2,6 +2,8 @@
 //! the version of it that they come with.
 
 mod advisory;
+#[cfg(test)]
+mod arbitrary;
 mod args;
 mod client;
 mod common;

@@ -210,17 +210,7 @@ impl DatabaseBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or asks for TLS.
     pub fn build(self) -> Result<Database, Error> {
         let mut config = match self.config.0 {
-            Origin::Text(text) => text.parse::<Config>().map_err(|source| {
-                let error = Error::config(
-                    "the database url can't be read; write `postgres://user@host/database`",
-                );
-                // Of a keyword string the parser may quote a word of the password.
-                if text.starts_with("postgres") {
-                    error.sourced(source)
-                } else {
-                    error
-                }
-            })?,
+            Origin::Text(text) => parse(&text)?,
             Origin::Config(config) => *config,
             Origin::Database(database) if self.application_name.is_none() => return Ok(database),
             Origin::Database(database) => database.config().clone(),
@@ -228,15 +218,6 @@ impl DatabaseBuilder {
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
                 "the database url names no host; write `postgres://user@host/database`",
-            ));
-        }
-        if config
-            .get_hosts()
-            .iter()
-            .any(|host| matches!(host, Host::Tcp(name) if name.contains('@')))
-        {
-            return Err(Error::config(
-                "the database url has more than one `@`; write the one in the password as `%40`",
             ));
         }
         if config.get_ssl_mode() == SslMode::Require {
@@ -267,6 +248,38 @@ impl DatabaseBuilder {
             connect_timeout,
         })))
     }
+}
+
+fn parse(text: &str) -> Result<Config, Error> {
+    let url = text
+        .strip_prefix("postgres://")
+        .or_else(|| text.strip_prefix("postgresql://"));
+    if url.is_some_and(is_cut_by_its_password) {
+        return Err(Error::config(
+            "the database url has an `@` too many, or a `/` or `?` before it; write those in the password as `%40`, `%2F` and `%3F`",
+        ));
+    }
+    text.parse().map_err(|source| {
+        let error =
+            Error::config("the database url can't be read; write `postgres://user@host/database`");
+        // Of a password that is an option, or taken for one, the parser may quote a word.
+        let options = url.map(|url| url.split_once('?').map_or("", |(_, options)| options));
+        if options.is_some_and(|options| !options.contains("password") && !options.contains('@')) {
+            error.sourced(source)
+        } else {
+            error
+        }
+    })
+}
+
+/// Whether a password with an `@`, `/` or `?` in it is taken for a user, a host or a database, which messages show. The
+/// parser takes all before the first `@` for user and password.
+fn is_cut_by_its_password(url: &str) -> bool {
+    let Some((credentials, rest)) = url.split_once('@') else {
+        return false;
+    };
+    let before_options = rest.split_once('?').map_or(rest, |(before, _)| before);
+    credentials.contains(['/', '?']) || before_options.contains('@')
 }
 
 /// Sets the default database, for locks that name no other.
