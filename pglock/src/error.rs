@@ -488,7 +488,7 @@ impl Error {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
-                "the session of the watcher of prioritized sections ended at a look, so who was in the way may not have been hit; look at the server's log",
+                "the session of the watcher of prioritized sections ended at a look, so who was in the way may or may not have been hit; look at the server's log",
             )
         } else {
             (
@@ -503,7 +503,7 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "a look of the watcher of prioritized sections had no answer within {after:?}; check the server and the network"
+                "a look of the watcher of prioritized sections had no answer within {after:?}, so who was in the way may still be hit; check the server and the network"
             ),
         )
     }

@@ -2,6 +2,7 @@
 
 mod attribute;
 mod kinds;
+mod races;
 mod scopes;
 mod side_effects;
 mod spared;

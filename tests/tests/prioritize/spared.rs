@@ -275,6 +275,47 @@ fn one_look_is_enough_to_escalate() {
 }
 
 #[test]
+fn one_look_is_enough_to_escalate_without_a_grace_time() {
+    let db = database();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .periodic(false)
+        .side_effect(Escalate::new().after(Duration::ZERO))
+        .timeout(20 * INTERVAL)
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    section.finish().unwrap();
+    blocker.was_terminated();
+}
+
+#[test]
+fn one_that_got_out_of_the_way_and_comes_back_has_a_grace_time_again() {
+    let db = database();
+    let grace = 5 * INTERVAL;
+    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .side_effect(Escalate::new().after(grace))
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SET lock_timeout = '300ms'").unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(1)")
+        .unwrap_err();
+    assert_eq!(section.report().unwrap().hit(), [blocker.pid]);
+    blocker.execute("SELECT pg_advisory_unlock(1)").unwrap();
+    section.batch_execute("SELECT pg_sleep(0.8)").unwrap();
+    blocker.execute("SELECT pg_advisory_lock(2)").unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(2)")
+        .unwrap_err();
+    assert!(blocker.is_alive());
+    section.finish().unwrap();
+}
+
+#[test]
 fn a_statement_that_runs_is_canceled_and_its_session_lives() {
     let db = database();
     let (pid, blocker) = in_background(&db, |client| {
