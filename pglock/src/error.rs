@@ -521,6 +521,12 @@ impl Error {
         )
     }
 
+    pub(crate) fn setting_lost_to_fork() -> Self {
+        Self::config(
+            "the lock timeout of a connection is put back in the process that set it, and this one was forked from it; connect after the fork",
+        )
+    }
+
     pub(crate) fn section_not_found(pid: i32, place: &str) -> Self {
         Self::config(format!(
             "the watcher looks at {place}, and there is no session {pid} there to prioritize; name the database of the connection with `using`, unless the session has ended"

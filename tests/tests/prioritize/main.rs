@@ -1,5 +1,6 @@
 //! Prioritized sections: who is in the way is hit, and nobody else; how soon, by whom, and what is told of it.
 
+mod around;
 mod attribute;
 mod background;
 mod kinds;
