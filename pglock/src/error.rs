@@ -488,7 +488,7 @@ impl Error {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
-                "the session of the watcher of prioritized sections ended at a look, so who was in the way may not have been hit; look at the server's log",
+                "the session of the watcher of prioritized sections ended at a look, so who was in the way may or may not have been hit; look at the server's log",
             )
         } else {
             (
@@ -503,7 +503,7 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "a look of the watcher of prioritized sections had no answer within {after:?}; check the server and the network"
+                "a look of the watcher of prioritized sections had no answer within {after:?}, so who was in the way may still be hit; check the server and the network"
             ),
         )
     }
@@ -518,6 +518,12 @@ impl Error {
     pub(crate) fn watch_lost_to_fork() -> Self {
         Self::config(
             "a prioritized section is watched in the process that began it, and this one was forked from it; begin it after the fork",
+        )
+    }
+
+    pub(crate) fn setting_lost_to_fork() -> Self {
+        Self::config(
+            "the lock timeout of a connection is put back in the process that set it, and this one was forked from it; connect after the fork",
         )
     }
 

@@ -134,12 +134,18 @@ impl LockTimeout {
 pub(crate) struct Before {
     value: String,
     in_transaction: bool,
+    /// The process that set it: after a fork, the child must not speak on its parent's connection.
+    process: u32,
 }
 
 impl Before {
     /// Puts it back.
     pub(crate) fn end<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<(), Error> {
         block_on(restore(&mut BlockingWire(connection), &self))
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
     }
 
     fn restoring(&self) -> String {
@@ -156,6 +162,7 @@ async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
                 (Some(value), Some(row)) => Ok(Before {
                     value: value.to_owned(),
                     in_transaction: row.is_true(1),
+                    process: std::process::id(),
                 }),
                 _ => Err(Error::setting_failed(Failure::unexpected_answer())),
             }
@@ -165,6 +172,9 @@ async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
 }
 
 async fn restore(wire: &mut impl Wire, before: &Before) -> Result<(), Error> {
+    if !before.is_of_this_process() {
+        return Err(Error::setting_lost_to_fork());
+    }
     match wire.simple_query(&before.restoring()).await {
         Ok(_) => Ok(()),
         // The setting came with the transaction, and goes with its rollback.
@@ -258,7 +268,9 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
 
 impl<C: AnyAsyncConnection + ?Sized> Drop for AsyncTimeoutScope<'_, C> {
     fn drop(&mut self) {
-        if let Some(before) = self.before.take() {
+        if let Some(before) = self.before.take()
+            && before.is_of_this_process()
+        {
             self.connection.queue(&before.restoring());
         }
     }

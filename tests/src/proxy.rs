@@ -29,7 +29,8 @@ struct Shared {
     connections: AtomicUsize,
     ended: AtomicBool,
     sockets: Mutex<Vec<Socket>>,
-    gate: Gate,
+    requests: Gate,
+    answers: Gate,
 }
 
 #[derive(Debug)]
@@ -53,7 +54,8 @@ impl Proxy {
                 connections: AtomicUsize::new(0),
                 ended: AtomicBool::new(false),
                 sockets: Mutex::default(),
-                gate: Gate::default(),
+                requests: Gate::default(),
+                answers: Gate::default(),
             }),
         };
         let shared = proxy.shared.clone();
@@ -86,12 +88,20 @@ impl Proxy {
     /// Goes dark: from now on nothing passes in either direction, not even the end of a
     /// connection, and all connections stay open.
     pub fn stop_forwarding(&self) {
-        self.shared.gate.close();
+        self.shared.requests.close();
+        self.shared.answers.close();
     }
 
-    /// Ends [`stop_forwarding`](Proxy::stop_forwarding): what was held back is passed on.
+    /// Goes dark in one direction: the server gets all, and from now on nothing of what it answers passes.
+    pub fn stop_answers(&self) {
+        self.shared.answers.close();
+    }
+
+    /// Ends [`stop_forwarding`](Proxy::stop_forwarding) and [`stop_answers`](Proxy::stop_answers): what was held back
+    /// is passed on.
     pub fn resume(&self) {
-        self.shared.gate.open();
+        self.shared.requests.open();
+        self.shared.answers.open();
     }
 
     /// Closes all connections, on both sides.
@@ -147,7 +157,7 @@ impl Shared {
         self.sockets().push(client.try_clone()?);
         let mut from_client = client.try_clone()?;
         let start_up = first_message(&mut from_client)?;
-        self.gate.pass(|| Ok(()))?;
+        self.requests.pass(|| Ok(()))?;
         let server = self.target.connect()?;
         self.sockets().push(server.try_clone()?);
         let (mut from_server, mut to_server, mut to_client) = (server.try_clone()?, server, client);
@@ -156,8 +166,8 @@ impl Shared {
         let mut ready = ReadyCounter::default();
         let mut logged_in = false;
         thread::scope(|scope| {
-            scope.spawn(|| self.forward(&mut from_client, &mut to_server, |_| {}));
-            self.forward(&mut from_server, &mut to_client, |bytes| {
+            scope.spawn(|| forward(&self.requests, &mut from_client, &mut to_server, |_| {}));
+            forward(&self.answers, &mut from_server, &mut to_client, |bytes| {
                 let mut count = ready.count(bytes);
                 if count > 0 && !logged_in {
                     logged_in = true;
@@ -169,29 +179,29 @@ impl Shared {
         Ok(())
     }
 
-    /// Copies bytes until either side closes. `see` sees them before the other side does.
-    fn forward(&self, from: &mut Socket, to: &mut Socket, mut see: impl FnMut(&[u8])) {
-        let mut buffer = vec![0; 64 * 1024];
-        loop {
-            let read = from.read(&mut buffer);
-            let passed = self.gate.pass(|| match read {
-                Ok(0) | Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
-                Ok(n) => {
-                    see(&buffer[..n]);
-                    to.write_all(&buffer[..n])
-                }
-            });
-            if passed.is_err() {
-                // Both ways: a client that is gone is gone for the server too.
-                from.shutdown(Shutdown::Both);
-                to.shutdown(Shutdown::Both);
-                return;
-            }
-        }
-    }
-
     fn sockets(&self) -> MutexGuard<'_, Vec<Socket>> {
         self.sockets.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Copies bytes until either side closes. `see` sees them before the other side does.
+fn forward(gate: &Gate, from: &mut Socket, to: &mut Socket, mut see: impl FnMut(&[u8])) {
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let read = from.read(&mut buffer);
+        let passed = gate.pass(|| match read {
+            Ok(0) | Err(_) => Err(io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => {
+                see(&buffer[..n]);
+                to.write_all(&buffer[..n])
+            }
+        });
+        if passed.is_err() {
+            // Both ways: a client that is gone is gone for the server too.
+            from.shutdown(Shutdown::Both);
+            to.shutdown(Shutdown::Both);
+            return;
+        }
     }
 }
 

@@ -161,13 +161,15 @@ async fn converse(
 ) -> Outcome {
     let lock = &request.lock;
     let session = lease.session();
-    let _waiting = state.sections.waiting(&request.sections, session.backend());
+    let waiting = state.sections.waiting(&request.sections, session.backend());
     let conversation = session.conversation().await;
     let mut acquire = pin!(conversation.acquire(lock, wait));
-    tokio::select! {
+    let outcome = tokio::select! {
         outcome = &mut acquire => outcome,
         () = reply.closed() => cancel(lease, lock, acquire).await,
-    }
+    };
+    waiting.end().await;
+    outcome
 }
 
 /// Cancels a wait in the server and sees it end, so that nothing stays queued and no cancel hits what comes next.

@@ -415,6 +415,8 @@ mod tests {
         let here = Database::builder(db.url()).build().unwrap();
         let lock = || crate::advisory("engine").using(&here);
         let guard = lock().acquire().unwrap();
+        let mut client = db.connect();
+        let section = crate::prioritize().using(&here).on(&mut client).unwrap();
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| lock().timeout(BOUND).acquire());
             db.wait_for_waiters(1);
@@ -425,6 +427,8 @@ mod tests {
             guard.check().is_err()
         });
         assert!(guard.release().unwrap_err().is_lost());
+        let error = section.finish().unwrap_err();
+        assert!(error.is_connect(), "{error}");
         db.wait_for_no_locks();
         lock().acquire().unwrap().release().unwrap();
     }

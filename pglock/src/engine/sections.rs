@@ -1,7 +1,7 @@
 //! Prioritized sections: what is to be watched, and what has come of it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
@@ -78,6 +78,13 @@ impl Sections {
         Waiting { sections, backend }
     }
 
+    /// Forgets a watcher that has nothing to look at: it would keep what it knows of its database for ever.
+    pub(super) fn forget_watcher(&self, watcher: &Rc<Watcher>) {
+        self.watchers
+            .borrow_mut()
+            .retain(|known| !Rc::ptr_eq(known, watcher));
+    }
+
     fn watcher(&self, pool: &Rc<Pool>) -> Rc<Watcher> {
         let mut watchers = self.watchers.borrow_mut();
         let found = watchers.iter().find(|watcher| watcher.is_of(pool));
@@ -100,6 +107,8 @@ pub(super) struct Section {
     ended: Cell<bool>,
     /// Had by who hits for this section: its end waits for that.
     hits: Mutex<()>,
+    /// For whose wait the latest hit is, or was.
+    hit_for: Cell<Option<Backend>>,
     /// Whom `Escalate` has canceled, and when.
     canceled: RefCell<HashMap<Backend, Instant>>,
     report: RefCell<PrioritizeReport>,
@@ -118,6 +127,7 @@ impl Section {
             waiting: RefCell::default(),
             ended: Cell::new(false),
             hits: Mutex::new(()),
+            hit_for: Cell::new(None),
             canceled: RefCell::default(),
             report: RefCell::default(),
             error: RefCell::default(),
@@ -138,10 +148,6 @@ impl Section {
         &self.watcher
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.get()
-    }
-
     /// The sessions whose waits count: first the connection that is prioritized.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let mut backends = vec![self.watch.backend];
@@ -153,29 +159,40 @@ impl Section {
         self.next_look.get()
     }
 
-    /// Says when to look again: after the interval, or when the grace time of one who was canceled is over.
-    pub(super) fn looked(&self) {
-        let now = Instant::now();
+    /// Says when to look again after a look: after the interval, or when the grace time of one who was canceled is over.
+    pub(super) fn looked(&self, look_began: Instant) {
         let interval = self.watch.periodic.then_some(self.watch.interval);
-        let regular = interval.and_then(|interval| now.checked_add(interval));
+        let regular = interval.and_then(|interval| Instant::now().checked_add(interval));
+        let grace_over = self.grace_over(look_began);
         self.next_look
-            .set(regular.into_iter().chain(self.grace_over(now)).min());
+            .set(regular.into_iter().chain(grace_over).min());
     }
 
-    /// When the next grace time is over that is not yet.
-    fn grace_over(&self, now: Instant) -> Option<Instant> {
+    /// When the next grace time is over that was not yet when a look began.
+    fn grace_over(&self, look_began: Instant) -> Option<Instant> {
         let grace = match self.watch.side_effect.strike()?.plan {
             Plan::Escalate { grace } => grace,
             Plan::Terminate | Plan::Cancel => return None,
         };
         let canceled = self.canceled.borrow();
         let over = canceled.values().filter_map(|at| at.checked_add(grace));
-        over.filter(|over| *over > now).min()
+        over.filter(|over| *over > look_began).min()
     }
 
-    /// The right to hit for this section.
-    pub(super) async fn hits(&self) -> MutexGuard<'_, ()> {
-        self.hits.lock().await
+    /// The right to hit for a wait of this section, unless that is over.
+    pub(super) async fn begin_hit(&self, waiting: Backend) -> Option<MutexGuard<'_, ()>> {
+        let hits = self.hits.lock().await;
+        let still_waits = !self.ended.get() && self.backends().contains(&waiting);
+        self.hit_for.set(still_waits.then_some(waiting));
+        still_waits.then_some(hits)
+    }
+
+    /// Forgets whom `Escalate` has canceled and who got out of the way since: should they come back, they have a grace
+    /// time again.
+    pub(super) fn forget_all_but(&self, in_the_way: &HashSet<Backend>) {
+        self.canceled
+            .borrow_mut()
+            .retain(|backend, _| in_the_way.contains(backend));
     }
 
     /// Those that this plan has hit before.
@@ -208,7 +225,7 @@ impl Section {
 
     /// What was done until now, with what is under way.
     pub(super) async fn report(&self) -> PrioritizeReport {
-        let _hits = self.hits().await;
+        let _hits = self.hits.lock().await;
         self.report.borrow().clone()
     }
 
@@ -232,11 +249,19 @@ impl Section {
     }
 
     async fn what_became(self: Rc<Self>) -> Ended {
-        if tokio::time::timeout(HIT_BOUND, self.hits()).await.is_err() {
+        if tokio::time::timeout(HIT_BOUND, self.hits.lock())
+            .await
+            .is_err()
+        {
             self.fail(Error::watch_timeout(HIT_BOUND));
         }
         if self.side_effect_runs.get() {
-            let returned = self.side_effect_returned.notified();
+            let returned = async {
+                // What is told may be the end of an earlier run.
+                while self.side_effect_runs.get() {
+                    self.side_effect_returned.notified().await;
+                }
+            };
             let in_time = tokio::time::timeout(SIDE_EFFECT_BOUND, returned).await;
             self.report.borrow_mut().side_effect_unfinished = in_time.is_err();
         }
@@ -251,6 +276,19 @@ impl Section {
 pub(super) struct Waiting {
     sections: Vec<Rc<Section>>,
     backend: Backend,
+}
+
+impl Waiting {
+    /// Ends the wait, and sees a hit for it end: that one would be for what the session waits for next.
+    pub(super) async fn end(self) {
+        let (sections, backend) = (self.sections.clone(), self.backend);
+        drop(self);
+        for section in sections {
+            if section.hit_for.get() == Some(backend) {
+                let _hit_is_over = section.hits.lock().await;
+            }
+        }
+    }
 }
 
 impl Drop for Waiting {

@@ -1,12 +1,13 @@
 //! Watching prioritized sections: one task and one connection for each database, however many sections there are.
 
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify};
 use tokio::time::Instant;
 
 use super::State;
@@ -56,38 +57,26 @@ impl Watcher {
         self.changed.notify_one();
     }
 
-    /// Runs a statement, unless it is not `wanted` any more when it could be sent; then there is no answer.
-    async fn query(
-        &self,
-        (sql, values): &Statement,
-        wanted: impl Fn() -> bool,
-    ) -> Result<Option<Rows>, Error> {
-        let mut connection = self.connection.lock().await;
-        let kept = connection
-            .take()
-            .filter(|lease| lease.session().is_usable());
-        let mut lease = match kept {
+    /// The connection, and the right to speak on it.
+    async fn speak(&self) -> Result<Speech<'_>, Error> {
+        let mut kept = self.connection.lock().await;
+        let usable = kept.take().filter(|lease| lease.session().is_usable());
+        let lease = match usable {
             Some(lease) => lease,
             None => self.pool.session(Scope::Transaction, &Purpose).await?,
         };
-        let mut is_new = false;
-        loop {
-            if !wanted() {
-                *connection = Some(lease);
-                return Ok(None);
+        Ok(Speech { kept, lease })
+    }
+
+    /// Runs a statement that changes nothing: once more where the connection had ended before, unnoticed.
+    async fn read(&self, statement: &Statement) -> Result<Rows, Error> {
+        let mut speech = self.speak().await?;
+        match speech.answer(statement).await? {
+            Err(failure) if failure.session_ended => {
+                speech.lease = self.pool.new_session(Scope::Transaction, &Purpose).await?;
+                speech.query(statement).await
             }
-            match answer(&lease, sql, values).await? {
-                Ok(rows) => {
-                    *connection = Some(lease);
-                    return Ok(Some(rows));
-                }
-                // It had ended before, unnoticed.
-                Err(failure) if failure.session_ended && !is_new => {
-                    lease = self.pool.new_session(Scope::Transaction, &Purpose).await?;
-                    is_new = true;
-                }
-                Err(failure) => return Err(Error::watch_failed(failure)),
-            }
+            answer => speech.end(answer),
         }
     }
 
@@ -99,19 +88,33 @@ impl Watcher {
     }
 }
 
-async fn answer(
-    lease: &Lease,
-    sql: &str,
-    values: &[String],
-) -> Result<Result<Rows, Failure>, Error> {
-    let conversation = lease.session().conversation().await;
-    let mut wire = conversation.wire();
-    let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
-    answer.map_err(|_| {
-        // Its answer would be taken for the next one's.
-        lease.session().close_now();
-        Error::watch_timeout(STATEMENT_BOUND)
-    })
+/// The watcher's connection while it is spoken on. It is kept for the next one when this one [ends](Speech::end).
+struct Speech<'w> {
+    kept: MutexGuard<'w, Option<Lease>>,
+    lease: Lease,
+}
+
+impl Speech<'_> {
+    async fn query(self, statement: &Statement) -> Result<Rows, Error> {
+        let answer = self.answer(statement).await?;
+        self.end(answer)
+    }
+
+    async fn answer(&self, (sql, values): &Statement) -> Result<Result<Rows, Failure>, Error> {
+        let conversation = self.lease.session().conversation().await;
+        let mut wire = conversation.wire();
+        let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
+        answer.map_err(|_| {
+            // Its answer would be taken for the next one's.
+            self.lease.session().close_now();
+            Error::watch_timeout(STATEMENT_BOUND)
+        })
+    }
+
+    fn end(mut self, answer: Result<Rows, Failure>) -> Result<Rows, Error> {
+        *self.kept = Some(self.lease);
+        answer.map_err(Error::watch_failed)
+    }
 }
 
 /// Begins to watch a section.
@@ -129,8 +132,8 @@ async fn run(state: Rc<State>, watcher: Rc<Watcher>) {
     loop {
         let sections = state.sections.of(&watcher);
         if sections.is_empty() {
-            watcher.runs.set(false);
             watcher.rest();
+            state.sections.forget_watcher(&watcher);
             return;
         }
         let next = sections
@@ -159,13 +162,13 @@ async fn look_at_all_due(state: &Rc<State>, watcher: &Rc<Watcher>) {
         Ok(found) => {
             for (section, found) in due.iter().zip(found) {
                 act(state, section, found).await;
-                section.looked();
+                section.looked(now);
             }
         }
         Err(error) => {
             for section in &due {
                 section.fail(error.clone());
-                section.looked();
+                section.looked(now);
             }
         }
     }
@@ -184,9 +187,7 @@ enum Found {
 async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Found>, Error> {
     let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
     let statement = prioritize::waiting(&backends.concat());
-    let Some(rows) = watcher.query(&statement, || true).await? else {
-        return Ok(Vec::new());
-    };
+    let rows = watcher.read(&statement).await?;
     let mut seen = prioritize::seen(&rows, backends.iter().map(Vec::len).sum()).into_iter();
     let found = backends.iter().map(|backends| {
         let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
@@ -210,7 +211,9 @@ async fn act(state: &Rc<State>, section: &Rc<Section>, found: Found) {
     let waiting = match found {
         Found::Nothing => return section.fail(Error::section_not_found(pid, &place())),
         Found::Elsewhere => return section.fail(Error::section_elsewhere(pid, &place())),
-        Found::Waiting(waiting) if waiting.is_empty() => return,
+        Found::Waiting(waiting) if waiting.is_empty() => {
+            return section.forget_all_but(&HashSet::new());
+        }
         Found::Waiting(waiting) => waiting,
     };
     match section.watch().side_effect.strike() {
@@ -230,26 +233,26 @@ async fn hit_all(
     waiting: &[Backend],
     strike: &Strike,
 ) -> Result<Vec<i32>, Error> {
-    let mut hit = Vec::new();
+    let (mut hit, mut in_the_way) = (Vec::new(), HashSet::new());
     for waiting in waiting {
-        let _hits = section.hits().await;
-        let statement = prioritize::strike(
-            *waiting,
-            strike,
-            &state.never_hit(),
-            &section.hit_before(strike.plan),
-        );
-        let wanted = || !section.has_ended();
-        let Some(rows) = section.watcher().query(&statement, wanted).await? else {
-            break;
+        let speech = section.watcher().speak().await?;
+        // Who waits and who is spared is asked now: to connect may have taken long. Nor is a hit sent twice, where its
+        // answer is lost: nobody would know who was hit by the first.
+        let Some(_hits) = section.begin_hit(*waiting).await else {
+            continue;
         };
+        let before = section.hit_before(strike.plan);
+        let statement = prioritize::strike(*waiting, strike, &state.never_hit(), &before);
+        let rows = speech.query(&statement).await?;
         for row in rows.iter() {
             if let Some(blocker) = prioritize::blocker(&row, strike) {
                 hit.extend(blocker.was_hit().then_some(blocker.pid));
+                in_the_way.insert(blocker.backend());
                 section.note(strike.plan, blocker);
             }
         }
     }
+    section.forget_all_but(&in_the_way);
     hit.sort_unstable();
     hit.dedup();
     Ok(hit)
@@ -281,8 +284,8 @@ pub(super) async fn fetch(
     let Some(section) = state.sections.get(id) else {
         return Ok(Vec::new());
     };
-    let rows = section.watcher().query(&locks.statement(), || true).await?;
-    Ok(rows.map(|rows| Locks::read(&rows)).unwrap_or_default())
+    let rows = section.watcher().read(&locks.statement()).await?;
+    Ok(Locks::read(&rows))
 }
 
 /// What a side effect does. For a section that has ended nobody is hit.

@@ -135,7 +135,7 @@ impl Condition {
             .collect();
         // There is always one: an empty text is a value too.
         let value = bound.first().map_or("NULL", String::as_str);
-        let upper = |text: &str| format!("upper({text})");
+        let upper = |text: &str| format!("pg_catalog.upper({text})");
         let condition = match self.lookup {
             Lookup::Exact => format!("{column} = {value}"),
             Lookup::IExact => format!("{} = {}", upper(&column), upper(value)),
@@ -146,10 +146,18 @@ impl Condition {
             Lookup::In => format!("{column} IN ({})", bound.join(", ")),
             Lookup::Range => format!("{column} BETWEEN {}", bound.join(" AND ")),
             // Not by LIKE, in which `%`, `_` and `\` mean something.
-            Lookup::Contains => format!("strpos({column}, {value}) > 0"),
-            Lookup::IContains => format!("strpos({}, {}) > 0", upper(&column), upper(value)),
-            Lookup::StartsWith => format!("starts_with({column}, {value})"),
-            Lookup::IStartsWith => format!("starts_with({}, {})", upper(&column), upper(value)),
+            Lookup::Contains => format!("pg_catalog.strpos({column}, {value}) > 0"),
+            Lookup::IContains => format!(
+                "pg_catalog.strpos({}, {}) > 0",
+                upper(&column),
+                upper(value)
+            ),
+            Lookup::StartsWith => format!("pg_catalog.starts_with({column}, {value})"),
+            Lookup::IStartsWith => format!(
+                "pg_catalog.starts_with({}, {})",
+                upper(&column),
+                upper(value)
+            ),
             Lookup::EndsWith => ends_with(&column, value),
             Lookup::IEndsWith => ends_with(&upper(&column), &upper(value)),
             Lookup::Regex => format!("{column} ~ {value}"),
@@ -166,7 +174,7 @@ impl Condition {
 }
 
 fn ends_with(text: &str, end: &str) -> String {
-    format!("right({text}, length({end})) = {end}")
+    format!("pg_catalog.right({text}, pg_catalog.length({end})) = {end}")
 }
 
 /// Whose field the key names, which one, and the lookup's name, where there is one.

@@ -1,6 +1,7 @@
 //! Every SQL text about the locks that there are. Values are bound, as text. Pure.
 //!
-//! Views are named with their schema: a temporary table of that name would be found before them.
+//! Views are named with their schema: a temporary table of that name would be found before them; and so are functions:
+//! one of a user's that fits its arguments better would be.
 
 use std::fmt::Write as _;
 
@@ -30,7 +31,7 @@ impl Values {
     pub(crate) fn bind_tables(&mut self, tables: &[TableName]) -> String {
         let tables: Vec<String> = tables
             .iter()
-            .map(|table| format!("to_regclass({})", self.bind(table.to_string())))
+            .map(|table| format!("pg_catalog.to_regclass({})", self.bind(table.to_string())))
             .collect();
         format!("ARRAY[{}]::oid[]", tables.join(", "))
     }
@@ -70,7 +71,7 @@ pub(super) fn unknown_tables(tables: &[TableName]) -> Statement {
         .map(|table| format!("({})", values.bind(table.to_string())))
         .collect();
     let sql = format!(
-        "SELECT t.name FROM (VALUES {}) t(name) WHERE to_regclass(t.name) IS NULL",
+        "SELECT t.name FROM (VALUES {}) t(name) WHERE pg_catalog.to_regclass(t.name) IS NULL",
         names.join(", ")
     );
     (sql, values.into_inner())
@@ -98,19 +99,19 @@ pub(super) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool)
     };
     let found = found(victim, asked, blocked, &mut values);
     let hit = match blow {
-        Blow::Cancel => "pg_cancel_backend",
-        Blow::Terminate => "pg_terminate_backend",
+        Blow::Cancel => "pg_catalog.pg_cancel_backend",
+        Blow::Terminate => "pg_catalog.pg_terminate_backend",
     };
     let sql = format!(
         "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
          victim AS MATERIALIZED ( \
-         SELECT f.pid, f.pid = pg_backend_pid() AS own, \
+         SELECT f.pid, f.pid = pg_catalog.pg_backend_pid() AS own, \
          me.rolsuper OR s.usesysid IS NOT NULL AND r.rolsuper IS NOT TRUE \
-         AND (pg_has_role(s.usesysid, 'USAGE') OR pg_has_role('pg_signal_backend', 'USAGE')) AS may \
+         AND (pg_catalog.pg_has_role(s.usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) AS may \
          FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
          JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
-         WHERE (SELECT CASE WHEN count(*) >= 0 THEN {FORGET} END FROM found) = '') \
+         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
          SELECT v.pid::text, v.own::text FROM victim v \
          WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {hit}(v.pid) ELSE false END ORDER BY v.pid"
     );
@@ -126,10 +127,10 @@ pub(crate) fn blockers_found(asked: &Asked, values: &mut Values) -> String {
 
 /// Ends this session itself.
 pub(super) const TERMINATE_OWN: &str =
-    "SELECT pg_catalog.pg_terminate_backend(pg_backend_pid())::text";
+    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::text";
 
 /// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
-pub(crate) const FORGET: &str = "pg_stat_clear_snapshot()::text";
+pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::text";
 
 /// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
 pub(crate) fn columns(blocked: bool) -> String {
@@ -157,7 +158,7 @@ fn as_text(of: Of, field: &Field) -> String {
 /// `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` its session.
 fn found(columns: &str, asked: &Asked, blocked: bool, values: &mut Values) -> String {
     let blockers = if blocked {
-        "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM unnest(pg_blocking_pids(l.pid)) p(pid)) x \
+        "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
          LEFT JOIN activity b ON b.pid = x.pid"
     } else {
         ""
@@ -195,8 +196,8 @@ fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
         only.push(if blocked {
             // What they wait for, and what those wait for that they wait for.
             format!(
-                "l.pid IN (SELECT p.pid FROM unnest({pids}) p(pid) UNION \
-                 SELECT q.pid FROM unnest({pids}) p(pid), unnest(pg_blocking_pids(p.pid)) q(pid))"
+                "l.pid IN (SELECT p.pid FROM pg_catalog.unnest({pids}) p(pid) UNION \
+                 SELECT q.pid FROM pg_catalog.unnest({pids}) p(pid), pg_catalog.unnest(pg_catalog.pg_blocking_pids(p.pid)) q(pid))"
             )
         } else {
             format!("coalesce(l.pid, 0) = ANY ({pids})")
@@ -220,15 +221,15 @@ const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 pub(crate) fn activity() -> String {
     format!(
         "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
-         regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || chr(10) || '?', '') AS query, \
-         (regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
-         upper(replace(s.state, ' ', '_') COLLATE \"C\") AS state, \
+         pg_catalog.regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
+         (pg_catalog.regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
+         pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE \"C\") AS state, \
          s.xact_start, s.backend_start, s.state_change, \
          {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
          s.backend_xid::text, s.backend_xmin::text, \
-         upper(replace(s.backend_type, ' ', '_') COLLATE \"C\") AS backend_type, \
+         pg_catalog.upper(pg_catalog.replace(s.backend_type, ' ', '_') COLLATE \"C\") AS backend_type, \
          s.application_name, s.usename::text AS \"user\", \
-         host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
+         pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
          FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
         duration = since("s.query_start"),
         wait_event_type = snake("s.wait_event_type"),
@@ -242,14 +243,14 @@ const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_p
 
 /// The OID of the database that is asked.
 pub(crate) const THIS_DATABASE: &str =
-    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = current_database())";
+    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
 /// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
 pub(crate) fn of_this_database() -> String {
     format!(
         "(l.database = {THIS_DATABASE} OR coalesce(l.database, 0) = 0 AND (\
-         l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = current_database()) \
-         OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = current_database())))"
+         l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = pg_catalog.current_database()) \
+         OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())))"
     )
 }
 
@@ -271,12 +272,12 @@ pub(crate) fn lock_columns() -> String {
         .map(|(letter, kind)| format!("WHEN '{letter}' THEN '{kind}'"))
         .collect();
     format!(
-        "coalesce(l.pid, 0) AS pid, upper(l.locktype COLLATE \"C\") AS kind, \
+        "coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype COLLATE \"C\") AS kind, \
          {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
          CASE c.relkind {rel_kinds} ELSE c.relkind::text END AS rel_kind, \
          c.relname::text AS rel_name, n.nspname::text AS schema, \
          l.classid::int8 AS classid, l.objid::int8 AS objid, l.objsubid",
-        mode = snake("replace(l.mode, 'Lock', '')"),
+        mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
         wait_duration = since("l.waitstart"),
         rel_kinds = rel_kinds.join(" "),
     )
@@ -298,7 +299,7 @@ const REL_KINDS: [(char, RelKind); 10] = [
 /// How long ago that was. Not by `now()`, which stands still in a transaction.
 fn since(time: &str) -> String {
     format!(
-        "CASE WHEN {time} IS NOT NULL THEN greatest(statement_timestamp() - {time}, interval '0') END"
+        "CASE WHEN {time} IS NOT NULL THEN greatest(pg_catalog.statement_timestamp() - {time}, interval '0') END"
     )
 }
 
@@ -306,6 +307,6 @@ fn since(time: &str) -> String {
 fn snake(text: &str) -> String {
     // No backslash in the text itself: it means something else where `standard_conforming_strings` is off.
     format!(
-        "btrim(upper(regexp_replace({text}, '([A-Z])', '_' || chr(92) || '1', 'g') COLLATE \"C\"), '_')"
+        "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE \"C\"), '_')"
     )
 }

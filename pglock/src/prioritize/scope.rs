@@ -71,7 +71,8 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
         }
     }
 
-    /// Ends the watch, puts `lock_timeout` back, and tells who was in the way: afterwards nobody is hit any more.
+    /// Ends the watch, puts `lock_timeout` back, and tells who was in the way: afterwards nobody is hit any more. Only
+    /// a hit that the server gives no answer to, which is an error after 5 s, may still come.
     ///
     /// # Errors
     ///

@@ -1,4 +1,6 @@
 //! The SQL of the watcher: who waits, and hitting who is in the way. Values are bound, as text. Pure.
+//!
+//! Functions are named with their schema: one of a user's that fits its arguments better would be found before them.
 
 use std::time::{Duration, SystemTime};
 
@@ -13,7 +15,7 @@ use crate::wire::{Row, Rows};
 pub(crate) fn who() -> String {
     format!(
         "WITH me AS MATERIALIZED (SELECT s.pid::text, {}::text AS started \
-         FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_backend_pid()) \
+         FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_catalog.pg_backend_pid()) \
          SELECT me.pid, me.started, {FORGET} FROM me",
         start_of("s.backend_start")
     )
@@ -36,7 +38,7 @@ pub(crate) fn waiting(backends: &[Backend]) -> Statement {
     // What is hidden from our role counts as a wait: the blockers are looked for then.
     let sql = format!(
         "WITH activity AS MATERIALIZED (SELECT s.* FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '') \
-         SELECT w.place::text, (s.datname = current_database())::text, \
+         SELECT w.place::text, (s.datname = pg_catalog.current_database())::text, \
          (EXISTS (SELECT FROM activity m WHERE (m.pid = w.pid OR m.leader_pid = w.pid) \
          AND (m.wait_event_type = 'Lock' OR m.backend_start IS NULL)))::text \
          FROM {wanted} WITH ORDINALITY w(pid, started, place) \
@@ -82,8 +84,13 @@ pub(crate) fn strike(
     let mut values = Values::default();
     let (ctes, left_out) = filtered(waiting, strike, &mut values);
     let own = bind(own, &mut values);
-    let applications = bind_texts(&strike.never_applications, &mut values);
-    let users = bind_texts(&strike.never_users, &mut values);
+    let applications: Vec<String> = strike
+        .never_applications
+        .iter()
+        .flat_map(|name| as_shown(name))
+        .collect();
+    let applications = bind_names(&applications, &mut values);
+    let users = bind_names(&strike.never_users, &mut values);
     let before_backends: Vec<Backend> = before.iter().map(|before| before.backend).collect();
     let overdue: Vec<bool> = before.iter().map(|before| before.overdue).collect();
     let before = bind_with(&before_backends, Some(&overdue), &mut values);
@@ -98,7 +105,7 @@ pub(crate) fn strike(
     let hit = if strike.dry_run {
         "true"
     } else {
-        "CASE v.blow WHEN 'terminate' THEN pg_terminate_backend(v.pid) ELSE pg_cancel_backend(v.pid) END"
+        "CASE v.blow WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) ELSE pg_catalog.pg_cancel_backend(v.pid) END"
     };
     let sql = format!(
         "WITH {ctes}me AS MATERIALIZED (SELECT r.rolsuper AS super FROM pg_catalog.pg_roles r WHERE r.rolname = current_user), \
@@ -106,35 +113,43 @@ pub(crate) fn strike(
          before AS MATERIALIZED (SELECT h.* FROM {before} h(pid, started, overdue)), \
          blocker AS MATERIALIZED (SELECT DISTINCT p.pid FROM {waiting_now} w(pid, started) \
          JOIN pg_catalog.pg_stat_activity s ON s.pid = w.pid AND {same_waiting} \
-         CROSS JOIN LATERAL unnest(pg_blocking_pids(w.pid)) p(pid)), \
+         CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) p(pid)), \
          verdict AS MATERIALIZED (SELECT b.pid, s.backend_start, s.application_name, s.usename, s.state, s.query, \
          {blow} AS blow, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
-         WHEN b.pid = pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
+         WHEN b.pid = pg_catalog.pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
          WHEN s.application_name = ANY ({applications}) THEN 'application' \
          WHEN s.usename::text = ANY ({users}) THEN 'user' \
          WHEN {left_out} THEN 'filter' \
-         WHEN s.backend_type = 'autovacuum worker' AND s.query LIKE '%(to prevent wraparound)%' THEN 'wraparound' \
+         WHEN s.backend_type = 'autovacuum worker' AND {may_prevent_wraparound} THEN 'wraparound' \
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
          WHEN NOT me.super AND (s.usesysid IS NULL OR u.rolsuper IS NOT FALSE \
-         OR NOT pg_has_role(s.usesysid, 'USAGE') AND NOT pg_has_role('pg_signal_backend', 'USAGE')) THEN 'denied' \
+         OR NOT pg_catalog.pg_has_role(s.usesysid, 'USAGE') AND NOT pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) THEN 'denied' \
          WHEN {blow} IS NULL THEN 'grace' END AS spared \
          FROM blocker b CROSS JOIN me LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
-         WHERE (SELECT CASE WHEN count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
+         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
          SELECT v.pid::text, {started}::text, v.application_name, v.usename::text, \
-         upper(replace(v.state, ' ', '_') COLLATE \"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
+         pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE \"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
          (CASE WHEN v.spared IS NULL THEN {hit} END)::text FROM verdict v ORDER BY v.pid",
         started = start_of("v.backend_start"),
         same_waiting = same_start("s.backend_start", "w.started"),
         same_own = same_start("s.backend_start", "o.started"),
         same_before = same_start("s.backend_start", "h.started"),
+        may_prevent_wraparound = MAY_PREVENT_WRAPAROUND,
     );
     (sql, values.into_inner())
 }
+
+/// Whether the session `s`, a worker of autovacuum, may work against wraparound: what it does ends with these words,
+/// which are cut off where its text is as long as `track_activity_query_size` lets it be, and are not there where
+/// `track_activities` is off.
+const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' \
+     OR s.query LIKE 'autovacuum: %' IS NOT TRUE \
+     OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int4 - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
 
 /// The CTEs of the filters, each with a comma behind, and the condition that they leave a blocker out.
 fn filtered(waiting: Backend, strike: &Strike, values: &mut Values) -> (String, String) {
@@ -192,12 +207,32 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
     if let Some(flags) = flags {
         arrays.push(array(flags.iter().map(bool::to_string).collect(), "bool"));
     }
+    // With several arrays it is no function but a word of Postgres' own, which has no schema.
     format!("unnest({})", arrays.join(", "))
 }
 
-fn bind_texts(texts: &[String], values: &mut Values) -> String {
-    let texts: Vec<String> = texts.iter().map(|text| values.bind(text.clone())).collect();
-    format!("ARRAY[{}]::text[]", texts.join(", "))
+/// The names as Postgres keeps names: it cuts them.
+fn bind_names<'n>(names: impl IntoIterator<Item = &'n String>, values: &mut Values) -> String {
+    let names = names.into_iter().map(|name| values.bind(name.clone()));
+    let names: Vec<String> = names.collect();
+    format!("ARRAY[{}]::name[]::text[]", names.join(", "))
+}
+
+/// The names that Postgres may show for this `application_name`: instead of what is not ASCII it keeps question marks,
+/// or since version 16 hexadecimal numbers.
+fn as_shown(application_name: &str) -> [String; 2] {
+    let clean = |other: fn(u8) -> String| {
+        let bytes = application_name.bytes();
+        let kept = bytes.map(|byte| match byte {
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => other(byte),
+        });
+        kept.collect()
+    };
+    [
+        clean(|_| "?".to_owned()),
+        clean(|byte| format!("\\x{byte:02x}")),
+    ]
 }
 
 /// A row of [`strike`].

@@ -1,8 +1,12 @@
 //! Prioritized sections: who is in the way is hit, and nobody else; how soon, by whom, and what is told of it.
 
+mod around;
 mod attribute;
+mod background;
 mod kinds;
+mod races;
 mod scopes;
+mod settings;
 mod side_effects;
 mod spared;
 mod watcher;

@@ -13,7 +13,7 @@ use pglock_tests::database;
 use crate::{Blocker, INTERVAL, pid_of, prioritize};
 
 /// A side effect that is a closure.
-struct Do<F>(F);
+pub(crate) struct Do<F>(pub(crate) F);
 
 impl<F> PrioritizeSideEffect for Do<F>
 where

@@ -9,7 +9,7 @@ use postgres::error::SqlState;
 use crate::{Blocker, INTERVAL, here, in_background, prioritize, wait_until_it_waits};
 
 /// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
-fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
+pub(crate) fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
     let mut client = db.connect();
     let mut section = prioritize.timeout(3 * INTERVAL).on(&mut client).unwrap();
     let error = section
@@ -19,7 +19,7 @@ fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
     section.finish().unwrap()
 }
 
-fn action(report: &PrioritizeReport) -> BlockerAction {
+pub(crate) fn action(report: &PrioritizeReport) -> BlockerAction {
     match report.blockers() {
         [blocker] => blocker.action,
         _ => panic!("{report}"),
@@ -168,7 +168,7 @@ fn a_prepared_transaction_is_told_and_nothing_fails() {
 }
 
 /// A connection of another role, and the handle for its watcher.
-fn as_role(db: &TestDb, role: &str) -> (postgres::Client, pglock::Database) {
+pub(crate) fn as_role(db: &TestDb, role: &str) -> (postgres::Client, pglock::Database) {
     let mut config: tokio_postgres::Config = db.url().parse().unwrap();
     config.user(role);
     let client = postgres::Config::from(config.clone())
@@ -212,6 +212,27 @@ fn missing_rights_are_told_and_nothing_fails() {
     let report = section.finish().unwrap();
     assert_eq!(action(&report), BlockerAction::Terminated);
     blocker.batch_execute("SELECT 1").unwrap_err();
+}
+
+#[test]
+fn names_that_postgres_cuts_are_known_all_the_same() {
+    let db = database();
+    let name = "a".repeat(70);
+    let mut dump = Blocker::named(&db, &name, "SELECT pg_advisory_lock(1)");
+    let spare = Terminate::new().never_application(name);
+    let report = try_for_it(&db, prioritize(&db).side_effect(spare));
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::Application));
+    assert!(dump.is_alive());
+}
+
+#[test]
+fn names_that_are_not_ascii_are_known_all_the_same() {
+    let db = database();
+    let mut dump = Blocker::named(&db, "sauvegarde d’été", "SELECT pg_advisory_lock(1)");
+    let spare = Terminate::new().never_application("sauvegarde d’été");
+    let report = try_for_it(&db, prioritize(&db).side_effect(spare));
+    assert_eq!(action(&report), BlockerAction::Spared(Spared::Application));
+    assert!(dump.is_alive());
 }
 
 #[test]
@@ -272,6 +293,47 @@ fn one_look_is_enough_to_escalate() {
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     section.finish().unwrap();
     blocker.was_terminated();
+}
+
+#[test]
+fn one_look_is_enough_to_escalate_without_a_grace_time() {
+    let db = database();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .periodic(false)
+        .side_effect(Escalate::new().after(Duration::ZERO))
+        .timeout(20 * INTERVAL)
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    section.finish().unwrap();
+    blocker.was_terminated();
+}
+
+#[test]
+fn one_that_got_out_of_the_way_and_comes_back_has_a_grace_time_again() {
+    let db = database();
+    let grace = 5 * INTERVAL;
+    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .side_effect(Escalate::new().after(grace))
+        .on(&mut client)
+        .unwrap();
+    section.batch_execute("SET lock_timeout = '300ms'").unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(1)")
+        .unwrap_err();
+    assert_eq!(section.report().unwrap().hit(), [blocker.pid]);
+    blocker.execute("SELECT pg_advisory_unlock(1)").unwrap();
+    section.batch_execute("SELECT pg_sleep(0.8)").unwrap();
+    blocker.execute("SELECT pg_advisory_lock(2)").unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(2)")
+        .unwrap_err();
+    assert!(blocker.is_alive());
+    section.finish().unwrap();
 }
 
 #[test]

@@ -1,0 +1,226 @@
+//! What changes between a look and a hit, and while a hit is under way.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+
+use pglock::{
+    Blocked, BlockerAction, Database, ErrorKind, PrioritizeSideEffect, Spared, Terminate,
+};
+use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
+
+use crate::side_effects::Do;
+use crate::{Blocker, INTERVAL, here, is_alive, prioritize};
+
+/// Ends who is in the way once it is told to, and says when it was called: with the sessions that wait.
+fn when_told() -> (
+    impl PrioritizeSideEffect,
+    mpsc::Receiver<Vec<i32>>,
+    mpsc::Sender<()>,
+    mpsc::Receiver<Vec<i32>>,
+) {
+    let (called, was_called) = mpsc::channel();
+    let (go, may_go) = mpsc::channel();
+    let (hit, was_hit) = mpsc::channel();
+    let may_go = Mutex::new(may_go);
+    let side_effect = Do(move |blocked: &mut Blocked<'_>| {
+        let _ = called.send(blocked.pids());
+        let _ = may_go.lock().unwrap().recv();
+        let pids = Terminate.worker(blocked)?;
+        let _ = hit.send(pids.clone());
+        Ok(pids)
+    });
+    (side_effect, was_called, go, was_hit)
+}
+
+/// A server of its own whose watcher goes through a proxy.
+fn through_proxy() -> (Server, TestDb, Proxy, Database) {
+    let server = Server::start();
+    let db = server.create_database();
+    let proxy = Proxy::start(&server);
+    let watcher = Database::builder(proxy.url(db.name())).build().unwrap();
+    (server, db, proxy, watcher)
+}
+
+#[test]
+fn a_section_that_begins_while_the_watcher_connects_is_spared() {
+    let (_server, db, proxy, watcher) = through_proxy();
+    let mut other = db.connect();
+    other
+        .batch_execute("SELECT pg_advisory_lock_shared(1)")
+        .unwrap();
+    let (side_effect, was_called, go, was_hit) = when_told();
+    std::thread::scope(|scope| {
+        let section = scope.spawn(|| {
+            let mut client = db.connect();
+            let mut section = pglock::prioritize()
+                .interval(INTERVAL)
+                .periodic(false)
+                .side_effect(side_effect)
+                .timeout(BOUND)
+                .using(&watcher)
+                .on(&mut client)
+                .unwrap();
+            section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+            section.finish().unwrap()
+        });
+        was_called.recv().unwrap();
+        let connections = proxy.connections();
+        proxy.close_all();
+        proxy.stop_forwarding();
+        go.send(()).unwrap();
+        wait_until("the watcher connects", BOUND, || {
+            proxy.connections() > connections
+        });
+        let mut other = pglock::prioritize()
+            .interval(Duration::from_secs(3600))
+            .using(&watcher)
+            .on(&mut other)
+            .unwrap();
+        proxy.resume();
+        assert!(was_hit.recv().unwrap().is_empty());
+        other
+            .batch_execute("SELECT pg_advisory_unlock_shared(1)")
+            .unwrap();
+        let report = section.join().unwrap();
+        assert_eq!(
+            report.blockers()[0].action,
+            BlockerAction::Spared(Spared::Own)
+        );
+    });
+}
+
+#[test]
+fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
+    let db = database();
+    let database = here(&db);
+    let _blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let mut bystander = Blocker::new(&db, "SELECT pg_advisory_lock(2)");
+    let (side_effect, was_called, go, was_hit) = when_told();
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .periodic(false)
+        .side_effect(side_effect)
+        .on(&mut client)
+        .unwrap();
+    section.run(|_| {
+        let lock = pglock::advisory(1).using(&database).timeout(8 * INTERVAL);
+        assert!(lock.acquire().unwrap_err().is_busy());
+    });
+    let pids = was_called.recv().unwrap();
+    std::thread::scope(|scope| {
+        let unrelated = scope.spawn(|| {
+            let lock = pglock::advisory(2).using(&database).timeout(BOUND);
+            lock.acquire().map(drop)
+        });
+        wait_until("the same session waits again", BOUND, || {
+            db.blocked_pids() == pids
+        });
+        go.send(()).unwrap();
+        assert!(was_hit.recv().unwrap().is_empty());
+        assert!(bystander.is_alive());
+        bystander.execute("SELECT pg_advisory_unlock(2)").unwrap();
+        unrelated.join().unwrap().unwrap();
+    });
+    section.finish().unwrap();
+}
+
+#[test]
+fn a_wait_is_over_when_the_hit_for_it_is() {
+    // Its session would wait for something else, and the hit would be for that.
+    let (_server, db, proxy, watcher) = through_proxy();
+    let database = here(&db);
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let (side_effect, was_called, go, _was_hit) = when_told();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| {
+            let mut client = db.connect();
+            let mut section = pglock::prioritize()
+                .interval(INTERVAL)
+                .periodic(false)
+                .side_effect(side_effect)
+                .using(&watcher)
+                .on(&mut client)
+                .unwrap();
+            section.run(|_| {
+                let lock = pglock::advisory(1).using(&database).timeout(BOUND);
+                let guard = lock.acquire().unwrap();
+                let acquired = Instant::now();
+                guard.release().unwrap();
+                acquired
+            })
+        });
+        was_called.recv().unwrap();
+        proxy.stop_answers();
+        go.send(()).unwrap();
+        wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
+        wait_until("the lock is had in the server", BOUND, || {
+            db.waiting(1) == 0 && db.held(1) == 1
+        });
+        for _ in 0..20 {
+            let lock = pglock::advisory(3).using(&database);
+            lock.acquire().unwrap().release().unwrap();
+        }
+        let resumed = Instant::now();
+        proxy.resume();
+        assert!(waiter.join().unwrap() >= resumed);
+    });
+}
+
+#[test]
+fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
+    let (_server, db, proxy, watcher) = through_proxy();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let (side_effect, was_called, go, _was_hit) = when_told();
+    std::thread::scope(|scope| {
+        let section = scope.spawn(|| {
+            let mut client = db.connect();
+            let mut section = pglock::prioritize()
+                .interval(INTERVAL)
+                .periodic(false)
+                .side_effect(side_effect)
+                .using(&watcher)
+                .on(&mut client)
+                .unwrap();
+            section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+            section.finish()
+        });
+        was_called.recv().unwrap();
+        proxy.stop_answers();
+        go.send(()).unwrap();
+        wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
+        proxy.close_all();
+        proxy.resume();
+        let error = section.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+    });
+}
+
+#[test]
+fn a_side_effect_that_is_called_again_is_waited_for_again() {
+    let db = database();
+    let _blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let calls = AtomicUsize::new(0);
+    let (called, was_called) = mpsc::channel();
+    let (go, may_go) = mpsc::channel::<()>();
+    let may_go = Mutex::new(may_go);
+    let side_effect = Do(move |_: &mut Blocked<'_>| {
+        if calls.fetch_add(1, Ordering::Relaxed) > 0 {
+            let _ = called.send(());
+            let _ = may_go.lock().unwrap().recv();
+        }
+        Ok(Vec::new())
+    });
+    let mut client = db.connect();
+    let mut section = prioritize(&db)
+        .side_effect(side_effect)
+        .timeout(6 * INTERVAL)
+        .on(&mut client)
+        .unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(1)")
+        .unwrap_err();
+    was_called.recv_timeout(BOUND).unwrap();
+    assert!(section.finish().unwrap().side_effect_unfinished());
+    drop(go);
+}
