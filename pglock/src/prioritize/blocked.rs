@@ -12,8 +12,37 @@ use crate::{Error, engine};
 /// What a prioritized section waits for, and who is in the way: what a
 /// [side effect](crate::PrioritizeSideEffect::worker) works with.
 ///
-/// Everything it does runs on the watcher's connection, and fails once the section has ended.
-#[derive(Debug)]
+/// Everything it does runs on the watcher's connection. Once the section has ended, or the waits that were found are
+/// over, nobody is found and nobody is hit any more.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// use pglock::{Blocked, Error, PrioritizeSideEffect};
+///
+/// /// Cancels reports, and ends whoever else only idles.
+/// struct ReportsFirst;
+///
+/// impl PrioritizeSideEffect for ReportsFirst {
+///     fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+///         let mut reports = blocked.clone();
+///         let mut hit = reports.filter("blocking_activity__application_name=reports")?.cancel()?;
+///         let idlers = blocked
+///             .exclude("blocking_activity__application_name=reports")?
+///             .filter("blocking_activity__state=IDLE_IN_TRANSACTION")?;
+///         hit.extend(idlers.terminate()?);
+///         Ok(hit)
+///     }
+/// }
+///
+/// let section = pglock::prioritize().side_effect(ReportsFirst).on(&mut client)?;
+/// section.finish()?;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
 pub struct Blocked<'w> {
     section: SectionId,
     waiting: Vec<Backend>,
@@ -67,8 +96,8 @@ impl Blocked<'_> {
     ///
     /// # Errors
     ///
-    /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Config`](crate::ErrorKind::Config) once the section
-    /// has ended.
+    /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Connect`](crate::ErrorKind::Connect) when pglock's
+    /// thread has ended.
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
         let locks = blocked_locks()
             .waiting(self.pids())

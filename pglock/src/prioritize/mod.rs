@@ -98,6 +98,13 @@ impl Prioritize {
     }
 
     /// Whether there is more than one look; there is unless it is said.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// // Who is in the way after five seconds is, once.
+    /// let once = pglock::prioritize().interval(Duration::from_secs(5)).periodic(false);
+    /// ```
     pub fn periodic(mut self, periodic: bool) -> Self {
         self.periodic = periodic;
         self
@@ -119,6 +126,16 @@ impl Prioritize {
     }
 
     /// Where the watcher connects: to the database that the connection goes to. The default database unless it is said.
+    ///
+    /// It may be with another role than the connection's: one that may [terminate](struct@Terminate) others.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// let admin = pglock::Database::builder("postgres://admin@db/app").build()?;
+    /// let section = pglock::prioritize().using(&admin);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn using(mut self, database: impl Into<Using>) -> Self {
         self.using = database.into();
         self

@@ -89,6 +89,33 @@ impl fmt::Display for PrioritizeReport {
 }
 
 /// A session that was in the way of a prioritized section.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let (mut client, mut other) = (database.connect(), database.connect_as("report"));
+/// # other.batch_execute("SELECT pg_advisory_lock(1)")?;
+/// use std::time::Duration;
+/// use pglock::{BlockerAction, Spared, Terminate};
+///
+/// let mut section = pglock::prioritize()
+///     .interval(Duration::from_millis(100))
+///     .timeout(Duration::from_millis(500))
+///     .side_effect(Terminate::new().never_application("report"))
+///     .on(&mut client)?;
+/// section.batch_execute("SELECT pg_advisory_lock(1)").unwrap_err();
+/// for blocker in section.finish()?.blockers() {
+///     match blocker.action {
+///         BlockerAction::Spared(Spared::Application) => println!("waited for {}", blocker.pid),
+///         BlockerAction::Terminated => println!("ended {:?}", blocker.user),
+///         action => println!("{}: {action}", blocker.pid),
+///     }
+///     # assert_eq!(blocker.action, BlockerAction::Spared(Spared::Application));
+/// }
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Blocker {

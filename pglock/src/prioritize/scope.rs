@@ -64,6 +64,21 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// # Errors
     ///
     /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) when pglock's thread has ended.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// let mut section = pglock::prioritize().on(&mut client)?;
+    /// section.batch_execute("SELECT 1")?;
+    /// let report = section.report()?;
+    /// if let Err(error) = section.finish() {
+    ///     eprintln!("{error}; until then: {report}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn report(&self) -> Result<PrioritizeReport, Error> {
         match &self.section {
             Some(section) => block_on(section.report()),
@@ -135,6 +150,26 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     /// # Cancel safety
     ///
     /// Dropped at any point, the body is dropped, and the section goes on.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let mut section = pglock::prioritize().on_async(&mut client).await?;
+    /// section
+    ///     .run(async |client| {
+    ///         let guard = pglock::advisory("invoices").acquire_async().await?;
+    ///         client.batch_execute("SELECT 1").await?;
+    ///         guard.release_async().await.map_err(Box::<dyn std::error::Error>::from)
+    ///     })
+    ///     .await?;
+    /// section.finish().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn run<R>(&mut self, body: impl AsyncFnOnce(&mut C) -> R) -> R {
         let link = Link::prioritized(self.section.id());
         link.run_async(body(&mut self.connection)).await

@@ -292,6 +292,11 @@ macro_rules! side_effect {
             }
 
             /// Hits nobody: the report says who would have been hit.
+            ///
+            /// ```
+            #[doc = concat!("let tells = pglock::", stringify!($name), "::new().dry_run(true);")]
+            /// let section = pglock::prioritize().side_effect(tells);
+            /// ```
             pub fn dry_run(mut self, dry_run: bool) -> Self {
                 self.strike.dry_run = dry_run;
                 self

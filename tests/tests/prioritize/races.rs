@@ -224,3 +224,74 @@ fn a_side_effect_that_is_called_again_is_waited_for_again() {
     assert!(section.finish().unwrap().side_effect_unfinished());
     drop(go);
 }
+
+#[test]
+fn a_hit_without_an_answer_is_given_up_and_told() {
+    let (_server, db, proxy, watcher) = through_proxy();
+    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let (side_effect, was_called, go, _was_hit) = when_told();
+    std::thread::scope(|scope| {
+        let section = scope.spawn(|| {
+            let mut client = db.connect();
+            let mut section = pglock::prioritize()
+                .interval(INTERVAL)
+                .periodic(false)
+                .side_effect(side_effect)
+                .using(&watcher)
+                .on(&mut client)
+                .unwrap();
+            section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+            section.finish()
+        });
+        was_called.recv().unwrap();
+        proxy.stop_answers();
+        go.send(()).unwrap();
+        wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
+        let error = section.join().unwrap().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
+        assert!(error.to_string().contains("no answer"), "{error}");
+        proxy.resume();
+    });
+}
+
+#[test]
+fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
+    let (_server, db, proxy, watcher) = through_proxy();
+    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let (side_effect, was_called, go, was_hit) = when_told();
+    let mut client = db.connect();
+    let mut section = pglock::prioritize()
+        .interval(INTERVAL)
+        .periodic(false)
+        .side_effect(side_effect)
+        .timeout(8 * INTERVAL)
+        .using(&watcher)
+        .on(&mut client)
+        .unwrap();
+    section
+        .batch_execute("SELECT pg_advisory_lock(1)")
+        .unwrap_err();
+    was_called.recv().unwrap();
+    let connections = proxy.connections();
+    proxy.close_all();
+    proxy.stop_forwarding();
+    go.send(()).unwrap();
+    wait_until("the watcher connects", BOUND, || {
+        proxy.connections() > connections
+    });
+    assert!(section.finish().unwrap().side_effect_unfinished());
+    std::thread::scope(|scope| {
+        // It waits again, and nobody is asked to see to it.
+        let waits = scope.spawn(|| {
+            client.batch_execute("SET lock_timeout = '3s'").unwrap();
+            client
+                .batch_execute("SELECT pg_advisory_lock(1)")
+                .unwrap_err();
+        });
+        wait_until("it waits", BOUND, || db.waiting(1) == 1);
+        proxy.resume();
+        assert!(was_hit.recv().unwrap().is_empty());
+        waits.join().unwrap();
+    });
+    assert!(blocker.is_alive());
+}

@@ -104,24 +104,23 @@ fn it_may_hand_on_to_one_of_pglocks() {
 #[test]
 fn a_panic_reaches_the_end_and_stops_nothing_else() {
     let db = database();
-    let _blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1), pg_advisory_lock(2)");
-    let calls = Arc::new(AtomicUsize::new(0));
-    let count = Arc::clone(&calls);
-    let side_effect = Do(move |_: &mut Blocked<'_>| {
-        count.fetch_add(1, Ordering::Relaxed);
-        panic!("the pager is away")
+    let _one = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let _other = Blocker::new(&db, "SELECT pg_advisory_lock(2)");
+    let calls = AtomicUsize::new(0);
+    let side_effect = Do(move |blocked: &mut Blocked<'_>| {
+        assert!(
+            calls.fetch_add(1, Ordering::Relaxed) > 0,
+            "the pager is away"
+        );
+        Terminate.worker(blocked)
     });
     let mut client = db.connect();
     let mut section = prioritize(&db)
         .side_effect(side_effect)
-        .timeout(5 * INTERVAL)
         .on(&mut client)
         .unwrap();
-    section
-        .batch_execute("SELECT pg_advisory_lock(1)")
-        .unwrap_err();
     // It is looked at again after the panic.
-    assert!(calls.load(Ordering::Relaxed) > 1);
+    section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     let error = section.finish().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SideEffect);
     assert!(error.to_string().contains("the pager is away"), "{error}");
@@ -165,7 +164,8 @@ fn one_that_takes_its_time_keeps_nobody_waiting() {
     let began = Arc::new(AtomicBool::new(false));
     let has_begun = Arc::clone(&began);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
-        has_begun.store(true, Ordering::Relaxed);
+        let is_called_again = has_begun.swap(true, Ordering::Relaxed);
+        assert!(!is_called_again, "before it has returned");
         let _ = may_go_on.lock().unwrap().recv();
         // The section has ended by now.
         assert!(blocked.fetch()?.is_empty());

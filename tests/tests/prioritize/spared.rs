@@ -11,7 +11,7 @@ use crate::{Blocker, INTERVAL, here, in_background, prioritize, wait_until_it_wa
 /// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
 pub(crate) fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
     let mut client = db.connect();
-    let mut section = prioritize.timeout(3 * INTERVAL).on(&mut client).unwrap();
+    let mut section = prioritize.timeout(8 * INTERVAL).on(&mut client).unwrap();
     let error = section
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
@@ -314,20 +314,20 @@ fn one_look_is_enough_to_escalate_without_a_grace_time() {
 #[test]
 fn one_that_got_out_of_the_way_and_comes_back_has_a_grace_time_again() {
     let db = database();
-    let grace = 5 * INTERVAL;
+    let grace = 20 * INTERVAL;
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
         .side_effect(Escalate::new().after(grace))
         .on(&mut client)
         .unwrap();
-    section.batch_execute("SET lock_timeout = '300ms'").unwrap();
+    section.batch_execute("SET lock_timeout = '1s'").unwrap();
     section
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
     assert_eq!(section.report().unwrap().hit(), [blocker.pid]);
     blocker.execute("SELECT pg_advisory_unlock(1)").unwrap();
-    section.batch_execute("SELECT pg_sleep(0.8)").unwrap();
+    section.batch_execute("SELECT pg_sleep(2.5)").unwrap();
     blocker.execute("SELECT pg_advisory_lock(2)").unwrap();
     section
         .batch_execute("SELECT pg_advisory_lock(2)")
