@@ -113,6 +113,17 @@ impl Args {
                 span,
             ),
             "using" => set_once(&mut self.using, &option, value()?, span),
+            "filter"
+            | "exclude"
+            | "never_application"
+            | "never_user"
+            | "dry_run"
+            | "blocking_duration_gte" => Err(Error::new(
+                span,
+                format!(
+                    "`{option}` is said of the side effect: write `side_effect = pglock::Terminate::new().{option}(..)`"
+                ),
+            )),
             _ => self.common.parse_option(name, input, OPTIONS),
         }
     }
@@ -190,6 +201,13 @@ impl SideEffect {
             _ => args::word(&value),
         };
         match called.map(ToString::to_string).as_deref() {
+            Some(word @ ("Terminate" | "Cancel" | "Escalate"))
+                if matches!(args::ungroup(&value), Expr::Call(_)) =>
+            {
+                fail(format!(
+                    "what `{word}` spares is said by methods: write `pglock::{word}::new().filter(\"blocking_activity__state=IDLE\")?`"
+                ))
+            }
             Some(word @ ("Skip" | "Raise" | "Return" | "Panic")) => fail(format!(
                 "`{word}` is a word of `#[pglock::advisory]`: here it is `Terminate`, `Cancel`, `Escalate`, or an expression that implements `PrioritizeSideEffect`"
             )),

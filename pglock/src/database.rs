@@ -364,7 +364,7 @@ impl Using {
                     let known: Vec<&str> =
                         std::iter::once("default").chain(registered.keys().map(String::as_str)).collect();
                     Error::config(format!(
-                        "no database is registered as {name:?}; known are {}; name it with `Database::register`",
+                        "no database is registered as {name:?}; known are {}; make it known with `Database::builder(url).build()?.register({name:?})?`",
                         known.join(", ")
                     ))
                 })

@@ -318,9 +318,13 @@ impl Error {
                 "and waiting for {} was not enough; wait longer with `timeout`, or {skip}",
                 HumanMillis(millis)
             ),
-            Wait::Try | Wait::Forever => {
+            Wait::Try => {
                 format!("and it was tried only once; wait for it with `timeout`, or {skip}")
             }
+            // Then the session had a limit.
+            Wait::Forever => format!(
+                "and waiting for as long as `lock_timeout` says was not enough; wait longer with `timeout`, or {skip}"
+            ),
         };
         let mut error = Self::new(
             ErrorKind::Busy,
@@ -407,6 +411,15 @@ impl Error {
                     "waiting for lock {id} was canceled in the server, by someone else or by a `statement_timeout`; call again if that was a mistake"
                 ),
             )
+        } else if failure.is(&SqlState::UNDEFINED_TABLE)
+            || failure.is(&SqlState::INVALID_SCHEMA_NAME)
+        {
+            (
+                ErrorKind::Config,
+                format!(
+                    "lock {id} can't be taken, since there is no such table; check the spelling, upper and lower case too, or name its schema"
+                ),
+            )
         } else if failure.is(&SqlState::OUT_OF_MEMORY) {
             (
                 ErrorKind::Database,
@@ -482,6 +495,15 @@ impl Error {
             )
         };
         Self::new(kind, message).caused_by(failure)
+    }
+
+    /// The watcher has no database to look at.
+    pub(crate) fn no_watcher(mut self) -> Self {
+        self.0.message = format!(
+            "the watcher of prioritized sections needs a connection of its own: {}",
+            self.0.message
+        );
+        self
     }
 
     pub(crate) fn watch_failed(failure: Failure) -> Self {

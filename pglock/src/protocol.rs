@@ -114,7 +114,7 @@ pub(crate) async fn lock_tables(
     wire: &mut impl Wire,
     tables: &[TableName],
     mode: TableMode,
-    wait: Wait,
+    wait: Option<Wait>,
 ) -> Outcome {
     let sql = sql::lock_tables(tables, mode, wait);
     match in_transaction(wire, &sql, true).await {

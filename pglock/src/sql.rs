@@ -166,13 +166,14 @@ pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String
     }
 }
 
-/// Locks tables in the caller's transaction.
-pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Wait) -> String {
+/// Locks tables in the caller's transaction; without a `wait` of its own, as `lock_timeout` says there.
+pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Option<Wait>) -> String {
     let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
     let lock = format!("LOCK TABLE {} IN {} MODE", names.join(", "), mode.sql());
     match wait {
-        Wait::Try => format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock"),
-        Wait::Millis(_) | Wait::Forever => wait_in_transaction(&lock, wait),
+        None => format!("SAVEPOINT pglock; {lock}; RELEASE SAVEPOINT pglock"),
+        Some(Wait::Try) => format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock"),
+        Some(wait) => wait_in_transaction(&lock, wait),
     }
 }
 
@@ -359,7 +360,7 @@ mod tests {
     #[test]
     fn literals_and_identifiers_keep_what_is_in_them() {
         assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
-        let sql = lock_tables(&[r#"a"b"#.into()], TableMode::Share, Wait::Try);
+        let sql = lock_tables(&[r#"a"b"#.into()], TableMode::Share, Some(Wait::Try));
         assert!(
             sql.contains(r#"LOCK TABLE "a""b" IN SHARE MODE NOWAIT"#),
             "{sql}"

@@ -15,7 +15,7 @@ use crate::wire::Wire;
 
 /// Locks on tables, all taken by one statement, to be asked for in a transaction, whose end releases them.
 ///
-/// `ACCESS EXCLUSIVE`, and waited for without end, unless told otherwise. Names are quoted: `"Order"` is not `order`.
+/// `ACCESS EXCLUSIVE`, and waited for as long as `lock_timeout` says, unless told otherwise. Names are quoted: `"Order"` is not `order`.
 ///
 /// Stands on [`LOCK`](https://www.postgresql.org/docs/current/sql-lock.html).
 ///
@@ -97,7 +97,8 @@ impl Tables {
 
     /// Bounds the wait for each of the tables; a zero duration doesn't wait (`NOWAIT`). See [`Timeout`].
     ///
-    /// Without it `lock` waits for ever, and `try_lock` doesn't wait.
+    /// Without it `lock` waits as long as the session's `lock_timeout` says, which [`fn@timeout`](fn@crate::timeout) sets
+    /// and which is without end unless something does; `try_lock` doesn't wait.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -134,7 +135,7 @@ impl Tables {
     /// # }
     /// ```
     pub fn lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
-        let asked = self.asked(Timeout::FOREVER)?;
+        let asked = self.asked(None)?;
         block_on(asked.lock(&mut BlockingWire(transaction)))
     }
 
@@ -155,7 +156,7 @@ impl Tables {
     /// # }
     /// ```
     pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
-        let asked = self.without_holder().asked(Timeout::ZERO)?;
+        let asked = self.without_holder().asked(Some(Timeout::ZERO))?;
         got(block_on(asked.lock(&mut BlockingWire(transaction))))
     }
 
@@ -187,7 +188,7 @@ impl Tables {
         self,
         transaction: &mut T,
     ) -> Result<(), Error> {
-        let asked = self.asked(Timeout::FOREVER)?;
+        let asked = self.asked(None)?;
         asked.lock_async(transaction).await
     }
 
@@ -217,7 +218,7 @@ impl Tables {
         self,
         transaction: &mut T,
     ) -> Result<bool, Error> {
-        let asked = self.without_holder().asked(Timeout::ZERO)?;
+        let asked = self.without_holder().asked(Some(Timeout::ZERO))?;
         got(asked.lock_async(transaction).await)
     }
 
@@ -226,14 +227,14 @@ impl Tables {
         self
     }
 
-    fn asked(self, default: Timeout) -> Result<Asked, Error> {
+    fn asked(self, default: Option<Timeout>) -> Result<Asked, Error> {
         if self.names.is_empty() {
             return Err(Error::config(
                 "no table is named, so there is nothing to lock; name one or more",
             ));
         }
         self.names.iter().try_for_each(TableName::checked)?;
-        let wait = self.timeout.unwrap_or(default).try_into()?;
+        let wait = self.timeout.or(default).map(Wait::try_from).transpose()?;
         Ok(Asked { tables: self, wait })
     }
 }
@@ -249,7 +250,8 @@ fn got(result: Result<(), Error>) -> Result<bool, Error> {
 /// Table locks that are asked for, checked.
 struct Asked {
     tables: Tables,
-    wait: Wait,
+    /// `None`: as the session's `lock_timeout` says.
+    wait: Option<Wait>,
 }
 
 impl Asked {
@@ -272,7 +274,12 @@ impl Asked {
                 } else {
                     None
                 };
-                Err(Error::busy(self, self.wait, holder, TRY_LOCK))
+                Err(Error::busy(
+                    self,
+                    self.wait.unwrap_or(Wait::Forever),
+                    holder,
+                    TRY_LOCK,
+                ))
             }
             Outcome::InTransaction => Err(Error::in_aborted_transaction(self)),
             Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {

@@ -292,11 +292,32 @@ fn a_lock_ends_with_the_savepoint_that_is_rolled_back_or_with_the_transaction() 
 }
 
 #[test]
-fn without_a_timeout_a_lock_is_waited_for_whatever_the_session_says() {
+fn without_a_timeout_a_lock_is_waited_for_as_long_as_the_session_says() {
+    let db = with_tables();
+    let (mut holder, mut client) = (db.connect_as("holder"), db.connect());
+    let mut held = holder.transaction().unwrap();
+    pglock::table("orders").lock(&mut held).unwrap();
+    let mut impatient = pglock::timeout(Duration::from_millis(20))
+        .on(&mut client)
+        .unwrap();
+    let mut tx = impatient.transaction().unwrap();
+    let error = pglock::table("orders").lock(&mut tx).unwrap_err();
+    assert_eq!(
+        error.holder().unwrap().application_name,
+        "holder",
+        "{error}"
+    );
+    tx.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn without_any_timeout_a_lock_is_waited_for_without_end() {
     let db = with_tables();
     let (mut holder, mut client, mut observer) = (db.connect(), db.connect(), db.connect());
-    client.batch_execute("SET lock_timeout = '20ms'").unwrap();
-    for forever in [None, Some(Timeout::FOREVER)] {
+    for (set, forever) in [("0", None), ("20ms", Some(Timeout::FOREVER))] {
+        client
+            .batch_execute(&format!("SET lock_timeout = '{set}'"))
+            .unwrap();
         let mut held = holder.transaction().unwrap();
         pglock::table("orders").lock(&mut held).unwrap();
         std::thread::scope(|scope| {

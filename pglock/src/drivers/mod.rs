@@ -28,7 +28,7 @@ pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking connection on which a session lock can be taken",
     label = "not a blocking connection outside a transaction",
-    note = "a session lock needs a connection outside a transaction, such as `postgres::Client`; in a transaction use `acquire_xact`, or `xact` in the attribute",
+    note = "a session lock needs a connection outside a transaction, such as `postgres::Client`, or `diesel::PgConnection` with the feature `diesel`; in a transaction use `acquire_xact`, or `xact` in the attribute",
     note = "pass a pooled connection as `&mut *conn`; an async connection goes with `on_async`, or with an `async fn`"
 )]
 pub trait Connection: AnyConnection {}
@@ -39,7 +39,7 @@ pub trait Connection: AnyConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no blocking connection that pglock knows",
     label = "not a blocking connection",
-    note = "use `postgres::Client` or `postgres::Transaction`, or `diesel::PgConnection` with the feature `diesel`; pass a pooled connection as `&mut *conn`; an async connection goes with the `_async` twin"
+    note = "use `postgres::Client` or `postgres::Transaction`, or `diesel::PgConnection` with the feature `diesel`; pass a pooled connection as `&mut *conn`; an async connection goes with the `_async` twin, or with an `async fn`"
 )]
 pub trait AnyConnection: sealed::Blocking {}
 
@@ -95,7 +95,7 @@ pub trait AsyncConnection: AnyAsyncConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no async connection that pglock knows",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a blocking connection goes with the twin without `_async`"
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a blocking connection goes with the twin without `_async`, or with a plain `fn`"
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 

@@ -53,6 +53,7 @@ pub(crate) enum Command {
     Watch {
         section: SectionId,
         watch: Watch,
+        reply: oneshot::Sender<Result<(), Error>>,
     },
     Unwatch {
         section: SectionId,
@@ -114,9 +115,14 @@ pub(crate) async fn acquire(request: Request) -> Result<Hold, Error> {
         .unwrap_or_else(|_| Err(Error::engine_ended(&id)))
 }
 
-/// Begins to watch a section.
-pub(crate) fn watch(section: SectionId, watch: Watch) -> Result<(), Error> {
-    send(Command::Watch { section, watch })
+/// Begins to watch a section; an error when the watcher can't see it.
+pub(crate) async fn watch(section: SectionId, watch: Watch) -> Result<(), Error> {
+    let begin = |reply| Command::Watch {
+        section,
+        watch,
+        reply,
+    };
+    ask(begin).await?
 }
 
 /// Ends a section, and waits for what is under way for it.
@@ -339,7 +345,11 @@ async fn serve(
                     tokio::task::spawn_local(release::serve(lock, lease, releasing, reply));
                 }
             }
-            Command::Watch { section, watch } => watch::begin(&state, section, watch),
+            Command::Watch {
+                section,
+                watch,
+                reply,
+            } => answer(reply, watch::begin(&state, section, watch)),
             Command::Unwatch { section, reply } => {
                 // At once: whoever is looked at next is not for this section.
                 let ended = state.sections.end(section);

@@ -31,12 +31,11 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Adds a section; answers who looks at it.
-    pub(super) fn begin(&self, id: SectionId, watch: Watch, pool: &Rc<Pool>) -> Rc<Watcher> {
-        let watcher = self.watcher(pool);
-        let section = Section::new(id, watch, &watcher);
-        self.sections.borrow_mut().insert(id, Rc::new(section));
-        watcher
+    /// Adds a section.
+    pub(super) fn begin(&self, id: SectionId, watch: Watch, pool: &Rc<Pool>) -> Rc<Section> {
+        let section = Rc::new(Section::new(id, watch, &self.watcher(pool)));
+        self.sections.borrow_mut().insert(id, Rc::clone(&section));
+        section
     }
 
     /// Takes a section away: nobody is hit for it any more but by what is under way, for which the future waits.
@@ -226,7 +225,9 @@ impl Section {
     /// What was done until now, with what is under way.
     pub(super) async fn report(&self) -> PrioritizeReport {
         let _hits = self.hits.lock().await;
-        self.report.borrow().clone()
+        let mut report = self.report.borrow().clone();
+        report.error.clone_from(&self.error.borrow());
+        report
     }
 
     /// Notes what went wrong; the first counts.

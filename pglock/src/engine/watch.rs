@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::fmt;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -117,13 +118,25 @@ impl Speech<'_> {
     }
 }
 
-/// Begins to watch a section.
-pub(super) fn begin(state: &Rc<State>, id: SectionId, watch: Watch) {
+/// Begins to watch a section. The future tells whether it can be seen: a watcher that looks in the wrong place, or can't
+/// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
+pub(super) fn begin(
+    state: &Rc<State>,
+    id: SectionId,
+    watch: Watch,
+) -> impl Future<Output = Result<(), Error>> + use<> {
     let pool = state.pool(&watch.database);
-    let watcher = state.sections.begin(id, watch, &pool);
+    let section = state.sections.begin(id, watch, &pool);
+    let watcher = Rc::clone(section.watcher());
     watcher.sections_changed();
     if !watcher.runs.replace(true) {
         tokio::task::spawn_local(run(Rc::clone(state), watcher));
+    }
+    async move {
+        let sections = [section];
+        let found = find_waiting(sections[0].watcher(), &sections).await?;
+        std::iter::zip(&sections, found)
+            .try_for_each(|(section, found)| found.waiting(section).map(drop))
     }
 }
 
@@ -184,6 +197,19 @@ enum Found {
     Waiting(Vec<Backend>),
 }
 
+impl Found {
+    fn waiting(self, section: &Section) -> Result<Vec<Backend>, Error> {
+        let Watch {
+            database, backend, ..
+        } = section.watch();
+        match self {
+            Self::Nothing => Err(Error::section_not_found(backend.pid, &database.place())),
+            Self::Elsewhere => Err(Error::section_elsewhere(backend.pid, &database.place())),
+            Self::Waiting(waiting) => Ok(waiting),
+        }
+    }
+}
+
 async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Found>, Error> {
     let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
     let statement = prioritize::waiting(&backends.concat());
@@ -206,15 +232,12 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Foun
 }
 
 async fn act(state: &Rc<State>, section: &Rc<Section>, found: Found) {
-    let place = || section.watch().database.place();
-    let pid = section.watch().backend.pid;
-    let waiting = match found {
-        Found::Nothing => return section.fail(Error::section_not_found(pid, &place())),
-        Found::Elsewhere => return section.fail(Error::section_elsewhere(pid, &place())),
-        Found::Waiting(waiting) if waiting.is_empty() => {
+    let waiting = match found.waiting(section) {
+        Ok(waiting) if waiting.is_empty() => {
             return section.forget_all_but(&HashSet::new());
         }
-        Found::Waiting(waiting) => waiting,
+        Ok(waiting) => waiting,
+        Err(error) => return section.fail(error),
     };
     match section.watch().side_effect.strike() {
         Some(strike) => {

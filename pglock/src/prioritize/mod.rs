@@ -39,10 +39,11 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// [`interval`](Prioritize::interval), 1 s, and then again each time. Where it waits for a lock, of whatever kind, the
 /// sessions that block it are [terminated](struct@Terminate), or dealt with as the
 /// [side effect](Prioritize::side_effect) says. All prioritized sections of a process share one watcher for each
-/// database, and its one connection, which is opened by the first look.
+/// database, and its one connection.
 ///
 /// Never hit are: the section itself, sessions of pglock's own and other prioritized sections in this process, vacuums
-/// against wraparound, senders of the write-ahead log, and other processes of the server's without a client.
+/// against wraparound, senders of the write-ahead log, and other processes of the server's without a client. Other
+/// connections of your own process are hit like anybody's.
 ///
 /// The connection is known to the watcher by its backend. A pooler in transaction mode changes that between
 /// transactions: there, prioritize a transaction.
@@ -147,8 +148,8 @@ impl Prioritize {
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a timeout below the interval, for an interval of zero, when
     /// there is no such database, and in an aborted transaction; [`Connect`](crate::ErrorKind::Connect) or
-    /// [`Database`](crate::ErrorKind::Database) when the server says so. That the watcher can't connect is said at the
-    /// end.
+    /// [`Database`](crate::ErrorKind::Database) when the server says so. A watcher that can't connect, or that is in
+    /// another database than the connection, is one of these.
     pub fn on<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -163,7 +164,7 @@ impl Prioritize {
     ) -> Result<(Section, Option<Before>), Error> {
         self.check()?;
         let backend = block_on(who(&mut BlockingWire(connection)))?;
-        let section = Section::begin(self.watch(backend)?)?;
+        let section = block_on(Section::begin(self.watch(backend)?))?;
         let before = match self.timeout {
             Some(limit) => Some(timeout(limit).begin(connection)?),
             None => None,
@@ -201,7 +202,7 @@ impl Prioritize {
     ) -> Result<AsyncPrioritizeScope<'_, C>, Error> {
         self.check()?;
         let backend = who(&mut AsyncWire(&mut *connection)).await?;
-        let section = Section::begin(self.watch(backend)?)?;
+        let section = Section::begin(self.watch(backend)?).await?;
         let connection = match self.timeout {
             Some(limit) => timeout(limit).on_async(connection).await?,
             None => AsyncTimeoutScope::unchanged(connection),
@@ -226,7 +227,7 @@ impl Prioritize {
 
     fn watch(&self, backend: Backend) -> Result<Watch, Error> {
         Ok(Watch {
-            database: self.using.database()?,
+            database: self.using.database().map_err(Error::no_watcher)?,
             backend,
             interval: self.interval,
             periodic: self.periodic,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
+use crate::Error;
 use crate::backend::Backend;
 use crate::locks::State;
 
@@ -26,6 +27,7 @@ use crate::locks::State;
 #[derive(Clone, Debug, Default)]
 pub struct PrioritizeReport {
     pub(crate) blockers: Vec<Blocker>,
+    pub(crate) error: Option<Error>,
     pub(crate) side_effect_unfinished: bool,
 }
 
@@ -46,6 +48,13 @@ impl PrioritizeReport {
             }
         }
         pids
+    }
+
+    /// What went wrong first in a look or in a side effect, in a report that was asked for before the end: then others may
+    /// have been in the way than those that are told.
+    #[must_use]
+    pub fn error(&self) -> Option<&Error> {
+        self.error.as_ref()
     }
 
     /// Whether a side effect of your own was still at work a second after the section had ended; what came of it is not
@@ -77,14 +86,13 @@ impl PrioritizeReport {
 
 impl fmt::Display for PrioritizeReport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.blockers.is_empty() {
+        let blockers = self.blockers.iter().map(ToString::to_string);
+        let error = self.error.iter().map(ToString::to_string);
+        let lines: Vec<String> = blockers.chain(error).collect();
+        if lines.is_empty() {
             return f.write_str("nobody was in the way");
         }
-        for (nth, blocker) in self.blockers.iter().enumerate() {
-            let line_end = if nth == 0 { "" } else { "\n" };
-            write!(f, "{line_end}{blocker}")?;
-        }
-        Ok(())
+        f.write_str(&lines.join("\n"))
     }
 }
 
@@ -220,7 +228,7 @@ pub enum Spared {
     PreparedTransaction,
     /// It was gone before it could be hit.
     Gone,
-    /// It is a session of this process: pglock's own, or one of another prioritized section.
+    /// It is pglock's own in this process, or the connection of another prioritized section.
     Own,
     /// Its application name is on the list of those never to be hit.
     Application,
@@ -257,7 +265,7 @@ impl fmt::Display for Spared {
         f.write_str(match self {
             Self::PreparedTransaction => "it is a prepared transaction",
             Self::Gone => "it was gone",
-            Self::Own => "it is of this process",
+            Self::Own => "it is pglock's own, or prioritized too",
             Self::Application => "its application is never to be hit",
             Self::User => "its user is never to be hit",
             Self::Filter => "the filters leave it out",

@@ -51,13 +51,16 @@ pub(crate) struct Section {
 }
 
 impl Section {
-    pub(crate) fn begin(watch: Watch) -> Result<Self, Error> {
-        let id = SectionId(LAST_SECTION.fetch_add(1, Ordering::Relaxed));
-        engine::watch(id, watch)?;
-        Ok(Self {
-            id,
+    /// Begins the watch; an error when the watcher can't see the session.
+    ///
+    /// Dropped before that is known, nothing is watched any more.
+    pub(crate) async fn begin(watch: Watch) -> Result<Self, Error> {
+        let section = Self {
+            id: SectionId(LAST_SECTION.fetch_add(1, Ordering::Relaxed)),
             process: std::process::id(),
-        })
+        };
+        engine::watch(section.id, watch).await?;
+        Ok(section)
     }
 
     pub(crate) fn id(&self) -> SectionId {

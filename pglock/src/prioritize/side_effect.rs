@@ -37,7 +37,8 @@ use crate::locks::Condition;
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no side effect of `prioritize`",
     label = "not a `PrioritizeSideEffect`",
-    note = "use `pglock::Terminate`, `Cancel` or `Escalate`, or implement `pglock::PrioritizeSideEffect` for a type of your own"
+    note = "use `pglock::Terminate`, `Cancel` or `Escalate`, or implement `pglock::PrioritizeSideEffect` for a type of your own",
+    note = "`filter` and `exclude` give a `Result`, since a filter can be wrong: write `?` behind them"
 )]
 pub trait PrioritizeSideEffect: Send + Sync + 'static {
     /// Deals with what is in the way; answers the pids of those that it hit, for the report.

@@ -2,11 +2,9 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use pglock::{
-    Blocked, BlockerAction, Database, ErrorKind, PrioritizeSideEffect, Spared, Terminate,
-};
+use pglock::{Blocked, Database, ErrorKind, PrioritizeSideEffect, Terminate};
 use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
 
 use crate::side_effects::Do;
@@ -40,54 +38,6 @@ fn through_proxy() -> (Server, TestDb, Proxy, Database) {
     let proxy = Proxy::start(&server);
     let watcher = Database::builder(proxy.url(db.name())).build().unwrap();
     (server, db, proxy, watcher)
-}
-
-#[test]
-fn a_section_that_begins_while_the_watcher_connects_is_spared() {
-    let (_server, db, proxy, watcher) = through_proxy();
-    let mut other = db.connect();
-    other
-        .batch_execute("SELECT pg_advisory_lock_shared(1)")
-        .unwrap();
-    let (side_effect, was_called, go, was_hit) = when_told();
-    std::thread::scope(|scope| {
-        let section = scope.spawn(|| {
-            let mut client = db.connect();
-            let mut section = pglock::prioritize()
-                .interval(INTERVAL)
-                .periodic(false)
-                .side_effect(side_effect)
-                .timeout(BOUND)
-                .using(&watcher)
-                .on(&mut client)
-                .unwrap();
-            section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-            section.finish().unwrap()
-        });
-        was_called.recv().unwrap();
-        let connections = proxy.connections();
-        proxy.close_all();
-        proxy.stop_forwarding();
-        go.send(()).unwrap();
-        wait_until("the watcher connects", BOUND, || {
-            proxy.connections() > connections
-        });
-        let mut other = pglock::prioritize()
-            .interval(Duration::from_secs(3600))
-            .using(&watcher)
-            .on(&mut other)
-            .unwrap();
-        proxy.resume();
-        assert!(was_hit.recv().unwrap().is_empty());
-        other
-            .batch_execute("SELECT pg_advisory_unlock_shared(1)")
-            .unwrap();
-        let report = section.join().unwrap();
-        assert_eq!(
-            report.blockers()[0].action,
-            BlockerAction::Spared(Spared::Own)
-        );
-    });
 }
 
 #[test]

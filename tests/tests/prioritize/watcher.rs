@@ -50,21 +50,6 @@ fn prioritize_by(database: &Database) -> pglock::Prioritize {
 }
 
 #[test]
-fn a_section_that_ends_before_its_first_look_costs_no_connection() {
-    let db = database();
-    let mut client = db.connect();
-    let watcher = named(&db, "unneeded");
-    let mut section = pglock::prioritize()
-        .using(&watcher)
-        .on(&mut client)
-        .unwrap();
-    section.batch_execute("SELECT 1").unwrap();
-    assert!(db.backends_named("pglock: unneeded").is_empty());
-    section.finish().unwrap();
-    assert!(db.backends_named("pglock: unneeded").is_empty());
-}
-
-#[test]
 fn a_watcher_whose_session_was_ended_connects_again() {
     let db = database();
     let mut client = db.connect();
@@ -82,35 +67,58 @@ fn a_watcher_whose_session_was_ended_connects_again() {
 }
 
 #[test]
-fn a_watcher_that_cannot_connect_is_told_at_the_end() {
+fn a_watcher_that_cannot_connect_is_told_before_the_body() {
     let db = database();
     let mut client = db.connect();
     let nobody = Database::builder("postgres://nobody@127.0.0.1:1/nowhere")
         .build()
         .unwrap();
-    let mut section = prioritize_by(&nobody).on(&mut client).unwrap();
-    section.batch_execute("SELECT pg_sleep(0.3)").unwrap();
-    let error = section.finish().unwrap_err();
+    let error = prioritize_by(&nobody).on(&mut client).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Connect, "{error}");
     assert!(error.to_string().contains("watcher"), "{error}");
     client.batch_execute("SELECT 1").unwrap();
 }
 
 #[test]
-fn a_watcher_of_another_database_is_told_at_the_end() {
+fn a_watcher_of_another_database_is_told_before_the_body() {
     let (db, other) = (database(), database());
     let server = Server::start();
     let elsewhere = server.create_database();
     for wrong in [&other, &elsewhere] {
         let mut client = db.connect();
-        let mut section = prioritize_by(&named(wrong, "astray"))
-            .on(&mut client)
-            .unwrap();
-        section.batch_execute("SELECT pg_sleep(0.3)").unwrap();
-        let error = section.finish().unwrap_err();
+        let section = prioritize_by(&named(wrong, "astray")).on(&mut client);
+        let error = section.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Config, "{error}");
         assert!(error.to_string().contains("`using`"), "{error}");
     }
+}
+
+#[test]
+fn a_look_that_fails_is_told_at_the_end_and_in_the_report() {
+    let server = Server::start();
+    let db = server.create_database();
+    let mut client = db.connect();
+    let watcher = named(&db, "refused");
+    let section = prioritize_by(&watcher).on(&mut client).unwrap();
+    // Nobody is let in any more, and who was is ended.
+    db.execute(&format!(
+        "ALTER DATABASE {} CONNECTION LIMIT 0; CREATE ROLE app; ",
+        db.name()
+    ));
+    db.execute("UPDATE pg_database SET datallowconn = false WHERE datname = current_database()");
+    let mut elsewhere =
+        postgres::Client::connect(&server.url("postgres"), postgres::NoTls).unwrap();
+    let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pglock: refused'";
+    elsewhere.execute(ended, &[]).unwrap();
+    wait_until("a look fails", BOUND, || {
+        section.report().unwrap().error().is_some()
+    });
+    let report = section.report().unwrap().to_string();
+    assert!(report.contains("watcher"), "{report}");
+    assert!(section.finish().unwrap_err().is_connect());
+    elsewhere
+        .batch_execute("UPDATE pg_database SET datallowconn = true")
+        .unwrap();
 }
 
 #[test]

@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn statements_are_parted_outside_quotes() {
         let tables = [r#"a; b"c;"#.into(), "it's;".into()];
-        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Wait::Try);
+        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Some(Wait::Try));
         assert_eq!(
             statements(&sql),
             [
