@@ -105,7 +105,7 @@ fn an_unknown_table_leaves_the_transaction_usable<D: Driver>() {
     let mut driver = D::connect(&db);
     driver.transaction(|tx| {
         let error = pglock::table("Orders").lock(tx).unwrap_err();
-        assert_eq!(error.kind(), ErrorKind::Database, "{error}: {error:?}");
+        assert_eq!(error.kind(), ErrorKind::Config, "{error}: {error:?}");
         assert_eq!(error.sql_state(), Some(&SqlState::UNDEFINED_TABLE));
         assert!(pglock::table("orders").try_lock(tx).unwrap());
     });

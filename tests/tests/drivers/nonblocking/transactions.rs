@@ -116,7 +116,7 @@ async fn busy_tables_leave_the_transaction_usable<D: Driver>() {
     let error = table.lock_async(&mut tx).await.unwrap_err();
     assert!(error.is_busy() && error.holder().is_some(), "{error}");
     let error = pglock::table("nowhere").lock_async(&mut tx).await;
-    assert!(error.unwrap_err().is_database());
+    assert!(error.unwrap_err().is_config());
     reads.commit_transaction().await;
     let table = pglock::table("orders");
     assert!(table.try_lock_async(&mut tx).await.unwrap());
