@@ -2,14 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+#[cfg(feature = "rustls")]
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::Host;
 
 use crate::Error;
+use crate::tls::{self, Tls};
 
 /// How long connecting may take where the URL doesn't say (`connect_timeout`, in seconds).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -39,15 +42,44 @@ pub struct Database(Arc<Settings>);
 #[derive(PartialEq, Eq)]
 struct Settings {
     config: Config,
+    tls: Tls,
     connect_timeout: Duration,
 }
 
 impl Database {
     /// Starts a handle from a URL, a keyword string (`host=... dbname=...`), or a [`tokio_postgres::Config`].
+    ///
+    /// # TLS
+    ///
+    /// Needs the feature `rustls`. `sslmode` and its companions are [those of
+    /// libpq](https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION), in a URL and in a keyword string:
+    ///
+    /// | `sslmode` | sessions are | the server's certificate is |
+    /// | --- | --- | --- |
+    /// | `disable` | not encrypted | not asked for |
+    /// | `prefer`, the default | encrypted where that works, and else not | not verified |
+    /// | `require` | encrypted | not verified, unless `sslrootcert` names a file: then as `verify-ca` |
+    /// | `verify-ca` | encrypted | verified, except for the host's name; needs a file as `sslrootcert` |
+    /// | `verify-full` | encrypted | verified, and must be for the host's name (or address) in the URL |
+    ///
+    /// Below `verify-ca` whoever sits between the server and us can read all and pass for the server; `channel_binding=require`
+    /// rules that out where the server asks for a password (SCRAM-SHA-256-PLUS). Use `verify-full` where you can.
+    ///
+    /// `sslrootcert` is a PEM file with the authorities that are believed, or `system`, which is also what `verify-full` has
+    /// without it: those of the operating system, or of the environment's `SSL_CERT_FILE`. `sslcert` and `sslkey` are PEM files with our own
+    /// certificate and its key. They are read at [`build`](DatabaseBuilder::build), and again for each session.
+    ///
+    /// Some is safer than with libpq: `sslrootcert` makes `verify-full` of `prefer`, and with `system` also of `require`; `verify-ca` does not go
+    /// with `system`; files in the home directory are not looked for. Certificates have to be of version 3, and name the host as subject
+    /// alternative name. As with libpq, a unix socket has no TLS, whatever `sslmode` says.
+    ///
+    /// Without the feature, a URL that asks for more than `prefer` is refused, and `prefer` is as `disable`.
     pub fn builder(config: impl Into<DatabaseConfig>) -> DatabaseBuilder {
         DatabaseBuilder {
             config: config.into(),
             application_name: None,
+            #[cfg(feature = "rustls")]
+            root_certificates: None,
         }
     }
 
@@ -79,6 +111,10 @@ impl Database {
         &self.0.config
     }
 
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.0.tls
+    }
+
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.0.connect_timeout
     }
@@ -93,9 +129,7 @@ impl Database {
             #[cfg(unix)]
             Host::Unix(path) => path.display().to_string(),
         });
-        let addresses = config.get_hostaddrs().iter().map(ToString::to_string);
         let hosts: Vec<String> = hosts
-            .chain(addresses)
             .enumerate()
             .map(|(at, host)| format!("{host}:{}", port(at)))
             .collect();
@@ -184,6 +218,8 @@ impl From<&Database> for DatabaseConfig {
 pub struct DatabaseBuilder {
     config: DatabaseConfig,
     application_name: Option<String>,
+    #[cfg(feature = "rustls")]
+    root_certificates: Option<PathBuf>,
 }
 
 impl DatabaseBuilder {
@@ -192,6 +228,29 @@ impl DatabaseBuilder {
     /// Stands on [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
     pub fn application_name(mut self, name: impl Into<String>) -> Self {
         self.application_name = Some(name.into());
+        self
+    }
+
+    /// The PEM file with the authorities that may have signed the server's certificate, or `system` for the operating system's.
+    ///
+    /// As `sslrootcert` in the [URL](Database::builder), which it goes before: the server is verified then. Needs the
+    /// feature `rustls`.
+    ///
+    /// Stands on [`sslrootcert`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// let error = pglock::Database::builder("postgres://app@db.example/app")
+    ///     .root_certificates("/etc/no/such.pem")
+    ///     .build()
+    ///     .unwrap_err();
+    /// assert!(error.is_config());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "rustls")]
+    pub fn root_certificates(mut self, path: impl Into<PathBuf>) -> Self {
+        self.root_certificates = Some(path.into());
         self
     }
 
@@ -207,24 +266,34 @@ impl DatabaseBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or asks for TLS.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, when a file for TLS can't
+    /// be, or when it asks for TLS without the feature `rustls`.
     pub fn build(self) -> Result<Database, Error> {
-        let mut config = match self.config.0 {
-            Origin::Text(text) => parse(&text)?,
-            Origin::Config(config) => *config,
-            Origin::Database(database) if self.application_name.is_none() => return Ok(database),
-            Origin::Database(database) => database.config().clone(),
+        let is_unchanged = self.application_name.is_none();
+        #[cfg(feature = "rustls")]
+        let is_unchanged = is_unchanged && self.root_certificates.is_none();
+        let (mut config, asked) = match self.config.0 {
+            Origin::Text(text) => {
+                let (rest, asked) = tls::taken_out_of(&text)?;
+                (parse(&rest)?, asked)
+            }
+            Origin::Config(config) => (*config, tls::Asked::default()),
+            Origin::Database(database) if is_unchanged => return Ok(database),
+            Origin::Database(database) => {
+                (database.config().clone(), database.tls().asked().clone())
+            }
         };
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
                 "the database url names no host; write `postgres://user@host/database`",
             ));
         }
-        if config.get_ssl_mode() == SslMode::Require {
-            return Err(Error::config(
-                "the database url asks for TLS, which this version of pglock can't do; use `sslmode=disable` on a trusted network",
-            ));
-        }
+        #[cfg(feature = "rustls")]
+        let asked = match self.root_certificates {
+            Some(path) => asked.with_roots(path),
+            None => asked,
+        };
+        let tls = Tls::new(asked, &mut config)?;
         let application_name = match self
             .application_name
             .as_deref()
@@ -245,6 +314,7 @@ impl DatabaseBuilder {
             connect_timeout.saturating_mul(u32::try_from(addresses).unwrap_or(u32::MAX));
         Ok(Database(Arc::new(Settings {
             config,
+            tls,
             connect_timeout,
         })))
     }
@@ -444,14 +514,6 @@ mod tests {
             error.is_config() && text.contains("%40") && !text.contains("hunter2"),
             "{text}"
         );
-    }
-
-    #[test]
-    fn tls_is_refused_and_not_left_out() {
-        let error = Database::builder("postgres://app@localhost/app?sslmode=require")
-            .build()
-            .unwrap_err();
-        assert!(error.is_config());
     }
 
     #[test]

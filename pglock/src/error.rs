@@ -10,6 +10,7 @@ use tokio::task::JoinError;
 use tokio_postgres::error::SqlState;
 
 use crate::options::Wait;
+use crate::tls;
 use crate::wire::Failure;
 
 /// Why a lock could not be had, or was not kept.
@@ -357,6 +358,14 @@ impl Error {
         Self::lost(id, "this process was forked from the one that holds it")
     }
 
+    #[cfg(feature = "rustls")]
+    pub(crate) fn tls(
+        message: impl Into<String>,
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+    ) -> Self {
+        Self::config(message).sourced(source)
+    }
+
     pub(crate) fn no_session(purpose: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
         let why = why_no_session(&failure);
         Self::new(
@@ -626,7 +635,7 @@ fn why_no_session(failure: &Failure) -> &'static str {
         return match *state {
             SqlState::INVALID_PASSWORD => "since the password is wrong, or there is no such user",
             SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-                "since the server refuses this user from this host; check the user's name and pg_hba.conf"
+                "since the server refuses this user from this host; check the user's name, pg_hba.conf, and whether it wants TLS (`sslmode`)"
             }
             SqlState::INVALID_CATALOG_NAME => "since there is no such database",
             SqlState::TOO_MANY_CONNECTIONS => {
@@ -638,6 +647,9 @@ fn why_no_session(failure: &Failure) -> &'static str {
     }
     let mut cause: Option<&(dyn StdError + 'static)> = Some(&*failure.source);
     while let Some(error) = cause {
+        if let Some(why) = tls::why_no_session(error) {
+            return why;
+        }
         if let Some(io) = error.downcast_ref::<std::io::Error>() {
             return match io.kind() {
                 std::io::ErrorKind::ConnectionRefused => {

@@ -43,7 +43,7 @@
 //! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
 //! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a network that
 //! goes silent is noticed by TCP alone, which takes long; a pooler in transaction mode is not found out (use
-//! [`xact`](Advisory::xact) there); TLS is refused and not spoken; a deadlock between guards is not seen, one between
+//! [`xact`](Advisory::xact) there); a deadlock between guards is not seen, one between
 //! calls inside calls is.
 //!
 //! # Calls inside calls
@@ -69,6 +69,8 @@
 //!
 //! None is on by default.
 //!
+//! - `rustls`: TLS of pglock's own sessions, as `sslmode` in the URL says; without it a URL that asks for TLS is refused. See
+//!   [`Database::builder`](Database::builder).
 //! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
 #![cfg_attr(feature = "diesel", doc = "")]
 #![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
@@ -101,6 +103,7 @@ mod sql;
 mod table;
 mod tables;
 mod timeout;
+mod tls;
 mod wire;
 
 #[doc(hidden)]

@@ -130,6 +130,16 @@ impl Failure {
         self.sql_state.as_ref() == Some(state)
     }
 
+    /// What we ourselves could not do for a session to be.
+    #[cfg(feature = "rustls")]
+    pub(crate) fn before_connecting(error: crate::Error) -> Self {
+        Self {
+            sql_state: None,
+            session_ended: true,
+            source: Box::new(error),
+        }
+    }
+
     /// An answer that Postgres does not give.
     pub(crate) fn unexpected_answer() -> Self {
         Self {

@@ -351,7 +351,7 @@ fn what_cannot_be_locked_is_told_apart() {
     assert!(pglock::tables(none).lock(&mut tx).unwrap_err().is_config());
     assert!(pglock::table("").try_lock(&mut tx).unwrap_err().is_config());
     let error = pglock::table("order").lock(&mut tx).unwrap_err();
-    assert!(error.is_database(), "{error}");
+    assert!(error.is_config(), "{error}");
     assert_eq!(error.sql_state().unwrap().code(), "42P01");
     let error = pglock::table(r#"orders"; DROP TABLE orders; --"#)
         .try_lock(&mut tx)

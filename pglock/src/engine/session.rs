@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio::task::AbortHandle;
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::Client;
 
 use super::HoldId;
 use crate::Error;
@@ -19,6 +19,7 @@ use crate::key::Key;
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
+use crate::tls;
 use crate::wire::{BoundWire, Failure, Rows, Wire};
 
 /// Names a session of this process, for ever.
@@ -57,7 +58,7 @@ impl Session {
     }
 
     async fn open(database: &Database, scope: Scope) -> Result<Self, Failure> {
-        let (client, connection) = database.config().connect(NoTls).await?;
+        let (client, connection) = tls::connect(database).await?;
         let (life_sender, life) = watch::channel(Life::Alive);
         let task = tokio::task::spawn_local(async move {
             let why = match connection.await {

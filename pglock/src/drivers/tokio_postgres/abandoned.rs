@@ -12,9 +12,10 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{CancelToken, NoTls};
+use tokio_postgres::CancelToken;
 
 use super::Answer;
+use crate::tls;
 
 /// How long sending a request may take, and how long its effect is waited for before the next.
 const CANCEL_BOUND: Duration = Duration::from_millis(150);
@@ -37,8 +38,8 @@ impl Abandoned {
             return;
         }
         for _ in 0..ATTEMPTS {
-            // Fails where the server wants TLS for it; then the wait ends with its own timeout.
-            let _ = tokio::time::timeout(CANCEL_BOUND, self.cancel.cancel_query(NoTls)).await;
+            // Fails where the driver insists on TLS and we have none; then the wait ends with its own timeout.
+            let _ = tokio::time::timeout(CANCEL_BOUND, tls::cancel(&self.cancel)).await;
             let ended = tokio::time::timeout(CANCEL_BOUND, self.wait.rows()).await;
             if ended.is_ok() {
                 return;

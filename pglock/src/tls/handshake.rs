@@ -1,0 +1,247 @@
+//! TLS by rustls, with the cryptography of ring: it needs a C compiler, and no cmake.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use once_cell::sync::OnceCell;
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
+use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::ParsedCertificate;
+use rustls::{
+    AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
+    SignatureScheme,
+};
+use tokio_postgres_rustls::MakeRustlsConnect;
+
+use super::{Identity, Mode, Roots, Settled};
+use crate::Error;
+
+/// What does the handshakes; `None` where none is wanted.
+///
+/// It reads the files each time, so that a new session goes by a certificate that was renewed.
+pub(super) fn connector(settled: &Settled) -> Result<Option<MakeRustlsConnect>, Error> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier: Arc<dyn ServerCertVerifier> = match settled.mode {
+        Mode::Disable => return Ok(None),
+        Mode::Prefer | Mode::Require => Arc::new(AnyName {
+            roots: None,
+            provider: provider.clone(),
+        }),
+        Mode::VerifyCa => Arc::new(AnyName {
+            roots: Some(store(&settled.roots)?),
+            provider: provider.clone(),
+        }),
+        Mode::VerifyFull => {
+            let roots = store(&settled.roots)?;
+            WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
+                .build()
+                .map_err(|error| Error::tls(UNUSABLE, error))?
+        }
+    };
+    configured(provider, verifier, settled.identity.as_ref()).map(Some)
+}
+
+/// For a server that is not told a secret.
+pub(super) fn unverified() -> Option<MakeRustlsConnect> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(AnyName {
+        roots: None,
+        provider: provider.clone(),
+    });
+    configured(provider, verifier, None).ok()
+}
+
+const UNUSABLE: &str = "the files of the database url can't be used for TLS; the source says why";
+
+fn configured(
+    provider: Arc<CryptoProvider>,
+    verifier: Arc<dyn ServerCertVerifier>,
+    identity: Option<&Identity>,
+) -> Result<MakeRustlsConnect, Error> {
+    let config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Error::tls(UNUSABLE, error))?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier);
+    let mut config = match identity {
+        None => config.with_no_client_auth(),
+        Some(Identity { certificate, key }) => {
+            let chain = certificates(certificate)?;
+            let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
+                let key = key.display();
+                Error::tls(
+                    format!("the key {key} of the client certificate can't be read; name a file in PEM form, without a password"),
+                    error,
+                )
+            })?;
+            config.with_client_auth_cert(chain, key).map_err(|error| {
+                Error::tls(
+                    "the client certificate does not fit its key; name both of one pair",
+                    error,
+                )
+            })?
+        }
+    };
+    // What `sslnegotiation=direct` needs, and others don't mind.
+    config.alpn_protocols = vec![b"postgresql".to_vec()];
+    Ok(MakeRustlsConnect::new(config))
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
+    let unread = |error| {
+        let path = path.display();
+        Error::tls(
+            format!("the certificates of {path} can't be read; name a file in PEM form"),
+            error,
+        )
+    };
+    let certificates: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(unread)?
+        .collect::<Result<_, _>>()
+        .map_err(unread)?;
+    if certificates.is_empty() {
+        let path = path.display();
+        return Err(Error::config(format!(
+            "there is no certificate in {path}; name a file in PEM form"
+        )));
+    }
+    Ok(certificates)
+}
+
+fn store(roots: &Roots) -> Result<Arc<RootCertStore>, Error> {
+    match roots {
+        Roots::System => system_store(),
+        Roots::File(path) => {
+            let mut store = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                store
+                    .add(certificate)
+                    .map_err(|error| Error::tls(UNUSABLE, error))?;
+            }
+            Ok(Arc::new(store))
+        }
+    }
+}
+
+/// Read once: there are hundreds of them.
+fn system_store() -> Result<Arc<RootCertStore>, Error> {
+    static SYSTEM: OnceCell<Arc<RootCertStore>> = OnceCell::new();
+    SYSTEM
+        .get_or_try_init(|| {
+            let mut store = RootCertStore::empty();
+            let found = rustls_native_certs::load_native_certs();
+            // Of so many, some are too old to be understood.
+            store.add_parsable_certificates(found.certs);
+            if store.is_empty() {
+                return Err(Error::config(
+                    "this machine has no certificate authorities to verify the server with; install its package `ca-certificates`, or name a file as `sslrootcert`",
+                ));
+            }
+            Ok(Arc::new(store))
+        })
+        .cloned()
+}
+
+/// Believes whoever was signed by one of the roots, or, without, whoever has the key of the certificate shown, which
+/// is what channel binding stands on.
+#[derive(Debug)]
+struct AnyName {
+    roots: Option<Arc<RootCertStore>>,
+    provider: Arc<CryptoProvider>,
+}
+
+impl ServerCertVerifier for AnyName {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        if let Some(roots) = &self.roots {
+            verify_server_cert_signed_by_trust_anchor(
+                &ParsedCertificate::try_from(end_entity)?,
+                roots,
+                intermediates,
+                now,
+                self.provider.signature_verification_algorithms.all,
+            )?;
+        }
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls12_signature(message, certificate, signature, algorithms)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signature: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        let algorithms = &self.provider.signature_verification_algorithms;
+        verify_tls13_signature(message, certificate, signature, algorithms)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.provider
+            .signature_verification_algorithms
+            .supported_schemes()
+    }
+}
+
+/// The cause and the remedy in our words, where rustls is behind it.
+pub(super) fn why_no_session(error: &io::Error) -> Option<&'static str> {
+    // `source()` of such an error passes over what it wraps.
+    let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
+    Some(match error {
+        rustls::Error::InvalidCertificate(why) => why_not_believed(why),
+        rustls::Error::AlertReceived(
+            AlertDescription::CertificateRequired
+            | AlertDescription::BadCertificate
+            | AlertDescription::UnknownCA
+            | AlertDescription::CertificateExpired,
+        ) => {
+            "since the server does not believe our certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
+        }
+        _ => {
+            "since the server and we found no common way to encrypt; the source says why, and TLS 1.2 is the least"
+        }
+    })
+}
+
+fn why_not_believed(why: &CertificateError) -> &'static str {
+    match why {
+        CertificateError::UnknownIssuer | CertificateError::BadSignature => {
+            "since the server's certificate is not signed by an authority that is believed here; name its authority as `sslrootcert`"
+        }
+        CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
+            "since the server's certificate is for another host name; connect by a name that is among its subject alternative names, or use `sslmode=verify-ca`"
+        }
+        CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
+            "since the server's certificate has expired; renew it"
+        }
+        CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
+            "since the server's certificate is not valid yet; check the clocks of both"
+        }
+        // rustls has no name of its own for it.
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
+            "since the server's certificate is that of an authority, and not one that it signed; give the server a certificate of its own, without `CA:TRUE`"
+        }
+        _ => {
+            "since the server's certificate can't be believed, for the reason in the source; it has to be of version 3, with the host among its subject alternative names"
+        }
+    }
+}

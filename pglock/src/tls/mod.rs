@@ -1,0 +1,380 @@
+//! Whether pglock's own sessions are encrypted, and how sure they are of whom they talk to.
+
+#[cfg(feature = "rustls")]
+mod handshake;
+mod text;
+
+use std::error::Error as StdError;
+use std::path::PathBuf;
+use std::pin::Pin;
+
+use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::{Client, Config, NoTls};
+
+use crate::Error;
+use crate::database::Database;
+use crate::wire::Failure;
+
+pub(crate) use text::taken_out_of;
+
+/// The levels of libpq's `sslmode`, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Mode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl Mode {
+    fn of(config: &Config) -> Self {
+        match config.get_ssl_mode() {
+            SslMode::Disable => Self::Disable,
+            SslMode::Prefer => Self::Prefer,
+            // Whatever the driver may add: not less than encrypted.
+            _ => Self::Require,
+        }
+    }
+
+    fn of_driver(self) -> SslMode {
+        match self {
+            Self::Disable => SslMode::Disable,
+            Self::Prefer => SslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => SslMode::Require,
+        }
+    }
+}
+
+/// Whose signature under the server's certificate is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Roots {
+    /// Whom the operating system believes.
+    System,
+    /// A PEM file's certificates.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for Roots {
+    /// As libpq's `sslrootcert`.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "system" {
+            Self::System
+        } else {
+            Self::File(path)
+        }
+    }
+}
+
+/// What was asked for, word by word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Asked {
+    /// `None` where only the driver's own [`Config`] says it.
+    mode: Option<Mode>,
+    roots: Option<Roots>,
+    certificate: Option<PathBuf>,
+    key: Option<PathBuf>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Settled {
+    mode: Mode,
+    roots: Roots,
+    identity: Option<Identity>,
+}
+
+/// With which certificate we log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Identity {
+    certificate: PathBuf,
+    key: PathBuf,
+}
+
+/// How a database's sessions are encrypted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tls {
+    asked: Asked,
+    settled: Settled,
+}
+
+impl Tls {
+    /// Decides, tells the driver's `config`, and reads the files once, so that a mistake shows before the first lock.
+    pub(crate) fn new(asked: Asked, config: &mut Config) -> Result<Self, Error> {
+        let settled = asked.settled(config)?;
+        if settled.mode > Mode::Prefer && !cfg!(feature = "rustls") {
+            return Err(Error::config(
+                "the database url asks for TLS, which this build of pglock can't do; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
+            ));
+        }
+        config.ssl_mode(settled.mode.of_driver());
+        if config.get_hosts().is_empty() {
+            // The name in the server's certificate: the driver asks for one, even where it is not compared.
+            for address in config.get_hostaddrs().to_vec() {
+                config.host(address.to_string());
+            }
+        }
+        #[cfg(feature = "rustls")]
+        handshake::connector(&settled)?;
+        Ok(Self { asked, settled })
+    }
+
+    pub(crate) fn asked(&self) -> &Asked {
+        &self.asked
+    }
+}
+
+impl Asked {
+    #[cfg(feature = "rustls")]
+    pub(crate) fn with_roots(self, path: PathBuf) -> Self {
+        Self {
+            roots: Some(path.into()),
+            ..self
+        }
+    }
+
+    fn settled(&self, config: &Config) -> Result<Settled, Error> {
+        let mode = match (self.mode.unwrap_or_else(|| Mode::of(config)), &self.roots) {
+            // Who says whom to believe wants it verified: else anybody in between could say "no TLS here".
+            (Mode::Prefer, Some(_)) | (Mode::Require, Some(Roots::System)) => Mode::VerifyFull,
+            // As libpq.
+            (Mode::Require, Some(Roots::File(_))) => Mode::VerifyCa,
+            (Mode::VerifyCa, None | Some(Roots::System)) => {
+                return Err(Error::config(
+                    "`sslmode=verify-ca` would believe every server with a public certificate, whatever its name; name the file of your own authority as `sslrootcert`, or use `sslmode=verify-full`",
+                ));
+            }
+            (mode, _) => mode,
+        };
+        let identity = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some(Identity {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            (None, None) => None,
+            _ => {
+                return Err(Error::config(
+                    "a client certificate is two files, of which the database url names one; name both, as `sslcert` and `sslkey`",
+                ));
+            }
+        };
+        let sockets = config.get_hosts().iter().filter(|host| is_socket(host));
+        let mode = match sockets.count() {
+            0 => mode,
+            // As libpq: what goes through a socket of the machine's own is not encrypted.
+            all if all == config.get_hosts().len() && config.get_hostaddrs().is_empty() => {
+                Mode::Disable
+            }
+            _ if mode > Mode::Prefer => {
+                return Err(Error::config(
+                    "the database url asks for TLS, and names unix sockets, which have none, next to other hosts; leave one of the two out",
+                ));
+            }
+            _ => mode,
+        };
+        Ok(Settled {
+            mode,
+            roots: self.roots.clone().unwrap_or(Roots::System),
+            identity,
+        })
+    }
+}
+
+fn is_socket(host: &Host) -> bool {
+    match host {
+        Host::Tcp(_) => false,
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+/// What moves the bytes of a session, until its end.
+pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>>>>;
+
+/// Connects as the database's settings say.
+pub(crate) async fn connect(database: &Database) -> Result<(Client, Driver), Failure> {
+    let config = database.config();
+    #[cfg(feature = "rustls")]
+    {
+        let settled = &database.tls().settled;
+        if let Some(connector) =
+            handshake::connector(settled).map_err(Failure::before_connecting)?
+        {
+            match config.connect(connector).await {
+                // As libpq: `prefer` asks for no safety, so what can't be had encrypted is had without.
+                Err(error) if settled.mode == Mode::Prefer && is_of_encryption(&error) => {}
+                connected => {
+                    let (client, connection) = connected?;
+                    return Ok((client, Box::pin(connection)));
+                }
+            }
+        }
+    }
+    let (client, connection) = config.connect(NoTls).await?;
+    Ok((client, Box::pin(connection)))
+}
+
+/// Whether it could be otherwise without TLS.
+#[cfg(feature = "rustls")]
+fn is_of_encryption(error: &tokio_postgres::Error) -> bool {
+    use tokio_postgres::error::SqlState;
+    // pg_hba.conf may have lines for sessions that are not encrypted only.
+    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) || is_handshake(error)
+}
+
+/// Whether the driver failed between the socket and the greeting; it tells it in its text alone.
+#[cfg(feature = "rustls")]
+fn is_handshake(error: &tokio_postgres::Error) -> bool {
+    error
+        .to_string()
+        .starts_with("error performing TLS handshake")
+}
+
+/// Asks the server to cancel what a connection of the caller's runs: encrypted where its settings insist on it.
+///
+/// The certificate is not verified: whoever sits in between learns no more than how to cancel, and could cut the line.
+pub(crate) async fn cancel(
+    token: &tokio_postgres::CancelToken,
+) -> Result<(), tokio_postgres::Error> {
+    let answer = token.cancel_query(NoTls).await;
+    #[cfg(feature = "rustls")]
+    if let Err(error) = &answer
+        // Then no request was sent yet, and this is the only one.
+        && is_handshake(error)
+        && let Some(connector) = handshake::unverified()
+    {
+        return token.cancel_query(connector).await;
+    }
+    answer
+}
+
+/// The cause and the remedy, where a session could not be had because of TLS.
+pub(crate) fn why_no_session(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
+    match cause.to_string().as_str() {
+        "server does not support TLS" => {
+            return Some(
+                "since the server has no TLS, which the url asks for; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
+            );
+        }
+        "server did not use channel binding" => {
+            return Some(
+                "since the server can't prove by the password that it is at the other end of the TLS, which the url's `channel_binding=require` asks for",
+            );
+        }
+        _ => {}
+    }
+    #[cfg(feature = "rustls")]
+    if let Some(io) = cause.downcast_ref::<std::io::Error>() {
+        return handshake::why_no_session(io);
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settled(url: &str) -> Result<Settled, Error> {
+        let (text, asked) = taken_out_of(url)?;
+        asked.settled(&text.parse().unwrap())
+    }
+
+    fn mode(url: &str) -> Mode {
+        settled(url).unwrap().mode
+    }
+
+    #[test]
+    fn each_mode_is_what_it_says() {
+        assert_eq!(mode("host=db"), Mode::Prefer);
+        assert_eq!(mode("host=db sslmode=disable"), Mode::Disable);
+        assert_eq!(mode("host=db sslmode=prefer"), Mode::Prefer);
+        assert_eq!(mode("host=db sslmode=require"), Mode::Require);
+        assert_eq!(
+            mode("host=db sslmode=verify-ca sslrootcert=/ca.pem"),
+            Mode::VerifyCa
+        );
+        assert_eq!(mode("host=db sslmode=verify-full"), Mode::VerifyFull);
+        assert_eq!(
+            settled("host=db sslmode=verify-full").unwrap().roots,
+            Roots::System
+        );
+    }
+
+    #[test]
+    fn naming_roots_is_asking_for_verification() {
+        for url in [
+            "host=db sslrootcert=/ca.pem",
+            "host=db sslmode=prefer sslrootcert=/ca.pem",
+            "host=db sslmode=require sslrootcert=system",
+        ] {
+            assert_eq!(mode(url), Mode::VerifyFull, "{url}");
+        }
+        assert_eq!(
+            mode("host=db sslmode=require sslrootcert=/ca.pem"),
+            Mode::VerifyCa
+        );
+        assert_eq!(
+            mode("host=db sslmode=disable sslrootcert=/ca.pem"),
+            Mode::Disable
+        );
+    }
+
+    #[test]
+    fn a_public_authority_is_not_enough_without_the_name() {
+        for url in [
+            "host=db sslmode=verify-ca",
+            "host=db sslmode=verify-ca sslrootcert=system",
+        ] {
+            assert!(settled(url).unwrap_err().is_config(), "{url}");
+        }
+    }
+
+    #[test]
+    fn half_a_client_certificate_is_none() {
+        for url in [
+            "host=db sslmode=require sslcert=/c.pem",
+            "host=db sslmode=require sslkey=/k.pem",
+        ] {
+            let error = settled(url).unwrap_err();
+            assert!(
+                error.to_string().contains("`sslcert` and `sslkey`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_unix_socket_has_no_tls() {
+        let verified = "sslmode=verify-full";
+        assert_eq!(
+            mode(&format!("postgres://%2Frun/app?{verified}")),
+            Mode::Disable
+        );
+        let both = format!("postgres://%2Frun,db/app?{verified}");
+        assert!(settled(&both).unwrap_err().is_config());
+        assert_eq!(mode("postgres://%2Frun,db/app"), Mode::Prefer);
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_is_refused_without_the_feature_and_not_left_out() {
+        for asked in [
+            "sslmode=require",
+            "sslmode=verify-full",
+            "sslmode=verify-ca&sslrootcert=/ca.pem",
+            "sslrootcert=system",
+        ] {
+            let error = Database::builder(format!("postgres://app@localhost/app?{asked}"))
+                .build()
+                .unwrap_err();
+            assert!(error.is_config(), "{error}");
+            assert!(error.to_string().contains("feature `rustls`"), "{error}");
+        }
+        for fine in ["sslmode=prefer", "sslmode=disable&sslrootcert=system"] {
+            Database::builder(format!("postgres://app@localhost/app?{fine}"))
+                .build()
+                .unwrap();
+        }
+    }
+}

@@ -1,0 +1,231 @@
+//! What a URL or a keyword string says of TLS, which the driver's parser does not know.
+
+use std::path::PathBuf;
+
+use super::{Asked, Mode, Roots};
+use crate::Error;
+
+/// The text without our words, for the driver's parser, and what they said.
+pub(crate) fn taken_out_of(text: &str) -> Result<(String, Asked), Error> {
+    let mut asked = Asked::default();
+    let rest = match ["postgres://", "postgresql://"]
+        .iter()
+        .find(|prefix| text.starts_with(**prefix))
+    {
+        Some(prefix) => of_url(text, prefix.len(), &mut asked)?,
+        None => of_keywords(text, &mut asked)?,
+    };
+    Ok((rest, asked))
+}
+
+impl Asked {
+    /// Whether the word is one of ours.
+    fn take(&mut self, keyword: &str, value: &str) -> Result<bool, Error> {
+        // An empty one is as none, as for libpq.
+        let path = (!value.is_empty()).then(|| PathBuf::from(value));
+        match keyword {
+            "sslmode" => {
+                self.mode = Some(match value {
+                    "disable" => Mode::Disable,
+                    "prefer" => Mode::Prefer,
+                    "require" => Mode::Require,
+                    "verify-ca" => Mode::VerifyCa,
+                    "verify-full" => Mode::VerifyFull,
+                    _ => {
+                        return Err(Error::config(
+                            "the database url's `sslmode` is none that pglock knows; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                        ));
+                    }
+                });
+            }
+            "sslrootcert" => self.roots = path.map(Roots::from),
+            "sslcert" => self.certificate = path,
+            "sslkey" => self.key = path,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+}
+
+fn of_url(url: &str, prefix: usize, asked: &mut Asked) -> Result<String, Error> {
+    // As the driver: the first `@` ends the user and the password, in which all else may be.
+    let host = url[prefix..].find('@').map_or(prefix, |at| prefix + at + 1);
+    if ["?ssl", "&ssl"]
+        .iter()
+        .any(|word| url[..host].contains(word))
+    {
+        return Err(Error::config(
+            "the database url has an `@` behind its options, which would be read as the end of the password; write it as `%40`",
+        ));
+    }
+    let Some(question) = url[host..].find('?').map(|at| host + at) else {
+        return Ok(url.to_owned());
+    };
+    let mut kept = Vec::new();
+    for option in url[question + 1..].split('&') {
+        let taken = match option.split_once('=') {
+            Some((keyword, value)) => asked.take(&decoded(keyword)?, &decoded(value)?)?,
+            None => false,
+        };
+        if !taken {
+            kept.push(option);
+        }
+    }
+    let rest = &url[..question];
+    Ok(if kept.is_empty() {
+        rest.to_owned()
+    } else {
+        format!("{rest}?{}", kept.join("&"))
+    })
+}
+
+/// What a `%` does not begin two digits of is itself, as for the driver.
+fn decoded(text: &str) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    let mut rest = text.as_bytes();
+    while let [first, behind @ ..] = rest {
+        let digit = |at: usize| char::from(*behind.get(at)?).to_digit(16);
+        if let (b'%', Some(high), Some(low)) = (first, digit(0), digit(1)) {
+            bytes.extend(u8::try_from(high * 16 + low));
+            rest = &behind[2..];
+        } else {
+            bytes.push(*first);
+            rest = behind;
+        }
+    }
+    String::from_utf8(bytes).map_err(|_| {
+        Error::config("the options of the database url are not UTF-8 behind their `%`; mend them")
+    })
+}
+
+fn of_keywords(text: &str, asked: &mut Asked) -> Result<String, Error> {
+    let mut kept = Vec::new();
+    let mut rest = text.trim_start();
+    while !rest.is_empty() {
+        // What we can't read is the driver's to refuse.
+        let Some((keyword, value, behind)) = keyword_and_value(rest) else {
+            kept.push(rest);
+            break;
+        };
+        if !asked.take(keyword, &value)? {
+            kept.push(rest[..rest.len() - behind.len()].trim_end());
+        }
+        rest = behind.trim_start();
+    }
+    Ok(kept.join(" "))
+}
+
+/// The first of the text, and what is behind it; quotes and backslashes are as the driver's parser has them.
+fn keyword_and_value(text: &str) -> Option<(&str, String, &str)> {
+    let end = text.find(|c: char| c == '=' || c.is_whitespace())?;
+    let (keyword, rest) = text.split_at(end);
+    let rest = rest.trim_start().strip_prefix('=')?.trim_start();
+    let (rest, is_quoted) = match rest.strip_prefix('\'') {
+        Some(rest) => (rest, true),
+        None => (rest, false),
+    };
+    let mut value = String::new();
+    let mut chars = rest.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match c {
+            '\\' => value.extend(chars.next().map(|(_, escaped)| escaped)),
+            '\'' if is_quoted => return Some((keyword, value, &rest[at + 1..])),
+            _ if !is_quoted && c.is_whitespace() => return Some((keyword, value, &rest[at..])),
+            _ => value.push(c),
+        }
+    }
+    (!is_quoted).then_some((keyword, value, ""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn taken(text: &str) -> (String, Asked) {
+        taken_out_of(text).unwrap()
+    }
+
+    fn file(path: &str) -> Roots {
+        Roots::File(path.into())
+    }
+
+    #[test]
+    fn of_a_url() {
+        let (rest, asked) = taken(
+            "postgres://app:s%3Fc@db:5433/app?sslmode=verify%2Dfull&connect_timeout=3&sslrootcert=%2Fetc%2Fa+b%20%c3%a9.pem&sslcert=c&sslkey=k",
+        );
+        assert_eq!(rest, "postgres://app:s%3Fc@db:5433/app?connect_timeout=3");
+        assert_eq!(asked.mode, Some(Mode::VerifyFull));
+        assert_eq!(asked.roots, Some(file("/etc/a+b é.pem")));
+        assert_eq!(asked.certificate, Some("c".into()));
+        assert_eq!(asked.key, Some("k".into()));
+    }
+
+    #[test]
+    fn a_url_without_is_left_as_it_is() {
+        for url in [
+            "postgres://db",
+            "postgres://app:a?b=c&d@db/app",
+            "postgresql://db/app?options=-c%20x=sslmode",
+            "postgres://db/app?a&b=c&&%zz=%",
+        ] {
+            assert_eq!(taken(url), (url.to_owned(), Asked::default()));
+        }
+        assert_eq!(taken("postgres://db?sslmode=disable").0, "postgres://db");
+    }
+
+    #[test]
+    fn the_last_word_counts() {
+        let mode = |text| taken(text).1.mode;
+        assert_eq!(
+            mode("postgres://db?sslmode=disable&sslmode=require"),
+            Some(Mode::Require)
+        );
+        assert_eq!(mode("sslmode=require sslmode=disable"), Some(Mode::Disable));
+    }
+
+    #[test]
+    fn of_keywords() {
+        let (rest, asked) = taken(
+            r"host=db  password = 'it\'s sslmode=disable' sslmode = 'verify-ca' sslrootcert='/my \'ca\'.pem' user=a\ b sslkey=k\ k sslcert=c",
+        );
+        assert_eq!(
+            rest,
+            r"host=db password = 'it\'s sslmode=disable' user=a\ b"
+        );
+        assert_eq!(asked.mode, Some(Mode::VerifyCa));
+        assert_eq!(asked.roots, Some(file("/my 'ca'.pem")));
+        assert_eq!(asked.certificate, Some("c".into()));
+        assert_eq!(asked.key, Some("k k".into()));
+        let config: tokio_postgres::Config = rest.parse().unwrap();
+        assert_eq!(
+            config.get_password(),
+            Some(b"it's sslmode=disable".as_slice())
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_left_to_be_refused() {
+        for text in ["host=db password='open sslmode=require", "host=db password"] {
+            let (rest, _) = taken(text);
+            assert_eq!(rest, text);
+            rest.parse::<tokio_postgres::Config>().unwrap_err();
+        }
+    }
+
+    #[test]
+    fn an_unknown_mode_is_refused_and_not_shown() {
+        for text in ["host=db sslmode=hunter2", "postgres://db?sslmode=hunter2"] {
+            let error = taken_out_of(text).unwrap_err();
+            assert!(error.is_config());
+            assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+
+    #[test]
+    fn no_at_takes_the_options_for_a_password() {
+        let error = taken_out_of("postgres://db:5432/app?sslmode=verify-full&application_name=a@b")
+            .unwrap_err();
+        assert!(error.to_string().contains("%40"), "{error}");
+    }
+}
