@@ -82,7 +82,12 @@ pub(crate) fn strike(
     let mut values = Values::default();
     let (ctes, left_out) = filtered(waiting, strike, &mut values);
     let own = bind(own, &mut values);
-    let applications = bind_texts(&strike.never_applications, &mut values);
+    let applications: Vec<String> = strike
+        .never_applications
+        .iter()
+        .flat_map(|name| shown(name))
+        .collect();
+    let applications = bind_texts(&applications, &mut values);
     let users = bind_texts(&strike.never_users, &mut values);
     let before_backends: Vec<Backend> = before.iter().map(|before| before.backend).collect();
     let overdue: Vec<bool> = before.iter().map(|before| before.overdue).collect();
@@ -198,6 +203,24 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
 fn bind_texts(texts: &[String], values: &mut Values) -> String {
     let texts: Vec<String> = texts.iter().map(|text| values.bind(text.clone())).collect();
     format!("ARRAY[{}]::text[]", texts.join(", "))
+}
+
+/// An application name as `pg_stat_activity` shows it: all but printable ASCII as `?` for each byte, or from Postgres 16
+/// on as its number, such as `\xc3`; then the first 63 bytes.
+fn shown(name: &str) -> [String; 2] {
+    let spelled = |odd: fn(u8) -> String| {
+        let bytes = name.bytes().map(|byte| match byte {
+            b' '..=b'~' => char::from(byte).to_string(),
+            _ => odd(byte),
+        });
+        let mut spelled: String = bytes.collect();
+        spelled.truncate(63);
+        spelled
+    };
+    [
+        spelled(|_| "?".to_owned()),
+        spelled(|byte| format!("\\x{byte:02x}")),
+    ]
 }
 
 /// A row of [`strike`].
