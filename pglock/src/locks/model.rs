@@ -127,7 +127,8 @@ pub struct Activity {
     pub backend_xmin: Option<String>,
     /// What kind of process it is, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`.
     pub backend_type: Option<String>,
-    /// What it calls itself.
+    /// What it calls itself, as the server shows it: cut off after 63 bytes, and with a `?` for each byte that is not
+    /// printable ASCII, or from Postgres 16 on its number, such as `\xc3`. Filters compare with that.
     pub application_name: Option<String>,
     /// The role that it logged in with.
     pub user: Option<String>,

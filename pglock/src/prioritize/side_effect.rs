@@ -280,7 +280,8 @@ macro_rules! side_effect {
                 Ok(self)
             }
 
-            /// Never a session with this `application_name`, such as `pg_dump`; each call adds one.
+            /// Never a session with this `application_name`, such as `pg_dump`; each call adds one. The name is
+            /// the one that the session was given, also where the server shows less of it: it keeps ASCII and 63 bytes.
             pub fn never_application(mut self, name: impl Into<String>) -> Self {
                 self.strike.never_applications.push(name.into());
                 self

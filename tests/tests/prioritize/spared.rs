@@ -94,6 +94,22 @@ fn applications_and_users_on_the_list_are_spared() {
 }
 
 #[test]
+fn applications_are_spared_under_the_name_they_were_given() {
+    let db = database();
+    let long = "n".repeat(64);
+    for name in ["Übernacht", "🦀 nachts, für alle Häuser", "tab\t", &long] {
+        let mut blocker = Blocker::named(&db, name, "SELECT pg_advisory_lock(1)");
+        let spare = Terminate::new().never_application(name);
+        let report = try_for_it(&db, prioritize(&db).side_effect(spare));
+        let spared = BlockerAction::Spared(Spared::Application);
+        assert_eq!(action(&report), spared, "{name:?}");
+        assert!(blocker.is_alive());
+        drop(blocker);
+        wait_until("its lock is gone", BOUND, || db.held(1) == 0);
+    }
+}
+
+#[test]
 fn filters_say_who_is_hit() {
     let db = database();
     let mut idler = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
