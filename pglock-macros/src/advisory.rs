@@ -1,6 +1,7 @@
 //! `#[pglock::advisory]`: what it takes, what it refuses, and (in [`expand`]) what it becomes.
 
 mod expand;
+mod hold_limits;
 mod side_effect;
 
 use proc_macro2::{Span, TokenStream};
@@ -10,6 +11,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Ident, Path, Result, Token};
 
 use self::expand::Expansion;
+use self::hold_limits::HoldLimits;
 use self::side_effect::SideEffect;
 use crate::args::{self, Options, Spanned, set_once};
 use crate::common::Common;
@@ -23,6 +25,8 @@ const OPTIONS: &Options = &[
     ("lock_id", "lock_id = \"invoices\""),
     ("timeout", "timeout = \"2s\""),
     ("side_effect", "side_effect = Skip"),
+    ("hold_at_least", "hold_at_least = \"30s\""),
+    ("hold_at_most", "hold_at_most = \"10m\""),
     ("shared", "shared"),
     ("xact", "xact"),
     ("using", "using = \"reports\""),
@@ -48,6 +52,7 @@ struct Args {
     lock_id: Option<Spanned<LockId>>,
     timeout: Option<Spanned<Limit>>,
     side_effect: Option<Spanned<SideEffect>>,
+    hold_limits: HoldLimits,
     shared: Option<Spanned<bool>>,
     xact: Option<Spanned<bool>>,
     using: Option<Spanned<Expr>>,
@@ -89,6 +94,8 @@ impl Args {
                 SideEffect::new(value()?)?,
                 span,
             ),
+            "hold_at_least" => self.hold_limits.set_at_least(&value()?, span),
+            "hold_at_most" => self.hold_limits.set_at_most(&value()?, span),
             "shared" => set_once(&mut self.shared, &option, args::flag(input, name)?, span),
             "xact" => set_once(&mut self.xact, &option, args::flag(input, name)?, span),
             "using" => set_once(&mut self.using, &option, value()?, span),
@@ -125,6 +132,7 @@ impl Layer for Args {
         args::all([
             self.validate_lock_id(function),
             self.validate_side_effect(),
+            self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
             OnError::validate(self.common.on_error(), function),
         ])
@@ -144,6 +152,14 @@ impl Args {
 
     fn is_xact(&self) -> bool {
         self.xact.as_ref().is_some_and(|xact| xact.value)
+    }
+
+    /// The option that has the lock taken elsewhere than in a session of pglock's own.
+    fn elsewhere(&self) -> Option<&'static str> {
+        match &self.common.client {
+            Some(_) => Some("client"),
+            None => self.is_xact().then_some("xact"),
+        }
     }
 
     fn validate_lock_id(&self, function: &Function) -> Result<()> {

@@ -35,6 +35,8 @@ use proc_macro::TokenStream;
 /// | first argument, or `lock_id =` | a string literal, with `{argument}` placeholders; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
 /// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits for ever; or any expression that is `Into<Timeout>`, such as a `Duration` | waits for ever |
 /// | `side_effect =` | `Raise`: an error when the lock is not had in time. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
+/// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |
+/// | `hold_at_most =` | a duration as for `timeout`, above zero, in an `async fn`: a body that takes longer is dropped, and then the lock is released | no limit |
 /// | `shared` | a flag: with others who share it, and with nobody who does not | `false` |
 /// | `xact` | a flag: the lock is a transaction's and is released by its end | `false` |
 /// | `using =` | the database: a registered name, or a `&Database` | `"default"` |
@@ -70,6 +72,19 @@ use proc_macro::TokenStream;
 ///
 /// Once the body has started, the caller gets its `Err`, its panic, or its `Ok`; or, when the lock was lost or could not
 /// be released although the body said `Ok`, an error whose `is_lost()` says so.
+///
+/// # How long the lock is held
+///
+/// With `hold_at_least = "30s"` the lock stays held for that long from when it was had: for short jobs that many hosts
+/// start by clocks that differ. The call returns when the body has ended, whether it said `Ok`, failed, panicked or was
+/// dropped; the lock is kept and released in the background, and is busy for all until then. When the process ends
+/// before, the lock is free early, unless it calls `pglock::drain()` at its end.
+///
+/// With `hold_at_most = "10m"` an async body that has had the lock for so long is dropped at its next await, then the
+/// lock is released, and then the call returns an error whose `is_lost()` is true and whose text says so. A plain `fn`
+/// can't be stopped, so it is refused there.
+///
+/// A call that re-enters the lock of a call around it leaves both to that one. Neither goes with `client` or `xact`.
 ///
 /// # Connections
 ///

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
+use std::time::Duration;
 
 use crate::Error;
 use crate::call::Wanted;
@@ -11,6 +12,7 @@ use crate::database::Using;
 use crate::drivers::{AsyncConnection, AsyncInTransaction, Connection, InTransaction};
 use crate::guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
 use crate::hold::Lock;
+use crate::hold_limits::HoldLimits;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Scope, Timeout, Wait};
 use crate::park::block_on;
@@ -65,6 +67,7 @@ pub struct Advisory<S = SessionScope> {
     mode: Mode,
     scope: Scope,
     timeout: Option<Timeout>,
+    limits: HoldLimits,
     using: Using,
     describe_holder: bool,
     marker: PhantomData<fn() -> S>,
@@ -77,6 +80,7 @@ impl<S> fmt::Debug for Advisory<S> {
             .field("mode", &self.mode)
             .field("scope", &self.scope)
             .field("timeout", &self.timeout)
+            .field("limits", &self.limits)
             .field("using", &self.using)
             .finish_non_exhaustive()
     }
@@ -90,6 +94,7 @@ impl Advisory {
             mode: Mode::Exclusive,
             scope: Scope::Session,
             timeout: None,
+            limits: HoldLimits::default(),
             using: Using::DEFAULT,
             describe_holder: true,
             marker: PhantomData,
@@ -117,10 +122,71 @@ impl Advisory {
             mode: self.mode,
             scope: Scope::Transaction,
             timeout: self.timeout,
+            limits: self.limits,
             using: self.using,
             describe_holder: self.describe_holder,
             marker: PhantomData,
         }
+    }
+
+    /// Keeps the lock for at least that long from when it was had, however soon the work is done: for short jobs on
+    /// many hosts, so that one whose clock is late doesn't find the lock free again and run the job a second time.
+    ///
+    /// The caller goes on at once: what ends the call or releases the guard returns as without it, when the server has
+    /// said that the lock was held until then, and pglock releases it later. This is so for a body that failed, panicked
+    /// or was dropped too. Until then all others, those in this process too, find the lock busy, and it keeps its
+    /// session. If that is lost meanwhile, the lock is free early, and nobody is told.
+    ///
+    /// The end of the process frees such locks early, and [`drain`](crate::drain()) waits for them. A call that re-enters
+    /// a lock leaves it to the call that has it: there the outer call's limits count. Not on connections of yours, nor
+    /// with [`xact`](Advisory::xact) ([`ErrorKind::Config`](crate::ErrorKind::Config)), as are zero and more than 24 days.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// use std::time::Duration;
+    ///
+    /// let lock = pglock::advisory("invoices").hold_at_least(Duration::from_secs(30));
+    /// lock.clone().run(|| Ok::<_, pglock::Error>(()))?;
+    /// assert!(lock.try_run(|| Ok::<_, pglock::Error>(()))?.is_none()); // still busy
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hold_at_least(mut self, limit: Duration) -> Self {
+        self.limits.at_least = Some(limit);
+        self
+    }
+
+    /// Stops an async body that has had the lock for that long, so that one that hangs doesn't keep all others out.
+    ///
+    /// The body is dropped at its next await, then the lock is released, and then the call returns
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost), which says so. A body that doesn't await is not stopped, and keeps the
+    /// lock; [`check`](crate::check) tells it. A statement that it had sent may run on in the server, as after a loss.
+    ///
+    /// Only [`run_async`](Advisory::run_async) and [`try_run_async`](Advisory::try_run_async) can: the verbs with a
+    /// blocking body and those that return a guard are refused as [`ErrorKind::Config`](crate::ErrorKind::Config), since
+    /// a second run would overlap the first. So are connections of yours, [`xact`](Advisory::xact), zero, more than 24
+    /// days, and less than [`hold_at_least`](Advisory::hold_at_least). A process that dies needs no such limit: its locks
+    /// end with it.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// use std::time::Duration;
+    ///
+    /// let lock = pglock::advisory("invoices").hold_at_most(Duration::from_millis(50));
+    /// let hangs = std::future::pending::<Result<(), pglock::Error>>();
+    /// let stopped = lock.run_async(hangs).await.unwrap_err();
+    /// assert!(stopped.is_lost() && !stopped.body_finished());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn hold_at_most(mut self, limit: Duration) -> Self {
+        self.limits.at_most = Some(limit);
+        self
     }
 
     /// Takes the lock on a connection of yours, outside a transaction; the guard lends the connection.
@@ -365,6 +431,10 @@ impl<S> Advisory<S> {
     /// What to ask of the engine.
     pub(crate) fn wanted(self, default: Timeout) -> Result<Wanted, Error> {
         let (key, wait) = self.checked(default)?;
+        let limits = self.limits.checked(&self.id)?;
+        if self.scope == Scope::Transaction {
+            limits.refuse(&self.id, "in a transaction")?;
+        }
         let database = self.using.database()?;
         let lock = Lock {
             id: self.id,
@@ -376,6 +446,7 @@ impl<S> Advisory<S> {
         Ok(Wanted {
             lock,
             wait,
+            limits,
             describe_holder: self.describe_holder,
         })
     }
@@ -383,6 +454,7 @@ impl<S> Advisory<S> {
     /// What to ask on a connection of the caller's.
     pub(crate) fn asked(self, default: Timeout) -> Result<Asked, Error> {
         let (key, wait) = self.checked(default)?;
+        self.limits.refuse(&self.id, "on a connection of yours")?;
         Ok(Asked {
             id: self.id,
             key,

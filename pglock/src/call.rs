@@ -8,6 +8,7 @@ use crate::Error;
 use crate::chain::{self, Link};
 use crate::engine;
 use crate::hold::{Hold, Lock};
+use crate::hold_limits::HoldLimits;
 use crate::options::Wait;
 use crate::park::block_on;
 
@@ -15,12 +16,18 @@ use crate::park::block_on;
 pub(crate) struct Wanted {
     pub(crate) lock: Lock,
     pub(crate) wait: Wait,
+    pub(crate) limits: HoldLimits,
     pub(crate) describe_holder: bool,
 }
 
 impl Wanted {
     /// Acquires it for a guard, which is no part of a chain of calls.
     pub(crate) async fn guard(self, blocking: bool) -> Result<Hold, Error> {
+        self.limits.refuse_at_most(&self.lock.id)?;
+        self.hold(blocking).await
+    }
+
+    async fn hold(self, blocking: bool) -> Result<Hold, Error> {
         if self.wait == Wait::Forever {
             chain::refuse_to_wait_for_itself(&self.lock, blocking)?;
         }
@@ -28,22 +35,25 @@ impl Wanted {
         let Self {
             lock,
             wait,
+            limits,
             describe_holder,
         } = self;
-        engine::acquire(engine::Request {
+        let hold = engine::acquire(engine::Request {
             lock,
             wait,
             around,
             describe_holder,
             sections: chain::sections(),
         })
-        .await
+        .await?;
+        // From here on, and not from the grant: a caller that is gone before it is told keeps nothing.
+        Ok(hold.limited(limits))
     }
 
     async fn call(self, blocking: bool) -> Result<Call, Error> {
         let hold = match chain::reenter(&self.lock)? {
             Some(hold) => hold,
-            None => Arc::new(self.guard(blocking).await?),
+            None => Arc::new(self.hold(blocking).await?),
         };
         Ok(Call {
             link: Link::new(&hold),
@@ -52,6 +62,7 @@ impl Wanted {
     }
 
     pub(crate) fn enter(self) -> Result<Call, Error> {
+        self.limits.refuse_at_most(&self.lock.id)?;
         block_on(self.call(true))
     }
 
@@ -88,15 +99,21 @@ impl Call {
         }
     }
 
-    /// As [`run`](Call::run), for an async body, which is dropped when the lock is lost.
+    /// As [`run`](Call::run), for an async body, which is dropped when the lock is lost or has been held for too long.
     pub(crate) async fn run_async<F: Future>(
         self,
         body: F,
         failed: impl FnOnce(&F::Output) -> bool,
     ) -> Result<F::Output, Error> {
-        let result = Arc::clone(&self.link)
-            .run_while_held(&self.hold, body)
-            .await?;
+        let link = Arc::clone(&self.link);
+        let result = match link.run_while_held(&self.hold, body).await {
+            Ok(result) => result,
+            Err(error) => {
+                // The body is gone by now, so that nobody who gets the lock next overlaps it.
+                let _ = self.end().await;
+                return Err(error);
+            }
+        };
         if failed(&result) {
             // Its error is what the caller gets, whatever comes of the release.
             let _ = self.end().await;
@@ -109,7 +126,7 @@ impl Call {
     async fn end(self) -> Result<(), Error> {
         match Arc::try_unwrap(self.hold) {
             Ok(hold) => hold.release().await,
-            Err(shared) => shared.check(),
+            Err(shared) => shared.check_session(),
         }
         .map_err(Error::after_the_body)
     }

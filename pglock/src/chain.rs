@@ -81,13 +81,14 @@ impl Link {
         std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
     }
 
-    /// As [`run_async`](Link::run_async), but drops the body at its next await once `hold` is lost.
+    /// As [`run_async`](Link::run_async), but drops the body at its next await once `hold` is lost, or was held for too
+    /// long.
     pub(crate) async fn run_while_held<F: Future>(
         self: Arc<Self>,
         hold: &Hold,
         body: F,
     ) -> Result<F::Output, Error> {
-        let mut lost = pin!(hold.until_lost());
+        let mut lost = pin!(hold.until_over());
         let mut body = pin!(body);
         std::future::poll_fn(|cx| {
             if let Poll::Ready(error) = lost.as_mut().poll(cx) {
@@ -219,7 +220,8 @@ fn guards() -> impl Iterator<Item = Arc<Hold>> {
 /// Asks whether the locks of the calls around are still held, without SQL.
 ///
 /// For long blocking bodies: an async body is dropped when its lock is lost, a blocking one can only ask. Locks on a
-/// connection of yours (`client =`) can't be asked for; a loss there shows at that connection's next statement.
+/// connection of yours (`client =`) can't be asked for; a loss there shows at that connection's next statement. One that
+/// was held for longer than its [`hold_at_most`](crate::Advisory::hold_at_most) counts as lost.
 ///
 /// # Errors
 ///

@@ -354,6 +354,15 @@ impl Error {
         ))
     }
 
+    pub(crate) fn held_too_long(id: &dyn fmt::Display, limit: Duration) -> Self {
+        Self::new(
+            ErrorKind::Lost,
+            format!(
+                "lock {id} was held for longer than its hold_at_most ({limit:?}), so the body was stopped before the lock was released; check what was done before a retry, and raise hold_at_most if the work needs longer"
+            ),
+        )
+    }
+
     pub(crate) fn lost_to_fork(id: &dyn fmt::Display) -> Self {
         Self::lost(id, "this process was forked from the one that holds it")
     }

@@ -2,12 +2,14 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::Error;
 use crate::database::Database;
 use crate::engine::{Command, HoldId, SessionId};
+use crate::hold_limits::HoldLimits;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Scope};
 
@@ -45,7 +47,8 @@ pub(crate) enum Life {
     Ended { why: String },
 }
 
-/// A lock that was granted. Dropping it releases it, without waiting for that.
+/// A lock that was granted. Dropping it releases it, at the end of the time for which it is to be kept, without waiting
+/// for that.
 pub(crate) struct Hold {
     pub(crate) lock: Lock,
     pub(crate) session: SessionId,
@@ -55,6 +58,8 @@ pub(crate) struct Hold {
     /// The process that was granted it: after a fork, the child has only a copy of this value.
     process: u32,
     released: AtomicBool,
+    had: Instant,
+    limits: HoldLimits,
 }
 
 impl Hold {
@@ -73,7 +78,24 @@ impl Hold {
             engine,
             process: std::process::id(),
             released: AtomicBool::new(false),
+            had: Instant::now(),
+            limits: HoldLimits::default(),
         }
+    }
+
+    /// Given to its holder, for as long as the limits say from now on.
+    pub(crate) fn limited(mut self, limits: HoldLimits) -> Self {
+        self.had = Instant::now();
+        self.limits = limits;
+        self
+    }
+
+    fn keep_until(&self) -> Option<Instant> {
+        self.limits.at_least.map(|least| self.had + least)
+    }
+
+    fn stop_at(&self) -> Option<Instant> {
+        self.limits.at_most.map(|most| self.had + most)
     }
 
     /// Whether this process was granted it, and didn't get it from its parent by a fork.
@@ -92,8 +114,17 @@ impl Hold {
             .is_some_and(|engine| engine.send(command).is_ok())
     }
 
-    /// `Lost` once the session is known to have ended; no SQL.
+    /// `Lost` once the session is known to have ended, or the lock was held for too long; no SQL.
     pub(crate) fn check(&self) -> Result<(), Error> {
+        self.check_session()?;
+        match self.stop_at() {
+            Some(stop_at) if Instant::now() >= stop_at => Err(self.held_too_long()),
+            _ => Ok(()),
+        }
+    }
+
+    /// `Lost` once the session is known to have ended; no SQL.
+    pub(crate) fn check_session(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
@@ -105,18 +136,36 @@ impl Hold {
         }
     }
 
+    fn held_too_long(&self) -> Error {
+        Error::held_too_long(&self.lock.id, self.limits.at_most.unwrap_or_default())
+    }
+
+    /// Completes when the lock is lost or was held for too long, and only then.
+    pub(crate) async fn until_over(&self) -> Error {
+        let Some(at) = self.stop_at() else {
+            return self.until_lost().await;
+        };
+        let (reply, woken) = oneshot::channel();
+        // An engine that is gone wakes nobody, and the lock is lost.
+        self.send(Command::Wake { at, reply });
+        tokio::select! {
+            error = self.until_lost() => error,
+            Ok(()) = woken => self.held_too_long(),
+        }
+    }
+
     /// Completes when the lock is lost, and only then.
-    pub(crate) async fn until_lost(&self) -> Error {
+    async fn until_lost(&self) -> Error {
         let mut life = self.life.clone();
         match life.wait_for(|life| *life != Life::Alive).await {
             Ok(_) | Err(_) => {}
         }
-        self.check()
+        self.check_session()
             .err()
             .unwrap_or_else(|| self.lost(ENGINE_ENDED))
     }
 
-    /// Releases it and waits for the server's word.
+    /// Releases it and waits for the server's word; where it is to be kept, for the word that it is held until now.
     ///
     /// Dropped before that, the release goes on in the background.
     pub(crate) async fn release(&self) -> Result<(), Error> {
@@ -129,6 +178,7 @@ impl Hold {
         let (reply, answer) = oneshot::channel();
         let release = Command::Release {
             hold: self.id,
+            keep_until: self.keep_until(),
             reply: Some(reply),
         };
         if !self.send(release) {
@@ -149,6 +199,7 @@ impl Drop for Hold {
             // An engine that is gone has taken its sessions, and so the lock, with it.
             self.send(Command::Release {
                 hold: self.id,
+                keep_until: self.keep_until(),
                 reply: None,
             });
         }

@@ -29,6 +29,7 @@
 //! - [`locks()`] and [`blocked_locks`] show who holds which lock and who keeps whom waiting, and can end those.
 //! - [`fn@wait_graph`] shows who waits for whom, as a whole: where it begins, what goes round in a ring, as a tree and for
 //!   Graphviz.
+//! - [`drain()`] waits, at the end of a process, for the locks that are kept after their calls.
 //! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
 //!
 //! # What is promised
@@ -52,6 +53,31 @@
 //! is released when the last call that shares it ends. Siblings under `join!` don't see each other's locks; spawned
 //! tasks and threads inherit nothing. Shared inside exclusive is fine; exclusive inside shared would wait for itself
 //! and is refused. Guards are no part of this.
+//!
+//! # How long a lock is held
+//!
+//! As long as the body runs, unless told otherwise. [`hold_at_least`](Advisory::hold_at_least) keeps the lock of a short
+//! job, so that a host whose clock is late doesn't run it again; [`hold_at_most`](Advisory::hold_at_most) drops an async
+//! body that takes too long, and then releases its lock. Both are options of the attribute too:
+//!
+//! ```
+//! # // The example runs on a server of its own.
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+//! # let database = pglock_tests::database();
+//! # pglock::configure(database.url())?;
+//! #[pglock::advisory("digest", timeout = 0, side_effect = Skip, hold_at_least = "300ms", hold_at_most = "10m")]
+//! async fn digest() -> Result<Option<u32>, pglock::Error> {
+//!     Ok(Some(42))
+//! }
+//!
+//! assert_eq!(digest().await?, Some(42));
+//! assert_eq!(digest().await?, None); // kept, so it is busy
+//! pglock::drain_async().await; // at the end of a process, which would free it
+//! assert_eq!(digest().await?, Some(42));
+//! # Ok(())
+//! # }
+//! ```
 //!
 //! # Connections of yours
 //!
@@ -84,12 +110,14 @@ mod call;
 mod chain;
 mod connection;
 mod database;
+mod drain;
 mod drivers;
 mod engine;
 mod error;
 mod graph;
 mod guard;
 mod hold;
+mod hold_limits;
 mod key;
 mod locks;
 mod options;
@@ -116,6 +144,7 @@ pub use advisory::{
 };
 pub use chain::check;
 pub use database::{Database, DatabaseBuilder, DatabaseConfig, Using, configure};
+pub use drain::{drain, drain_async};
 pub use drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,

@@ -67,6 +67,12 @@ pub(crate) async fn release_session(
     }
 }
 
+/// Whether the session holds a session lock, as its release would find.
+pub(crate) async fn holds(wire: &mut impl Wire, key: Key, mode: Mode) -> bool {
+    let answer = wire.simple_query(&sql::holds(key, mode)).await;
+    matches!(outcome::of_release(answer), Released::Yes)
+}
+
 /// Takes a transaction lock in a transaction of our own, which a failure ends.
 pub(crate) async fn begin_and_acquire(
     wire: &mut impl Wire,

@@ -106,11 +106,19 @@ fn unlock(key: Key, mode: Mode) -> String {
 
 /// Releases a session lock that an acquire which failed may have left; says nothing when there is none.
 pub(crate) fn release_leftover(key: Key, mode: Mode) -> String {
+    format!("{} WHERE {}", unlock(key, mode), is_held(key, mode))
+}
+
+/// Whether the session holds the lock.
+pub(crate) fn holds(key: Key, mode: Mode) -> String {
+    format!("SELECT {}", is_held(key, mode))
+}
+
+fn is_held(key: Key, mode: Mode) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
-        "{} WHERE EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted \
+        "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted \
          AND classid = {classid} AND objid = {objid} AND objsubid = {} AND mode = '{}')",
-        unlock(key, mode),
         key.objsubid(),
         pg_locks_mode(mode),
     )

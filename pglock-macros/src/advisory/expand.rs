@@ -98,6 +98,7 @@ impl<'a> Expansion<'a> {
             let limit = value.expand();
             builder = quote!(#builder.timeout(#limit));
         }
+        builder = self.args.hold_limits.expand(builder);
         match self.args.side_effect() {
             SideEffect::Raise => builder,
             SideEffect::Skip(_) | SideEffect::SkipWith { .. } => {

@@ -14,7 +14,7 @@ mod watch;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
 use tokio::sync::{mpsc, oneshot};
@@ -48,7 +48,18 @@ pub(crate) enum Command {
     },
     Release {
         hold: HoldId,
-        reply: Option<oneshot::Sender<Result<(), Error>>>,
+        /// For how long the lock is kept all the same.
+        keep_until: Option<Instant>,
+        reply: Option<release::Reply>,
+    },
+    /// Answered when no lock is kept after its call any more.
+    Drain {
+        reply: oneshot::Sender<()>,
+    },
+    /// Answered at that time.
+    Wake {
+        at: Instant,
+        reply: oneshot::Sender<()>,
     },
     Watch {
         section: SectionId,
@@ -188,6 +199,18 @@ pub(crate) fn abandon(abandoned: Abandoned) -> Result<(), Error> {
     send(Command::Abandon(abandoned))
 }
 
+/// Waits until no lock is kept after its call any more.
+pub(crate) async fn drain() {
+    let (reply, drained) = oneshot::channel();
+    let Some(engine) = Engine::running() else {
+        return;
+    };
+    if engine.commands.send(Command::Drain { reply }).is_ok() {
+        // An engine that ends takes its sessions, and so the locks, with it.
+        let _ = drained.await;
+    }
+}
+
 fn send(command: Command) -> Result<(), Error> {
     let engine = Engine::current()?;
     engine
@@ -227,11 +250,23 @@ impl Engine {
             let engine = slot
                 .engine
                 .get_or_try_init(|| Self::start().map(Box::new))?;
-            if engine.process == std::process::id() && !engine.commands.is_closed() {
+            if engine.is_running() {
                 return Ok(engine);
             }
             slot = slot.next.get_or_init(|| Box::new(Slot::empty()));
         }
+    }
+
+    /// The one that there is, if any.
+    fn running() -> Option<&'static Self> {
+        let slots = std::iter::successors(Some(&ENGINES), |slot| slot.next.get());
+        slots
+            .filter_map(|slot| slot.engine.get())
+            .find(|engine| engine.is_running())
+    }
+
+    fn is_running(&self) -> bool {
+        self.process == std::process::id() && !self.commands.is_closed()
     }
 
     fn start() -> Result<Self, Error> {
@@ -270,6 +305,8 @@ struct State {
     pools: RefCell<Vec<Rc<Pool>>>,
     holds: RefCell<HashMap<HoldId, Held>>,
     last_hold: Cell<u64>,
+    /// Each lock that is kept after its call has a receiver: the channel is closed while there is none.
+    kept: tokio::sync::watch::Sender<()>,
     sections: Sections,
     /// Weak, so that an engine whose handle is dropped ends.
     commands: mpsc::WeakUnboundedSender<Command>,
@@ -325,6 +362,7 @@ async fn serve(
         pools: RefCell::new(Vec::new()),
         holds: RefCell::new(HashMap::new()),
         last_hold: Cell::new(0),
+        kept: tokio::sync::watch::Sender::new(()),
         sections: Sections::default(),
         commands: sender,
     });
@@ -335,15 +373,17 @@ async fn serve(
                 let pool = state.pool(&request.lock.database);
                 tokio::task::spawn_local(acquire::serve(Rc::clone(&state), pool, request, reply));
             }
-            Command::Release { hold, reply } => {
-                let held = state.holds.borrow_mut().remove(&hold);
-                if let Some(Held { lock, lease }) = held {
-                    let holds = lease.session().holds();
-                    holds.borrow_mut().retain(|(id, _)| *id != hold);
-                    // Noted before the next command is looked at: see `Turns::releasing`.
-                    let releasing = lease.pool().turns().releasing(lock.key);
-                    tokio::task::spawn_local(release::serve(lock, lease, releasing, reply));
-                }
+            Command::Release {
+                hold,
+                keep_until,
+                reply,
+            } => release::begin(&state, hold, keep_until, reply),
+            Command::Drain { reply } => {
+                let state = Rc::clone(&state);
+                answer(reply, async move { state.kept.closed().await });
+            }
+            Command::Wake { at, reply } => {
+                tokio::task::spawn_local(wake(at, reply));
             }
             Command::Watch {
                 section,
@@ -391,6 +431,16 @@ fn answer<T: 'static>(reply: oneshot::Sender<T>, work: impl Future<Output = T> +
         // Who asked is gone, or gets it.
         let _ = reply.send(work.await);
     });
+}
+
+/// Ends with the caller too: most calls are over long before their time is.
+async fn wake(at: Instant, mut reply: oneshot::Sender<()>) {
+    tokio::select! {
+        () = reply.closed() => {}
+        () = tokio::time::sleep_until(at.into()) => {
+            let _ = reply.send(());
+        }
+    }
 }
 
 async fn close_idle_sessions(state: Rc<State>) {

@@ -1,9 +1,13 @@
-//! Releasing a lock, and saying whether it was still held.
+//! Releasing a lock, now or when it has been kept for long enough, and saying whether it was still held.
 
-use tokio::sync::oneshot;
+use std::rc::Rc;
+use std::time::Instant;
+
+use tokio::sync::{oneshot, watch};
 
 use super::pool::Lease;
 use super::turns::Releasing;
+use super::{Held, HoldId, State};
 use crate::Error;
 use crate::hold::{Life, Lock};
 use crate::options::Scope;
@@ -11,12 +15,80 @@ use crate::outcome::Released;
 use crate::protocol;
 use crate::wire::Wire;
 
-pub(super) async fn serve(
-    lock: Lock,
-    lease: Lease,
-    releasing: Releasing,
-    reply: Option<oneshot::Sender<Result<(), Error>>>,
+/// Where the word goes whether the lock was held to the end of its call.
+pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
+
+pub(super) fn begin(
+    state: &Rc<State>,
+    hold: HoldId,
+    keep_until: Option<Instant>,
+    reply: Option<Reply>,
 ) {
+    match keep_until.filter(|until| *until > Instant::now()) {
+        Some(until) => {
+            // From now on, so that who drains next waits for it.
+            let kept = state.kept.subscribe();
+            tokio::task::spawn_local(keep(Rc::clone(state), hold, until, reply, kept));
+        }
+        None => {
+            if let Some(release) = end(state, hold, reply) {
+                tokio::task::spawn_local(release);
+            }
+        }
+    }
+}
+
+/// Ends a hold, and says how to release its lock.
+fn end(
+    state: &State,
+    hold: HoldId,
+    reply: Option<Reply>,
+) -> Option<impl Future<Output = ()> + use<>> {
+    let Held { lock, lease } = state.holds.borrow_mut().remove(&hold)?;
+    let holds = lease.session().holds();
+    holds.borrow_mut().retain(|(id, _)| *id != hold);
+    // Noted before the next command is looked at: see `Turns::releasing`.
+    let releasing = lease.pool().turns().releasing(lock.key);
+    Some(serve(lock, lease, releasing, reply))
+}
+
+/// Keeps a lock after its call, and then releases it.
+async fn keep(
+    state: Rc<State>,
+    hold: HoldId,
+    until: Instant,
+    mut reply: Option<Reply>,
+    _drains_later: watch::Receiver<()>,
+) {
+    let kept = state.holds.borrow().get(&hold).map(|held| {
+        let session = Rc::clone(held.lease.session());
+        (held.lock.clone(), session)
+    });
+    let Some((lock, session)) = kept else {
+        return;
+    };
+    // The caller is told what a release would have told it. Of a lock that is not held any more, the release tells.
+    let is_held = {
+        let conversation = session.conversation().await;
+        protocol::holds(&mut conversation.wire(), lock.key, lock.mode).await
+    };
+    if is_held {
+        if let Some(reply) = reply.take() {
+            let _ = reply.send(Ok(()));
+        }
+        let mut life = session.life();
+        tokio::select! {
+            () = tokio::time::sleep_until(until.into()) => {}
+            _ = life.wait_for(|life| *life != Life::Alive) => {}
+        }
+    }
+    drop(session);
+    if let Some(release) = end(&state, hold, reply) {
+        release.await;
+    }
+}
+
+async fn serve(lock: Lock, lease: Lease, releasing: Releasing, reply: Option<Reply>) {
     let released = release(&lock, &lease).await;
     if !matches!(released, Released::Yes) {
         lease.close_doubtful(&lock);

@@ -1,0 +1,152 @@
+//! The options `hold_at_least` and `hold_at_most`.
+
+use proc_macro2::{Span, TokenStream};
+use quote::quote;
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, Result};
+
+use crate::args::{self, Spanned, set_once};
+use crate::duration::{Advice, Limit};
+use crate::function::Function;
+
+const AT_LEAST: Advice = Advice {
+    example: |duration| format!("hold_at_least = \"{duration}\""),
+    least: "leave it out",
+    may_be_none: false,
+};
+
+const AT_MOST: Advice = Advice {
+    example: |duration| format!("hold_at_most = \"{duration}\""),
+    least: "leave it out",
+    may_be_none: false,
+};
+
+/// For how long the lock is held. The spans are those of the values.
+#[derive(Default)]
+pub(super) struct HoldLimits {
+    at_least: Option<Spanned<Limit>>,
+    at_most: Option<Spanned<Limit>>,
+}
+
+impl HoldLimits {
+    pub(super) fn set_at_least(&mut self, value: &Expr, name: Span) -> Result<()> {
+        set(&mut self.at_least, "hold_at_least", &AT_LEAST, value, name)
+    }
+
+    pub(super) fn set_at_most(&mut self, value: &Expr, name: Span) -> Result<()> {
+        set(&mut self.at_most, "hold_at_most", &AT_MOST, value, name)
+    }
+
+    /// `elsewhere`: the option that has the lock taken where no limit can be kept.
+    pub(super) fn validate(
+        &self,
+        function: &Function,
+        elsewhere: Option<&'static str>,
+    ) -> Result<()> {
+        args::all([
+            self.refuse(elsewhere),
+            self.refuse_at_most_without_async(function),
+            self.refuse_least_above_most(),
+        ])
+    }
+
+    fn refuse(&self, elsewhere: Option<&'static str>) -> Result<()> {
+        let Some(elsewhere) = elsewhere else {
+            return Ok(());
+        };
+        let each = [
+            ("hold_at_least", &self.at_least),
+            ("hold_at_most", &self.at_most),
+        ];
+        args::all(each.map(|(name, limit)| match limit {
+            None => Ok(()),
+            Some(limit) => Err(Error::new(
+                limit.span,
+                match elsewhere {
+                    "client" => format!(
+                        "the lock of `client` is on a connection that goes back to the caller: remove `client`, and the lock is on a session of pglock's own, which can keep `{name}`; or remove `{name}`"
+                    ),
+                    _ => format!(
+                        "with `xact` the end of the transaction releases the lock: remove `xact`, and the lock is a session's, which can keep `{name}`; or remove `{name}`"
+                    ),
+                },
+            )),
+        }))
+    }
+
+    fn refuse_at_most_without_async(&self, function: &Function) -> Result<()> {
+        match &self.at_most {
+            Some(limit) if function.sig.asyncness.is_none() => Err(Error::new(
+                limit.span,
+                "a plain `fn` can't be stopped, and a second run would overlap it if the lock were released: make it an `async fn`, which is dropped at its next await; or remove `hold_at_most` and bound what the body waits for, as with `statement_timeout`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    fn refuse_least_above_most(&self) -> Result<()> {
+        match (&self.at_least, &self.at_most) {
+            (
+                Some(Spanned {
+                    value: Limit::After(least),
+                    span,
+                }),
+                Some(Spanned {
+                    value: Limit::After(most),
+                    ..
+                }),
+            ) if least > most => Err(Error::new(
+                *span,
+                "the lock can't be held for longer than `hold_at_most`: write a shorter `hold_at_least` or a longer `hold_at_most`",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    // Input:  {builder}, hold_at_least = "30s"
+    // Output: {builder}.hold_at_least(::core::time::Duration::new(30u64, 0u32))
+    pub(super) fn expand(&self, mut builder: TokenStream) -> TokenStream {
+        if let Some(Spanned { value, .. }) = &self.at_least {
+            let limit = value.expand();
+            builder = quote!(#builder.hold_at_least(#limit));
+        }
+        if let Some(Spanned { value, .. }) = &self.at_most {
+            let limit = value.expand();
+            builder = quote!(#builder.hold_at_most(#limit));
+        }
+        builder
+    }
+}
+
+fn set(
+    slot: &mut Option<Spanned<Limit>>,
+    name: &'static str,
+    advice: &Advice,
+    value: &Expr,
+    span: Span,
+) -> Result<()> {
+    let limit = match Limit::new(advice, value.clone())? {
+        Limit::After(limit) if limit.is_zero() => {
+            return Err(Error::new_spanned(
+                value,
+                format!("`{name}` of zero says nothing: write `\"1ms\"` or more, or leave it out"),
+            ));
+        }
+        Limit::Never => {
+            return Err(Error::new_spanned(
+                value,
+                format!(
+                    "`{name}` is a time: write `{}`, or leave it out",
+                    (advice.example)("30s")
+                ),
+            ));
+        }
+        limit => limit,
+    };
+    set_once(slot, name, limit, span)?;
+    // What may be wrong with it is the value.
+    if let Some(limit) = slot {
+        limit.span = value.span();
+    }
+    Ok(())
+}

@@ -1,0 +1,6 @@
+#[pglock::advisory(hold_at_least = "1year")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}
