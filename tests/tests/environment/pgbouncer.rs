@@ -10,18 +10,18 @@ use postgres::{Client, NoTls};
 
 use crate::{assert_refused, handle, server};
 
-fn pooler(mode: &str, servers: usize, more: &[(&str, &str)]) -> PgBouncer {
-    let servers = servers.to_string();
-    let own = [("pool_mode", mode), ("default_pool_size", &*servers)];
-    PgBouncer::start(server(), &[&own[..], more].concat())
+fn pooler(mode: &str, size: usize, extra: &[(&str, &str)]) -> PgBouncer {
+    let size = size.to_string();
+    let own = [("pool_mode", mode), ("default_pool_size", &*size)];
+    PgBouncer::start(server(), &[&own[..], extra].concat())
 }
 
-fn through(pooler: &PgBouncer, db: &TestDb) -> Client {
-    Client::connect(&pooler.url(db.name()), NoTls).unwrap()
+fn through(bouncer: &PgBouncer, db: &TestDb) -> Client {
+    Client::connect(&bouncer.url(db.name()), NoTls).unwrap()
 }
 
 /// Runs `work` while other clients of the pool do short transactions.
-fn under_load<T>(clients: usize, pooler: &PgBouncer, db: &TestDb, work: impl FnOnce() -> T) -> T {
+fn under_load<T>(clients: usize, bouncer: &PgBouncer, db: &TestDb, work: impl FnOnce() -> T) -> T {
     struct Stop<'a>(&'a AtomicBool);
 
     impl Drop for Stop<'_> {
@@ -34,7 +34,7 @@ fn under_load<T>(clients: usize, pooler: &PgBouncer, db: &TestDb, work: impl FnO
     thread::scope(|scope| {
         for _ in 0..clients {
             scope.spawn(|| {
-                let mut client = through(pooler, db);
+                let mut client = through(bouncer, db);
                 while !stop.load(Ordering::Relaxed) {
                     client
                         .batch_execute("BEGIN; SELECT pg_sleep(0.001); COMMIT")
@@ -49,8 +49,8 @@ fn under_load<T>(clients: usize, pooler: &PgBouncer, db: &TestDb, work: impl FnO
     })
 }
 
-fn is_always_refused(pooler: &PgBouncer, db: &TestDb, rounds: usize) {
-    let here = handle(&pooler.url(db.name()));
+fn is_always_refused(bouncer: &PgBouncer, db: &TestDb, rounds: usize) {
+    let here = handle(&bouncer.url(db.name()));
     for _ in 0..rounds {
         let error = advisory("pooled").using(&here).acquire().unwrap_err();
         assert_refused(
@@ -66,9 +66,9 @@ fn a_session_lock_is_refused_in_transaction_mode() {
     for servers in [1, 2, 5] {
         for clients in [0, 1, 2 * servers] {
             let db = server().create_database();
-            let pooler = pooler("transaction", servers, &[]);
-            under_load(clients, &pooler, &db, || {
-                is_always_refused(&pooler, &db, 15)
+            let bouncer = pooler("transaction", servers, &[]);
+            under_load(clients, &bouncer, &db, || {
+                is_always_refused(&bouncer, &db, 15);
             });
             db.wait_for_no_locks();
         }
@@ -79,12 +79,12 @@ fn a_session_lock_is_refused_in_transaction_mode() {
 fn a_session_lock_is_refused_where_servers_are_given_in_turn() {
     for servers in [2, 3] {
         let db = server().create_database();
-        let pooler = pooler("transaction", servers, &[("server_round_robin", "1")]);
+        let bouncer = pooler("transaction", servers, &[("server_round_robin", "1")]);
         // Fills the pool.
-        under_load(2 * servers, &pooler, &db, || {
-            is_always_refused(&pooler, &db, 5)
+        under_load(2 * servers, &bouncer, &db, || {
+            is_always_refused(&bouncer, &db, 5);
         });
-        is_always_refused(&pooler, &db, 15);
+        is_always_refused(&bouncer, &db, 15);
     }
 }
 
@@ -97,13 +97,13 @@ fn a_session_lock_is_refused_in_statement_mode() {
 #[test]
 fn a_refusal_leaves_no_setting_in_the_pool() {
     let db = server().create_database();
-    let pooler = pooler("transaction", 1, &[]);
+    let bouncer = pooler("transaction", 1, &[]);
     db.execute(&format!(
         "ALTER DATABASE {} SET statement_timeout = '17s'",
         db.name()
     ));
-    is_always_refused(&pooler, &db, 1);
-    let rows = through(&pooler, &db)
+    is_always_refused(&bouncer, &db, 1);
+    let rows = through(&bouncer, &db)
         .simple_query("SHOW statement_timeout")
         .unwrap();
     let value = rows.iter().find_map(|row| match row {
@@ -117,10 +117,10 @@ fn a_refusal_leaves_no_setting_in_the_pool() {
 fn xact_locks_work_in_transaction_mode() {
     for clients in [0, 6] {
         let db = server().create_database();
-        let pooler = pooler("transaction", 3, &[]);
-        let here = handle(&pooler.url(db.name()));
+        let bouncer = pooler("transaction", 3, &[]);
+        let here = handle(&bouncer.url(db.name()));
         let direct = handle(db.url());
-        under_load(clients, &pooler, &db, || {
+        under_load(clients, &bouncer, &db, || {
             for _ in 0..20 {
                 let guard = advisory("xact").xact().using(&here).acquire().unwrap();
                 assert_eq!(db.held(advisory_id("xact")), 1);
@@ -146,8 +146,8 @@ fn xact_locks_work_in_transaction_mode() {
 #[test]
 fn one_xact_lock_works_with_a_pool_of_one() {
     let db = server().create_database();
-    let pooler = pooler("transaction", 1, &[]);
-    let here = handle(&pooler.url(db.name()));
+    let bouncer = pooler("transaction", 1, &[]);
+    let here = handle(&bouncer.url(db.name()));
     for _ in 0..20 {
         let guard = advisory("xact").xact().using(&here).acquire().unwrap();
         assert_eq!(db.held(advisory_id("xact")), 1);
@@ -160,7 +160,7 @@ fn one_xact_lock_works_with_a_pool_of_one() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_dropped_xact_wait_ends_and_hits_nobody_else() {
     let db = server().create_database();
-    let pooler = pooler("transaction", 6, &[]);
+    let bouncer = pooler("transaction", 6, &[]);
     let held = advisory("wait")
         .xact()
         .using(handle(db.url()))
@@ -169,7 +169,7 @@ async fn a_dropped_xact_wait_ends_and_hits_nobody_else() {
         .unwrap();
     // Handles that differ are processes of their own to pglock.
     let wait = |name: &str| {
-        let here = pglock::Database::builder(pooler.url(db.name()).as_str())
+        let here = pglock::Database::builder(bouncer.url(db.name()).as_str())
             .application_name(name)
             .build()
             .unwrap();
@@ -200,9 +200,9 @@ fn session_mode_is_never_accused() {
     ];
     for more in variants {
         let db = server().create_database();
-        let pooler = pooler("session", 30, more);
-        let here = handle(&pooler.url(db.name()));
-        under_load(3, &pooler, &db, || {
+        let bouncer = pooler("session", 30, more);
+        let here = handle(&bouncer.url(db.name()));
+        under_load(3, &bouncer, &db, || {
             for _ in 0..6 {
                 // Idle sessions are kept up to eight; the others are new, on servers that were used before.
                 let guards: Vec<_> = (0..18)
@@ -222,8 +222,8 @@ fn session_mode_is_never_accused() {
 #[test]
 fn session_mode_with_one_server_is_not_accused() {
     let db = server().create_database();
-    let pooler = pooler("session", 1, &[]);
-    let here = handle(&pooler.url(db.name()));
+    let bouncer = pooler("session", 1, &[]);
+    let here = handle(&bouncer.url(db.name()));
     let guard = advisory("alone").using(&here).acquire().unwrap();
     assert_eq!(db.held(advisory_id("alone")), 1);
     guard.release().unwrap();
@@ -235,17 +235,17 @@ fn moved(
     work: impl FnOnce(&TestDb, &PgBouncer, &pglock::Database) -> Result<(), Error>,
 ) -> (TestDb, Error) {
     let db = server().create_database();
-    let pooler = pooler("session", 4, &[]);
-    let here = handle(&pooler.url(db.name()));
+    let bouncer = pooler("session", 4, &[]);
+    let here = handle(&bouncer.url(db.name()));
     let mut other = None;
     let outer = advisory("outer").using(&here).run(|| {
-        pooler.reload(&[("pool_mode", "transaction"), ("default_pool_size", "4")]);
+        bouncer.reload(&[("pool_mode", "transaction"), ("default_pool_size", "4")]);
         let lock = db.advisory_locks()[0].pid;
         // The first statement after that still has the session's server, and gives it to the pool.
         advisory("first").using(&here).run(|| Ok::<(), Error>(()))?;
         let mut aside = Vec::new();
         other = Some(loop {
-            let mut tx = through(&pooler, &db);
+            let mut tx = through(&bouncer, &db);
             tx.batch_execute("BEGIN").unwrap();
             if pglock_tests::pid_of(&mut tx) == lock {
                 break tx;
@@ -253,7 +253,7 @@ fn moved(
             aside.push(tx);
         });
         drop(aside);
-        work(&db, &pooler, &here)
+        work(&db, &bouncer, &here)
     });
     assert!(other.is_some());
     (db, outer.unwrap_err())
@@ -284,8 +284,11 @@ fn a_pool_that_begins_to_multiplex_is_found_by_the_release() {
 #[test]
 fn a_startup_parameter_that_the_pooler_refuses_is_explained() {
     let db = server().create_database();
-    let pooler = pooler("transaction", 1, &[]);
-    let url = format!("{}?options=-cstatement_timeout%3D5s", pooler.url(db.name()));
+    let bouncer = pooler("transaction", 1, &[]);
+    let url = format!(
+        "{}?options=-cstatement_timeout%3D5s",
+        bouncer.url(db.name())
+    );
     let lock = || {
         advisory(LockId::from(1))
             .xact()
@@ -298,7 +301,7 @@ fn a_startup_parameter_that_the_pooler_refuses_is_explained() {
         error.to_string().contains("ignore_startup_parameters"),
         "{error:?}"
     );
-    pooler.reload(&[
+    bouncer.reload(&[
         ("pool_mode", "transaction"),
         ("ignore_startup_parameters", "options"),
     ]);
