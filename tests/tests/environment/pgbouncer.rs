@@ -167,22 +167,25 @@ async fn a_dropped_xact_wait_ends_and_hits_nobody_else() {
         .acquire_async()
         .await
         .unwrap();
-    // Handles that differ are processes of their own to pglock.
-    let wait = |name: &str| {
+    // Handles that differ are processes of their own to pglock. Both are greeted by the pool's one idle backend.
+    let greeted = async |name: &str| {
         let here = pglock::Database::builder(bouncer.url(db.name()).as_str())
             .application_name(name)
             .build()
             .unwrap();
-        tokio::spawn(async move { advisory("wait").xact().using(here).acquire_async().await })
+        let first = advisory("greeting").xact().using(&here).acquire_async();
+        first.await.unwrap().release_async().await.unwrap();
+        here
     };
-    let stays = wait("stays");
+    let (stays, goes) = (greeted("stays").await, greeted("goes").await);
+    let wait =
+        |here| tokio::spawn(async { advisory("wait").xact().using(here).acquire_async().await });
+    let stays = wait(stays);
     wait_until_async("one waits", BOUND, || db.waiting(advisory_id("wait")) == 1).await;
-    for _ in 0..3 {
-        let goes = wait("goes");
-        wait_until_async("two wait", BOUND, || db.waiting(advisory_id("wait")) == 2).await;
-        goes.abort();
-        wait_until_async("one waits", BOUND, || db.waiting(advisory_id("wait")) == 1).await;
-    }
+    let goes = wait(goes);
+    wait_until_async("two wait", BOUND, || db.waiting(advisory_id("wait")) == 2).await;
+    goes.abort();
+    wait_until_async("one waits", BOUND, || db.waiting(advisory_id("wait")) == 1).await;
     held.release_async().await.unwrap();
     stays.await.unwrap().unwrap().release_async().await.unwrap();
     wait_until_async("no lock is left", BOUND, || db.advisory_locks().is_empty()).await;
