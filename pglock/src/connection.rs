@@ -105,7 +105,7 @@ impl Asked {
     }
 
     async fn acquire_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
-        match protocol::acquire_session(wire, self.key, self.mode, self.wait).await {
+        match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
             Outcome::Granted => Ok(()),
             Outcome::Busy => Err(self.busy(wire).await),
             Outcome::InTransaction => Err(Error::inside_a_transaction(&self.id)),

@@ -397,6 +397,31 @@ impl Error {
         )
     }
 
+    pub(crate) fn pooler(purpose: &dyn fmt::Display, place: &str) -> Self {
+        Self::environment(format!(
+            "{purpose} can't be kept through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock goes astray; use `xact`, or connect to postgres directly or to a pool in session mode"
+        ))
+    }
+
+    pub(crate) fn standby(purpose: &dyn fmt::Display, place: &str) -> Self {
+        Self::environment(format!(
+            "{purpose} is of no use on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
+        ))
+    }
+
+    pub(crate) fn no_locks(purpose: &dyn fmt::Display, place: &str) -> Self {
+        Self::environment(format!(
+            "{purpose} would exclude nobody on {place}: it gave two sessions one exclusive lock at the same time, as some databases do that only speak postgres's protocol; use a postgres server"
+        ))
+    }
+
+    pub(crate) fn not_postgres(purpose: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
+        Self::environment(format!(
+            "{purpose} can't be had on {place}: it doesn't know what every postgres server since version 13 knows, so it may only speak its protocol; use a postgres server"
+        ))
+        .caused_by(failure)
+    }
+
     pub(crate) fn engine_ended(id: &dyn fmt::Display) -> Self {
         Self::new(
             ErrorKind::Connect,
@@ -649,6 +674,13 @@ fn why_no_session(failure: &Failure) -> &'static str {
             SqlState::INVALID_CATALOG_NAME => "since there is no such database",
             SqlState::TOO_MANY_CONNECTIONS => {
                 "since the server has no free connection; hold fewer locks at once, or raise `max_connections`"
+            }
+            SqlState::PROTOCOL_VIOLATION
+                if failure.source.to_string().contains("startup parameter")
+                    || (failure.source.source())
+                        .is_some_and(|cause| cause.to_string().contains("startup parameter")) =>
+            {
+                "since a pooler refuses what the url sets (`options`); leave it out, or name it in the pooler's `ignore_startup_parameters`"
             }
             SqlState::CANNOT_CONNECT_NOW => "since the server is starting or stopping; call again",
             _ => UNKNOWN,

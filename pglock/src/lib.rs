@@ -40,11 +40,12 @@
 //! - Waiting is in the server's queue, first come first served, with one waiter per key and process (a call inside
 //!   a call waits for itself, so that the server sees deadlocks).
 //! - Failures name who held the lock.
+//! - A session that can't carry the lock is refused as [`Environment`](ErrorKind::Environment) when pglock connects: through a
+//!   pooler in transaction mode (use [`xact`](Advisory::xact) there), on a standby, on a server that takes no locks.
 //!
 //! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
 //! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a network that
-//! goes silent is noticed by TCP alone, which takes long; a pooler in transaction mode is not found out (use
-//! [`xact`](Advisory::xact) there); a deadlock between guards is not seen, one between
+//! goes silent is noticed by TCP alone, which takes long; a deadlock between guards is not seen, one between
 //! calls inside calls is.
 //!
 //! # Calls inside calls

@@ -43,6 +43,8 @@ pub(crate) enum Released {
     InTransaction {
         aborted: bool,
     },
+    /// A pooler has moved our session to another backend; nothing was done.
+    Elsewhere,
     /// So it was, but a transaction that the caller had left open was rolled back before.
     AndRolledBack,
     Failed(Failure),

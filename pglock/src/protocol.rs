@@ -21,15 +21,17 @@ pub(crate) enum Outcome {
     Doubtful(Failure),
 }
 
-/// Takes a session lock.
+/// Takes a session lock. Where it is a session of our own, `own` is its backend; as nobody else speaks on it,
+/// [`Outcome::InTransaction`] then means that a pooler has moved it to another one.
 pub(crate) async fn acquire_session(
     wire: &mut impl Wire,
     key: Key,
     mode: Mode,
     wait: Wait,
+    own: Option<i32>,
 ) -> Outcome {
     let answer = wire
-        .simple_query(&sql::acquire_session(key, mode, wait))
+        .simple_query(&sql::acquire_session(key, mode, wait, own))
         .await;
     match outcome::of_acquire(wait, answer) {
         Acquired::Granted => Outcome::Granted,
@@ -37,12 +39,27 @@ pub(crate) async fn acquire_session(
         Acquired::InTransaction => Outcome::InTransaction,
         Acquired::Unknown(failure) if failure.session_ended => Outcome::Failed(failure),
         Acquired::Unknown(failure) => {
-            match wire.simple_query(&sql::release_leftover(key, mode)).await {
-                Ok(_) => Outcome::Failed(failure),
+            let release = match own {
+                None => sql::release_leftover(key, mode),
+                Some(pid) => sql::release_own_leftover(key, mode, pid),
+            };
+            match wire.simple_query(&release).await {
+                Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
+                    Outcome::Failed(failure)
+                }
                 Err(again) if again.session_ended => Outcome::Failed(failure),
-                Err(_) => Outcome::Doubtful(failure),
+                Ok(_) | Err(_) => Outcome::Doubtful(failure),
             }
         }
+    }
+}
+
+/// Releases a session lock on a session of our own, whose backend is `pid`.
+pub(crate) async fn release_own(wire: &mut impl Wire, key: Key, mode: Mode, pid: i32) -> Released {
+    let release = sql::release_own(key, mode, pid);
+    match outcome::of_release(wire.simple_query(&release).await) {
+        Released::InTransaction { .. } => Released::Elsewhere,
+        released => released,
     }
 }
 
@@ -181,6 +198,10 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
         Released::NotHeld => Err(Error::lost(
             id,
             "its session no longer held it when it was released",
+        )),
+        Released::Elsewhere => Err(Error::lost(
+            id,
+            "a pooler moved its session to another backend (use `xact`, or connect to postgres directly)",
         )),
         Released::AndRolledBack => Err(Error::left_open(id)),
         Released::InTransaction { .. } => Err(Error::lost(

@@ -10,14 +10,20 @@ use crate::table::{TableMode, TableName};
 
 /// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
 /// calls nothing, in a transaction that was begun by hand.
-const OUTSIDE_A_TRANSACTION: &str = "WHERE now() = statement_timestamp()";
+const OUTSIDE_A_TRANSACTION: &str = "WHERE pg_catalog.now() = pg_catalog.statement_timestamp()";
 
 /// `transaction_timeout` where the server knows it (17 and later), else a setting that is 0 already.
-const TRANSACTION_TIMEOUT: &str = "CASE WHEN current_setting('server_version_num')::int >= 170000 \
+const TRANSACTION_TIMEOUT: &str = "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000 \
      THEN 'transaction_timeout' ELSE 'statement_timeout' END";
 
+/// Holds on that backend only: a pooler that moves a session of ours to another one is found before it does harm.
+fn on_backend(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" AND pg_catalog.pg_backend_pid() = {pid}"))
+        .unwrap_or_default()
+}
+
 /// The reverse, as a value.
-const IN_A_TRANSACTION: &str = "now() <> statement_timestamp()";
+const IN_A_TRANSACTION: &str = "pg_catalog.now() <> pg_catalog.statement_timestamp()";
 
 /// The key as arguments of the advisory lock functions; quoted, since `-9223372036854775808` can't be cast unquoted.
 fn arguments(key: Key) -> String {
@@ -55,19 +61,22 @@ fn lock_timeout(wait: Wait) -> i32 {
 /// The wait is in the second statement, for a lock that ends with the implicit transaction; the third finds it
 /// granted and cannot wait. A timer that fires late can't leave the session lock behind, as it does when
 /// `pg_advisory_lock` itself waits. While it waits, a client that is gone is looked for every second.
-pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait) -> String {
+///
+/// With a `pid`, nothing is done on another backend either: no row.
+pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait, pid: Option<i32>) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
+    let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
     match wait {
         Wait::Try => {
-            format!("SELECT pg_try_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}")
+            format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
         }
         Wait::Millis(_) | Wait::Forever => format!(
-            "SELECT set_config('statement_timeout', '0', true), set_config('lock_timeout', '{}', true), \
-             set_config({TRANSACTION_TIMEOUT}, '0', true), \
-             set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
-             CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true) {OUTSIDE_A_TRANSACTION}; \
-             SELECT pg_advisory_xact_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}; \
-             SELECT pg_advisory_lock{suffix}({key}) {OUTSIDE_A_TRANSACTION}",
+            "SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '{}', true), \
+             pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
+             pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
+             CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true) {guard}; \
+             SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key}) {guard}; \
+             SELECT pg_catalog.pg_advisory_lock{suffix}({key}) {guard}",
             lock_timeout(wait)
         ),
     }
@@ -82,25 +91,45 @@ pub(crate) fn release_session(key: Key, mode: Mode, note: Option<u64>) -> String
     )
 }
 
+/// Releases a session lock of our own session, on that backend only: no row on another one, which may hold the same
+/// lock for somebody else.
+pub(crate) fn release_own(key: Key, mode: Mode, pid: i32) -> String {
+    format!(
+        "{} {OUTSIDE_A_TRANSACTION}{}",
+        unlock(key, mode),
+        on_backend(Some(pid))
+    )
+}
+
 /// Releases a session lock wherever the session is, an aborted transaction apart.
 pub(crate) fn release_session_anywhere(key: Key, mode: Mode, note: Option<u64>) -> String {
-    let keep = note.map(|note| format!(", set_config('pglock.released', '{note}', false)"));
+    let keep =
+        note.map(|note| format!(", pg_catalog.set_config('pglock.released', '{note}', false)"));
     format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
 }
 
 /// Releases a session lock, unless a release whose answer nobody waited for has done so.
 pub(crate) fn release_unless_noted(key: Key, mode: Mode, note: u64) -> String {
     format!(
-        "{} WHERE current_setting('pglock.released', true) IS DISTINCT FROM '{note}'",
+        "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{note}'",
         unlock(key, mode)
     )
 }
 
 fn unlock(key: Key, mode: Mode) -> String {
     format!(
-        "SELECT pg_advisory_unlock{}({})",
+        "SELECT pg_catalog.pg_advisory_unlock{}({})",
         suffix(mode),
         arguments(key)
+    )
+}
+
+/// As [`release_leftover`], on that backend only: the first row says whether it is.
+pub(crate) fn release_own_leftover(key: Key, mode: Mode, pid: i32) -> String {
+    format!(
+        "SELECT pg_catalog.pg_backend_pid() = {pid}; {}{}",
+        release_leftover(key, mode),
+        on_backend(Some(pid))
     )
 }
 
@@ -117,7 +146,7 @@ pub(crate) fn holds(key: Key, mode: Mode) -> String {
 fn is_held(key: Key, mode: Mode) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
-        "EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() AND granted \
+        "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted \
          AND classid = {classid} AND objid = {objid} AND objsubid = {} AND mode = '{}')",
         key.objsubid(),
         pg_locks_mode(mode),
@@ -150,14 +179,14 @@ pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server
     }
     let settings: Vec<String> = settings
         .iter()
-        .map(|(name, value)| format!("set_config('{name}', '{value}', true)"))
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)"))
         .collect();
     let acquire = match wait {
         Wait::Try => "pg_try_advisory_xact_lock",
         Wait::Millis(_) | Wait::Forever => "pg_advisory_xact_lock",
     };
     format!(
-        "BEGIN; SELECT {}; SELECT {acquire}{suffix}({key})",
+        "BEGIN; SELECT {}; SELECT pg_catalog.{acquire}{suffix}({key})",
         settings.join(", ")
     )
 }
@@ -166,9 +195,9 @@ pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server
 pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     match wait {
-        Wait::Try => format!("SELECT pg_try_advisory_xact_lock{suffix}({key})"),
+        Wait::Try => format!("SELECT pg_catalog.pg_try_advisory_xact_lock{suffix}({key})"),
         Wait::Millis(_) | Wait::Forever => wait_in_transaction(
-            &format!("SELECT pg_advisory_xact_lock{suffix}({key})"),
+            &format!("SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key})"),
             wait,
         ),
     }
@@ -191,9 +220,9 @@ pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Option<Wa
 fn wait_in_transaction(statement: &str, wait: Wait) -> String {
     format!(
         "SAVEPOINT pglock; \
-         SELECT set_config('pglock.lock_timeout', current_setting('lock_timeout'), true), set_config('lock_timeout', '{}', true); \
+         SELECT pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), true), pg_catalog.set_config('lock_timeout', '{}', true); \
          {statement}; \
-         SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), true); \
+         SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('pglock.lock_timeout'), true); \
          RELEASE SAVEPOINT pglock",
         lock_timeout(wait)
     )
@@ -204,20 +233,23 @@ pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
     "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
 
 /// Ends this session itself, for one whose state is in doubt.
-pub(crate) const TERMINATE_OWN_SESSION: &str = "SELECT pg_terminate_backend(pg_backend_pid())";
+pub(crate) const TERMINATE_OWN_SESSION: &str =
+    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())";
 
 /// How many sleeps are sent behind a wait that is to be canceled, each as a query of its own: 0.8 s in all.
 pub(crate) const SLEEPS: usize = 4;
 
 /// What a cancel hits that comes too late for the wait; nothing in a transaction, which it would abort.
-pub(crate) const SLEEP: &str = "SELECT pg_sleep(0.2) WHERE now() = statement_timestamp()";
+pub(crate) const SLEEP: &str =
+    "SELECT pg_catalog.pg_sleep(0.2) WHERE pg_catalog.now() = pg_catalog.statement_timestamp()";
 
 /// The same in the caller's transaction, with [`UNDO_ACQUIRE_IN_TRANSACTION`] behind it: that goes back to this
 /// savepoint, or, where the acquire failed and this with it, to the acquire's.
-pub(crate) const SLEEP_IN_TRANSACTION: &str = "SAVEPOINT pglock; SELECT pg_sleep(0.2)";
+pub(crate) const SLEEP_IN_TRANSACTION: &str = "SAVEPOINT pglock; SELECT pg_catalog.pg_sleep(0.2)";
 
 /// Whether a transaction is open; an error in an aborted one.
-pub(crate) const IS_IN_TRANSACTION: &str = "SELECT now() <> statement_timestamp()";
+pub(crate) const IS_IN_TRANSACTION: &str =
+    "SELECT pg_catalog.now() <> pg_catalog.statement_timestamp()";
 
 /// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
 /// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
@@ -228,36 +260,68 @@ pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
      SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int4";
 
-/// The first words on a new session of pglock's own: the backend, and what the server knows ([`Server`]); for
-/// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.
+/// The first words on a new session of pglock's own, one round trip. Two rows: of facts, and whether
+/// the lock that the first one took is seen.
 ///
-/// Those names come from `pg_settings`, since they differ between versions.
-pub(crate) fn greet(scope: Scope) -> String {
+/// On the backend that was `announced` when the session began, a session for session locks is set up as well.
+pub(crate) fn greet(scope: Scope, announced: i32) -> String {
     let facts = format!(
-        "SELECT pg_backend_pid(), (SELECT {} FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
-         current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}",
-        start_of("backend_start")
+        "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
+         pg_catalog.current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, pg_catalog.pg_is_in_recovery(), \
+         pg_catalog.pg_try_advisory_xact_lock_shared({}); \
+         SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted AND {})",
+        start_of("backend_start"),
+        arguments(SEEN),
+        is_lock(SEEN)
     );
     match scope {
-        Scope::Session => format!(
-            "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
-             FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
-             'idle_session_timeout', 'transaction_timeout') \
-             OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}"
-        ),
+        Scope::Session => format!("{facts}; {}", set_up(announced)),
         // Behind a pooler a setting of the session would stay with the pool's next client.
         Scope::Transaction => facts,
     }
 }
 
+/// The lock that shows whether the server takes locks at all, for the length of a statement and shared; it spells `pglock?`.
+const SEEN: Key = Key::Big(i64::from_be_bytes(*b"\0pglock?"));
+
+/// The end of every timeout that could end a session for session locks, and a look every second for a client that is
+/// gone; on another backend nothing, and no row.
+///
+/// Those names come from `pg_settings`, since they differ between versions.
+pub(crate) fn set_up(pid: i32) -> String {
+    format!(
+        "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
+         FROM pg_catalog.pg_settings WHERE (name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
+         'idle_session_timeout', 'transaction_timeout') \
+         OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}){}",
+        on_backend(Some(pid))
+    )
+}
+
+/// Which backend speaks.
+pub(crate) const BACKEND_PID: &str = "SELECT pg_catalog.pg_backend_pid()";
+
+/// Takes a lock for the length of a transaction that it begins.
+pub(crate) fn begin_and_try(key: Key) -> String {
+    format!("BEGIN; {}", try_once(key))
+}
+
+/// Takes a lock for the length of the statement.
+pub(crate) fn try_once(key: Key) -> String {
+    format!(
+        "SELECT pg_catalog.pg_try_advisory_xact_lock({})",
+        arguments(key)
+    )
+}
+
 /// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.
-const CAN_LOOK_FOR_CLIENT: &str = "(current_setting('server_version_num')::int \
-     >= CASE WHEN version() ~* 'linux' THEN 140000 ELSE 150000 END AND version() !~* 'visual c|mingw|msvc')";
+const CAN_LOOK_FOR_CLIENT: &str = "(pg_catalog.current_setting('server_version_num')::int \
+     >= CASE WHEN pg_catalog.version() ~* 'linux' THEN 140000 ELSE 150000 END AND pg_catalog.version() !~* 'visual c|mingw|msvc')";
 
 /// Cancels backend `pid` if it waits for this very lock at this moment; never late, since it looks and hits at once.
 pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
     format!(
-        "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE pid = {pid} AND NOT granted AND {}",
+        "SELECT pg_catalog.pg_cancel_backend(pid) FROM pg_catalog.pg_locks WHERE pid = {pid} AND NOT granted AND {}",
         is_lock(key)
     )
 }
@@ -265,8 +329,8 @@ pub(crate) fn cancel_waiter(pid: i32, key: Key) -> String {
 /// Ends the backend, if it holds this lock or waits for it.
 pub(crate) fn terminate(backend: Backend, key: Key) -> String {
     format!(
-        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity a WHERE pid = {} \
-         AND {} = {} AND EXISTS (SELECT FROM pg_locks l WHERE l.pid = a.pid AND {})",
+        "SELECT pg_catalog.pg_terminate_backend(pid) FROM pg_catalog.pg_stat_activity a WHERE pid = {} \
+         AND {} = {} AND EXISTS (SELECT FROM pg_catalog.pg_locks l WHERE l.pid = a.pid AND {})",
         backend.pid,
         start_of("backend_start"),
         backend.started.unwrap_or_default(),
@@ -281,10 +345,10 @@ pub(crate) fn holder(key: Key) -> String {
     let taken_by = arguments(key).replace('\'', "''");
     format!(
         "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, \
-         CASE WHEN a.state LIKE 'idle%' AND strpos(a.query, '_lock') > 0 AND strpos(a.query, '({taken_by})') > 0 \
+         CASE WHEN a.state LIKE 'idle%' AND pg_catalog.strpos(a.query, '_lock') > 0 AND pg_catalog.strpos(a.query, '({taken_by})') > 0 \
          THEN extract(epoch FROM a.state_change)::text END \
-         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
-         ORDER BY l.pid = pg_backend_pid(), l.mode LIMIT 1",
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
+         ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
         is_lock(key)
     )
 }
@@ -293,7 +357,7 @@ pub(crate) fn holder(key: Key) -> String {
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()
-        .map(|table| format!("to_regclass({})", literal(&table.to_string())))
+        .map(|table| format!("pg_catalog.to_regclass({})", literal(&table.to_string())))
         .collect();
     let modes: Vec<String> = mode
         .conflicts()
@@ -302,11 +366,11 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
         .collect();
     format!(
         "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, NULL \
-         FROM pg_locks l LEFT JOIN pg_stat_activity a ON a.pid = l.pid \
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
          WHERE l.granted AND l.locktype = 'relation' \
-         AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
          AND l.relation IN ({}) AND l.mode IN ({}) \
-         ORDER BY l.pid = pg_backend_pid(), a.xact_start LIMIT 1",
+         ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
         tables.join(", "),
         modes.join(", ")
     )
@@ -321,9 +385,9 @@ fn literal(text: &str) -> String {
 /// noted in the session, for [`RESTORE_NOTED_LOCK_TIMEOUT`].
 pub(crate) fn set_lock_timeout(wait: Wait) -> String {
     format!(
-        "SELECT current_setting('lock_timeout'), {IN_A_TRANSACTION}, \
-         set_config('pglock.lock_timeout', current_setting('lock_timeout'), {IN_A_TRANSACTION}), \
-         set_config('lock_timeout', '{}', {IN_A_TRANSACTION})",
+        "SELECT pg_catalog.current_setting('lock_timeout'), {IN_A_TRANSACTION}, \
+         pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), {IN_A_TRANSACTION}), \
+         pg_catalog.set_config('lock_timeout', '{}', {IN_A_TRANSACTION})",
         lock_timeout(wait)
     )
 }
@@ -331,19 +395,19 @@ pub(crate) fn set_lock_timeout(wait: Wait) -> String {
 /// Puts `lock_timeout` back to what it was, for the rest of the transaction where it was set in one.
 pub(crate) fn restore_lock_timeout(before: &str, in_transaction: bool) -> String {
     format!(
-        "SELECT set_config('lock_timeout', {}, {in_transaction})",
+        "SELECT pg_catalog.set_config('lock_timeout', {}, {in_transaction})",
         literal(before)
     )
 }
 
 /// Undoes a [`set_lock_timeout`] whose answer nobody waited for.
-pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT set_config('lock_timeout', current_setting('pglock.lock_timeout'), now() <> statement_timestamp())";
+pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('pglock.lock_timeout'), pg_catalog.now() <> pg_catalog.statement_timestamp())";
 
 /// A condition on `pg_locks`: this lock, in this database.
 fn is_lock(key: Key) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
-        "locktype = 'advisory' AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+        "locktype = 'advisory' AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
          AND classid = {classid} AND objid = {objid} AND objsubid = {}",
         key.objsubid()
     )
@@ -354,14 +418,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_of_a_session_acquire_looks_for_a_transaction() {
+    fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
         for wait in [Wait::Try, Wait::Millis(5), Wait::Forever] {
-            let sql = acquire_session(Key::Big(1), Mode::Shared, wait);
-            assert!(
-                sql.split(';')
-                    .all(|statement| statement.contains(OUTSIDE_A_TRANSACTION)),
-                "{sql}"
-            );
+            let sql = acquire_session(Key::Big(1), Mode::Shared, wait, Some(7));
+            let guarded = |statement: &str| {
+                statement.contains(OUTSIDE_A_TRANSACTION)
+                    && statement.ends_with("pg_backend_pid() = 7")
+            };
+            assert!(sql.split(';').all(guarded), "{sql}");
         }
     }
 

@@ -59,9 +59,16 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     tcp: bool,
     bin_dir: Option<PathBuf>,
+    primary: Option<String>,
 }
 
 impl Builder {
+    /// Makes it a hot standby of `primary`, a server of our own, that follows it by streaming.
+    pub fn standby_of(mut self, primary: &Server) -> Builder {
+        self.primary = Some(primary.url("postgres"));
+        self
+    }
+
     /// Sets a line of `postgresql.conf`.
     pub fn setting(mut self, name: &str, value: &str) -> Builder {
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -111,12 +118,12 @@ impl Builder {
             }),
         };
         let local = server.local();
-        assert_eq!(
-            local.supervisor.order("init"),
-            "0",
-            "initdb failed:\n{}",
-            server.log()
-        );
+        let order = match &self.primary {
+            None => "init".to_owned(),
+            Some(primary) => format!("copy {primary}"),
+        };
+        let status = local.supervisor.order(&order);
+        assert_eq!(status, "0", "{order} failed:\n{}", server.log());
         let own = [
             ("port", port.to_string()),
             (
@@ -155,6 +162,7 @@ impl Server {
             settings: Vec::new(),
             tcp: false,
             bin_dir: None,
+            primary: None,
         }
     }
 
@@ -309,7 +317,7 @@ impl Local {
 }
 
 /// Postgres refuses to run as root: the user and group it is to run as instead, if we are root.
-fn account() -> Option<(u32, u32)> {
+pub(crate) fn account() -> Option<(u32, u32)> {
     if !rustix::process::geteuid().is_root() {
         return None;
     }
@@ -325,7 +333,7 @@ fn account() -> Option<(u32, u32)> {
 
 /// The system's folder for temporary files, unless its path is too long for that of a unix socket
 /// (about 100 bytes) or closed to the user that the server runs as.
-fn temp_dir() -> PathBuf {
+pub(crate) fn temp_dir() -> PathBuf {
     let system = std::env::temp_dir();
     let is_open = |folder: &Path| {
         folder

@@ -10,7 +10,7 @@ use super::{Reply, Request, State};
 use crate::Error;
 use crate::error::{Holder, SKIP};
 use crate::hold::{Hold, Lock};
-use crate::options::Wait;
+use crate::options::{Scope, Wait};
 use crate::protocol::Outcome;
 use crate::wire::Failure;
 
@@ -139,9 +139,10 @@ async fn attempt(
             Err(busy(request, lease.holder(request.lock.key).await))
         }
         Outcome::Busy => Err(busy(request, None)),
+        // Nobody can have begun one, so the session is on another backend.
         Outcome::InTransaction => {
-            lease.close_doubtful(&request.lock);
-            Err(Error::not_acquired(id, Failure::unexpected_answer()))
+            lease.close_elsewhere(&request.lock);
+            Err(Error::pooler(id, &lease.pool().database().place()))
         }
         Outcome::Failed(failure) => Err(Error::not_acquired(id, failure)),
         Outcome::Doubtful(failure) => {
@@ -178,6 +179,11 @@ async fn cancel(
     lock: &Lock,
     acquire: Pin<&mut impl Future<Output = Outcome>>,
 ) -> Outcome {
+    if lease.session().scope() == Scope::Transaction && lease.session().is_behind_pooler() {
+        // Its transaction is on a backend that nobody knows. The pooler closes that one with our socket, and the
+        // server, which looks for its client every second while this waits, ends the wait.
+        return Outcome::Doubtful(Failure::unexpected_answer());
+    }
     let ended = cancel_until_it_ends(lease, lock, acquire);
     match tokio::time::timeout(CANCEL_BOUND, ended).await {
         Ok(outcome) => outcome,

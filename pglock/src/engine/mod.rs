@@ -4,6 +4,8 @@
 //! inside a runtime, an async one on any executor, and a caller that goes away leaves the clean-up here.
 
 mod acquire;
+mod announced;
+mod environment;
 mod pool;
 mod release;
 mod sections;

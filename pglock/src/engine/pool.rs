@@ -290,6 +290,21 @@ impl Lease {
     }
 }
 
+impl Lease {
+    /// Closes a session that a pooler has moved to another backend. What it holds stays with the one that it had.
+    pub(super) fn close_elsewhere(&self, asked: &Lock) {
+        let session = &self.session;
+        session.close_now();
+        for (_, key) in session.holds().borrow().iter() {
+            let lock = Lock {
+                key: *key,
+                ..asked.clone()
+            };
+            tokio::task::spawn_local(Rc::clone(&self.pool).terminate(session.backend(), lock));
+        }
+    }
+}
+
 impl Drop for Lease {
     fn drop(&mut self) {
         let leases = self.session.leases();

@@ -113,7 +113,8 @@ async fn release(lock: &Lock, lease: &Lease) -> Released {
     let conversation = lease.session().conversation().await;
     match lock.scope {
         Scope::Session => {
-            protocol::release_session(&mut conversation.wire(), lock.key, lock.mode, None).await
+            let pid = lease.session().backend().pid;
+            protocol::release_own(&mut conversation.wire(), lock.key, lock.mode, pid).await
         }
         Scope::Transaction => match conversation.wire().simple_query("COMMIT").await {
             Ok(_) => Released::Yes,

@@ -10,6 +10,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
 use super::HoldId;
+use super::environment::{self, Unfit};
 use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
@@ -33,6 +34,7 @@ pub(super) struct Session {
     client: Client,
     backend: Backend,
     scope: Scope,
+    behind_pooler: bool,
     server: sql::Server,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
@@ -52,40 +54,24 @@ impl Session {
         let bound = database.connect_timeout();
         match tokio::time::timeout(bound, Self::open(database, scope)).await {
             Ok(Ok(session)) => Ok(Rc::new(session)),
-            Ok(Err(failure)) => Err(Error::no_session(purpose, &database.place(), failure)),
+            Ok(Err(error)) => Err(error.explain(purpose, &database.place())),
             Err(_) => Err(Error::connect_timeout(purpose, &database.place(), bound)),
         }
     }
 
-    async fn open(database: &Database, scope: Scope) -> Result<Self, Failure> {
-        let (client, connection) = tls::connect(database).await?;
-        let (life_sender, life) = watch::channel(Life::Alive);
-        let task = tokio::task::spawn_local(async move {
-            let why = match connection.await {
-                Ok(()) => "its session was closed".to_owned(),
-                Err(error) => match error.as_db_error() {
-                    Some(db) => format!("the server ended its session ({})", db.message()),
-                    None => "the connection of its session broke".to_owned(),
-                },
-            };
-            life_sender.send_replace(Life::Ended { why });
-        });
-        let unfinished = AbortOnDrop(Some(task.abort_handle()));
-        let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
-        let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
-        let backend = Backend::from_row(&row).ok_or_else(Failure::unexpected_answer)?;
-        let server = sql::Server {
-            transaction_timeout: row.is_true(2),
-            client_connection_check: row.is_true(3),
-        };
+    async fn open(database: &Database, scope: Scope) -> Result<Self, Unfit> {
+        let link = Link::open(database).await?;
+        let surroundings = environment::examine(database, &link, scope).await?;
+        let (client, life, driver) = link.finished();
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
             client,
-            backend,
+            backend: surroundings.backend,
             scope,
-            server,
+            behind_pooler: surroundings.behind_pooler,
+            server: surroundings.server,
             life,
-            driver: unfinished.finished(&task.abort_handle()),
+            driver,
             conversation: Mutex::new(()),
             leases: Cell::new(0),
             holds: RefCell::default(),
@@ -103,6 +89,10 @@ impl Session {
 
     pub(super) fn scope(&self) -> Scope {
         self.scope
+    }
+
+    pub(super) fn is_behind_pooler(&self) -> bool {
+        self.behind_pooler
     }
 
     pub(super) fn life(&self) -> watch::Receiver<Life> {
@@ -156,7 +146,10 @@ impl Conversation<'_> {
     pub(super) async fn acquire(&self, lock: &Lock, wait: Wait) -> Outcome {
         let (key, mode) = (lock.key, lock.mode);
         match lock.scope {
-            Scope::Session => protocol::acquire_session(&mut self.wire(), key, mode, wait).await,
+            Scope::Session => {
+                let pid = Some(self.session.backend.pid);
+                protocol::acquire_session(&mut self.wire(), key, mode, wait, pid).await
+            }
             Scope::Transaction => {
                 let server = self.session.server;
                 protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, server).await
@@ -179,20 +172,53 @@ impl BoundWire for Speaker<'_> {
     }
 }
 
-/// A connection whose greeting is not over is closed at once: its client alone would wait for the greeting's end.
-struct AbortOnDrop(Option<AbortHandle>);
+/// A connection that is no session yet. It is closed at once when dropped: its client alone would wait for an answer
+/// that is under way.
+pub(super) struct Link {
+    client: Option<Client>,
+    life: watch::Receiver<Life>,
+    driver: AbortHandle,
+}
 
-impl AbortOnDrop {
-    fn finished(mut self, handle: &AbortHandle) -> AbortHandle {
-        self.0 = None;
-        handle.clone()
+impl Link {
+    pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
+        let (client, connection) = tls::connect(database).await?;
+        let (life_sender, life) = watch::channel(Life::Alive);
+        let task = tokio::task::spawn_local(async move {
+            let why = match connection.await {
+                Ok(()) => "its session was closed".to_owned(),
+                Err(error) => match error.as_db_error() {
+                    Some(db) => format!("the server ended its session ({})", db.message()),
+                    None => "the connection of its session broke".to_owned(),
+                },
+            };
+            life_sender.send_replace(Life::Ended { why });
+        });
+        Ok(Self {
+            client: Some(client),
+            life,
+            driver: task.abort_handle(),
+        })
+    }
+
+    pub(super) fn client(&self) -> &Client {
+        self.client.as_ref().expect("there until it is finished")
+    }
+
+    pub(super) async fn ask(&self, sql: &str) -> Result<Rows, Failure> {
+        Speaker(self.client()).simple_query(sql).await
+    }
+
+    fn finished(mut self) -> (Client, watch::Receiver<Life>, AbortHandle) {
+        let client = self.client.take().expect("it is finished once");
+        (client, self.life.clone(), self.driver.clone())
     }
 }
 
-impl Drop for AbortOnDrop {
+impl Drop for Link {
     fn drop(&mut self) {
-        if let Some(handle) = &self.0 {
-            handle.abort();
+        if self.client.is_some() {
+            self.driver.abort();
         }
     }
 }

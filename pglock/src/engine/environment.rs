@@ -1,0 +1,157 @@
+//! Whether a new session can carry locks. What can't is found by what it does, and proved before it is accused.
+//!
+//! On a Postgres of one's own this takes no round trip beside the greeting.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use tokio_postgres::error::SqlState;
+
+use super::announced;
+use super::session::Link;
+use crate::Error;
+use crate::backend::Backend;
+use crate::database::Database;
+use crate::key::Key;
+use crate::options::Scope;
+use crate::sql;
+use crate::wire::Failure;
+
+/// How often two sessions behind a pooler are asked, twice each, where they are before it is believed to be in session mode.
+const ROUNDS: usize = 8;
+
+/// How long a second session may take. A pooler in session mode may have none left for it, and lets it wait.
+const BESIDE_BOUND: Duration = Duration::from_secs(2);
+
+/// What a session has around it.
+pub(super) struct Surroundings {
+    pub(super) backend: Backend,
+    /// Of whatever mode.
+    pub(super) behind_pooler: bool,
+    pub(super) server: sql::Server,
+}
+
+/// Why there is no session.
+pub(super) enum Unfit {
+    Failed(Failure),
+    NotPostgres(Failure),
+    Standby,
+    Pooler,
+    NoLocks,
+}
+
+impl From<Failure> for Unfit {
+    fn from(failure: Failure) -> Self {
+        Self::Failed(failure)
+    }
+}
+
+impl Unfit {
+    pub(super) fn explain(self, purpose: &dyn fmt::Display, place: &str) -> Error {
+        match self {
+            Self::Failed(failure) => Error::no_session(purpose, place, failure),
+            Self::NotPostgres(failure) => Error::not_postgres(purpose, place, failure),
+            Self::Standby => Error::standby(purpose, place),
+            Self::Pooler => Error::pooler(purpose, place),
+            Self::NoLocks => Error::no_locks(purpose, place),
+        }
+    }
+}
+
+/// Greets the server, and looks at what answers.
+pub(super) async fn examine(
+    database: &Database,
+    link: &Link,
+    scope: Scope,
+) -> Result<Surroundings, Unfit> {
+    let announced = announced::pid(link.client()).await?;
+    let rows = match link.ask(&sql::greet(scope, announced)).await {
+        Ok(rows) => rows,
+        Err(failure) if is_unknown_to_server(&failure) => return Err(Unfit::NotPostgres(failure)),
+        Err(failure) => return Err(Unfit::Failed(failure)),
+    };
+    let mut rows = rows.iter();
+    let (Some(facts), Some(seen)) = (rows.next(), rows.next()) else {
+        return Err(Unfit::Failed(Failure::unexpected_answer()));
+    };
+    let backend = Backend::from_row(&facts).ok_or_else(Failure::unexpected_answer)?;
+    let server = sql::Server {
+        transaction_timeout: facts.is_true(2),
+        client_connection_check: facts.is_true(3),
+    };
+    if facts.is_true(4) {
+        return Err(Unfit::Standby);
+    }
+    let (said_yes, is_there) = (facts.is_true(5), seen.is_true(0));
+    if said_yes && !is_there && gives_one_lock_twice(database, link).await? {
+        return Err(Unfit::NoLocks);
+    }
+    // Every pooler makes up the number that it announces, since it announces it before there is a backend.
+    let behind_pooler = backend.pid != announced;
+    if behind_pooler && scope == Scope::Session {
+        if moves_sessions(database, link, backend.pid).await? {
+            return Err(Unfit::Pooler);
+        }
+        // Only now: in a pool that others share, settings would reach them.
+        if link.ask(&sql::set_up(backend.pid)).await?.is_empty() {
+            return Err(Unfit::Pooler);
+        }
+    }
+    Ok(Surroundings {
+        backend,
+        behind_pooler,
+        server,
+    })
+}
+
+/// The server lacks a function, a table, a column or a setting, or doesn't understand a word.
+fn is_unknown_to_server(failure: &Failure) -> bool {
+    let state = failure.sql_state.as_ref().map(SqlState::code);
+    // A missing right is of the same class.
+    state.is_some_and(|state| state != "42501" && (state.starts_with("42") || state == "0A000"))
+}
+
+/// Whether the pooler gives a backend to more than one session, or a session more than one backend.
+async fn moves_sessions(database: &Database, first: &Link, pid: i32) -> Result<bool, Failure> {
+    let beside = tokio::time::timeout(BESIDE_BOUND, async {
+        let link = Link::open(database).await?;
+        let pid = backend_pid(&link).await?;
+        Ok::<_, Failure>((link, pid))
+    });
+    let Ok(beside) = beside.await else {
+        // Ours is answered while the other one waits, so it has a backend for itself.
+        return Ok(backend_pid(first).await? != pid);
+    };
+    let (second, second_pid) = beside?;
+    let mut moved = second_pid == pid;
+    for _ in 0..ROUNDS {
+        if moved {
+            break;
+        }
+        // Not in turn: a pool of two that gives them in turn would look as if each had its own.
+        moved = backend_pid(first).await? != pid
+            || backend_pid(first).await? != pid
+            || backend_pid(&second).await? != second_pid
+            || backend_pid(&second).await? != second_pid;
+    }
+    Ok(moved)
+}
+
+async fn backend_pid(link: &Link) -> Result<i32, Failure> {
+    let rows = link.ask(sql::BACKEND_PID).await?;
+    let pid = rows.first_row().and_then(|row| row.parsed(0));
+    pid.ok_or_else(Failure::unexpected_answer)
+}
+
+/// Whether two sessions get the same exclusive lock at the same time.
+async fn gives_one_lock_twice(database: &Database, first: &Link) -> Result<bool, Failure> {
+    // A key that nobody else tries at this moment.
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let nanos = i64::from(now.unwrap_or_default().subsec_nanos());
+    let key = Key::Big((i64::from(std::process::id()) << 32) | nanos);
+    let second = Link::open(database).await?;
+    let ours = first.ask(&sql::begin_and_try(key)).await?.last_bool();
+    let theirs = second.ask(&sql::try_once(key)).await?.last_bool();
+    first.ask("ROLLBACK").await?;
+    Ok(ours == Some(true) && theirs == Some(true))
+}

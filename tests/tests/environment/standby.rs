@@ -1,0 +1,90 @@
+//! On a real hot standby.
+
+use pglock::{advisory, advisory_id};
+use pglock_tests::{BOUND, Server, TestDb, wait_until};
+use postgres::{Client, NoTls};
+
+use crate::{acquire, assert_refused, handle};
+
+fn pair() -> (Server, TestDb, Server) {
+    let primary = Server::start();
+    let db = primary.create_database();
+    let standby = Server::builder().standby_of(&primary).start();
+    (primary, db, standby)
+}
+
+fn promote(standby: &Server) {
+    let mut client = Client::connect(&standby.url("postgres"), NoTls).unwrap();
+    client.batch_execute("SELECT pg_promote()").unwrap();
+    wait_until("the standby is promoted", BOUND, || {
+        let row = client.query_one("SELECT NOT pg_is_in_recovery()", &[]);
+        row.unwrap().get(0)
+    });
+}
+
+fn held(server: &Server, db: &TestDb) -> i64 {
+    let mut client = Client::connect(&server.url(db.name()), NoTls).unwrap();
+    let (classid, objid) = advisory_id("where");
+    client
+        .query_one(
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND classid = $1 AND objid = $2",
+            &[&classid, &objid],
+        )
+        .unwrap()
+        .get(0)
+}
+
+#[test]
+fn a_standby_is_refused_until_it_is_promoted() {
+    let (primary, db, standby) = pair();
+    let on_standby = handle(&standby.url(db.name()));
+    let on_primary = handle(&primary.url(db.name()));
+    for _ in 0..3 {
+        for xact in [false, true] {
+            let error = acquire("where", xact, &on_standby).unwrap_err();
+            assert_refused(
+                &error,
+                &["standby", "exclude nobody", "target_session_attrs"],
+            );
+            acquire("where", xact, &on_primary)
+                .unwrap()
+                .release()
+                .unwrap();
+        }
+    }
+    assert_eq!(held(&standby, &db), 0);
+
+    primary.stop();
+    promote(&standby);
+    let guard = advisory("where").using(&on_standby).acquire().unwrap();
+    assert_eq!(held(&standby, &db), 1);
+    guard.release().unwrap();
+}
+
+#[test]
+fn a_url_with_both_hosts_follows_a_promotion() {
+    let (primary, db, standby) = pair();
+    let host = |server: &Server| {
+        let url = server.url("postgres");
+        let (_, rest) = url.split_once('@').unwrap();
+        rest.split_once('/').unwrap().0.to_owned()
+    };
+    // The standby first, so that it is asked, and passed over.
+    let both = handle(&format!(
+        "postgresql://postgres@{},{}/{}?target_session_attrs=read-write",
+        host(&standby),
+        host(&primary),
+        db.name()
+    ));
+    let guard = advisory("where").using(&both).acquire().unwrap();
+    assert_eq!((held(&primary, &db), held(&standby, &db)), (1, 0));
+    primary.kill();
+    wait_until("the loss is noticed", BOUND, || {
+        guard.check().is_err_and(|error| error.is_lost())
+    });
+    drop(guard);
+    promote(&standby);
+    let again = advisory("where").using(&both).acquire().unwrap();
+    assert_eq!(held(&standby, &db), 1);
+    again.release().unwrap();
+}
