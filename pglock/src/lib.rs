@@ -39,10 +39,14 @@
 //! - Waiting is in the server's queue, first come first served, with one waiter per key and process (a call inside
 //!   a call waits for itself, so that the server sees deadlocks).
 //! - Failures name who held the lock.
+//! - A network that goes silent: the client knows within 4 s, a holder by [`Lost`](ErrorKind::Lost), a waiter by
+//!   [`Connect`](ErrorKind::Connect), and the server frees the lock later, within 15 s of the cut or of a grant after it. See
+//!   [`heartbeat`](DatabaseBuilder::heartbeat), also for the cost, and [`lease`](DatabaseBuilder::lease) for processes that
+//!   are stopped. It rests on `tcp_user_timeout`, so on Linux on both sides, and on pglock's thread getting to run.
+//!   Connections of yours have no heartbeat.
 //!
 //! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
-//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a network that
-//! goes silent is noticed by TCP alone, which takes long; a pooler in transaction mode is not found out (use
+//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a pooler in transaction mode is not found out (use
 //! [`xact`](Advisory::xact) there); TLS is refused and not spoken; a deadlock between guards is not seen, one between
 //! calls inside calls is.
 //!
@@ -85,6 +89,7 @@ mod engine;
 mod error;
 mod graph;
 mod guard;
+mod heartbeat;
 mod hold;
 mod key;
 mod locks;

@@ -4,6 +4,7 @@
 //! one implicit transaction, which ends what `set_config(.., true)` set.
 
 use crate::backend::{Backend, start_of};
+use crate::heartbeat::Heartbeat;
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
 use crate::table::{TableMode, TableName};
@@ -123,17 +124,24 @@ pub(crate) struct Server {
     pub(crate) transaction_timeout: bool,
     /// `client_connection_check_interval`, not on Windows.
     pub(crate) client_connection_check: bool,
+    /// What it is told of silent networks.
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
 /// and a client that is gone is looked for every second.
 pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
+    let lock_timeout = u128::from(lock_timeout(wait).unsigned_abs());
     let mut settings = vec![
         ("statement_timeout", 0),
-        ("lock_timeout", lock_timeout(wait)),
-        ("idle_in_transaction_session_timeout", 0),
+        ("lock_timeout", lock_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            lease(server.heartbeat),
+        ),
     ];
+    settings.extend(server.heartbeat.server_settings());
     if server.transaction_timeout {
         settings.push(("transaction_timeout", 0));
     }
@@ -223,22 +231,35 @@ pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
 /// session locks also the end of every timeout that could end it, and a look every second for a client that is gone.
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
-pub(crate) fn greet(scope: Scope) -> String {
+pub(crate) fn greet(scope: Scope, heartbeat: Heartbeat) -> String {
     let facts = format!(
         "SELECT pg_backend_pid(), (SELECT {} FROM pg_stat_activity WHERE pid = pg_backend_pid()), \
-         current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}",
+         current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, \
+         current_setting('server_version_num')::int >= 140000",
         start_of("backend_start")
     );
     match scope {
         Scope::Session => format!(
-            "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
+            "{facts}; SELECT set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' {} \
+             WHEN 'idle_session_timeout' THEN '{}' ELSE '0' END, false) \
              FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
-             'idle_session_timeout', 'transaction_timeout') \
-             OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}"
+             'idle_session_timeout', 'transaction_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
+             'tcp_keepalives_count', 'tcp_user_timeout') \
+             OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}",
+            heartbeat
+                .server_settings()
+                .map(|(name, value)| format!("WHEN '{name}' THEN '{value}'"))
+                .join(" "),
+            lease(heartbeat),
         ),
         // Behind a pooler a setting of the session would stay with the pool's next client.
         Scope::Transaction => facts,
     }
+}
+
+/// Milliseconds after which the server ends a session that says nothing; 0 is never.
+fn lease(heartbeat: Heartbeat) -> u128 {
+    heartbeat.lease().map_or(0, |lease| lease.as_millis())
 }
 
 /// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.

@@ -4,6 +4,7 @@
 //! inside a runtime, an async one on any executor, and a caller that goes away leaves the clean-up here.
 
 mod acquire;
+mod heartbeat;
 mod pool;
 mod release;
 mod sections;

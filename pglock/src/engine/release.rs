@@ -2,14 +2,16 @@
 
 use tokio::sync::oneshot;
 
+use super::heartbeat;
 use super::pool::Lease;
+use super::session::Conversation;
 use super::turns::Releasing;
 use crate::Error;
 use crate::hold::{Life, Lock};
 use crate::options::Scope;
 use crate::outcome::Released;
 use crate::protocol;
-use crate::wire::Wire;
+use crate::wire::{Failure, Wire};
 
 pub(super) async fn serve(
     lock: Lock,
@@ -39,6 +41,14 @@ pub(super) async fn serve(
 
 async fn release(lock: &Lock, lease: &Lease) -> Released {
     let conversation = lease.session().conversation().await;
+    let bound = lease.pool().database().heartbeat().answer();
+    let released = heartbeat::answered(lease.session(), bound, converse(&conversation, lock));
+    released
+        .await
+        .unwrap_or_else(|| Released::Failed(Failure::silent()))
+}
+
+async fn converse(conversation: &Conversation<'_>, lock: &Lock) -> Released {
     match lock.scope {
         Scope::Session => {
             protocol::release_session(&mut conversation.wire(), lock.key, lock.mode, None).await

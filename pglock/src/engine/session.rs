@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::{Client, NoTls};
 
@@ -35,7 +36,12 @@ pub(super) struct Session {
     server: sql::Server,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
+    given_up: Rc<GivenUp>,
     conversation: Mutex<()>,
+    /// How many speak, or wait to: the heartbeat is not one of them.
+    speakers: Cell<usize>,
+    /// When the last conversation began or ended.
+    spoke: Cell<Instant>,
     leases: Cell<usize>,
     holds: RefCell<Vec<(HoldId, Key)>>,
     doubtful: Cell<bool>,
@@ -59,8 +65,20 @@ impl Session {
     async fn open(database: &Database, scope: Scope) -> Result<Self, Failure> {
         let (client, connection) = database.config().connect(NoTls).await?;
         let (life_sender, life) = watch::channel(Life::Alive);
+        let given_up = Rc::<GivenUp>::default();
+        let told = Rc::clone(&given_up);
         let task = tokio::task::spawn_local(async move {
-            let why = match connection.await {
+            let mut connection = std::pin::pin!(connection);
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = told.told.notified() => {
+                    let why = told.why.get().to_owned();
+                    // Before the socket is closed: the server may free the locks as soon as it hears of that.
+                    life_sender.send_replace(Life::Ended { why });
+                    return;
+                }
+            };
+            let why = match ended {
                 Ok(()) => "its session was closed".to_owned(),
                 Err(error) => match error.as_db_error() {
                     Some(db) => format!("the server ended its session ({})", db.message()),
@@ -70,12 +88,19 @@ impl Session {
             life_sender.send_replace(Life::Ended { why });
         });
         let unfinished = AbortOnDrop(Some(task.abort_handle()));
-        let rows = Speaker(&client).simple_query(&sql::greet(scope)).await?;
+        let greeting = sql::greet(scope, database.heartbeat());
+        let rows = Speaker(&client).simple_query(&greeting).await?;
         let row = rows.first_row().ok_or_else(Failure::unexpected_answer)?;
         let backend = Backend::from_row(&row).ok_or_else(Failure::unexpected_answer)?;
+        if database.heartbeat().lease().is_some() && scope == Scope::Session && !row.is_true(4) {
+            return Err(Failure::refused(
+                "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
+            ));
+        }
         let server = sql::Server {
             transaction_timeout: row.is_true(2),
             client_connection_check: row.is_true(3),
+            heartbeat: database.heartbeat(),
         };
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
@@ -85,7 +110,10 @@ impl Session {
             server,
             life,
             driver: unfinished.finished(&task.abort_handle()),
+            given_up,
             conversation: Mutex::new(()),
+            speakers: Cell::new(0),
+            spoke: Cell::new(Instant::now()),
             leases: Cell::new(0),
             holds: RefCell::default(),
             doubtful: Cell::new(false),
@@ -123,15 +151,40 @@ impl Session {
 
     /// Whether a statement could be sent at once.
     pub(super) fn is_silent(&self) -> bool {
-        self.conversation.try_lock().is_ok()
+        self.speakers.get() == 0
     }
 
     /// The right to speak: a session's statements come one conversation after the other.
     pub(super) async fn conversation(&self) -> Conversation<'_> {
+        let speaking = Speaking::new(self);
+        let turn = self.conversation.lock().await;
+        self.spoke.set(Instant::now());
         Conversation {
             session: self,
-            _turn: self.conversation.lock().await,
+            _turn: turn,
+            _speaking: Some(speaking),
         }
+    }
+
+    /// A conversation for the heartbeat, unless there is one.
+    pub(super) fn beat(&self) -> Option<Conversation<'_>> {
+        Some(Conversation {
+            session: self,
+            _turn: self.conversation.try_lock().ok()?,
+            _speaking: None,
+        })
+    }
+
+    /// Since when no conversation began or ended.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.spoke.get().elapsed()
+    }
+
+    /// Ends a session whose server is silent: first its holders know, then the socket is closed.
+    pub(super) fn give_up(&self, why: &'static str) {
+        self.doubtful.set(true);
+        self.given_up.why.set(why);
+        self.given_up.told.notify_one();
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
@@ -141,10 +194,40 @@ impl Session {
     }
 }
 
+/// How the task that drives a session's connection is told to end it.
+#[derive(Default)]
+struct GivenUp {
+    why: Cell<&'static str>,
+    told: Notify,
+}
+
+/// Who speaks on a session, or waits to.
+struct Speaking<'s>(&'s Session);
+
+impl<'s> Speaking<'s> {
+    fn new(session: &'s Session) -> Self {
+        session.speakers.set(session.speakers.get() + 1);
+        Self(session)
+    }
+}
+
+impl Drop for Speaking<'_> {
+    fn drop(&mut self) {
+        self.0.speakers.set(self.0.speakers.get() - 1);
+    }
+}
+
 /// A session while it is spoken on.
 pub(super) struct Conversation<'s> {
     session: &'s Session,
     _turn: MutexGuard<'s, ()>,
+    _speaking: Option<Speaking<'s>>,
+}
+
+impl Drop for Conversation<'_> {
+    fn drop(&mut self) {
+        self.session.spoke.set(Instant::now());
+    }
 }
 
 impl Conversation<'_> {
