@@ -12,6 +12,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use crate::Error;
+use crate::heartbeat::Heartbeat;
 use crate::tls::{self, Tls};
 
 /// How long connecting may take where the URL doesn't say (`connect_timeout`, in seconds).
@@ -41,9 +42,13 @@ pub struct Database(Arc<Settings>);
 
 #[derive(PartialEq, Eq)]
 struct Settings {
+    /// As it was given, with what its sessions are called.
+    given: Config,
+    /// As it is used, with keepalives.
     config: Config,
     tls: Tls,
     connect_timeout: Duration,
+    heartbeat: Heartbeat,
 }
 
 impl Database {
@@ -80,6 +85,8 @@ impl Database {
             application_name: None,
             #[cfg(feature = "rustls")]
             root_certificates: None,
+            heartbeat: None,
+            lease: None,
         }
     }
 
@@ -117,6 +124,10 @@ impl Database {
 
     pub(crate) fn connect_timeout(&self) -> Duration {
         self.0.connect_timeout
+    }
+
+    pub(crate) fn heartbeat(&self) -> Heartbeat {
+        self.0.heartbeat
     }
 
     /// Database, hosts, ports and user, for messages: never the password.
@@ -220,6 +231,8 @@ pub struct DatabaseBuilder {
     application_name: Option<String>,
     #[cfg(feature = "rustls")]
     root_certificates: Option<PathBuf>,
+    heartbeat: Option<Duration>,
+    lease: Option<Duration>,
 }
 
 impl DatabaseBuilder {
@@ -254,6 +267,61 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Within which time a silent network (no answer, no error) is noticed: 4 s if not said otherwise, from 1 s to 1 h.
+    ///
+    /// Whoever holds a lock gets [`Lost`](crate::ErrorKind::Lost) then, whoever waits for one
+    /// [`Connect`](crate::ErrorKind::Connect); the server frees the lock after three to four times that, so later. An answer may
+    /// take five eighths of it. A session that holds locks and says nothing is asked four times in that time: one empty
+    /// query a second for each held lock, with the default; idle sessions are not asked. While sessions wait for locks, one
+    /// further session is asked as often for all of them.
+    ///
+    /// Keepalive settings in the URL (`keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries`,
+    /// `tcp_user_timeout`) win over those that follow from this.
+    ///
+    /// Stands on [`tcp_user_timeout`](https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-TCP-USER-TIMEOUT)
+    /// and the keepalives beside it, in the server and in the client.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let database = pglock::Database::builder("postgres://app@db.example/app")
+    ///     .heartbeat(Duration::from_secs(10)) // over a slow link
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn heartbeat(mut self, bound: Duration) -> Self {
+        self.heartbeat = Some(bound);
+        self
+    }
+
+    /// How long a client may say nothing before the server ends its session, and so frees its lock: twice the heartbeat
+    /// at least, 24 h at most. Never if not said otherwise.
+    ///
+    /// It is for processes that are stopped (SIGSTOP, a debugger, a virtual machine on hold), whose kernel goes on to
+    /// answer for them, and for proxies and poolers that hang. Such a process learns that its lock is lost a moment after it runs again, so
+    /// **its code may run beside the next holder's until then**: what must never overlap needs a check of its
+    /// own where it writes. While a session waits in the server for a lock, its lease does not run.
+    ///
+    /// Stands on [`idle_session_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT),
+    /// which Postgres 13 doesn't have, and for [`xact`](crate::Advisory::xact) on `idle_in_transaction_session_timeout`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let database = pglock::Database::builder("postgres://app@db.example/app")
+    ///     .lease(Duration::from_secs(30))
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn lease(mut self, lease: Duration) -> Self {
+        self.lease = Some(lease);
+        self
+    }
+
     /// Makes the handle; nothing is connected yet.
     ///
     /// ```
@@ -267,8 +335,15 @@ impl DatabaseBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, when a file for TLS can't
-    /// be, or when it asks for TLS without the feature `rustls`.
+    /// be, when it asks for TLS without the feature `rustls`, or when the heartbeat or the lease is out of range.
     pub fn build(self) -> Result<Database, Error> {
+        let heartbeat = match &self.config.0 {
+            Origin::Database(database) => database.heartbeat(),
+            Origin::Text(_) | Origin::Config(_) => Heartbeat::default(),
+        };
+        let heartbeat = heartbeat
+            .with(self.heartbeat, self.lease)
+            .map_err(Error::config)?;
         let is_unchanged = self.application_name.is_none();
         #[cfg(feature = "rustls")]
         let is_unchanged = is_unchanged && self.root_certificates.is_none();
@@ -278,9 +353,11 @@ impl DatabaseBuilder {
                 (parse(&rest)?, asked)
             }
             Origin::Config(config) => (*config, tls::Asked::default()),
-            Origin::Database(database) if is_unchanged => return Ok(database),
+            Origin::Database(database) if is_unchanged && heartbeat == database.heartbeat() => {
+                return Ok(database);
+            }
             Origin::Database(database) => {
-                (database.config().clone(), database.tls().asked().clone())
+                (database.0.given.clone(), database.tls().asked().clone())
             }
         };
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
@@ -299,7 +376,8 @@ impl DatabaseBuilder {
             .as_deref()
             .or(config.get_application_name())
         {
-            Some(name) if !name.is_empty() => format!("pglock: {name}"),
+            Some(name) if name.starts_with("pglock: ") => name.to_owned(),
+            Some(name) if !name.is_empty() && name != "pglock" => format!("pglock: {name}"),
             _ => "pglock".to_owned(),
         };
         config.application_name(application_name);
@@ -308,14 +386,18 @@ impl DatabaseBuilder {
             _ => CONNECT_TIMEOUT,
         };
         config.connect_timeout(connect_timeout);
+        let given = config.clone();
+        heartbeat.keep_alive(&mut config);
         let addresses = config.get_hosts().len().max(config.get_hostaddrs().len());
         // The driver's own limit is for one TCP connect; ours is for all hosts, and for a server that says nothing.
         let connect_timeout =
             connect_timeout.saturating_mul(u32::try_from(addresses).unwrap_or(u32::MAX));
         Ok(Database(Arc::new(Settings {
+            given,
             config,
             tls,
             connect_timeout,
+            heartbeat,
         })))
     }
 }

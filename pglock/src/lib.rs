@@ -42,10 +42,14 @@
 //! - Failures name who held the lock.
 //! - A session that can't carry the lock is refused as [`Environment`](ErrorKind::Environment) when pglock connects: through a
 //!   pooler in transaction mode (use [`xact`](Advisory::xact) there), on a standby, on a server that takes no locks.
+//! - A network that goes silent: the client knows within 4 s, a holder by [`Lost`](ErrorKind::Lost), a waiter by
+//!   [`Connect`](ErrorKind::Connect), and the server frees the lock later, within 15 s of the cut or of a grant after it. See
+//!   [`heartbeat`](DatabaseBuilder::heartbeat), also for the cost, and [`lease`](DatabaseBuilder::lease) for processes that
+//!   are stopped. It rests on `tcp_user_timeout`, so on Linux on both sides, and on pglock's thread getting to run.
+//!   Connections of yours have no heartbeat.
 //!
 //! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
-//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a network that
-//! goes silent is noticed by TCP alone, which takes long; a deadlock between guards is not seen, one between
+//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a deadlock between guards is not seen, one between
 //! calls inside calls is.
 //!
 //! # Calls inside calls
@@ -117,6 +121,7 @@ mod engine;
 mod error;
 mod graph;
 mod guard;
+mod heartbeat;
 mod hold;
 mod hold_limits;
 mod key;

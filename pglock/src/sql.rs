@@ -4,6 +4,7 @@
 //! one implicit transaction, which ends what `set_config(.., true)` set.
 
 use crate::backend::{Backend, start_of};
+use crate::heartbeat::Heartbeat;
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
 use crate::table::{TableMode, TableName};
@@ -160,17 +161,24 @@ pub(crate) struct Server {
     pub(crate) transaction_timeout: bool,
     /// `client_connection_check_interval`, not on Windows.
     pub(crate) client_connection_check: bool,
+    /// What it is told of silent networks.
+    pub(crate) heartbeat: Heartbeat,
 }
 
 /// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
 /// and a client that is gone is looked for every second.
 pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
+    let lock_timeout = u128::from(lock_timeout(wait).unsigned_abs());
     let mut settings = vec![
         ("statement_timeout", 0),
-        ("lock_timeout", lock_timeout(wait)),
-        ("idle_in_transaction_session_timeout", 0),
+        ("lock_timeout", lock_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            lease(server.heartbeat),
+        ),
     ];
+    settings.extend(server.heartbeat.server_settings());
     if server.transaction_timeout {
         settings.push(("transaction_timeout", 0));
     }
@@ -264,18 +272,19 @@ pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
 /// the lock that the first one took is seen.
 ///
 /// On the backend that was `announced` when the session began, a session for session locks is set up as well.
-pub(crate) fn greet(scope: Scope, announced: i32) -> String {
+pub(crate) fn greet(scope: Scope, announced: i32, heartbeat: Heartbeat) -> String {
     let facts = format!(
         "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
          pg_catalog.current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, pg_catalog.pg_is_in_recovery(), \
-         pg_catalog.pg_try_advisory_xact_lock_shared({}); \
+         pg_catalog.pg_try_advisory_xact_lock_shared({}), \
+         pg_catalog.current_setting('server_version_num')::int >= 140000; \
          SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted AND {})",
         start_of("backend_start"),
         arguments(SEEN),
         is_lock(SEEN)
     );
     match scope {
-        Scope::Session => format!("{facts}; {}", set_up(announced)),
+        Scope::Session => format!("{facts}; {}", set_up(announced, heartbeat)),
         // Behind a pooler a setting of the session would stay with the pool's next client.
         Scope::Transaction => facts,
     }
@@ -288,12 +297,19 @@ const SEEN: Key = Key::Big(i64::from_be_bytes(*b"\0pglock?"));
 /// gone; on another backend nothing, and no row.
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
-pub(crate) fn set_up(pid: i32) -> String {
+pub(crate) fn set_up(pid: i32, heartbeat: Heartbeat) -> String {
     format!(
-        "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' ELSE '0' END, false) \
+        "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' {} \
+         WHEN 'idle_session_timeout' THEN '{}' ELSE '0' END, false) \
          FROM pg_catalog.pg_settings WHERE (name IN ('statement_timeout', 'lock_timeout', 'idle_in_transaction_session_timeout', \
-         'idle_session_timeout', 'transaction_timeout') \
+         'idle_session_timeout', 'transaction_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
+         'tcp_keepalives_count', 'tcp_user_timeout') \
          OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}){}",
+        heartbeat
+            .server_settings()
+            .map(|(name, value)| format!("WHEN '{name}' THEN '{value}'"))
+            .join(" "),
+        lease(heartbeat),
         on_backend(Some(pid))
     )
 }
@@ -312,6 +328,11 @@ pub(crate) fn try_once(key: Key) -> String {
         "SELECT pg_catalog.pg_try_advisory_xact_lock({})",
         arguments(key)
     )
+}
+
+/// Milliseconds after which the server ends a session that says nothing; 0 is never.
+fn lease(heartbeat: Heartbeat) -> u128 {
+    heartbeat.lease().map_or(0, |lease| lease.as_millis())
 }
 
 /// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.

@@ -140,6 +140,24 @@ impl Failure {
         }
     }
 
+    /// What we don't go on with, although the server would.
+    pub(crate) fn refused(why: &'static str) -> Self {
+        Self {
+            sql_state: None,
+            session_ended: true,
+            source: why.into(),
+        }
+    }
+
+    /// No answer; the session is given up.
+    pub(crate) fn silent() -> Self {
+        Self {
+            sql_state: None,
+            session_ended: true,
+            source: "the server did not answer in time".into(),
+        }
+    }
+
     /// An answer that Postgres does not give.
     pub(crate) fn unexpected_answer() -> Self {
         Self {

@@ -10,9 +10,11 @@ use std::thread;
 
 use postgres::Config;
 use postgres::config::Host;
+use socket2::{SockFilter, SockRef};
 
 use crate::server::Server;
 use crate::url;
+use crate::wait::{BOUND, wait_until};
 
 /// A proxy on a port of 127.0.0.1, gone with its connections when dropped.
 #[derive(Debug)]
@@ -31,6 +33,7 @@ struct Shared {
     sockets: Mutex<Vec<Socket>>,
     requests: Gate,
     answers: Gate,
+    listener: TcpListener,
 }
 
 #[derive(Debug)]
@@ -43,7 +46,18 @@ impl Proxy {
     /// A proxy in front of `server`.
     #[must_use]
     pub fn start(server: &Server) -> Proxy {
-        let config: Config = server.url("postgres").parse().expect("the server's URL");
+        Proxy::to(&server.url("postgres"))
+    }
+
+    /// A proxy in front of a server built with [`Builder::tcp`](crate::Builder::tcp), that is TCP on both sides: only such a
+    /// one can [lose packets](Proxy::lose_packets).
+    #[must_use]
+    pub fn start_tcp(server: &Server) -> Proxy {
+        Proxy::to(&server.tcp_url("postgres"))
+    }
+
+    fn to(url: &str) -> Proxy {
+        let config: Config = url.parse().expect("the server's URL");
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("can't listen");
         let proxy = Proxy {
             user: user(&config),
@@ -56,6 +70,7 @@ impl Proxy {
                 sockets: Mutex::default(),
                 requests: Gate::default(),
                 answers: Gate::default(),
+                listener: listener.try_clone().expect("it listens"),
             }),
         };
         let shared = proxy.shared.clone();
@@ -92,6 +107,27 @@ impl Proxy {
         self.shared.answers.close();
     }
 
+    /// Goes dark as a network does that loses all packets, in both directions: beyond
+    /// [`stop_forwarding`](Proxy::stop_forwarding), the kernel acknowledges nothing any more on behalf of the proxy,
+    /// neither data nor keepalives nor new connections. For good.
+    pub fn lose_packets(&self) {
+        /// Returns 0, the number of bytes to keep of a packet.
+        const LOSE_ALL: SockFilter = SockFilter::new(0x06, 0, 0, 0);
+        self.stop_forwarding();
+        // A filter is for what arrives. What the proxy has sent, and nobody has acknowledged, it would send again for ever.
+        wait_until("all that was sent is acknowledged", BOUND, || {
+            self.shared.sockets().iter().all(is_acknowledged)
+        });
+        let lose = |socket: SockRef<'_>| socket.attach_filter(&[LOSE_ALL]);
+        lose(SockRef::from(&self.shared.listener)).expect("the kernel has filters");
+        for socket in self.shared.sockets().iter() {
+            match socket {
+                Socket::Tcp(socket) => lose(SockRef::from(socket)).expect("the kernel has filters"),
+                Socket::Unix(_) => panic!("a unix socket loses no packets: see Proxy::start_tcp"),
+            }
+        }
+    }
+
     /// Goes dark in one direction: the server gets all, and from now on nothing of what it answers passes.
     pub fn stop_answers(&self) {
         self.shared.answers.close();
@@ -115,11 +151,32 @@ impl Proxy {
 impl Drop for Proxy {
     fn drop(&mut self) {
         self.shared.ended.store(true, Ordering::SeqCst);
+        let _ = SockRef::from(&self.shared.listener).detach_filter();
         // Wakes the thread that accepts, which sees that it has ended.
         let _ = TcpStream::connect(self.address);
         self.close_all();
         self.resume();
     }
+}
+
+/// Whether the other side's kernel has all that was sent, as Linux tells it.
+fn is_acknowledged(socket: &Socket) -> bool {
+    let Socket::Tcp(socket) = socket else {
+        return true;
+    };
+    let (Ok(local), Ok(remote)) = (socket.local_addr(), socket.peer_addr()) else {
+        return true;
+    };
+    let (local, remote) = (
+        format!(":{:04X}", local.port()),
+        format!(":{:04X}", remote.port()),
+    );
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("the sockets of this host");
+    !table.lines().any(|line| {
+        let fields: Vec<&str> = line.split_whitespace().collect();
+        matches!(fields[..], [_, from, to, _, queues, ..]
+            if from.ends_with(&local) && to.ends_with(&remote) && !queues.starts_with("00000000:"))
+    })
 }
 
 fn user(config: &Config) -> String {

@@ -65,7 +65,10 @@ pub(super) async fn examine(
     scope: Scope,
 ) -> Result<Surroundings, Unfit> {
     let announced = announced::pid(link.client()).await?;
-    let rows = match link.ask(&sql::greet(scope, announced)).await {
+    let rows = match link
+        .ask(&sql::greet(scope, announced, database.heartbeat()))
+        .await
+    {
         Ok(rows) => rows,
         Err(failure) if is_unknown_to_server(&failure) => return Err(Unfit::NotPostgres(failure)),
         Err(failure) => return Err(Unfit::Failed(failure)),
@@ -78,7 +81,13 @@ pub(super) async fn examine(
     let server = sql::Server {
         transaction_timeout: facts.is_true(2),
         client_connection_check: facts.is_true(3),
+        heartbeat: database.heartbeat(),
     };
+    if database.heartbeat().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
+        return Err(Unfit::Failed(Failure::refused(
+            "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
+        )));
+    }
     if facts.is_true(4) {
         return Err(Unfit::Standby);
     }
@@ -93,7 +102,11 @@ pub(super) async fn examine(
             return Err(Unfit::Pooler);
         }
         // Only now: in a pool that others share, settings would reach them.
-        if link.ask(&sql::set_up(backend.pid)).await?.is_empty() {
+        if link
+            .ask(&sql::set_up(backend.pid, database.heartbeat()))
+            .await?
+            .is_empty()
+        {
             return Err(Unfit::Pooler);
         }
     }

@@ -6,6 +6,7 @@
 mod acquire;
 mod announced;
 mod environment;
+mod heartbeat;
 mod pool;
 mod release;
 mod sections;

@@ -9,12 +9,14 @@ use std::time::{Duration, Instant};
 use tokio::sync::Mutex;
 
 use super::Around;
+use super::heartbeat;
 use super::session::{Session, SessionId};
 use super::turns::Turns;
 use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
 use crate::error::Holder;
+use crate::heartbeat::Heartbeat;
 use crate::hold::Lock;
 use crate::key::Key;
 use crate::options::Scope;
@@ -130,6 +132,12 @@ impl Pool {
         self.sessions
             .borrow_mut()
             .insert(session.id(), Rc::downgrade(&session));
+        let kept = heartbeat::keep(
+            Rc::downgrade(self),
+            Rc::downgrade(&session),
+            self.database.heartbeat(),
+        );
+        tokio::task::spawn_local(kept);
         Ok(Lease::new(self, session, false))
     }
 
@@ -210,6 +218,26 @@ impl Pool {
         }
     }
 
+    /// Whether the server is there, asked on a session beside: once for all who want to know.
+    pub(super) async fn answers_beside(self: &Rc<Self>, heartbeat: Heartbeat) -> bool {
+        let answered_since = |bound: Duration| {
+            let answered = self.answered.get();
+            answered.is_some_and(|answered| answered.elapsed() < bound)
+        };
+        if answered_since(heartbeat.interval()) {
+            return true;
+        }
+        let purpose = "the heartbeat of sessions that wait";
+        // An error is an answer too: of the server, or of the kernel of its host.
+        let asked = self.aside(&purpose, "");
+        let answered = match heartbeat::within(heartbeat.answer(), asked).await {
+            Some(Ok(_)) => true,
+            Some(Err(error)) => std::error::Error::source(&error).is_some(),
+            None => false,
+        };
+        answered || answered_since(heartbeat.answer())
+    }
+
     fn answered_lately(&self) -> bool {
         self.answered
             .get()
@@ -217,13 +245,27 @@ impl Pool {
     }
 
     /// Runs a statement on a session beside: its rows, or nothing where it failed.
-    async fn aside(self: &Rc<Self>, lock: &Lock, sql: &str) -> Result<Option<Rows>, Error> {
+    async fn aside(
+        self: &Rc<Self>,
+        purpose: &dyn fmt::Display,
+        sql: &str,
+    ) -> Result<Option<Rows>, Error> {
         let _one_at_a_time = self.aside.lock().await;
-        let lease = self.session(Scope::Transaction, lock).await?;
+        let lease = self.session(Scope::Transaction, purpose).await?;
         let mut half_way = HalfWay(Some(&lease));
         let rows = {
             let conversation = lease.session().conversation().await;
-            conversation.wire().simple_query(sql).await.ok()
+            let bound = self.database.heartbeat().answer();
+            let mut wire = conversation.wire();
+            let answer = heartbeat::answered(lease.session(), bound, wire.simple_query(sql)).await;
+            if answer.is_none() {
+                return Err(Error::connect_timeout(
+                    purpose,
+                    &self.database.place(),
+                    bound,
+                ));
+            }
+            answer.and_then(Result::ok)
         };
         half_way.0 = None;
         self.answered.set(Some(Instant::now()));

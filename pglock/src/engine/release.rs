@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
+use super::heartbeat;
 use super::pool::Lease;
+use super::session::Conversation;
 use super::turns::Releasing;
 use super::{Held, HoldId, State};
 use crate::Error;
@@ -13,7 +15,7 @@ use crate::hold::{Life, Lock};
 use crate::options::Scope;
 use crate::outcome::Released;
 use crate::protocol;
-use crate::wire::Wire;
+use crate::wire::{Failure, Wire};
 
 /// Where the word goes whether the lock was held to the end of its call.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
@@ -70,7 +72,11 @@ async fn keep(
     // The caller is told what a release would have told it. Of a lock that is not held any more, the release tells.
     let is_held = {
         let conversation = session.conversation().await;
-        protocol::holds(&mut conversation.wire(), lock.key, lock.mode).await
+        let mut wire = conversation.wire();
+        let asked = protocol::holds(&mut wire, lock.key, lock.mode);
+        let bound = lock.database.heartbeat().answer();
+        let answer = heartbeat::answered(&session, bound, asked).await;
+        answer.unwrap_or(false)
     };
     if is_held {
         if let Some(reply) = reply.take() {
@@ -111,9 +117,20 @@ async fn serve(lock: Lock, lease: Lease, releasing: Releasing, reply: Option<Rep
 
 async fn release(lock: &Lock, lease: &Lease) -> Released {
     let conversation = lease.session().conversation().await;
+    let bound = lease.pool().database().heartbeat().answer();
+    let released = heartbeat::answered(
+        lease.session(),
+        bound,
+        converse(&conversation, lock, lease.session().backend().pid),
+    );
+    released
+        .await
+        .unwrap_or_else(|| Released::Failed(Failure::silent()))
+}
+
+async fn converse(conversation: &Conversation<'_>, lock: &Lock, pid: i32) -> Released {
     match lock.scope {
         Scope::Session => {
-            let pid = lease.session().backend().pid;
             protocol::release_own(&mut conversation.wire(), lock.key, lock.mode, pid).await
         }
         Scope::Transaction => match conversation.wire().simple_query("COMMIT").await {

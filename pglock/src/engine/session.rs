@@ -4,8 +4,9 @@ use std::cell::{Cell, RefCell};
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard, watch};
+use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
@@ -38,7 +39,12 @@ pub(super) struct Session {
     server: sql::Server,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
+    given_up: Rc<GivenUp>,
     conversation: Mutex<()>,
+    /// How many speak, or wait to: the heartbeat is not one of them.
+    speakers: Cell<usize>,
+    /// When the last conversation began or ended.
+    spoke: Cell<Instant>,
     leases: Cell<usize>,
     holds: RefCell<Vec<(HoldId, Key)>>,
     doubtful: Cell<bool>,
@@ -62,7 +68,7 @@ impl Session {
     async fn open(database: &Database, scope: Scope) -> Result<Self, Unfit> {
         let link = Link::open(database).await?;
         let surroundings = environment::examine(database, &link, scope).await?;
-        let (client, life, driver) = link.finished();
+        let (client, life, driver, given_up) = link.finished();
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
             client,
@@ -72,7 +78,10 @@ impl Session {
             server: surroundings.server,
             life,
             driver,
+            given_up,
             conversation: Mutex::new(()),
+            speakers: Cell::new(0),
+            spoke: Cell::new(Instant::now()),
             leases: Cell::new(0),
             holds: RefCell::default(),
             doubtful: Cell::new(false),
@@ -114,15 +123,40 @@ impl Session {
 
     /// Whether a statement could be sent at once.
     pub(super) fn is_silent(&self) -> bool {
-        self.conversation.try_lock().is_ok()
+        self.speakers.get() == 0
     }
 
     /// The right to speak: a session's statements come one conversation after the other.
     pub(super) async fn conversation(&self) -> Conversation<'_> {
+        let speaking = Speaking::new(self);
+        let turn = self.conversation.lock().await;
+        self.spoke.set(Instant::now());
         Conversation {
             session: self,
-            _turn: self.conversation.lock().await,
+            _turn: turn,
+            _speaking: Some(speaking),
         }
+    }
+
+    /// A conversation for the heartbeat, unless there is one.
+    pub(super) fn beat(&self) -> Option<Conversation<'_>> {
+        Some(Conversation {
+            session: self,
+            _turn: self.conversation.try_lock().ok()?,
+            _speaking: None,
+        })
+    }
+
+    /// Since when no conversation began or ended.
+    pub(super) fn quiet_for(&self) -> Duration {
+        self.spoke.get().elapsed()
+    }
+
+    /// Ends a session whose server is silent: first its holders know, then the socket is closed.
+    pub(super) fn give_up(&self, why: &'static str) {
+        self.doubtful.set(true);
+        self.given_up.why.set(why);
+        self.given_up.told.notify_one();
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
@@ -132,10 +166,40 @@ impl Session {
     }
 }
 
+/// How the task that drives a session's connection is told to end it.
+#[derive(Default)]
+struct GivenUp {
+    why: Cell<&'static str>,
+    told: Notify,
+}
+
+/// Who speaks on a session, or waits to.
+struct Speaking<'s>(&'s Session);
+
+impl<'s> Speaking<'s> {
+    fn new(session: &'s Session) -> Self {
+        session.speakers.set(session.speakers.get() + 1);
+        Self(session)
+    }
+}
+
+impl Drop for Speaking<'_> {
+    fn drop(&mut self) {
+        self.0.speakers.set(self.0.speakers.get() - 1);
+    }
+}
+
 /// A session while it is spoken on.
 pub(super) struct Conversation<'s> {
     session: &'s Session,
     _turn: MutexGuard<'s, ()>,
+    _speaking: Option<Speaking<'s>>,
+}
+
+impl Drop for Conversation<'_> {
+    fn drop(&mut self) {
+        self.session.spoke.set(Instant::now());
+    }
 }
 
 impl Conversation<'_> {
@@ -178,14 +242,26 @@ pub(super) struct Link {
     client: Option<Client>,
     life: watch::Receiver<Life>,
     driver: AbortHandle,
+    given_up: Rc<GivenUp>,
 }
 
 impl Link {
     pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
-        let (client, connection) = tls::connect(database).await?;
+        let (client, mut connection) = tls::connect(database).await?;
         let (life_sender, life) = watch::channel(Life::Alive);
+        let given_up = Rc::<GivenUp>::default();
+        let told = Rc::clone(&given_up);
         let task = tokio::task::spawn_local(async move {
-            let why = match connection.await {
+            let ended = tokio::select! {
+                ended = &mut connection => ended,
+                () = told.told.notified() => {
+                    let why = told.why.get().to_owned();
+                    // Before the socket is closed: the server may free the locks as soon as it hears of that.
+                    life_sender.send_replace(Life::Ended { why });
+                    return;
+                }
+            };
+            let why = match ended {
                 Ok(()) => "its session was closed".to_owned(),
                 Err(error) => match error.as_db_error() {
                     Some(db) => format!("the server ended its session ({})", db.message()),
@@ -198,6 +274,7 @@ impl Link {
             client: Some(client),
             life,
             driver: task.abort_handle(),
+            given_up,
         })
     }
 
@@ -209,9 +286,10 @@ impl Link {
         Speaker(self.client()).simple_query(sql).await
     }
 
-    fn finished(mut self) -> (Client, watch::Receiver<Life>, AbortHandle) {
+    fn finished(mut self) -> (Client, watch::Receiver<Life>, AbortHandle, Rc<GivenUp>) {
         let client = self.client.take().expect("it is finished once");
-        (client, self.life.clone(), self.driver.clone())
+        let given_up = Rc::clone(&self.given_up);
+        (client, self.life.clone(), self.driver.clone(), given_up)
     }
 }
 

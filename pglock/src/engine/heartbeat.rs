@@ -1,0 +1,87 @@
+//! Asking, before it is needed, whether a session still has a server.
+//!
+//! A session that holds locks is asked in its own conversation. One that is in the middle of a conversation, a wait for
+//! a lock say, can't be: the kernel's keepalives look after it, and a session beside asks for all of those at once, which
+//! also finds a proxy or a pooler that hangs and whose kernel goes on to answer.
+
+use std::pin::pin;
+use std::rc::{Rc, Weak};
+use std::time::{Duration, Instant};
+
+use super::pool::Pool;
+use super::session::Session;
+use crate::heartbeat::Heartbeat;
+use crate::wire::Wire;
+
+/// Into how many parts a bound is cut.
+const PARTS: u32 = 10;
+
+/// Looks after a session for as long as there is one.
+pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
+    let interval = heartbeat.interval();
+    let mut next = interval;
+    loop {
+        tokio::time::sleep(next).await;
+        next = interval;
+        let (Some(session), Some(pool)) = (session.upgrade(), pool.upgrade()) else {
+            return;
+        };
+        if !session.is_usable() {
+            return;
+        }
+        if session.leases().get() == 0 {
+            continue;
+        }
+        let quiet = session.quiet_for();
+        if quiet < interval {
+            next = interval.saturating_sub(quiet);
+            continue;
+        }
+        let answered = match session.beat() {
+            Some(beat) if !session.holds().borrow().is_empty() => {
+                within(heartbeat.answer(), beat.wire().simple_query(""))
+                    .await
+                    .is_some()
+            }
+            Some(_) => continue,
+            None => pool.answers_beside(heartbeat).await,
+        };
+        if !answered {
+            session.give_up("the server was silent for longer than the heartbeat allows");
+            return;
+        }
+    }
+}
+
+/// The future's value, or nothing after `bound`. Time in which this process did not run counts for little: an answer
+/// that came while it was stopped is read first.
+pub(super) async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    let part = bound / PARTS;
+    let mut parts = 0;
+    loop {
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            value = &mut future => return Some(value),
+            () = tokio::time::sleep(part) => parts += 1,
+        }
+        let was_in_time = began.elapsed() < 2 * part;
+        if parts >= PARTS && was_in_time {
+            return None;
+        }
+    }
+}
+
+/// The session's own future of a conversation that is short, bounded as an answer is.
+pub(super) async fn answered<T>(
+    session: &Rc<Session>,
+    bound: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let answer = within(bound, future).await;
+    if answer.is_none() {
+        session.give_up("the server was silent for longer than the heartbeat allows");
+    }
+    answer
+}

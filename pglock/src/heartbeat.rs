@@ -1,0 +1,165 @@
+//! How soon each side of a silent network gives a session up: the client always before the server. Pure.
+
+use std::time::Duration;
+
+use tokio_postgres::Config;
+
+/// Within which time a client notices that the network is silent, unless the builder says otherwise.
+const DEFAULT: Duration = Duration::from_secs(4);
+
+const LONGEST: Duration = Duration::from_secs(60 * 60);
+
+/// What tokio-postgres has where nobody said anything.
+const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
+
+/// The bounds of the sessions to one database. All but the lease follow from one: within which time a client knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Heartbeat {
+    bound: Duration,
+    lease: Option<Duration>,
+}
+
+impl Default for Heartbeat {
+    fn default() -> Self {
+        Self {
+            bound: DEFAULT,
+            lease: None,
+        }
+    }
+}
+
+impl Heartbeat {
+    /// The kernels count keepalives in whole seconds, and Postgres timeouts in an `i32` of milliseconds.
+    pub(crate) fn with(
+        self,
+        bound: Option<Duration>,
+        lease: Option<Duration>,
+    ) -> Result<Self, String> {
+        let (bound, lease) = (bound.unwrap_or(self.bound), lease.or(self.lease));
+        if !(Duration::from_secs(1)..=LONGEST).contains(&bound) {
+            return Err(format!(
+                "a heartbeat of {bound:?} is too short or too long; write one from 1 s to 1 h"
+            ));
+        }
+        match lease {
+            Some(lease) if lease < 2 * bound || lease > 24 * LONGEST => Err(format!(
+                "a lease of {lease:?} does not fit a heartbeat of {bound:?}: the server would free locks before \
+                 their holders know; write one from {:?}, twice the heartbeat, to 24 h",
+                2 * bound
+            )),
+            lease => Ok(Self { bound, lease }),
+        }
+    }
+
+    /// How long a session that holds locks may be quiet before it is asked.
+    pub(crate) fn interval(self) -> Duration {
+        self.bound / 4
+    }
+
+    /// How long an answer may take: with the interval, and some time for a loaded machine, that makes the bound.
+    pub(crate) fn answer(self) -> Duration {
+        self.bound * 5 / 8
+    }
+
+    pub(crate) fn lease(self) -> Option<Duration> {
+        self.lease
+    }
+
+    /// The keepalives of the client's kernel, which work while a session waits in the server too. What the URL says
+    /// itself, wins.
+    pub(crate) fn keep_alive(self, config: &mut Config) {
+        let interval = whole_seconds(self.interval());
+        if config.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
+            config.keepalives_idle(interval);
+        }
+        if config.get_keepalives_interval().is_none() {
+            config.keepalives_interval(interval);
+        }
+        if config.get_keepalives_retries().is_none() {
+            config.keepalives_retries(2);
+        }
+        if config.get_tcp_user_timeout().is_none() && config.get_keepalives() {
+            config.tcp_user_timeout(self.answer());
+        }
+    }
+
+    /// What the server is told of its end of the session: it gives up after three bounds of silence, a fourth at most.
+    ///
+    /// An idle session is found by keepalives, an answer that is never acknowledged (a lock that is granted in the dark) by
+    /// the user timeout alone, and a wait needs `client_connection_check_interval` besides.
+    pub(crate) fn server_settings(self) -> [(&'static str, u128); 4] {
+        [
+            (
+                "tcp_keepalives_idle",
+                whole_seconds(self.bound * 3 / 2).as_secs().into(),
+            ),
+            (
+                "tcp_keepalives_interval",
+                whole_seconds(self.bound / 2).as_secs().into(),
+            ),
+            ("tcp_keepalives_count", 3),
+            ("tcp_user_timeout", (self.bound * 3).as_millis()),
+        ]
+    }
+}
+
+fn whole_seconds(duration: Duration) -> Duration {
+    Duration::from_secs(duration.as_millis().div_ceil(1000).try_into().unwrap_or(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_client_knows_before_the_server_frees_whatever_the_heartbeat() {
+        for bound in [1_000, 1_500, 2_000, 4_000, 30_000, 3_600_000].map(Duration::from_millis) {
+            let lease = Some(2 * bound);
+            let heartbeat = Heartbeat::default().with(Some(bound), lease).unwrap();
+            let asked = heartbeat.interval() + heartbeat.answer();
+            assert!(asked < bound, "{bound:?}");
+            // The last that the server heard may be one interval before the cut.
+            assert!(asked + heartbeat.interval() < 2 * bound, "{bound:?}");
+            let mut config = Config::new();
+            heartbeat.keep_alive(&mut config);
+            // The probe after the one that finds the user timeout over.
+            let by_kernel =
+                heartbeat.answer() + config.get_keepalives_interval().unwrap_or_default();
+            let user_timeout = heartbeat.server_settings()[3].1;
+            // The last that the server's kernel heard may be its own idle time ago.
+            let idle = Duration::from_secs(heartbeat.server_settings()[0].1.try_into().unwrap());
+            if bound >= Duration::from_secs(2) {
+                assert!(
+                    by_kernel.as_millis() < user_timeout - idle.as_millis(),
+                    "{bound:?}"
+                );
+            }
+            assert!(by_kernel.as_millis() < user_timeout, "{bound:?}");
+        }
+    }
+
+    #[test]
+    fn the_urls_own_settings_win() {
+        let url = "postgres://h/d?keepalives_idle=77&keepalives_interval=78&keepalives_retries=79&tcp_user_timeout=80";
+        let mut config: Config = url.parse().unwrap();
+        let before = config.clone();
+        Heartbeat::default().keep_alive(&mut config);
+        assert_eq!(config, before);
+        let mut silent: Config = "postgres://h/d?keepalives=0".parse().unwrap();
+        Heartbeat::default().keep_alive(&mut silent);
+        assert!(!silent.get_keepalives() && silent.get_tcp_user_timeout().is_none());
+        let mut plain: Config = "postgres://h/d".parse().unwrap();
+        Heartbeat::default().keep_alive(&mut plain);
+        assert_eq!(plain.get_keepalives_idle(), Duration::from_secs(1));
+    }
+
+    #[test]
+    fn what_cannot_keep_the_order_is_refused() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        let with = |bound, lease| Heartbeat::default().with(bound, lease);
+        assert!(with(Some(Duration::from_millis(900)), None).is_err());
+        assert!(with(seconds(3601), None).is_err());
+        assert!(with(None, seconds(7)).is_err());
+        assert!(with(None, seconds(8)).is_ok());
+    }
+}
