@@ -89,6 +89,13 @@ fn require_function(input: ParseStream<'_>) -> Result<()> {
 }
 
 impl Function {
+    // Input:  fn report()
+    // Output: ::core::concat!(::core::module_path!(), "::", "report")
+    pub(crate) fn path(&self) -> TokenStream {
+        let name = self.sig.ident.unraw().to_string();
+        quote!(::core::concat!(::core::module_path!(), "::", #name))
+    }
+
     /// Refuses what no attribute of pglock's can be put on.
     pub(crate) fn check(&self) -> Result<()> {
         let name = &self.sig.ident;

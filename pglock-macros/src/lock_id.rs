@@ -51,6 +51,18 @@ impl LockId {
             Self::Expression(value) => value.to_token_stream(),
         }
     }
+
+    // Input:  "invoices:{tenant}"    KEY, of `fn bill`
+    // Output: "invoices:{tenant}"    ::core::concat!(::core::module_path!(), "::", "bill")
+    pub(crate) fn expand_label(&self, function: &Function) -> TokenStream {
+        match self {
+            Self::Name(template) => {
+                let label = template.label();
+                quote!(#label)
+            }
+            Self::Key(_) | Self::Pair(_) | Self::Expression(_) => function.path(),
+        }
+    }
 }
 
 fn key(blamed: &Expr, number: &str) -> Result<Literal> {

@@ -89,6 +89,15 @@ impl Template {
         ))
     }
 
+    /// What all locks of this template are called together.
+    pub(crate) fn label(&self) -> String {
+        if self.placeholders.is_empty() {
+            self.text.clone()
+        } else {
+            self.literal.value()
+        }
+    }
+
     // Input:  "invoices:{tenant}"
     // Output: ::std::format!("invoices:{tenant}")
     pub(crate) fn expand(&self) -> TokenStream {

@@ -71,7 +71,7 @@ fn default_id() {
 #[test]
 fn options() {
     let builder = quote! {
-        ::pglock::__rt::advisory(-42i64)
+        ::pglock::__rt::advisory(-42i64).label(::core::concat!(::core::module_path!(), "::", "report"))
             .shared()
             .using("reports")
             .timeout(::core::time::Duration::new(90u64, 0u32))
@@ -101,7 +101,7 @@ fn options() {
 fn async_function() {
     let failed = failed();
     let statements = statements(
-        &quote!(::pglock::__rt::advisory("report")),
+        &quote!(::pglock::__rt::advisory("report").label("report")),
         &quote!(::pglock::__rt::enter_async(advisory).await),
         &quote! {
             ::core::result::Result::Ok(call) => {
@@ -136,7 +136,7 @@ fn async_function() {
 fn client() {
     let failed = failed();
     let statements = statements(
-        &quote!(::pglock::__rt::advisory("report")),
+        &quote!(::pglock::__rt::advisory("report").label("report")),
         &quote!(::pglock::__rt::enter_on(advisory, &mut *conn)),
         &quote! {
             ::core::result::Result::Ok((call, place)) => {
@@ -166,7 +166,7 @@ fn client() {
 fn skip_and_on_error() {
     let statements = quote! {
         let advisory = ::pglock::__rt::skip(
-            ::pglock::__rt::advisory(::std::format!("report:{id}"))
+            ::pglock::__rt::advisory(::std::format!("report:{id}")).label("report:{id}")
                 .timeout(::core::time::Duration::new(0u64, 0u32))
         );
         let on_error = ::pglock::__rt::panic::<()>;
@@ -252,15 +252,15 @@ fn attributes_around_and_inside_stay() {
 #[test]
 fn several_attributes_nest_in_reading_order() {
     let inner = own_session(
-        &quote!(::pglock::__rt::advisory("inner")),
+        &quote!(::pglock::__rt::advisory("inner").label("inner")),
         &quote!({ work() }),
     );
     let middle = own_session(
-        &quote!(::pglock::__rt::advisory("middle")),
+        &quote!(::pglock::__rt::advisory("middle").label("middle")),
         &quote!({ #inner }),
     );
     let outer = own_session(
-        &quote!(::pglock::__rt::advisory("outer")),
+        &quote!(::pglock::__rt::advisory("outer").label("outer")),
         &quote!({ #middle }),
     );
     let expected = quote! {
@@ -310,7 +310,7 @@ fn what_macro_rules_passes_on() {
         &quote!(#vis fn #name() -> #ty #body),
     );
     assert!(
-        expanded.contains("advisory (\"report\") . shared () . timeout (:: core"),
+        expanded.contains("label (\"report\") . shared () . timeout (:: core"),
         "{expanded}"
     );
     assert!(expanded.contains("{ work () }"), "{expanded}");

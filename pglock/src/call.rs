@@ -11,13 +11,14 @@ use crate::hold::{Hold, Lock};
 use crate::hold_limits::HoldLimits;
 use crate::options::Wait;
 use crate::park::block_on;
+use crate::telemetry::{self, Attempt, Origin, Subject};
 
 /// A lock that was asked for, ready to be acquired.
 pub(crate) struct Wanted {
     pub(crate) lock: Lock,
     pub(crate) wait: Wait,
     pub(crate) limits: HoldLimits,
-    pub(crate) describe_holder: bool,
+    pub(crate) skips: bool,
 }
 
 impl Wanted {
@@ -36,16 +37,19 @@ impl Wanted {
             lock,
             wait,
             limits,
-            describe_holder,
+            skips,
         } = self;
-        let hold = engine::acquire(engine::Request {
+        let attempt = Attempt::begin(Subject::from(&lock), skips);
+        let acquired = engine::acquire(engine::Request {
             lock,
             wait,
             around,
-            describe_holder,
+            describe_holder: !skips || telemetry::tells_skips(),
+            origin: Origin::here(),
             sections: chain::sections(),
         })
-        .await?;
+        .await;
+        let hold = attempt.end(acquired)?;
         // From here on, and not from the grant: a caller that is gone before it is told keeps nothing.
         Ok(hold.limited(limits))
     }

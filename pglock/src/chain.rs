@@ -16,6 +16,7 @@ use crate::engine::Around;
 use crate::hold::{Hold, Lock};
 use crate::options::{Mode, Scope};
 use crate::prioritize::SectionId;
+use crate::telemetry::InHold;
 
 thread_local! {
     static INNERMOST: RefCell<Option<Inside>> = const { RefCell::new(None) };
@@ -33,6 +34,7 @@ struct Inside {
 /// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
 pub(crate) struct Link {
     what: What,
+    hold: InHold,
     outer: Option<Arc<Link>>,
 }
 
@@ -49,22 +51,23 @@ enum What {
 impl Link {
     /// A call in the call that runs now.
     pub(crate) fn new(hold: &Arc<Hold>) -> Arc<Self> {
-        Self::inside(What::Locked(Arc::downgrade(hold)))
+        Self::inside(What::Locked(Arc::downgrade(hold)), hold.inside())
     }
 
     /// A call under a lock on a connection of the caller's.
-    pub(crate) fn on_connection() -> Arc<Self> {
-        Self::inside(What::LockedOnConnection)
+    pub(crate) fn on_connection(hold: InHold) -> Arc<Self> {
+        Self::inside(What::LockedOnConnection, hold)
     }
 
     /// A section: what waits in it on sessions of pglock's own is prioritized too.
     pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
-        Self::inside(What::Prioritized(section))
+        Self::inside(What::Prioritized(section), InHold::none())
     }
 
-    fn inside(what: What) -> Arc<Self> {
+    fn inside(what: What, hold: InHold) -> Arc<Self> {
         Arc::new(Self {
             what,
+            hold,
             outer: innermost(),
         })
     }
@@ -72,7 +75,7 @@ impl Link {
     /// Runs a body in this call.
     pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
         let _entered = Entered::new(self);
-        body()
+        self.hold.run(body)
     }
 
     /// Runs an async body in this call.

@@ -14,16 +14,18 @@ use crate::outcome::Released;
 use crate::park::block_on;
 use crate::protocol::{self, Outcome};
 use crate::sql;
+use crate::telemetry::{self, Attempt, Holding, InHold, Origin, Subject};
 use crate::wire::Wire;
 
 /// A lock that is asked for on a connection.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(crate) struct Asked {
     pub(crate) id: LockId,
+    pub(crate) label: Option<&'static str>,
     pub(crate) key: Key,
     pub(crate) mode: Mode,
     pub(crate) wait: Wait,
-    pub(crate) describe_holder: bool,
+    pub(crate) skips: bool,
     /// After a fork, the child has only a copy of this, and of the socket.
     pub(crate) process: u32,
     /// What the session notes when this one is released, so that it isn't released again.
@@ -37,7 +39,7 @@ pub(crate) fn new_note() -> u64 {
 }
 
 impl Asked {
-    pub(crate) fn acquire(&self, connection: &mut (impl Blocking + ?Sized)) -> Result<(), Error> {
+    pub(crate) fn acquire(self, connection: &mut (impl Blocking + ?Sized)) -> Result<Taken, Error> {
         block_on(self.acquire_session(&mut BlockingWire(connection)))
     }
 
@@ -48,47 +50,10 @@ impl Asked {
         block_on(self.acquire_in_transaction(&mut BlockingWire(transaction)))
     }
 
-    pub(crate) fn release(&self, connection: &mut (impl Blocking + ?Sized)) -> Result<(), Error> {
-        block_on(self.release_session(&mut BlockingWire(connection)))
-    }
-
-    /// Dropped before it is done, it may have released or not: [`queue_release`](Asked::queue_release) sees to it.
-    pub(crate) async fn release_async(
-        &self,
-        connection: &mut (impl Async + ?Sized),
-    ) -> Result<(), Error> {
-        self.release_session(&mut AsyncWire(connection)).await
-    }
-
-    async fn release_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
-        if self.process != std::process::id() {
-            return Err(Error::lost_to_fork(&self.id));
-        }
-        let released = protocol::release_session(wire, self.key, self.mode, Some(self.note)).await;
-        if let Released::Failed(failure) = &released
-            && !failure.session_ended
-        {
-            // It may be held still, and only the session's end is certain to release it.
-            let _ = wire.simple_query(sql::TERMINATE_OWN_SESSION).await;
-        }
-        protocol::explain_release(&self.id, released)
-    }
-
-    /// Queues all that a release takes, at once: nothing after this depends on the caller.
-    pub(crate) fn queue_release(&self, connection: &mut (impl Async + ?Sized)) {
-        if self.process != std::process::id() {
-            return;
-        }
-        for sql in sql::END_ANY_TRANSACTION {
-            connection.queue(sql);
-        }
-        connection.queue(&sql::release_unless_noted(self.key, self.mode, self.note));
-    }
-
     pub(crate) async fn acquire_async(
-        &self,
+        self,
         connection: &mut (impl Async + ?Sized),
-    ) -> Result<(), Error> {
+    ) -> Result<Taken, Error> {
         let leftover = sql::release_leftover(self.key, self.mode);
         let clean_up = CleanUp::in_session(self.wait != Wait::Try, leftover);
         self.acquire_session(&mut CleanUpOnDrop::new(connection, clean_up))
@@ -104,7 +69,29 @@ impl Asked {
             .await
     }
 
-    async fn acquire_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn acquire_session(self, wire: &mut impl Wire) -> Result<Taken, Error> {
+        let (attempt, origin) = (self.attempt(), Origin::here());
+        attempt.end(self.ask_in_session(wire).await)?;
+        Ok(Taken {
+            holding: Holding::begin(self.subject(), &origin),
+            asked: self,
+        })
+    }
+
+    async fn acquire_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
+        let attempt = self.attempt();
+        attempt.end(self.ask_in_transaction(wire).await)
+    }
+
+    fn subject(&self) -> Subject {
+        Subject::advisory(&self.id, self.label, self.mode)
+    }
+
+    fn attempt(&self) -> Attempt {
+        Attempt::begin(self.subject(), self.skips)
+    }
+
+    async fn ask_in_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
             Outcome::Granted => Ok(()),
             Outcome::Busy => Err(self.busy(wire).await),
@@ -118,7 +105,7 @@ impl Asked {
         }
     }
 
-    async fn acquire_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn ask_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_in_transaction(wire, self.key, self.mode, self.wait).await {
             Outcome::Granted => Ok(()),
             Outcome::Busy => Err(self.busy(wire).await),
@@ -133,11 +120,89 @@ impl Asked {
     }
 
     async fn busy(&self, wire: &mut impl Wire) -> Error {
-        let holder = if self.describe_holder {
+        let holder = if !self.skips || telemetry::tells_skips() {
             protocol::holder(wire, self.key).await
         } else {
             None
         };
         Error::busy(&self.id, self.wait, holder, SKIP)
+    }
+}
+
+/// A lock that is held on a connection.
+#[derive(Debug)]
+pub(crate) struct Taken {
+    asked: Asked,
+    holding: Holding,
+}
+
+impl Taken {
+    pub(crate) fn id(&self) -> &LockId {
+        &self.asked.id
+    }
+
+    /// What the body under the lock runs in.
+    pub(crate) fn inside(&self) -> InHold {
+        self.holding.inside()
+    }
+
+    pub(crate) fn release(&self, connection: &mut (impl Blocking + ?Sized)) -> Result<(), Error> {
+        block_on(self.release_session(&mut BlockingWire(connection)))
+    }
+
+    /// Dropped before it is done, it may have released or not: [`queue_release`](Taken::queue_release) sees to it.
+    pub(crate) async fn release_async(
+        &self,
+        connection: &mut (impl Async + ?Sized),
+    ) -> Result<(), Error> {
+        self.release_session(&mut AsyncWire(connection)).await
+    }
+
+    async fn release_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
+        let released = self.ask_for_release(wire).await;
+        self.holding.released(&released);
+        released
+    }
+
+    async fn ask_for_release(&self, wire: &mut impl Wire) -> Result<(), Error> {
+        let Asked {
+            id,
+            key,
+            mode,
+            process,
+            note,
+            ..
+        } = &self.asked;
+        if *process != std::process::id() {
+            return Err(Error::lost_to_fork(id));
+        }
+        let released = protocol::release_session(wire, *key, *mode, Some(*note)).await;
+        if let Released::Failed(failure) = &released
+            && !failure.session_ended
+        {
+            // It may be held still, and only the session's end is certain to release it.
+            let _ = wire.simple_query(sql::TERMINATE_OWN_SESSION).await;
+        }
+        protocol::explain_release(id, released)
+    }
+
+    /// Queues all that a release takes, at once: nothing after this depends on the caller.
+    pub(crate) fn queue_release(&self, connection: &mut (impl Async + ?Sized)) {
+        let Asked {
+            key,
+            mode,
+            process,
+            note,
+            ..
+        } = &self.asked;
+        if *process != std::process::id() {
+            return;
+        }
+        for sql in sql::END_ANY_TRANSACTION {
+            connection.queue(sql);
+        }
+        connection.queue(&sql::release_unless_noted(*key, *mode, *note));
+        // Nobody waits for the answer.
+        self.holding.released(&Ok(()));
     }
 }

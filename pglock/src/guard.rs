@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use crate::Error;
 use crate::chain;
-use crate::connection::Asked;
+use crate::connection::{Asked, Taken};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
 use crate::hold::Hold;
 use crate::park::block_on;
+use crate::telemetry::InHold;
 
 /// A lock on a session of pglock's own.
 ///
@@ -122,16 +123,13 @@ impl fmt::Debug for Guard {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
     connection: &'c mut C,
-    asked: Option<Asked>,
+    taken: Option<Taken>,
 }
 
 impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     pub(crate) fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
-        asked.acquire(connection)?;
-        Ok(Self {
-            connection,
-            asked: Some(asked),
-        })
+        let taken = Some(asked.acquire(connection)?);
+        Ok(Self { connection, taken })
     }
 
     /// Asks whether the connection is still there, without SQL.
@@ -151,7 +149,7 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     /// ```
     pub fn check(&mut self) -> Result<(), Error> {
         let closed = self.connection.is_closed();
-        closed_is_lost(self.asked.as_ref(), closed)
+        closed_is_lost(self.taken.as_ref(), closed)
     }
 
     /// Releases the lock.
@@ -174,16 +172,16 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     }
 
     fn release_once(&mut self) -> Result<(), Error> {
-        match self.asked.take() {
-            Some(asked) => asked.release(self.connection),
+        match self.taken.take() {
+            Some(taken) => taken.release(self.connection),
             None => Ok(()),
         }
     }
 }
 
-fn closed_is_lost(asked: Option<&Asked>, closed: bool) -> Result<(), Error> {
-    match asked {
-        Some(asked) if closed => Err(Error::lost(&asked.id, "its connection is closed")),
+fn closed_is_lost(taken: Option<&Taken>, closed: bool) -> Result<(), Error> {
+    match taken {
+        Some(taken) if closed => Err(Error::lost(taken.id(), "its connection is closed")),
         _ => Ok(()),
     }
 }
@@ -203,7 +201,7 @@ impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
 impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ConnectionGuard")
-            .field(&self.asked.as_ref().map(|asked| &asked.id))
+            .field(&self.taken.as_ref().map(Taken::id))
             .finish()
     }
 }
@@ -215,16 +213,13 @@ impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
     connection: &'c mut C,
-    asked: Option<Asked>,
+    taken: Option<Taken>,
 }
 
 impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     pub(crate) async fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
-        asked.acquire_async(connection).await?;
-        Ok(Self {
-            connection,
-            asked: Some(asked),
-        })
+        let taken = Some(asked.acquire_async(connection).await?);
+        Ok(Self { connection, taken })
     }
 
     /// Asks whether the connection is still there, without SQL.
@@ -245,7 +240,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # }
     /// ```
     pub fn check(&self) -> Result<(), Error> {
-        closed_is_lost(self.asked.as_ref(), self.connection.is_closed())
+        closed_is_lost(self.taken.as_ref(), self.connection.is_closed())
     }
 
     /// Releases the lock and waits for the server's word.
@@ -270,21 +265,28 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # }
     /// ```
     pub async fn release(mut self) -> Result<(), Error> {
-        let Some(asked) = &self.asked else {
+        let Some(taken) = &self.taken else {
             return Ok(());
         };
-        let released = asked.release_async(&mut *self.connection).await;
+        let released = taken.release_async(&mut *self.connection).await;
         // Dropped before this, the guard's own drop releases.
-        self.asked = None;
+        self.taken = None;
         released
     }
 }
 
 impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
     fn drop(&mut self) {
-        if let Some(asked) = self.asked.take() {
-            asked.queue_release(&mut *self.connection);
+        if let Some(taken) = self.taken.take() {
+            taken.queue_release(&mut *self.connection);
         }
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
+    /// What the body under the lock runs in.
+    pub(crate) fn inside(&self) -> InHold {
+        self.taken.as_ref().map_or_else(InHold::none, Taken::inside)
     }
 }
 
@@ -296,7 +298,7 @@ impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C
 impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AsyncConnectionGuard")
-            .field(&self.asked.as_ref().map(|asked| &asked.id))
+            .field(&self.taken.as_ref().map(Taken::id))
             .finish()
     }
 }

@@ -1,6 +1,7 @@
 //! A lock that is held on a session of pglock's own, as its holder sees it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -12,11 +13,13 @@ use crate::engine::{Command, HoldId, SessionId};
 use crate::hold_limits::HoldLimits;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Scope};
+use crate::telemetry::{Holding, InHold};
 
 /// What is asked for.
 #[derive(Clone, Debug)]
 pub(crate) struct Lock {
     pub(crate) id: LockId,
+    pub(crate) label: Option<&'static str>,
     pub(crate) key: Key,
     pub(crate) mode: Mode,
     pub(crate) scope: Scope,
@@ -60,6 +63,7 @@ pub(crate) struct Hold {
     released: AtomicBool,
     had: Instant,
     limits: HoldLimits,
+    holding: Arc<Holding>,
 }
 
 impl Hold {
@@ -69,6 +73,7 @@ impl Hold {
         session: SessionId,
         life: watch::Receiver<Life>,
         engine: mpsc::WeakUnboundedSender<Command>,
+        holding: Arc<Holding>,
     ) -> Self {
         Self {
             lock,
@@ -80,6 +85,7 @@ impl Hold {
             released: AtomicBool::new(false),
             had: Instant::now(),
             limits: HoldLimits::default(),
+            holding,
         }
     }
 
@@ -88,6 +94,11 @@ impl Hold {
         self.had = Instant::now();
         self.limits = limits;
         self
+    }
+
+    /// What the body runs in.
+    pub(crate) fn inside(&self) -> InHold {
+        self.holding.inside()
     }
 
     fn keep_until(&self) -> Option<Instant> {
@@ -150,7 +161,11 @@ impl Hold {
         self.send(Command::Wake { at, reply });
         tokio::select! {
             error = self.until_lost() => error,
-            Ok(()) = woken => self.held_too_long(),
+            Ok(()) = woken => {
+                let error = self.held_too_long();
+                self.holding.lost(&error);
+                error
+            }
         }
     }
 

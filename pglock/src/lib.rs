@@ -100,11 +100,15 @@
 //!
 //! None is on by default.
 //!
+//! - `tracing`: spans of what is asked for and held, events of skips, losses, callers that go away, and kills. `metrics`:
+//!   how often, with what outcome, for how long. See "Traces and metrics" below.
 //! - `rustls`: TLS of pglock's own sessions, as `sslmode` in the URL says; without it a URL that asks for TLS is refused. See
 //!   [`Database::builder`](Database::builder).
 //! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
 #![cfg_attr(feature = "diesel", doc = "")]
 #![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
+#![doc = ""]
+#![doc = include_str!("telemetry/docs.md")]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
@@ -136,6 +140,7 @@ mod skippable;
 mod sql;
 mod table;
 mod tables;
+mod telemetry;
 mod timeout;
 mod tls;
 mod wire;
@@ -173,6 +178,8 @@ pub use prioritize::{
 pub use skippable::Skippable;
 pub use table::{Model, ParseTableModeError, TableMode, TableName};
 pub use tables::{Tables, model, table, tables};
+#[cfg(feature = "metrics")]
+pub use telemetry::describe_metrics;
 pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 
 /// Takes an advisory lock around a function, which then runs once at a time on every host that shares the database.

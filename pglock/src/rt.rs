@@ -8,13 +8,14 @@ use std::sync::Arc;
 
 use crate::advisory::TransactionScope;
 use crate::chain::Link;
-use crate::connection::Asked;
+use crate::connection::Taken;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,
 };
 use crate::options::Timeout;
 use crate::prioritize::{self, Section};
+use crate::telemetry::InHold;
 use crate::timeout::Before;
 use crate::{
     Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
@@ -34,7 +35,7 @@ pub fn advisory_at(site: &'static Site) -> Advisory {
 
 /// A lock that is skipped when busy: nobody asks who has it.
 pub fn skip<S>(advisory: Advisory<S>) -> Advisory<S> {
-    advisory.without_holder()
+    advisory.skipping()
 }
 
 #[must_use]
@@ -173,25 +174,25 @@ pub async fn within<F: Future>(Place(link): Place, body: F) -> F::Output {
 // A session lock on a connection of the caller's.
 
 #[derive(Debug)]
-pub struct OnCall(Asked);
+pub struct OnCall(Taken);
 
 pub fn enter_on<C: Connection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
 ) -> Result<(OnCall, Place), Error> {
-    let asked = advisory.asked(Timeout::FOREVER)?;
-    asked.acquire(connection)?;
-    Ok((OnCall(asked), Place(Some(Link::on_connection()))))
+    let taken = advisory.asked(Timeout::FOREVER)?.acquire(connection)?;
+    let place = Place(Some(Link::on_connection(taken.inside())));
+    Ok((OnCall(taken), place))
 }
 
 pub fn leave_on<C: Connection + ?Sized, R>(
-    OnCall(asked): OnCall,
+    OnCall(taken): OnCall,
     connection: &mut C,
     result: std::thread::Result<R>,
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    left(result, asked.release(connection), failed, on_error)
+    left(result, taken.release(connection), failed, on_error)
 }
 
 /// The body's panic goes on, once what was entered is left.
@@ -227,7 +228,8 @@ pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
 ) -> Result<(AsyncOnCall<'_, C>, Place), Error> {
     let asked = advisory.asked(Timeout::FOREVER)?;
     let call = AsyncConnectionGuard::acquire(connection, asked).await?;
-    Ok((call, Place(Some(Link::on_connection()))))
+    let place = Place(Some(Link::on_connection(call.inside())));
+    Ok((call, place))
 }
 
 /// The connection for the body; the call is left when it is dropped, as by a panic of the body.
@@ -261,7 +263,7 @@ pub fn enter_xact<T: InTransaction + ?Sized>(
 }
 
 pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
-    Link::on_connection().run(body)
+    Link::on_connection(InHold::none()).run(body)
 }
 
 pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
@@ -277,7 +279,9 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
 
 pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
     // Boxed for the same reason as in `run_async`.
-    Link::on_connection().run_async(Box::pin(body)).await
+    Link::on_connection(InHold::none())
+        .run_async(Box::pin(body))
+        .await
 }
 
 // A lock timeout on a connection of the caller's.

@@ -7,7 +7,7 @@ use crate::backend::{Backend, start_of};
 use crate::heartbeat::Heartbeat;
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
-use crate::table::{TableMode, TableName};
+use crate::table::{self, TableMode, TableName};
 
 /// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
 /// calls nothing, in a transaction that was begun by hand.
@@ -213,8 +213,7 @@ pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String
 
 /// Locks tables in the caller's transaction; without a `wait` of its own, as `lock_timeout` says there.
 pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Option<Wait>) -> String {
-    let names: Vec<String> = tables.iter().map(ToString::to_string).collect();
-    let lock = format!("LOCK TABLE {} IN {} MODE", names.join(", "), mode.sql());
+    let lock = format!("LOCK TABLE {} IN {} MODE", table::list(tables), mode.sql());
     match wait {
         None => format!("SAVEPOINT pglock; {lock}; RELEASE SAVEPOINT pglock"),
         Some(Wait::Try) => format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock"),

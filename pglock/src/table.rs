@@ -74,6 +74,12 @@ impl TableName {
 }
 
 /// Quoted, as in SQL.
+/// The names, quoted, one after the other.
+pub(crate) fn list(names: &[TableName]) -> String {
+    let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+    names.join(", ")
+}
+
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {

@@ -10,7 +10,8 @@ use crate::error::TRY_LOCK;
 use crate::options::{Timeout, Wait};
 use crate::park::block_on;
 use crate::protocol::{self, Outcome};
-use crate::table::{Model, TableMode, TableName};
+use crate::table::{self, Model, TableMode, TableName};
+use crate::telemetry::{self, Attempt, Subject};
 use crate::wire::Wire;
 
 /// Locks on tables, all taken by one statement, to be asked for in a transaction, whose end releases them.
@@ -41,7 +42,7 @@ pub fn tables<N: Into<TableName>>(names: impl IntoIterator<Item = N>) -> Tables 
         names: names.into_iter().map(Into::into).collect(),
         mode: TableMode::default(),
         timeout: None,
-        describe_holder: true,
+        skips: false,
     }
 }
 
@@ -74,7 +75,7 @@ pub struct Tables {
     names: Vec<TableName>,
     mode: TableMode,
     timeout: Option<Timeout>,
-    describe_holder: bool,
+    skips: bool,
 }
 
 impl Tables {
@@ -156,7 +157,7 @@ impl Tables {
     /// # }
     /// ```
     pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
-        let asked = self.without_holder().asked(Some(Timeout::ZERO))?;
+        let asked = self.skipping().asked(Some(Timeout::ZERO))?;
         got(block_on(asked.lock(&mut BlockingWire(transaction))))
     }
 
@@ -218,12 +219,12 @@ impl Tables {
         self,
         transaction: &mut T,
     ) -> Result<bool, Error> {
-        let asked = self.without_holder().asked(Some(Timeout::ZERO))?;
+        let asked = self.skipping().asked(Some(Timeout::ZERO))?;
         got(asked.lock_async(transaction).await)
     }
 
-    fn without_holder(mut self) -> Self {
-        self.describe_holder = false;
+    fn skipping(mut self) -> Self {
+        self.skips = true;
         self
     }
 
@@ -265,11 +266,17 @@ impl Asked {
     }
 
     async fn lock(&self, wire: &mut impl Wire) -> Result<(), Error> {
+        let subject = Subject::tables(&self.tables.names, self.tables.mode);
+        let attempt = Attempt::begin(subject, self.tables.skips);
+        attempt.end(self.ask(wire).await)
+    }
+
+    async fn ask(&self, wire: &mut impl Wire) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
         match protocol::lock_tables(wire, names, *mode, self.wait).await {
             Outcome::Granted => Ok(()),
             Outcome::Busy => {
-                let holder = if self.tables.describe_holder {
+                let holder = if !self.tables.skips || telemetry::tells_skips() {
                     protocol::table_holder(wire, names, *mode).await
                 } else {
                     None
@@ -295,8 +302,8 @@ impl Asked {
 /// As in "lock on table "orders" is busy".
 impl fmt::Display for Asked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names: Vec<String> = self.tables.names.iter().map(ToString::to_string).collect();
+        let names = &self.tables.names;
         let tables = if names.len() == 1 { "table" } else { "tables" };
-        write!(f, "on {tables} {}", names.join(", "))
+        write!(f, "on {tables} {}", table::list(names))
     }
 }

@@ -3,7 +3,6 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Path;
-use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 
 use super::{Args, SideEffect};
@@ -74,15 +73,17 @@ impl<'a> Expansion<'a> {
 
     // Input:  "invoices", shared, timeout = "2s", side_effect = Skip
     // Output: ::pglock::__rt::skip(
-    //             ::pglock::__rt::advisory("invoices").shared().timeout(::core::time::Duration::new(2u64, 0u32)),
+    //             ::pglock::__rt::advisory("invoices").label("invoices").shared()
+    //                 .timeout(::core::time::Duration::new(2u64, 0u32)),
     //         )
     fn builder(&self) -> TokenStream {
         let krate = &self.krate;
         let mut builder = match &self.args.lock_id {
             None => self.default_id(),
             Some(Spanned { value, span }) => {
-                let id = value.expand();
-                quote_spanned!(*span=> #krate::__rt::advisory(#id))
+                let (id, label) = (value.expand(), value.expand_label(self.function));
+                let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
+                quote!(#advisory.label(#label))
             }
         };
         if self.args.shared.as_ref().is_some_and(|shared| shared.value) {
@@ -115,11 +116,11 @@ impl<'a> Expansion<'a> {
     //         }
     fn default_id(&self) -> TokenStream {
         let krate = &self.krate;
-        let name = self.function.sig.ident.unraw().to_string();
+        let path = self.function.path();
         quote! {
             {
                 static SITE: #krate::__rt::Site = #krate::__rt::Site::new(
-                    ::core::concat!(::core::module_path!(), "::", #name),
+                    #path,
                     ::core::file!(),
                     ::core::line!(),
                     ::core::column!(),

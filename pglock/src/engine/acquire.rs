@@ -134,7 +134,7 @@ async fn attempt(
     }
     let id = &request.lock.id;
     match outcome {
-        Outcome::Granted => Ok(state.hold(request.lock.clone(), lease)),
+        Outcome::Granted => Ok(state.hold(request.lock.clone(), &request.origin, lease)),
         Outcome::Busy if request.describe_holder => {
             Err(busy(request, lease.holder(request.lock.key).await))
         }

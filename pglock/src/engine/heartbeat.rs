@@ -38,7 +38,7 @@ pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: He
             continue;
         }
         let answered = match session.beat() {
-            Some(beat) if !session.holds().borrow().is_empty() => {
+            Some(beat) if !session.holds().is_empty() => {
                 within(heartbeat.answer(), beat.wire().simple_query(""))
                     .await
                     .is_some()

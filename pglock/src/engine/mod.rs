@@ -7,6 +7,7 @@ mod acquire;
 mod announced;
 mod environment;
 mod heartbeat;
+mod holds;
 mod pool;
 mod release;
 mod sections;
@@ -17,6 +18,7 @@ mod watch;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use once_cell::race::OnceBox;
@@ -31,6 +33,7 @@ use crate::hold::{Hold, Lock};
 use crate::locks::{BlockedLock, Locks};
 use crate::options::Wait;
 use crate::prioritize::{Ended, PrioritizeReport, SectionId, Strike, Watch};
+use crate::telemetry::{Holding, Origin, Subject};
 
 pub(crate) use session::SessionId;
 
@@ -107,6 +110,8 @@ pub(crate) struct Request {
     pub(crate) around: Option<Around>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
+    /// Where it was asked for.
+    pub(crate) origin: Origin,
     /// The prioritized sections around, which the wait is a wait of.
     pub(crate) sections: Vec<SectionId>,
 }
@@ -340,18 +345,20 @@ impl State {
         backends
     }
 
-    fn hold(&self, lock: Lock, lease: Lease) -> Hold {
+    fn hold(&self, lock: Lock, origin: &Origin, lease: Lease) -> Hold {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
+        let holding = Arc::new(Holding::begin(Subject::from(&lock), origin));
         let hold = Hold::new(
             lock.clone(),
             id,
             session.id(),
             session.life(),
             self.commands.clone(),
+            Arc::clone(&holding),
         );
-        session.holds().borrow_mut().push((id, lock.key));
+        session.holds().add(id, lock.key, holding);
         self.holds.borrow_mut().insert(id, Held { lock, lease });
         hold
     }

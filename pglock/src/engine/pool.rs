@@ -102,9 +102,7 @@ impl Pool {
         let session = self.sessions.borrow().get(&around.session)?.upgrade()?;
         let holds_only_theirs = session
             .holds()
-            .borrow()
-            .iter()
-            .all(|(hold, key)| around.holds.contains(hold) && *key != lock.key);
+            .all(|hold, key| around.holds.contains(&hold) && key != lock.key);
         let fits =
             lock.scope == Scope::Session && session.scope() == Scope::Session && holds_only_theirs;
         (fits && session.is_usable() && session.is_silent())
@@ -337,9 +335,9 @@ impl Lease {
     pub(super) fn close_elsewhere(&self, asked: &Lock) {
         let session = &self.session;
         session.close_now();
-        for (_, key) in session.holds().borrow().iter() {
+        for key in session.holds().keys() {
             let lock = Lock {
-                key: *key,
+                key,
                 ..asked.clone()
             };
             tokio::task::spawn_local(Rc::clone(&self.pool).terminate(session.backend(), lock));

@@ -1,6 +1,7 @@
 //! Releasing a lock, now or when it has been kept for long enough, and saying whether it was still held.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
@@ -15,6 +16,7 @@ use crate::hold::{Life, Lock};
 use crate::options::Scope;
 use crate::outcome::Released;
 use crate::protocol;
+use crate::telemetry::Holding;
 use crate::wire::{Failure, Wire};
 
 /// Where the word goes whether the lock was held to the end of its call.
@@ -47,11 +49,10 @@ fn end(
     reply: Option<Reply>,
 ) -> Option<impl Future<Output = ()> + use<>> {
     let Held { lock, lease } = state.holds.borrow_mut().remove(&hold)?;
-    let holds = lease.session().holds();
-    holds.borrow_mut().retain(|(id, _)| *id != hold);
+    let holding = lease.session().holds().remove(hold);
     // Noted before the next command is looked at: see `Turns::releasing`.
     let releasing = lease.pool().turns().releasing(lock.key);
-    Some(serve(lock, lease, releasing, reply))
+    Some(serve(lock, lease, holding, releasing, reply))
 }
 
 /// Keeps a lock after its call, and then releases it.
@@ -94,7 +95,13 @@ async fn keep(
     }
 }
 
-async fn serve(lock: Lock, lease: Lease, releasing: Releasing, reply: Option<Reply>) {
+async fn serve(
+    lock: Lock,
+    lease: Lease,
+    holding: Option<Arc<Holding>>,
+    releasing: Releasing,
+    reply: Option<Reply>,
+) {
     let released = release(&lock, &lease).await;
     if !matches!(released, Released::Yes) {
         lease.close_doubtful(&lock);
@@ -103,13 +110,16 @@ async fn serve(lock: Lock, lease: Lease, releasing: Releasing, reply: Option<Rep
     // The session is idle, and the key free, before the caller hears of it.
     drop(lease);
     drop(releasing);
+    let result = match (&*life.borrow(), released) {
+        (Life::Ended { why }, Released::Failed(failure)) => {
+            Err(Error::lost_by(&lock.id, why, failure))
+        }
+        (_, released) => protocol::explain_release(&lock.id, released),
+    };
+    if let Some(holding) = holding {
+        holding.released(&result);
+    }
     if let Some(reply) = reply {
-        let result = match (&*life.borrow(), released) {
-            (Life::Ended { why }, Released::Failed(failure)) => {
-                Err(Error::lost_by(&lock.id, why, failure))
-            }
-            (_, released) => protocol::explain_release(&lock.id, released),
-        };
         // A caller that went away has no use for the answer.
         let _ = reply.send(result);
     }

@@ -16,6 +16,7 @@ use crate::backend::Backend;
 use crate::prioritize::{
     Blocker, BlockerAction, Ended, HitBefore, Plan, PrioritizeReport, SectionId, Watch,
 };
+use crate::telemetry::Kill;
 
 /// How long the end of a section waits for a hit that is under way.
 const HIT_BOUND: Duration = Duration::from_secs(5);
@@ -219,6 +220,9 @@ impl Section {
                 .entry(blocker.backend())
                 .or_insert_with(Instant::now);
         }
+        if let Some(kill) = Kill::of_blocker(&blocker) {
+            kill.tell(&self.watch.origin);
+        }
         self.report.borrow_mut().add(blocker);
     }
 
@@ -242,7 +246,11 @@ impl Section {
 
     pub(super) fn end_side_effect(&self, result: Result<Vec<i32>, Error>) {
         match result {
-            Ok(pids) => self.report.borrow_mut().add_reported(pids),
+            Ok(pids) => {
+                for pid in self.report.borrow_mut().add_reported(pids) {
+                    Kill::of(pid, "reported").tell(&self.watch.origin);
+                }
+            }
             Err(error) => self.fail(error),
         }
         self.side_effect_runs.set(false);

@@ -1,6 +1,6 @@
 //! One session of pglock's own.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,14 +10,13 @@ use tokio::sync::{Mutex, MutexGuard, Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
-use super::HoldId;
 use super::environment::{self, Unfit};
+use super::holds::Holds;
 use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
 use crate::drivers;
 use crate::hold::{Life, Lock};
-use crate::key::Key;
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
@@ -37,16 +36,13 @@ pub(super) struct Session {
     scope: Scope,
     behind_pooler: bool,
     server: sql::Server,
-    life: watch::Receiver<Life>,
-    driver: AbortHandle,
-    given_up: Rc<GivenUp>,
+    driven: Driven,
     conversation: Mutex<()>,
     /// How many speak, or wait to: the heartbeat is not one of them.
     speakers: Cell<usize>,
     /// When the last conversation began or ended.
     spoke: Cell<Instant>,
     leases: Cell<usize>,
-    holds: RefCell<Vec<(HoldId, Key)>>,
     doubtful: Cell<bool>,
 }
 
@@ -68,7 +64,7 @@ impl Session {
     async fn open(database: &Database, scope: Scope) -> Result<Self, Unfit> {
         let link = Link::open(database).await?;
         let surroundings = environment::examine(database, &link, scope).await?;
-        let (client, life, driver, given_up) = link.finished();
+        let (client, driven) = link.finished();
         Ok(Self {
             id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
             client,
@@ -76,14 +72,11 @@ impl Session {
             scope,
             behind_pooler: surroundings.behind_pooler,
             server: surroundings.server,
-            life,
-            driver,
-            given_up,
+            driven,
             conversation: Mutex::new(()),
             speakers: Cell::new(0),
             spoke: Cell::new(Instant::now()),
             leases: Cell::new(0),
-            holds: RefCell::default(),
             doubtful: Cell::new(false),
         })
     }
@@ -105,7 +98,7 @@ impl Session {
     }
 
     pub(super) fn life(&self) -> watch::Receiver<Life> {
-        self.life.clone()
+        self.driven.life.clone()
     }
 
     pub(super) fn leases(&self) -> &Cell<usize> {
@@ -113,12 +106,14 @@ impl Session {
     }
 
     /// The locks that it holds.
-    pub(super) fn holds(&self) -> &RefCell<Vec<(HoldId, Key)>> {
-        &self.holds
+    pub(super) fn holds(&self) -> &Holds {
+        &self.driven.holds
     }
 
     pub(super) fn is_usable(&self) -> bool {
-        !self.doubtful.get() && !self.client.is_closed() && *self.life.borrow() == Life::Alive
+        !self.doubtful.get()
+            && !self.client.is_closed()
+            && *self.driven.life.borrow() == Life::Alive
     }
 
     /// Whether a statement could be sent at once.
@@ -155,15 +150,24 @@ impl Session {
     /// Ends a session whose server is silent: first its holders know, then the socket is closed.
     pub(super) fn give_up(&self, why: &'static str) {
         self.doubtful.set(true);
-        self.given_up.why.set(why);
-        self.given_up.told.notify_one();
+        self.driven.given_up.why.set(why);
+        self.driven.given_up.told.notify_one();
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
     pub(super) fn close_now(&self) {
         self.doubtful.set(true);
-        self.driver.abort();
+        self.driven.task.abort();
     }
+}
+
+/// What a session shares with the task that drives its connection.
+#[derive(Clone)]
+struct Driven {
+    life: watch::Receiver<Life>,
+    task: AbortHandle,
+    given_up: Rc<GivenUp>,
+    holds: Rc<Holds>,
 }
 
 /// How the task that drives a session's connection is told to end it.
@@ -240,41 +244,32 @@ impl BoundWire for Speaker<'_> {
 /// that is under way.
 pub(super) struct Link {
     client: Option<Client>,
-    life: watch::Receiver<Life>,
-    driver: AbortHandle,
-    given_up: Rc<GivenUp>,
+    driven: Driven,
 }
 
 impl Link {
     pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
         let (client, mut connection) = tls::connect(database).await?;
         let (life_sender, life) = watch::channel(Life::Alive);
-        let given_up = Rc::<GivenUp>::default();
-        let told = Rc::clone(&given_up);
+        let (given_up, holds) = (Rc::<GivenUp>::default(), Rc::<Holds>::default());
+        let (told, held) = (Rc::clone(&given_up), Rc::clone(&holds));
         let task = tokio::task::spawn_local(async move {
-            let ended = tokio::select! {
-                ended = &mut connection => ended,
-                () = told.told.notified() => {
-                    let why = told.why.get().to_owned();
-                    // Before the socket is closed: the server may free the locks as soon as it hears of that.
-                    life_sender.send_replace(Life::Ended { why });
-                    return;
-                }
+            let why = tokio::select! {
+                ended = &mut connection => why_ended(ended),
+                () = told.told.notified() => told.why.get().to_owned(),
             };
-            let why = match ended {
-                Ok(()) => "its session was closed".to_owned(),
-                Err(error) => match error.as_db_error() {
-                    Some(db) => format!("the server ended its session ({})", db.message()),
-                    None => "the connection of its session broke".to_owned(),
-                },
-            };
-            life_sender.send_replace(Life::Ended { why });
+            // Before the socket is closed: the server may free the locks as soon as it hears of that.
+            life_sender.send_replace(Life::Ended { why: why.clone() });
+            held.lost(&why);
         });
         Ok(Self {
             client: Some(client),
-            life,
-            driver: task.abort_handle(),
-            given_up,
+            driven: Driven {
+                life,
+                task: task.abort_handle(),
+                given_up,
+                holds,
+            },
         })
     }
 
@@ -286,17 +281,26 @@ impl Link {
         Speaker(self.client()).simple_query(sql).await
     }
 
-    fn finished(mut self) -> (Client, watch::Receiver<Life>, AbortHandle, Rc<GivenUp>) {
+    fn finished(mut self) -> (Client, Driven) {
         let client = self.client.take().expect("it is finished once");
-        let given_up = Rc::clone(&self.given_up);
-        (client, self.life.clone(), self.driver.clone(), given_up)
+        (client, self.driven.clone())
     }
 }
 
 impl Drop for Link {
     fn drop(&mut self) {
         if self.client.is_some() {
-            self.driver.abort();
+            self.driven.task.abort();
         }
+    }
+}
+
+fn why_ended(ended: Result<(), tokio_postgres::Error>) -> String {
+    match ended {
+        Ok(()) => "its session was closed".to_owned(),
+        Err(error) => match error.as_db_error() {
+            Some(db) => format!("the server ended its session ({})", db.message()),
+            None => "the connection of its session broke".to_owned(),
+        },
     }
 }

@@ -7,6 +7,7 @@ use super::{Locks, query, refuse_unknown_tables};
 use crate::Error;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::park::block_on;
+use crate::telemetry::{Kill, Origin};
 use crate::wire::BoundWire;
 
 impl<R: FromRow> Locks<R> {
@@ -107,7 +108,10 @@ impl<R: FromRow> Locks<R> {
         let own = self.own_session && blow == Blow::Terminate;
         let statement = sql::hit(&self.asked, R::BLOCKED, whom, blow, own);
         let rows = query(wire, &statement).await?;
-        let hit = rows.iter().filter_map(|row| row.parsed(0)).collect();
+        let hit: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
+        for pid in &hit {
+            Kill::of(*pid, blow.done()).tell(&Origin::here());
+        }
         if rows.iter().any(|row| row.parsed(1) == Some(true)) {
             // It can only fail: the session ends before it could answer.
             let _ = wire.query(sql::TERMINATE_OWN, &[]).await;

@@ -63,6 +63,16 @@ pub(super) enum Blow {
     Terminate,
 }
 
+impl Blow {
+    /// What was done to who was hit.
+    pub(super) fn done(self) -> &'static str {
+        match self {
+            Self::Cancel => "canceled",
+            Self::Terminate => "terminated",
+        }
+    }
+}
+
 /// The names that are no relation's: a row with each.
 pub(super) fn unknown_tables(tables: &[TableName]) -> Statement {
     let mut values = Values::default();

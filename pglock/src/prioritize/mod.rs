@@ -17,6 +17,7 @@ use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::options::Timeout;
 use crate::park::block_on;
+use crate::telemetry::Origin;
 use crate::timeout::{AsyncTimeoutScope, Before, timeout};
 use crate::wire::{BoundWire, Failure};
 
@@ -232,6 +233,7 @@ impl Prioritize {
             interval: self.interval,
             periodic: self.periodic,
             side_effect: Arc::clone(&self.side_effect),
+            origin: Origin::here(),
         })
     }
 }

@@ -74,13 +74,16 @@ impl PrioritizeReport {
         }
     }
 
-    /// Adds what a side effect says that it has hit by means of its own.
-    pub(crate) fn add_reported(&mut self, pids: Vec<i32>) {
+    /// Adds what a side effect says that it has hit by means of its own; answers whom nobody knew of.
+    pub(crate) fn add_reported(&mut self, pids: Vec<i32>) -> Vec<i32> {
+        let mut new = Vec::new();
         for pid in pids {
             if !self.hit().contains(&pid) {
                 self.blockers.push(Blocker::reported(pid));
+                new.push(pid);
             }
         }
+        new
     }
 }
 
@@ -306,7 +309,7 @@ mod tests {
     fn what_a_side_effect_reports_is_added_to_what_is_known() {
         let mut report = PrioritizeReport::default();
         report.add(blocker(7, 1, BlockerAction::Canceled));
-        report.add_reported(vec![7, 8]);
+        assert_eq!(report.add_reported(vec![7, 8, 8]), [8]);
         assert_eq!(report.hit(), [7, 8]);
         assert_eq!(report.blockers().len(), 2);
     }

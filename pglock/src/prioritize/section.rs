@@ -9,6 +9,7 @@ use super::report::PrioritizeReport;
 use super::side_effect::PrioritizeSideEffect;
 use crate::backend::Backend;
 use crate::database::Database;
+use crate::telemetry::Origin;
 use crate::{Error, engine};
 
 /// Names a section of this process, for ever.
@@ -28,6 +29,8 @@ pub(crate) struct Watch {
     /// Whether there is more than one look.
     pub(crate) periodic: bool,
     pub(crate) side_effect: Arc<dyn PrioritizeSideEffect>,
+    /// Where it was begun.
+    pub(crate) origin: Origin,
 }
 
 /// What has become of a section.

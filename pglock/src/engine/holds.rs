@@ -1,0 +1,49 @@
+//! The locks that one session holds.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use super::HoldId;
+use crate::key::Key;
+use crate::telemetry::Holding;
+
+#[derive(Default)]
+pub(super) struct Holds(RefCell<Vec<Held>>);
+
+struct Held {
+    id: HoldId,
+    key: Key,
+    holding: Arc<Holding>,
+}
+
+impl Holds {
+    pub(super) fn add(&self, id: HoldId, key: Key, holding: Arc<Holding>) {
+        self.0.borrow_mut().push(Held { id, key, holding });
+    }
+
+    /// Takes one away, and answers how its end is told.
+    pub(super) fn remove(&self, id: HoldId) -> Option<Arc<Holding>> {
+        let mut holds = self.0.borrow_mut();
+        let at = holds.iter().position(|held| held.id == id)?;
+        Some(holds.swap_remove(at).holding)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
+    }
+
+    pub(super) fn all(&self, holds: impl Fn(HoldId, Key) -> bool) -> bool {
+        self.0.borrow().iter().all(|held| holds(held.id, held.key))
+    }
+
+    pub(super) fn keys(&self) -> Vec<Key> {
+        self.0.borrow().iter().map(|held| held.key).collect()
+    }
+
+    /// Tells that the session has ended.
+    pub(super) fn lost(&self, why: &str) {
+        for held in self.0.borrow().iter() {
+            held.holding.lost(&why);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! In place of `traces`, without the feature `tracing`.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::{Kill, Subject};
+use crate::error::Holder;
+
+pub(crate) fn tells_skips() -> bool {
+    false
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Origin;
+
+impl Origin {
+    pub(crate) fn here() -> Self {
+        Self
+    }
+
+    #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+    pub(super) fn killed(&self, _: Kill<'_>) {}
+}
+
+#[derive(Debug)]
+pub(super) struct Acquire;
+
+#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+impl Acquire {
+    pub(super) fn begin(_: &Subject) -> Self {
+        Self
+    }
+
+    pub(super) fn skipped(&self, _: &Subject, _: Option<&Holder>) {}
+
+    pub(super) fn canceled(&self, _: &Subject) {}
+
+    pub(super) fn ended(&self, _: &str, _: Duration) {}
+}
+
+#[derive(Debug)]
+pub(super) struct Hold;
+
+#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+impl Hold {
+    pub(super) fn begin(_: &Subject, _: &Origin) -> Self {
+        Self
+    }
+
+    pub(super) fn inside(&self) -> InHold {
+        InHold
+    }
+
+    pub(super) fn lost(&self, _: &Subject, _: &dyn fmt::Display) {}
+
+    pub(super) fn ended(&self, _: &str, _: Duration) {}
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct InHold;
+
+#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+impl InHold {
+    pub(crate) fn none() -> Self {
+        Self
+    }
+
+    pub(crate) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        body()
+    }
+}

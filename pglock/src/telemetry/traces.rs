@@ -1,0 +1,171 @@
+//! Spans and events of the feature `tracing`. Their names are in the documentation of the crate: keep them.
+
+use std::fmt;
+use std::time::Duration;
+
+use tracing::dispatcher::{self, Dispatch};
+use tracing::field::Empty;
+use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
+
+use super::{Kill, Subject};
+use crate::error::Holder;
+
+/// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
+pub(crate) fn tells_skips() -> bool {
+    event_enabled!(target: "pglock", Level::INFO)
+}
+
+/// Where in the program something was asked for. What pglock's thread tells of it later belongs there, and goes to the
+/// subscriber of there.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    span: Span,
+    subscriber: Dispatch,
+}
+
+impl Origin {
+    pub(crate) fn here() -> Self {
+        Self {
+            span: Span::current(),
+            subscriber: dispatcher::get_default(Clone::clone),
+        }
+    }
+
+    fn tell<R>(&self, tell: impl FnOnce() -> R) -> R {
+        dispatcher::with_default(&self.subscriber, tell)
+    }
+
+    pub(super) fn killed(&self, kill: Kill<'_>) {
+        self.tell(|| {
+            warn!(
+                name: "pglock.kill",
+                target: "pglock",
+                parent: self.span.id(),
+                pid = kill.pid,
+                action = kill.action,
+                application_name = kill.application_name,
+                user = kill.user,
+                "{} a session that was in the way",
+                kill.action,
+            );
+        });
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Acquire(Span);
+
+impl Acquire {
+    pub(super) fn begin(subject: &Subject) -> Self {
+        Self(info_span!(
+            target: "pglock",
+            "pglock.acquire",
+            lock = subject.lock,
+            label = subject.label,
+            mode = subject.mode,
+            waited_ms = Empty,
+            outcome = Empty,
+        ))
+    }
+
+    pub(super) fn skipped(&self, subject: &Subject, holder: Option<&Holder>) {
+        info!(
+            name: "pglock.skip",
+            target: "pglock",
+            parent: &self.0,
+            lock = subject.lock,
+            mode = subject.mode,
+            holder.pid = holder.map(|holder| holder.pid),
+            holder.application_name = holder.map(|holder| holder.application_name.as_str()),
+            holder.user = holder.and_then(|holder| holder.user.as_deref()),
+            holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
+            holder.this_process = holder.map(|holder| holder.this_process),
+            "skipped, since the lock is busy",
+        );
+    }
+
+    pub(super) fn canceled(&self, subject: &Subject) {
+        info!(
+            name: "pglock.cancel",
+            target: "pglock",
+            parent: &self.0,
+            lock = subject.lock,
+            mode = subject.mode,
+            "the caller went away while it waited for the lock",
+        );
+    }
+
+    pub(super) fn ended(&self, outcome: &str, waited: Duration) {
+        self.0.record("waited_ms", millis(waited));
+        self.0.record("outcome", outcome);
+    }
+}
+
+#[derive(Debug)]
+pub(super) struct Hold {
+    span: InHold,
+    origin: Origin,
+}
+
+impl Hold {
+    pub(super) fn begin(subject: &Subject, origin: &Origin) -> Self {
+        let span = origin.tell(|| {
+            info_span!(
+                target: "pglock",
+                parent: origin.span.id(),
+                "pglock.hold",
+                lock = subject.lock,
+                label = subject.label,
+                mode = subject.mode,
+                held_ms = Empty,
+                outcome = Empty,
+            )
+        });
+        Self {
+            span: InHold(span),
+            origin: origin.clone(),
+        }
+    }
+
+    pub(super) fn inside(&self) -> InHold {
+        self.span.clone()
+    }
+
+    pub(super) fn lost(&self, subject: &Subject, why: &dyn fmt::Display) {
+        self.origin.tell(|| {
+            error!(
+                name: "pglock.lost",
+                target: "pglock",
+                parent: self.span.0.id(),
+                lock = subject.lock,
+                mode = subject.mode,
+                why = %why,
+                "a lock was lost while it was held",
+            );
+        });
+    }
+
+    pub(super) fn ended(&self, outcome: &str, held: Duration) {
+        self.span.0.record("held_ms", millis(held));
+        self.span.0.record("outcome", outcome);
+    }
+}
+
+/// The inside of a hold.
+#[derive(Clone, Debug)]
+pub(crate) struct InHold(Span);
+
+impl InHold {
+    /// Of what isn't told of.
+    pub(crate) fn none() -> Self {
+        Self(Span::none())
+    }
+
+    pub(crate) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+        self.0.in_scope(body)
+    }
+}
+
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1000.0
+}

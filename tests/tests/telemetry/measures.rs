@@ -1,0 +1,111 @@
+//! Metrics. They are shared by the tests of this file, which look at locks of their own names.
+
+use metrics::Unit;
+use pglock::{Database, Error};
+use pglock_tests::{BOUND, Waiter, database, wait_until};
+
+use super::measures_recorder::numbers;
+use super::{assert_documented, handle};
+
+const EXCLUSIVE: (&str, &str) = ("mode", "exclusive");
+
+#[test]
+fn attempts_outcomes_waits_and_holds_are_counted() {
+    #[pglock::advisory("counted-{number}", using = here, timeout = 0, side_effect = Skip)]
+    fn job(number: u32, here: &Database, inside: impl FnOnce()) -> Result<(), Error> {
+        inside();
+        Ok(())
+    }
+
+    let numbers = numbers();
+    let db = database();
+    let here = handle(&db);
+    job(1, &here, || {
+        // In another thread, since a call inside a call re-enters.
+        let skipped = std::thread::scope(|scope| {
+            let other = scope.spawn(|| job(1, &here, || panic!("it is busy")));
+            other.join().unwrap()
+        });
+        skipped.unwrap();
+    })
+    .unwrap();
+    let lock = ("lock", "counted-{number}");
+    let of = |name, outcome| numbers.of(name, &[lock, EXCLUSIVE, ("outcome", outcome)]);
+    assert_eq!(
+        numbers.count("pglock_attempts_total", &[lock, EXCLUSIVE]),
+        2
+    );
+    for outcome in ["granted", "skipped"] {
+        assert_eq!(of("pglock_outcomes_total", outcome).len(), 1);
+        let waits = of("pglock_wait_seconds", outcome);
+        assert!(waits.len() == 1 && waits[0] > 0.0 && waits[0] < 60.0);
+    }
+    let holds = of("pglock_hold_seconds", "released");
+    assert!(holds.len() == 1 && holds[0] > 0.0 && holds[0] < 60.0);
+}
+
+#[test]
+fn a_loss_ends_the_hold() {
+    let numbers = numbers();
+    let db = database();
+    let here = handle(&db);
+    let lock = pglock::advisory("measured").label("lost").using(&here);
+    let guard = lock.acquire().unwrap();
+    db.terminate(db.advisory_locks()[0].pid);
+    let labels = [("lock", "lost"), EXCLUSIVE, ("outcome", "lost")];
+    wait_until("the loss is counted", BOUND, || {
+        numbers.of("pglock_hold_seconds", &labels).len() == 1
+    });
+    assert!(guard.release().unwrap_err().is_lost());
+    assert_eq!(numbers.of("pglock_hold_seconds", &labels).len(), 1);
+}
+
+#[test]
+fn locks_without_a_label_are_counted_together() {
+    let numbers = numbers();
+    let db = database();
+    let here = handle(&db);
+    let customers = 1_000..1_003;
+    for customer in customers {
+        let lock = pglock::advisory(format!("customer-{customer}")).shared();
+        let guard = lock.using(&here).acquire().unwrap();
+        guard.release().unwrap();
+    }
+    let labels = [("lock", "unlabeled"), ("mode", "shared")];
+    assert_eq!(numbers.count("pglock_attempts_total", &labels), 3);
+}
+
+#[test]
+fn kills_are_counted() {
+    let numbers = numbers();
+    let db = database();
+    let mut blocker = db.connect();
+    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
+    let mut client = db.connect();
+    let kills = || numbers.count("pglock_kills_total", &[("action", "terminated")]);
+    let before = kills();
+    let hit = pglock::blocked_locks().terminate_blocking_activity(&mut client);
+    assert_eq!(hit.unwrap().len(), 1);
+    // Other tests of this process kill too.
+    assert!(kills() > before);
+    drop(waiter);
+}
+
+#[test]
+fn what_the_numbers_are_is_told_to_the_recorder() {
+    let numbers = numbers();
+    pglock::describe_metrics();
+    let described = numbers.described();
+    assert_eq!(described.len(), 5, "{described:?}");
+    for (name, (unit, text)) in described {
+        assert_documented(&name);
+        let expected = if name.ends_with("_seconds") {
+            Unit::Seconds
+        } else {
+            Unit::Count
+        };
+        assert_eq!(unit, Some(expected), "{name}");
+        assert!(text.ends_with('.'), "{name}: {text}");
+    }
+}
