@@ -59,16 +59,11 @@ pub struct Builder {
     settings: Vec<(String, String)>,
     tcp: bool,
     bin_dir: Option<PathBuf>,
-    primary: Option<String>,
+    /// The folder of a server to copy, which is stopped.
+    copied: Option<PathBuf>,
 }
 
 impl Builder {
-    /// Makes it a hot standby of `primary`, a server of our own, that follows it by streaming.
-    pub fn standby_of(mut self, primary: &Server) -> Builder {
-        self.primary = Some(primary.url("postgres"));
-        self
-    }
-
     /// Sets a line of `postgresql.conf`.
     pub fn setting(mut self, name: &str, value: &str) -> Builder {
         self.settings.push((name.to_owned(), value.to_owned()));
@@ -118,9 +113,9 @@ impl Builder {
             }),
         };
         let local = server.local();
-        let order = match &self.primary {
+        let order = match &self.copied {
             None => "init".to_owned(),
-            Some(primary) => format!("copy {primary}"),
+            Some(folder) => format!("copy {}", folder.display()),
         };
         let status = local.supervisor.order(&order);
         assert_eq!(status, "0", "{order} failed:\n{}", server.log());
@@ -162,8 +157,25 @@ impl Server {
             settings: Vec::new(),
             tcp: false,
             bin_dir: None,
-            primary: None,
+            copied: None,
         }
+    }
+
+    /// A hot standby of this server, one of our own, that follows it by streaming. The server is stopped and started
+    /// again for it, so its sessions are ended.
+    #[must_use]
+    pub fn standby(&self) -> Server {
+        self.stop();
+        let standby = Server::builder()
+            .setting("primary_conninfo", &self.url("postgres"))
+            .setting("wal_retrieve_retry_interval", "100ms");
+        let standby = Builder {
+            copied: Some(self.local().folder.clone()),
+            ..standby
+        }
+        .start();
+        self.start_again();
+        standby
     }
 
     /// A server that others run.

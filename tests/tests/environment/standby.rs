@@ -9,7 +9,15 @@ use crate::{acquire, assert_refused, handle};
 fn pair() -> (Server, TestDb, Server) {
     let primary = Server::start();
     let db = primary.create_database();
-    let standby = Server::builder().standby_of(&primary).start();
+    let standby = primary.standby();
+    let mut client = db.connect();
+    wait_until("the standby follows", BOUND, || {
+        let rows = client.query(
+            "SELECT FROM pg_stat_replication WHERE state = 'streaming'",
+            &[],
+        );
+        rows.unwrap().len() == 1
+    });
     (primary, db, standby)
 }
 
