@@ -415,6 +415,12 @@ impl Error {
         ))
     }
 
+    pub(crate) fn lock_table(id: &dyn fmt::Display, place: &str) -> Self {
+        Self::environment(format!(
+            "lock {id} was not asked for, since this process holds so many on {place} that they fill half of the server's lock table, and a full one stops everybody; hold fewer at once, or raise `max_locks_per_transaction`"
+        ))
+    }
+
     pub(crate) fn not_postgres(purpose: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
         Self::environment(format!(
             "{purpose} can't be had on {place}: it doesn't know what every postgres server since version 13 knows, so it may only speak its protocol; use a postgres server"

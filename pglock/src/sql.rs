@@ -267,6 +267,10 @@ pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
      SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int4";
 
+/// How many locks have room in the server's lock table at the least.
+const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction')::int8 \
+     * (pg_catalog.current_setting('max_connections')::int8 + pg_catalog.current_setting('max_prepared_transactions')::int8)";
+
 /// The first words on a new session of pglock's own, one round trip. Two rows: of facts, and whether
 /// the lock that the first one took is seen.
 ///
@@ -276,7 +280,7 @@ pub(crate) fn greet(scope: Scope, announced: i32, heartbeat: Heartbeat) -> Strin
         "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
          pg_catalog.current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, pg_catalog.pg_is_in_recovery(), \
          pg_catalog.pg_try_advisory_xact_lock_shared({}), \
-         pg_catalog.current_setting('server_version_num')::int >= 140000; \
+         pg_catalog.current_setting('server_version_num')::int >= 140000, {LOCK_TABLE}; \
          SELECT EXISTS (SELECT FROM pg_catalog.pg_locks WHERE pid = pg_catalog.pg_backend_pid() AND granted AND {})",
         start_of("backend_start"),
         arguments(SEEN),

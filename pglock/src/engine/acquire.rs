@@ -120,6 +120,11 @@ async fn attempt(
         wait,
         _turn,
     } = prepared;
+    // A full table takes the server down for all who use it: statements fail that ask for no lock of ours.
+    if lease.pool().held() >= lease.session().lock_table() / 2 {
+        let place = lease.pool().database().place();
+        return Err(Error::lock_table(&request.lock.id, &place));
+    }
     let began = Instant::now();
     let mut outcome = converse(state, &lease, request, wait, reply).await;
     if let Outcome::Failed(failure) = &outcome

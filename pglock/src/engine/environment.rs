@@ -29,6 +29,8 @@ pub(super) struct Surroundings {
     /// Of whatever mode.
     pub(super) behind_pooler: bool,
     pub(super) server: sql::Server,
+    /// How many locks have room in the server's lock table, which all databases share.
+    pub(super) lock_table: usize,
 }
 
 /// Why there is no session.
@@ -88,6 +90,7 @@ pub(super) async fn examine(
             "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
         )));
     }
+    let lock_table = facts.parsed(7).ok_or_else(Failure::unexpected_answer)?;
     if facts.is_true(4) {
         return Err(Unfit::Standby);
     }
@@ -114,6 +117,7 @@ pub(super) async fn examine(
         backend,
         behind_pooler,
         server,
+        lock_table,
     })
 }
 

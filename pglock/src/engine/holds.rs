@@ -28,6 +28,10 @@ impl Holds {
         Some(holds.swap_remove(at).holding)
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.0.borrow().len()
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }

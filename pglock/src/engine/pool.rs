@@ -89,6 +89,13 @@ impl Pool {
         holder
     }
 
+    /// How many locks this process holds in the database.
+    pub(super) fn held(&self) -> usize {
+        let sessions = self.sessions.borrow();
+        let sessions = sessions.values().filter_map(Weak::upgrade);
+        sessions.map(|session| session.holds().len()).sum()
+    }
+
     /// The session of the calls around, where it can be used for this lock.
     ///
     /// Not where it holds a lock of somebody else's too, a sibling's or a guard's: that one's release would wait behind

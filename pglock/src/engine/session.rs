@@ -36,6 +36,7 @@ pub(super) struct Session {
     scope: Scope,
     behind_pooler: bool,
     server: sql::Server,
+    lock_table: usize,
     driven: Driven,
     conversation: Mutex<()>,
     /// How many speak, or wait to: the heartbeat is not one of them.
@@ -72,6 +73,7 @@ impl Session {
             scope,
             behind_pooler: surroundings.behind_pooler,
             server: surroundings.server,
+            lock_table: surroundings.lock_table,
             driven,
             conversation: Mutex::new(()),
             speakers: Cell::new(0),
@@ -95,6 +97,11 @@ impl Session {
 
     pub(super) fn is_behind_pooler(&self) -> bool {
         self.behind_pooler
+    }
+
+    /// How many locks have room in the server's lock table.
+    pub(super) fn lock_table(&self) -> usize {
+        self.lock_table
     }
 
     pub(super) fn life(&self) -> watch::Receiver<Life> {

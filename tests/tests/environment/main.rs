@@ -1,6 +1,7 @@
 //! What can't carry a lock is refused when pglock connects, and says what to do instead.
 
 mod liar;
+mod lock_table;
 mod pgbouncer;
 mod settings;
 mod standby;
