@@ -16,6 +16,8 @@ use crate::wire::Wire;
 /// Into how many parts a bound is cut.
 const PARTS: u32 = 10;
 
+const SILENT: &str = "the server was silent for longer than the heartbeat allows";
+
 /// Looks after a session for as long as there is one.
 pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
     let interval = heartbeat.interval();
@@ -47,7 +49,7 @@ pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: He
             None => pool.answers_beside(heartbeat).await,
         };
         if !answered {
-            session.give_up("the server was silent for longer than the heartbeat allows");
+            session.give_up(SILENT, heartbeat.grace());
             return;
         }
     }
@@ -76,12 +78,12 @@ pub(super) async fn within<T>(bound: Duration, future: impl Future<Output = T>) 
 /// The session's own future of a conversation that is short, bounded as an answer is.
 pub(super) async fn answered<T>(
     session: &Rc<Session>,
-    bound: Duration,
+    heartbeat: Heartbeat,
     future: impl Future<Output = T>,
 ) -> Option<T> {
-    let answer = within(bound, future).await;
+    let answer = within(heartbeat.answer(), future).await;
     if answer.is_none() {
-        session.give_up("the server was silent for longer than the heartbeat allows");
+        session.give_up(SILENT, heartbeat.grace());
     }
     answer
 }

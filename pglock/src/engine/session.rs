@@ -152,11 +152,20 @@ impl Session {
         self.spoke.get().elapsed()
     }
 
-    /// Ends a session whose server is silent: first its holders know, then the socket is closed.
-    pub(super) fn give_up(&self, why: &'static str) {
+    /// Ends a session whose server is silent: first its holders know, and after `grace` the socket is closed.
+    pub(super) fn give_up(&self, why: &'static str, grace: Duration) {
         self.doubtful.set(true);
-        self.given_up.why.set(why);
+        self.given_up.why.set(Some(why));
+        // Who waits without a lock is told by the end of the socket, and needs no grace.
+        let holds = !self.holds.borrow().is_empty();
+        self.given_up
+            .grace
+            .set(if holds { grace } else { Duration::ZERO });
         self.given_up.told.notify_one();
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.given_up.why.get().is_some()
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
@@ -169,7 +178,8 @@ impl Session {
 /// How the task that drives a session's connection is told to end it.
 #[derive(Default)]
 struct GivenUp {
-    why: Cell<&'static str>,
+    why: Cell<Option<&'static str>>,
+    grace: Cell<Duration>,
     told: Notify,
 }
 
@@ -255,9 +265,11 @@ impl Link {
             let ended = tokio::select! {
                 ended = &mut connection => ended,
                 () = told.told.notified() => {
-                    let why = told.why.get().to_owned();
-                    // Before the socket is closed: the server may free the locks as soon as it hears of that.
+                    let why = told.why.get().unwrap_or_default().to_owned();
+                    // Before the socket is closed: the server may free the locks as soon as it hears of that, and a body
+                    // that is to be dropped may have to wait for its executor.
                     life_sender.send_replace(Life::Ended { why });
+                    tokio::time::sleep(told.grace.get()).await;
                     return;
                 }
             };
