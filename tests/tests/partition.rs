@@ -144,11 +144,11 @@ fn drop_a_body(db: &TestDb, proxy: &Proxy, name: &'static str, silence: impl FnO
 
     let dropped = Arc::<OnceLock<Instant>>::default();
     let note = Note(Arc::clone(&dropped));
-    let (began, begun) = mpsc::channel();
-    let lock = pglock::advisory(name).using(&through(proxy, db));
+    let (sender, begins) = mpsc::channel();
+    let lock = pglock::advisory(name).using(through(proxy, db));
     let body = async move {
         let _note = note;
-        began.send(()).unwrap();
+        sender.send(()).unwrap();
         std::future::pending::<Result<(), Error>>().await
     };
     let others = async {
@@ -167,7 +167,7 @@ fn drop_a_body(db: &TestDb, proxy: &Proxy, name: &'static str, silence: impl FnO
             }
         })
     });
-    begun.recv_timeout(BOUND).expect("the body has begun");
+    begins.recv_timeout(BOUND).expect("the body begins");
     silence();
     let cut = Instant::now();
     let known = Arc::clone(&dropped);
@@ -190,7 +190,7 @@ fn an_async_body_is_dropped_before_the_server_hears_that_its_call_ended() {
 #[test]
 fn a_release_into_the_dark_is_lost_before_the_server_frees() {
     runs(|_, db, proxy| {
-        let lock = pglock::advisory("release").using(&through(proxy, db));
+        let lock = pglock::advisory("release").using(through(proxy, db));
         let guard = lock.acquire().unwrap();
         proxy.lose_packets();
         let cut = Instant::now();
@@ -208,7 +208,7 @@ fn a_waiter_gets_connect_and_leaves_the_servers_queue() {
     runs(|_, db, proxy| {
         let mut client = db.connect();
         let _holder = pglock::advisory("wait").on(&mut client).acquire().unwrap();
-        let waiter = waiter(pglock::advisory("wait").using(&through(proxy, db)));
+        let waiter = waiter(pglock::advisory("wait").using(through(proxy, db)));
         db.wait_for_waiters(1);
         proxy.lose_packets();
         let cut = Instant::now();
@@ -227,7 +227,7 @@ fn a_lock_that_is_granted_in_the_dark_is_nobodys() {
     runs(|_, db, proxy| {
         let mut client = db.connect();
         let holder = pglock::advisory("dark").on(&mut client).acquire().unwrap();
-        let waiter = waiter(pglock::advisory("dark").using(&through(proxy, db)));
+        let waiter = waiter(pglock::advisory("dark").using(through(proxy, db)));
         db.wait_for_waiters(1);
         proxy.lose_packets();
         let cut = Instant::now();
