@@ -339,9 +339,9 @@ fn a_server_that_is_busy_for_a_second_loses_nothing() {
 fn a_held_lock_costs_a_statement_a_second_and_an_idle_session_none() {
     runs(|_, db, proxy| {
         let here = through(proxy, db);
+        let began = Instant::now();
         let guard = pglock::advisory("cost").using(&here).acquire().unwrap();
         let before = proxy.round_trips();
-        let began = Instant::now();
         wait_until("it is asked", BOUND, || proxy.round_trips() >= before + 3);
         assert!(
             began.elapsed() >= Duration::from_millis(2900),
@@ -356,7 +356,7 @@ fn a_held_lock_costs_a_statement_a_second_and_an_idle_session_none() {
 }
 
 /// A child that holds the lock, frozen: what it says when it is asked afterwards.
-fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
+fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Proxy, &Child)) {
     if child::role().is_some() {
         let lease = Duration::from_secs(child::argument("LEASE").parse().unwrap());
         let here = with_lease(child::argument("URL"), lease);
@@ -372,17 +372,21 @@ fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
         }
         return;
     }
-    let db = SERVER.create_database();
+    let (db, proxy) = (SERVER.create_database(), Proxy::start_tcp(&SERVER));
     let mut holder = Child::of(test, "holder")
-        .argument("URL", SERVER.tcp_url(db.name()))
+        .argument("URL", proxy.url(db.name()))
         .argument("LEASE", lease.to_string())
         .start();
     holder.wait_for_line("got", BOUND);
-    holder.freeze();
-    freeze(&db, &holder);
+    freeze(&db, &proxy, &holder);
+    let before = proxy.round_trips();
     holder.thaw();
-    let held = db.held(pglock::advisory_id("frozen")) == 1;
-    holder.send_line(if held { "held" } else { "lost" });
+    if db.held(pglock::advisory_id("frozen")) == 1 {
+        wait_until("it asks again", BOUND, || proxy.round_trips() > before + 1);
+        holder.send_line("held");
+    } else {
+        holder.send_line("lost");
+    }
     holder.wait_for_line("checked", BOUND);
     holder.finish(BOUND);
 }
@@ -390,7 +394,8 @@ fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
 #[test]
 fn a_frozen_client_loses_its_lease_and_learns_of_it_when_thawed() {
     let test = "a_frozen_client_loses_its_lease_and_learns_of_it_when_thawed";
-    frozen(test, 8, |db, _| {
+    frozen(test, 8, |db, _, holder| {
+        holder.freeze();
         let began = Instant::now();
         let freed = next_holder(db, "frozen", || true).finish(FREED + BOUND);
         let after = freed - began;
@@ -398,10 +403,22 @@ fn a_frozen_client_loses_its_lease_and_learns_of_it_when_thawed() {
     });
 }
 
+/// It is stopped while it waits for an answer, which comes meanwhile.
 #[test]
 fn a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock() {
     let test = "a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock";
-    frozen(test, 120, |db, _| {
+    frozen(test, 120, |db, proxy, holder| {
+        let mut client = db.connect();
+        let mut asked = || -> f64 {
+            let asked = "SELECT max(extract(epoch FROM query_start))::float8 FROM pg_stat_activity \
+                WHERE datname = current_database() AND application_name = 'pglock'";
+            client.query_one(asked, &[]).unwrap().get(0)
+        };
+        proxy.stop_answers();
+        let before = asked();
+        wait_until("it asks", BOUND, || asked() > before);
+        holder.freeze();
+        proxy.resume();
         thread::sleep(Duration::from_secs(6));
         assert_eq!(db.held(pglock::advisory_id("frozen")), 1);
     });

@@ -87,3 +87,47 @@ pub(super) async fn answered<T>(
     }
     answer
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, future)
+    }
+
+    #[test]
+    fn an_answer_that_came_while_the_process_was_stopped_in_the_last_part_is_read() {
+        let answer = run(async {
+            let (sender, answer) = oneshot::channel();
+            tokio::task::spawn_local(async {
+                tokio::time::sleep(Duration::from_millis(960)).await;
+                std::thread::sleep(Duration::from_millis(500));
+                // Who reads the socket and who waits for the answer are not the same task.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                let _ = sender.send("it came");
+            });
+            within(Duration::from_secs(1), answer).await
+        });
+        assert_eq!(answer, Some(Ok("it came")));
+    }
+
+    #[test]
+    fn no_answer_is_none_after_the_bound() {
+        let began = Instant::now();
+        let answer = run(within(
+            Duration::from_millis(50),
+            std::future::pending::<()>(),
+        ));
+        assert!(answer.is_none() && began.elapsed() >= Duration::from_millis(50));
+    }
+}
