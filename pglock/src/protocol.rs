@@ -211,3 +211,73 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
         Released::Failed(failure) => Err(Error::lost_by(id, "its release failed", failure)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::{database, pid_of};
+    use postgres::Client;
+
+    use super::*;
+    use crate::drivers::BlockingWire;
+    use crate::park::block_on;
+
+    const KEY: Key = Key::Big(1);
+
+    /// A connection whose first query fails at its end, when the lock is granted: as one does that is canceled then.
+    struct FailsAtTheEnd<'c> {
+        wire: BlockingWire<'c, Client>,
+        has_failed: bool,
+    }
+
+    impl<'c> FailsAtTheEnd<'c> {
+        fn new(client: &'c mut Client) -> Self {
+            Self {
+                wire: BlockingWire(client),
+                has_failed: false,
+            }
+        }
+    }
+
+    impl Wire for FailsAtTheEnd<'_> {
+        async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+            if std::mem::replace(&mut self.has_failed, true) {
+                return self.wire.simple_query(sql).await;
+            }
+            self.wire
+                .simple_query(&format!("{sql}; SELECT 1 / 0"))
+                .await
+        }
+    }
+
+    #[test]
+    fn a_lock_whose_acquire_failed_at_its_grant_is_released() {
+        let db = database();
+        let mut client = db.connect();
+        let pid = pid_of(&mut client);
+        for own in [None, Some(pid)] {
+            for mode in [Mode::Exclusive, Mode::Shared] {
+                for wait in [Wait::Try, Wait::Millis(1000), Wait::Forever] {
+                    let mut wire = FailsAtTheEnd::new(&mut client);
+                    let outcome = block_on(acquire_session(&mut wire, KEY, mode, wait, own));
+                    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+                    assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_transaction_of_our_own_whose_acquire_failed_is_over() {
+        let db = database();
+        let mut client = db.connect();
+        let server = sql::Server {
+            transaction_timeout: false,
+            client_connection_check: false,
+            heartbeat: crate::heartbeat::Heartbeat::default(),
+        };
+        let mut wire = FailsAtTheEnd::new(&mut client);
+        let acquire = begin_and_acquire(&mut wire, KEY, Mode::Exclusive, Wait::Forever, server);
+        assert!(matches!(block_on(acquire), Outcome::Failed(_)));
+        client.batch_execute("SELECT 1").unwrap();
+    }
+}

@@ -18,6 +18,7 @@
 use std::sync::LazyLock;
 
 mod apart;
+mod background;
 mod binaries;
 pub mod child;
 mod database;
@@ -32,6 +33,7 @@ mod wait;
 mod waiter;
 
 pub use apart::apart;
+pub use background::{Background, background};
 pub use binaries::bin_dir;
 pub use child::Child;
 pub use database::TestDb;

@@ -1,5 +1,8 @@
 //! Locks on pglock's own sessions: exclusion between processes, timeouts, modes, ids, errors.
 
+use std::cell::RefCell;
+use std::future::{Future as _, poll_fn};
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, ErrorKind, Guard};
@@ -315,6 +318,45 @@ fn waiting_is_first_come_first_served() {
         guard.release().unwrap();
     });
     assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
+}
+
+#[test]
+fn callers_of_one_process_are_served_in_their_order() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("queue").using(&here).acquire().unwrap();
+    let order = RefCell::new(Vec::new());
+    let mut calls: Vec<_> = (0..6)
+        .map(|number| {
+            let (order, lock) = (&order, pglock::advisory("queue").using(&here));
+            Box::pin(lock.run_async(async move {
+                order.borrow_mut().push(number);
+                Ok::<_, pglock::Error>(())
+            }))
+        })
+        .collect();
+    // They ask in this order.
+    for call in &mut calls {
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(call.as_mut().poll(&mut context).is_pending());
+    }
+    db.wait_for_waiters(1);
+    guard.release().unwrap();
+    pollster::block_on(poll_fn(|cx| {
+        calls.retain_mut(|call| match call.as_mut().poll(cx) {
+            Poll::Ready(result) => {
+                result.unwrap();
+                false
+            }
+            Poll::Pending => true,
+        });
+        if calls.is_empty() {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    }));
+    assert_eq!(*order.borrow(), [0, 1, 2, 3, 4, 5]);
 }
 
 #[test]

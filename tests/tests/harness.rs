@@ -1,11 +1,12 @@
 //! The harness itself: what the other tests rely on.
 
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use pglock_tests::{
-    BOUND, Child, Key, Proxy, Server, TestDb, child, database, is_alive, server, server_is_ours,
-    wait_until,
+    BOUND, Child, Key, Proxy, Server, TestDb, background, child, database, is_alive, server,
+    server_is_ours, wait_until,
 };
 use postgres::{Client, NoTls};
 
@@ -213,6 +214,18 @@ fn a_lock_that_is_left_is_noticed() {
 #[should_panic(expected = "not so within 20ms: pigs fly")]
 fn waiting_has_a_bound() {
     wait_until("pigs fly", Duration::from_millis(20), || false);
+}
+
+#[test]
+#[should_panic(expected = "not so within 20ms: pigs fly")]
+fn waiting_for_work_has_a_bound() {
+    background("pigs fly", || thread::sleep(BOUND)).finish(Duration::from_millis(20));
+}
+
+#[test]
+#[should_panic(expected = "its thread panicked: pigs fly")]
+fn work_that_panics_is_told_at_once() {
+    background("pigs fly", || panic!("they don't")).finish(BOUND);
 }
 
 #[tokio::test]

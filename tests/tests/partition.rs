@@ -3,13 +3,13 @@
 //! The server and the client are on TCP, with a proxy between them that loses all packets, as a network does, or that
 //! hangs, while its kernel goes on to answer. Who gets the lock next asks the server itself.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock, OnceLock, mpsc};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pglock::{Database, Error};
+use pglock::{Advisory, Database, Error, Guard};
 use pglock_tests::child::{self, Child};
-use pglock_tests::{BOUND, Proxy, Server, TestDb, wait_until};
+use pglock_tests::{BOUND, Background, Proxy, Server, TestDb, background, wait_until};
 
 /// The bound of the documentation: 4 s, and time for a loaded machine.
 const KNOWN: Duration = Duration::from_secs(7);
@@ -35,15 +35,24 @@ fn runs(run: impl Fn(usize, &TestDb, &Proxy) + Sync) {
     });
 }
 
-/// Takes the lock from the server, without the proxy, as soon as it is free: when that was.
-fn next_holder(db: &TestDb, name: &str, bound: Duration) -> Instant {
+/// Who takes the lock from the server, without the proxy, as soon as it is free: when that was. In that moment the old
+/// holder knows.
+fn next_holder(
+    db: &TestDb,
+    name: &'static str,
+    old_knows: impl Fn() -> bool + Send + 'static,
+) -> Background<Instant> {
     let mut client = db.connect();
-    let _lock = pglock::advisory(name)
-        .timeout(bound)
-        .on(&mut client)
-        .acquire()
-        .unwrap_or_else(|error| panic!("the server has not freed it: {error}"));
-    Instant::now()
+    background("the next holder has it", move || {
+        let _lock = pglock::advisory(name)
+            .timeout(FREED)
+            .on(&mut client)
+            .acquire()
+            .unwrap_or_else(|error| panic!("the server has not freed it: {error}"));
+        let freed = Instant::now();
+        assert!(old_knows(), "freed before the old holder knew");
+        freed
+    })
 }
 
 fn when(what: &str, so: impl FnMut() -> bool) -> Instant {
@@ -51,94 +60,164 @@ fn when(what: &str, so: impl FnMut() -> bool) -> Instant {
     Instant::now()
 }
 
+/// Work whose result is asked for, with the time when it came.
+fn timed<T: Send + 'static>(
+    what: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Background<(T, Instant)> {
+    background(what, move || (work(), Instant::now()))
+}
+
+/// A call that waits for the lock, and is to hear of the silence.
+fn waiter(lock: Advisory) -> Background<(Result<Guard, Error>, Instant)> {
+    timed("the waiter hears of it", move || lock.acquire())
+}
+
 #[track_caller]
-fn assert_order(cut: Instant, known: Instant, freed: Instant) {
+fn assert_known(cut: Instant, known: Instant) {
+    assert!(known - cut < KNOWN, "known after {:?}", known - cut);
+}
+
+#[track_caller]
+fn assert_order(cut: Instant, known: Instant, next: Background<Instant>) {
+    let freed = next.finish(FREED + BOUND);
     assert!(
         known < freed,
         "freed {:?} before it was known",
         known - freed
     );
-    assert!(known - cut < KNOWN, "known after {:?}", known - cut);
+    assert_known(cut, known);
     eprintln!("known {:?}, freed {:?}", known - cut, freed - cut);
+}
+
+fn is_lost(guard: &Guard) -> bool {
+    guard.check().is_err_and(|error| error.is_lost())
+}
+
+fn acquire(name: &'static str, xact: bool, here: &Database) -> Guard {
+    let lock = pglock::advisory(name).using(here);
+    if xact {
+        lock.xact().acquire().unwrap()
+    } else {
+        lock.acquire().unwrap()
+    }
 }
 
 #[test]
 fn the_holder_knows_before_the_server_frees() {
     runs(|run, db, proxy| {
-        let here = through(proxy, db);
-        let lock = pglock::advisory("held").using(&here);
-        let check: Box<dyn Fn() -> Result<(), Error>> = if run == 0 {
-            let guard = lock.xact().acquire().unwrap();
-            Box::new(move || guard.check())
-        } else {
-            let guard = lock.acquire().unwrap();
-            Box::new(move || guard.check())
-        };
-        thread::scope(|scope| {
-            proxy.lose_packets();
-            let cut = Instant::now();
-            let next = scope.spawn(|| next_holder(db, "held", FREED));
-            let known = when("the holder knows", || check().is_err());
-            assert!(check().unwrap_err().is_lost());
-            assert_order(cut, known, next.join().unwrap());
-        });
+        let guard = Arc::new(acquire("held", run == 0, &through(proxy, db)));
+        proxy.lose_packets();
+        let cut = Instant::now();
+        let old = Arc::clone(&guard);
+        let next = next_holder(db, "held", move || is_lost(&old));
+        let known = when("the holder knows", || guard.check().is_err());
+        assert!(is_lost(&guard));
+        assert_order(cut, known, next);
     });
+}
+
+/// As a network that is silent in one direction: the server hears of the end of the session at once.
+#[test]
+fn the_holder_knows_before_the_server_hears_that_it_gave_up() {
+    runs(|run, db, proxy| {
+        let guard = Arc::new(acquire("one way", run == 0, &through(proxy, db)));
+        proxy.stop_answers();
+        let cut = Instant::now();
+        let old = Arc::clone(&guard);
+        let next = next_holder(db, "one way", move || is_lost(&old));
+        let freed = next.finish(FREED + BOUND);
+        assert!(freed - cut < KNOWN, "freed after {:?}", freed - cut);
+    });
+}
+
+/// Runs an async body that never ends, until it is dropped because of the silence, on an executor that is busy with
+/// others for up to 0.3 s.
+fn drop_a_body(db: &TestDb, proxy: &Proxy, name: &'static str, silence: impl FnOnce()) {
+    struct Note(Arc<OnceLock<Instant>>);
+
+    impl Drop for Note {
+        fn drop(&mut self) {
+            self.0.set(Instant::now()).unwrap();
+        }
+    }
+
+    let dropped = Arc::<OnceLock<Instant>>::default();
+    let note = Note(Arc::clone(&dropped));
+    let (sender, begins) = mpsc::channel();
+    let lock = pglock::advisory(name).using(through(proxy, db));
+    let body = async move {
+        let _note = note;
+        sender.send(()).unwrap();
+        std::future::pending::<Result<(), Error>>().await
+    };
+    let others = async {
+        loop {
+            thread::sleep(Duration::from_millis(300));
+            tokio::task::yield_now().await;
+        }
+    };
+    let call = background("the call ends", move || {
+        let executor = tokio::runtime::Builder::new_current_thread().build();
+        executor.unwrap().block_on(async {
+            tokio::select! {
+                biased;
+                result = lock.run_async(body) => result,
+                () = others => unreachable!("it has no end"),
+            }
+        })
+    });
+    begins.recv_timeout(BOUND).expect("the body begins");
+    silence();
+    let cut = Instant::now();
+    let known = Arc::clone(&dropped);
+    let next = next_holder(db, name, move || known.get().is_some());
+    let result = call.finish(FREED);
+    assert!(result.unwrap_err().is_lost());
+    assert_order(cut, *dropped.get().unwrap(), next);
 }
 
 #[test]
 fn an_async_body_is_dropped_before_the_server_frees() {
-    runs(|_, db, proxy| {
-        let here = through(proxy, db);
-        thread::scope(|scope| {
-            let mut cut = None;
-            let result =
-                pollster::block_on(pglock::advisory("body").using(&here).run_async(async {
-                    proxy.lose_packets();
-                    let next = scope.spawn(|| next_holder(db, "body", FREED));
-                    cut = Some((Instant::now(), next));
-                    std::future::pending::<Result<(), Error>>().await
-                }));
-            let known = Instant::now();
-            assert!(result.unwrap_err().is_lost());
-            let (cut, next) = cut.unwrap();
-            assert_order(cut, known, next.join().unwrap());
-        });
-    });
+    runs(|_, db, proxy| drop_a_body(db, proxy, "body", || proxy.lose_packets()));
+}
+
+#[test]
+fn an_async_body_is_dropped_before_the_server_hears_that_its_call_ended() {
+    runs(|_, db, proxy| drop_a_body(db, proxy, "one way", || proxy.stop_answers()));
 }
 
 #[test]
 fn a_release_into_the_dark_is_lost_before_the_server_frees() {
     runs(|_, db, proxy| {
-        let here = through(proxy, db);
-        let guard = pglock::advisory("release").using(&here).acquire().unwrap();
-        thread::scope(|scope| {
-            proxy.lose_packets();
-            let cut = Instant::now();
-            let next = scope.spawn(|| next_holder(db, "release", FREED));
-            let error = guard.release().unwrap_err();
-            assert!(error.is_lost(), "{error}");
-            assert_order(cut, Instant::now(), next.join().unwrap());
-        });
+        let lock = pglock::advisory("release").using(through(proxy, db));
+        let guard = lock.acquire().unwrap();
+        proxy.lose_packets();
+        let cut = Instant::now();
+        let next = next_holder(db, "release", || true);
+        let release = timed("the release is answered", || guard.release());
+        let (result, known) = release.finish(FREED);
+        let error = result.unwrap_err();
+        assert!(error.is_lost(), "{error}");
+        assert_order(cut, known, next);
     });
 }
 
 #[test]
 fn a_waiter_gets_connect_and_leaves_the_servers_queue() {
     runs(|_, db, proxy| {
-        let here = through(proxy, db);
         let mut client = db.connect();
         let _holder = pglock::advisory("wait").on(&mut client).acquire().unwrap();
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| pglock::advisory("wait").using(&here).acquire());
-            db.wait_for_waiters(1);
-            proxy.lose_packets();
-            let cut = Instant::now();
-            let error = waiter.join().unwrap().unwrap_err();
-            assert!(cut.elapsed() < KNOWN, "known after {:?}", cut.elapsed());
-            assert!(error.is_connect(), "{error}");
-            wait_until("the server's waiter is gone", FREED, || {
-                db.blocked_pids().is_empty()
-            });
+        let waiter = waiter(pglock::advisory("wait").using(through(proxy, db)));
+        db.wait_for_waiters(1);
+        proxy.lose_packets();
+        let cut = Instant::now();
+        let (result, known) = waiter.finish(FREED);
+        let error = result.unwrap_err();
+        assert!(error.is_connect(), "{error}");
+        assert_known(cut, known);
+        wait_until("the server's waiter is gone", FREED, || {
+            db.blocked_pids().is_empty()
         });
     });
 }
@@ -146,27 +225,21 @@ fn a_waiter_gets_connect_and_leaves_the_servers_queue() {
 #[test]
 fn a_lock_that_is_granted_in_the_dark_is_nobodys() {
     runs(|_, db, proxy| {
-        let here = through(proxy, db);
         let mut client = db.connect();
         let holder = pglock::advisory("dark").on(&mut client).acquire().unwrap();
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| {
-                let result = pglock::advisory("dark").using(&here).acquire();
-                (result, Instant::now())
-            });
-            db.wait_for_waiters(1);
-            proxy.lose_packets();
-            let cut = Instant::now();
-            holder.release().unwrap();
-            wait_until("it is granted in the dark", BOUND, || {
-                db.held(pglock::advisory_id("dark")) == 1
-            });
-            let next = scope.spawn(|| next_holder(db, "dark", FREED));
-            let (result, known) = waiter.join().unwrap();
-            let error = result.unwrap_err();
-            assert!(error.is_connect(), "{error}");
-            assert_order(cut, known, next.join().unwrap());
+        let waiter = waiter(pglock::advisory("dark").using(through(proxy, db)));
+        db.wait_for_waiters(1);
+        proxy.lose_packets();
+        let cut = Instant::now();
+        holder.release().unwrap();
+        wait_until("it is granted in the dark", BOUND, || {
+            db.held(pglock::advisory_id("dark")) == 1
         });
+        let next = next_holder(db, "dark", || true);
+        let (result, known) = waiter.finish(FREED);
+        let error = result.unwrap_err();
+        assert!(error.is_connect(), "{error}");
+        assert_order(cut, known, next);
     });
 }
 
@@ -177,53 +250,67 @@ fn who_waits_with_a_lock_knows_before_the_server_frees_that() {
         let here = through(proxy, db);
         let mut client = db.connect();
         let _inner = pglock::advisory("inner").on(&mut client).acquire().unwrap();
-        thread::scope(|scope| {
-            let outer = scope.spawn(|| {
-                let mut known = None;
-                let result = pglock::advisory("outer")
-                    .using(&here)
-                    .run(|| -> Result<(), Error> {
-                        let inner = pglock::advisory("inner").using(&here).run(|| Ok(()));
-                        known = Some(Instant::now());
-                        inner
-                    });
-                (result, known.unwrap())
-            });
-            db.wait_for_waiters(1);
-            proxy.lose_packets();
-            let cut = Instant::now();
-            let next = scope.spawn(|| next_holder(db, "outer", FREED));
-            let (result, known) = outer.join().unwrap();
-            assert!(result.unwrap_err().is_connect());
-            assert_order(cut, known, next.join().unwrap());
+        let outer = background("the outer call ends", move || {
+            let mut known = None;
+            let result = pglock::advisory("outer")
+                .using(&here)
+                .run(|| -> Result<(), Error> {
+                    let inner = pglock::advisory("inner").using(&here).run(|| Ok(()));
+                    known = Some(Instant::now());
+                    inner
+                });
+            (result, known.unwrap())
         });
+        db.wait_for_waiters(1);
+        proxy.lose_packets();
+        let cut = Instant::now();
+        let next = next_holder(db, "outer", || true);
+        let (result, known) = outer.finish(FREED);
+        assert!(result.unwrap_err().is_connect());
+        assert_order(cut, known, next);
     });
+}
+
+fn with_lease(url: String, lease: Duration) -> Database {
+    Database::builder(url).lease(lease).build().unwrap()
 }
 
 /// A proxy or a pooler that hangs: its kernel answers for it, so keepalives see nothing, and only a lease frees.
 #[test]
 fn a_proxy_that_hangs_is_noticed_and_the_lease_frees() {
     runs(|_, db, proxy| {
-        let here = Database::builder(proxy.url(db.name()))
-            .lease(Duration::from_secs(8))
-            .build()
-            .unwrap();
-        let guard = pglock::advisory("hangs").using(&here).acquire().unwrap();
+        let here = with_lease(proxy.url(db.name()), Duration::from_secs(8));
+        let guard = Arc::new(pglock::advisory("hangs").using(&here).acquire().unwrap());
         let mut client = db.connect();
         let _other = pglock::advisory("other").on(&mut client).acquire().unwrap();
-        thread::scope(|scope| {
-            let waiter = scope.spawn(|| pglock::advisory("other").using(&here).acquire());
-            db.wait_for_waiters(1);
-            proxy.stop_forwarding();
-            let cut = Instant::now();
-            let next = scope.spawn(|| next_holder(db, "hangs", FREED));
-            let known = when("the holder knows", || guard.check().is_err());
-            assert_order(cut, known, next.join().unwrap());
-            // Asked by a session beside: its own is in the middle of the wait.
-            let error = waiter.join().unwrap().unwrap_err();
-            assert!(error.is_connect(), "{error}");
-            proxy.resume();
-        });
+        let waiter = waiter(pglock::advisory("other").using(&here));
+        db.wait_for_waiters(1);
+        proxy.stop_forwarding();
+        let cut = Instant::now();
+        let old = Arc::clone(&guard);
+        let next = next_holder(db, "hangs", move || is_lost(&old));
+        let known = when("the holder knows", || guard.check().is_err());
+        // Asked by a session beside: its own is in the middle of the wait.
+        let (result, told) = waiter.finish(FREED);
+        let error = result.unwrap_err();
+        assert!(error.is_connect(), "{error}");
+        assert_known(cut, told);
+        assert_order(cut, known, next);
+    });
+}
+
+#[test]
+fn a_lease_is_renewed_for_as_long_as_its_holder_runs() {
+    runs(|_, db, _| {
+        let here = Database::builder(SERVER.tcp_url(db.name()))
+            .heartbeat(Duration::from_secs(1))
+            .lease(Duration::from_secs(2))
+            .build()
+            .unwrap();
+        let guard = pglock::advisory("renewed").using(&here).acquire().unwrap();
+        // What is measured is that it is held for longer than the lease.
+        thread::sleep(Duration::from_secs(5));
+        guard.release().unwrap();
     });
 }
 
@@ -252,9 +339,9 @@ fn a_server_that_is_busy_for_a_second_loses_nothing() {
 fn a_held_lock_costs_a_statement_a_second_and_an_idle_session_none() {
     runs(|_, db, proxy| {
         let here = through(proxy, db);
+        let began = Instant::now();
         let guard = pglock::advisory("cost").using(&here).acquire().unwrap();
         let before = proxy.round_trips();
-        let began = Instant::now();
         wait_until("it is asked", BOUND, || proxy.round_trips() >= before + 3);
         assert!(
             began.elapsed() >= Duration::from_millis(2900),
@@ -269,14 +356,10 @@ fn a_held_lock_costs_a_statement_a_second_and_an_idle_session_none() {
 }
 
 /// A child that holds the lock, frozen: what it says when it is asked afterwards.
-fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
+fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Proxy, &Child)) {
     if child::role().is_some() {
-        let here = Database::builder(child::argument("URL"))
-            .lease(Duration::from_secs(
-                child::argument("LEASE").parse().unwrap(),
-            ))
-            .build()
-            .unwrap();
+        let lease = Duration::from_secs(child::argument("LEASE").parse().unwrap());
+        let here = with_lease(child::argument("URL"), lease);
         let guard = pglock::advisory("frozen").using(&here).acquire().unwrap();
         child::say("got");
         while let Some(word) = child::hear() {
@@ -289,17 +372,21 @@ fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
         }
         return;
     }
-    let db = SERVER.create_database();
+    let (db, proxy) = (SERVER.create_database(), Proxy::start_tcp(&SERVER));
     let mut holder = Child::of(test, "holder")
-        .argument("URL", SERVER.tcp_url(db.name()))
+        .argument("URL", proxy.url(db.name()))
         .argument("LEASE", lease.to_string())
         .start();
     holder.wait_for_line("got", BOUND);
-    holder.freeze();
-    freeze(&db, &holder);
+    freeze(&db, &proxy, &holder);
+    let before = proxy.round_trips();
     holder.thaw();
-    let held = db.held(pglock::advisory_id("frozen")) == 1;
-    holder.send_line(if held { "held" } else { "lost" });
+    if db.held(pglock::advisory_id("frozen")) == 1 {
+        wait_until("it asks again", BOUND, || proxy.round_trips() > before + 1);
+        holder.send_line("held");
+    } else {
+        holder.send_line("lost");
+    }
     holder.wait_for_line("checked", BOUND);
     holder.finish(BOUND);
 }
@@ -307,21 +394,31 @@ fn frozen(test: &str, lease: u64, freeze: impl Fn(&TestDb, &Child)) {
 #[test]
 fn a_frozen_client_loses_its_lease_and_learns_of_it_when_thawed() {
     let test = "a_frozen_client_loses_its_lease_and_learns_of_it_when_thawed";
-    frozen(test, 8, |db, _| {
+    frozen(test, 8, |db, _, holder| {
+        holder.freeze();
         let began = Instant::now();
-        next_holder(db, "frozen", FREED);
-        assert!(
-            began.elapsed() > Duration::from_secs(4),
-            "{:?}",
-            began.elapsed()
-        );
+        let freed = next_holder(db, "frozen", || true).finish(FREED + BOUND);
+        let after = freed - began;
+        assert!(after > Duration::from_secs(4), "freed after {after:?}");
     });
 }
 
+/// It is stopped while it waits for an answer, which comes meanwhile.
 #[test]
 fn a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock() {
     let test = "a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock";
-    frozen(test, 120, |db, _| {
+    frozen(test, 120, |db, proxy, holder| {
+        let mut client = db.connect();
+        let mut asked = || -> f64 {
+            let asked = "SELECT max(extract(epoch FROM query_start))::float8 FROM pg_stat_activity \
+                WHERE datname = current_database() AND application_name = 'pglock'";
+            client.query_one(asked, &[]).unwrap().get(0)
+        };
+        proxy.stop_answers();
+        let before = asked();
+        wait_until("it asks", BOUND, || asked() > before);
+        holder.freeze();
+        proxy.resume();
         thread::sleep(Duration::from_secs(6));
         assert_eq!(db.held(pglock::advisory_id("frozen")), 1);
     });

@@ -16,6 +16,8 @@ use crate::wire::Wire;
 /// Into how many parts a bound is cut.
 const PARTS: u32 = 10;
 
+const SILENT: &str = "the server was silent for longer than the heartbeat allows";
+
 /// Looks after a session for as long as there is one.
 pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
     let interval = heartbeat.interval();
@@ -47,7 +49,7 @@ pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: He
             None => pool.answers_beside(heartbeat).await,
         };
         if !answered {
-            session.give_up("the server was silent for longer than the heartbeat allows");
+            session.give_up(SILENT, heartbeat.grace());
             return;
         }
     }
@@ -76,12 +78,56 @@ pub(super) async fn within<T>(bound: Duration, future: impl Future<Output = T>) 
 /// The session's own future of a conversation that is short, bounded as an answer is.
 pub(super) async fn answered<T>(
     session: &Rc<Session>,
-    bound: Duration,
+    heartbeat: Heartbeat,
     future: impl Future<Output = T>,
 ) -> Option<T> {
-    let answer = within(bound, future).await;
+    let answer = within(heartbeat.answer(), future).await;
     if answer.is_none() {
-        session.give_up("the server was silent for longer than the heartbeat allows");
+        session.give_up(SILENT, heartbeat.grace());
     }
     answer
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, future)
+    }
+
+    #[test]
+    fn an_answer_that_came_while_the_process_was_stopped_in_the_last_part_is_read() {
+        let answer = run(async {
+            let (sender, answer) = oneshot::channel();
+            tokio::task::spawn_local(async {
+                tokio::time::sleep(Duration::from_millis(960)).await;
+                std::thread::sleep(Duration::from_millis(500));
+                // Who reads the socket and who waits for the answer are not the same task.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                let _ = sender.send("it came");
+            });
+            within(Duration::from_secs(1), answer).await
+        });
+        assert_eq!(answer, Some(Ok("it came")));
+    }
+
+    #[test]
+    fn no_answer_is_none_after_the_bound() {
+        let began = Instant::now();
+        let answer = run(within(
+            Duration::from_millis(50),
+            std::future::pending::<()>(),
+        ));
+        assert!(answer.is_none() && began.elapsed() >= Duration::from_millis(50));
+    }
 }

@@ -260,14 +260,14 @@ impl Pool {
         let mut half_way = HalfWay(Some(&lease));
         let rows = {
             let conversation = lease.session().conversation().await;
-            let bound = self.database.heartbeat().answer();
+            let bounds = self.database.heartbeat();
             let mut wire = conversation.wire();
-            let answer = heartbeat::answered(lease.session(), bound, wire.simple_query(sql)).await;
+            let answer = heartbeat::answered(lease.session(), bounds, wire.simple_query(sql)).await;
             if answer.is_none() {
                 return Err(Error::connect_timeout(
                     purpose,
                     &self.database.place(),
-                    bound,
+                    bounds.answer(),
                 ));
             }
             answer.and_then(Result::ok)
@@ -326,10 +326,13 @@ impl Lease {
 
     /// Closes a session whose state nobody knows, and has the server end it.
     pub(super) fn close_doubtful(&self, lock: &Lock) {
-        let had_ended = !self.session.is_usable();
+        // A session that is over needs no end, nor does one that is given up, whose other holders may not have stopped.
+        if !self.session.is_usable() {
+            return;
+        }
         self.session.close_now();
-        // A session that is over needs no end. And behind a pooler the backend may be another client's by now.
-        if had_ended || self.session.scope() == Scope::Transaction {
+        // Behind a pooler the backend may be another client's by now.
+        if self.session.scope() == Scope::Transaction {
             return;
         }
         let (pool, session) = (Rc::clone(&self.pool), &self.session);

@@ -75,8 +75,7 @@ async fn keep(
         let conversation = session.conversation().await;
         let mut wire = conversation.wire();
         let asked = protocol::holds(&mut wire, lock.key, lock.mode);
-        let bound = lock.database.heartbeat().answer();
-        let answer = heartbeat::answered(&session, bound, asked).await;
+        let answer = heartbeat::answered(&session, lock.database.heartbeat(), asked).await;
         answer.unwrap_or(false)
     };
     if is_held {
@@ -127,10 +126,12 @@ async fn serve(
 
 async fn release(lock: &Lock, lease: &Lease) -> Released {
     let conversation = lease.session().conversation().await;
-    let bound = lease.pool().database().heartbeat().answer();
+    if lease.session().is_given_up() {
+        return Released::Failed(Failure::silent());
+    }
     let released = heartbeat::answered(
         lease.session(),
-        bound,
+        lease.pool().database().heartbeat(),
         converse(&conversation, lock, lease.session().backend().pid),
     );
     released

@@ -154,11 +154,25 @@ impl Session {
         self.spoke.get().elapsed()
     }
 
-    /// Ends a session whose server is silent: first its holders know, then the socket is closed.
-    pub(super) fn give_up(&self, why: &'static str) {
+    /// Ends a session whose server is silent: first its holders know, and after `grace` the socket is closed.
+    pub(super) fn give_up(&self, why: &'static str, grace: Duration) {
         self.doubtful.set(true);
-        self.driven.given_up.why.set(why);
-        self.driven.given_up.told.notify_one();
+        let Driven {
+            given_up, holds, ..
+        } = &self.driven;
+        given_up.why.set(Some(why));
+        // Who waits without a lock is told by the end of the socket, and needs no grace.
+        let grace = if holds.is_empty() {
+            Duration::ZERO
+        } else {
+            grace
+        };
+        given_up.grace.set(grace);
+        given_up.told.notify_one();
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        self.driven.given_up.why.get().is_some()
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
@@ -180,7 +194,8 @@ struct Driven {
 /// How the task that drives a session's connection is told to end it.
 #[derive(Default)]
 struct GivenUp {
-    why: Cell<&'static str>,
+    why: Cell<Option<&'static str>>,
+    grace: Cell<Duration>,
     told: Notify,
 }
 
@@ -263,11 +278,13 @@ impl Link {
         let task = tokio::task::spawn_local(async move {
             let why = tokio::select! {
                 ended = &mut connection => why_ended(ended),
-                () = told.told.notified() => told.why.get().to_owned(),
+                () = told.told.notified() => told.why.get().unwrap_or_default().to_owned(),
             };
-            // Before the socket is closed: the server may free the locks as soon as it hears of that.
             life_sender.send_replace(Life::Ended { why: why.clone() });
             held.lost(&why);
+            // The socket is closed after this: the server may free the locks as soon as it hears of that, and a body that is
+            // to be dropped may have to wait for its executor.
+            tokio::time::sleep(told.grace.get()).await;
         });
         Ok(Self {
             client: Some(client),

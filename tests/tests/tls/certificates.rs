@@ -1,9 +1,10 @@
 //! Certificates that are made on the spot, and servers that show them.
 
-use std::io::Write;
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use pglock::{Database, DatabaseBuilder};
 use pglock_tests::{Server, TestDb};
@@ -11,6 +12,10 @@ use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DistinguishedName, DnType, IsCa, KeyPair,
     date_time_ymd,
 };
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{ServerConfig, ServerConnection};
 use tempfile::TempDir;
 
 /// Who signs.
@@ -73,6 +78,40 @@ impl Authority {
         std::fs::write(&certificate, &pair.certificate).unwrap();
         std::fs::write(&key, &pair.key).unwrap();
         format!("sslcert={}&sslkey={}", certificate.display(), key.display())
+    }
+}
+
+impl Pair {
+    /// A server that shows the certificate and signs with another key, for as long as the test runs.
+    pub(crate) fn shown_without_its_key(&self) -> SocketAddr {
+        let chain = vec![CertificateDer::from_pem_slice(self.certificate.as_bytes()).unwrap()];
+        let other = KeyPair::generate().unwrap().serialize_pem();
+        let other = PrivateKeyDer::from_pem_slice(other.as_bytes()).unwrap();
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let key = provider.key_provider.load_private_key(other).unwrap();
+        // The resolver doesn't look whether they fit, as `with_single_cert` would.
+        let shown = SingleCertAndKey::from(CertifiedKey::new(chain, key));
+        let config = ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_cert_resolver(Arc::new(shown));
+        let config = Arc::new(config);
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        std::thread::spawn(move || {
+            for mut socket in listener.incoming().flatten() {
+                let mut asks_for_tls = [0; 8];
+                let _ = socket.read_exact(&mut asks_for_tls);
+                let _ = socket.write_all(b"S");
+                let mut session = ServerConnection::new(Arc::clone(&config)).unwrap();
+                while session
+                    .complete_io(&mut socket)
+                    .is_ok_and(|moved| moved != (0, 0))
+                {}
+            }
+        });
+        address
     }
 }
 

@@ -62,6 +62,23 @@ fn an_expired_certificate_and_that_of_the_authority_itself() {
     assert_refused(&tcp.verified(), "is that of an authority");
 }
 
+/// The name and the authority are right: whoever has seen a certificate can show it.
+#[test]
+fn a_certificate_without_its_key() {
+    let authority = Authority::new("the authority");
+    let thief = authority.sign("localhost").shown_without_its_key();
+    let believed = format!("sslrootcert={}", authority.file().display());
+    for options in [
+        format!("sslmode=verify-full&{believed}"),
+        format!("sslmode=verify-ca&{believed}"),
+        "sslmode=require".to_owned(),
+    ] {
+        let url = format!("postgres://app@localhost:{}/app?{options}", thief.port());
+        let here = Database::builder(url).build().unwrap();
+        assert_refused(&here, "not signed by an authority");
+    }
+}
+
 #[test]
 fn a_server_without_tls() {
     let tcp = Tcp::plain();
