@@ -168,9 +168,9 @@ impl Tables {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.8 s later. If the
-    /// locks were granted in that moment, the transaction keeps them to its end. On sqlx nothing is canceled: see
-    /// [`AsyncConnection`](crate::AsyncConnection).
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, up to 0.8 s later;
+    /// trying again is safe. If the locks were granted in that moment, the transaction keeps them to its end. On sqlx
+    /// nothing is canceled: see [`AsyncConnection`](crate::AsyncConnection).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

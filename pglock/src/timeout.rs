@@ -100,8 +100,8 @@ impl LockTimeout {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is what it was before the connection's next statement; in a transaction of
-    /// sqlx's it may stay to the end of the transaction.
+    /// Dropped at any point, the setting is what it was before the connection's next statement, and setting it again is
+    /// safe. In a transaction of sqlx's it may stay to the end of the transaction: see [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -254,7 +254,8 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is put back all the same.
+    /// Dropped at any point, the setting is put back all the same, as by dropping the scope. Only `restore` itself can end
+    /// a transaction that was begun by hand in the scope and is aborted: dropped there, the setting may stay.
     pub async fn restore(mut self) -> Result<(), Error> {
         let Some(before) = &self.before else {
             return Ok(());

@@ -102,7 +102,8 @@ impl WaitGraphQuery {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is left behind; the connection's next statement waits for the answer.
+    /// Dropped at any point, nothing is left behind, and asking again is safe. The connection's next statement waits for
+    /// the answer, and on sqlx it gets the error, where the answer is one.
     pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -75,7 +75,8 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, they may be hit all the same.
+    /// Dropped after its first poll, they may be hit all the same, and nobody is told who was. Calling it again hits
+    /// those that are found then.
     pub async fn cancel_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -92,7 +93,8 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async). Our own session, which would be ended last, may be
+    /// left.
     pub async fn terminate_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -204,7 +204,8 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is left behind; the connection's next statement waits for the answer.
+    /// Dropped at any point, nothing is left behind, and asking again is safe. The connection's next statement waits for
+    /// the answer, and on sqlx it gets the error, where the answer is one.
     pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

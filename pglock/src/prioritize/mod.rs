@@ -181,7 +181,7 @@ impl Prioritize {
     /// # Cancel safety
     ///
     /// Dropped at any point, nothing is watched any more, and `lock_timeout` is what it was before the connection's
-    /// next statement.
+    /// next statement, as with [`timeout`](crate::LockTimeout::on_async). Beginning again is safe.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -149,7 +149,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the body is dropped, and the section goes on.
+    /// Dropped at any point, the body is dropped, and the section goes on: `run` can be called again.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -187,7 +187,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing has happened.
+    /// Dropped at any point, nothing has happened, and it can be asked again.
     pub async fn report(&self) -> Result<PrioritizeReport, Error> {
         self.section.report().await
     }
@@ -200,8 +200,8 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same; a look that is under way may
-    /// then still hit who blocks the connection's next statement.
+    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same, as by dropping the scope. The
+    /// report is lost, and a look that is under way may still hit who blocks the connection's next statement.
     pub async fn finish(self) -> Result<PrioritizeReport, Error> {
         let Self {
             section,
