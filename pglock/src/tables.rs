@@ -63,6 +63,23 @@ pub fn table(name: impl Into<TableName>) -> Tables {
 }
 
 /// A lock on the table of a type: see [`Model`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// struct Order;
+///
+/// impl pglock::Model for Order {
+///     const TABLE: &'static str = "orders";
+/// }
+///
+/// let mut tx = client.transaction()?;
+/// pglock::model::<Order>().lock(&mut tx)?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn model<M: Model>() -> Tables {
     table(M::TABLE)
 }
