@@ -92,6 +92,17 @@ use proc_macro::TokenStream;
 /// argument is a `&mut` reference, so that nobody else uses the session meanwhile. Pooled connections are passed by the
 /// caller, as `&mut *conn`. A transaction goes with `xact`, and a session with no `xact`.
 ///
+/// # Cancel safety
+///
+/// The future of an annotated `async fn` can be dropped at any await, as a timeout around it or `select!` does. While it
+/// waits for the lock, the wait is canceled in the server. Later the body is dropped, and then the lock is released, in
+/// the background; with `hold_at_least` when that is over. The lock is ready for the next call; whether the body may run
+/// a second time is for the body to know.
+///
+/// With `client` all that is left to do is sent on that connection before anything else; when it has been done there, and
+/// that sqlx can't cancel a wait, is told by `pglock::AsyncConnection`. With `xact` too, a lock that was granted is the
+/// transaction's to its end.
+///
 /// # Several attributes
 ///
 /// Several of pglock's attributes on one function nest in reading order: the topmost is outermost, and its lock is
@@ -124,6 +135,12 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// A zero duration is refused, since Postgres takes it for "no limit". The return type is as for `#[pglock::advisory]`,
 /// and so are nesting and what is refused.
+///
+/// # Cancel safety
+///
+/// Where the future of an annotated `async fn` is dropped, at any await, the body is dropped, and what puts the setting
+/// back is sent before anything else on the connection. It may stay: in a transaction of sqlx's, to its end, and where the
+/// body had begun a transaction by hand that is aborted.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
     layers::expand(timeout::read, arguments.into(), &item.into()).into()
@@ -154,6 +171,12 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 ///
 /// The body's `Err` or panic is what the caller gets. Where it said `Ok`, and the watcher or the side effect failed,
 /// that error is returned; what the body did is done.
+///
+/// # Cancel safety
+///
+/// Where the future of an annotated `async fn` is dropped, at any await, the body is dropped and the watch ends. A look
+/// that is under way is not waited for: it may still hit who blocks the connection's next statement. `lock_timeout` is
+/// put back as with `#[pglock::timeout]`, and nobody is told if the watcher had failed.
 #[proc_macro_attribute]
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
     layers::expand(prioritize::read, arguments.into(), &item.into()).into()

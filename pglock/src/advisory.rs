@@ -305,9 +305,9 @@ impl Advisory {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on. If the lock was
-    /// granted in that moment, the transaction keeps it to its end. On sqlx nothing is canceled: see
-    /// [`AsyncConnection`].
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, up to 0.8 s later;
+    /// trying again is safe. If the lock was granted in that moment, the transaction keeps it to its end. On sqlx nothing
+    /// is canceled: see [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -338,7 +338,8 @@ impl Advisory {
     ///
     /// # Cancel safety
     ///
-    /// As [`acquire_xact_async`](Advisory::acquire_xact_async).
+    /// With a timeout, as [`acquire_xact_async`](Advisory::acquire_xact_async). Without one nothing waits: dropped after
+    /// its first poll, the transaction may have the lock, to its end.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -548,7 +549,8 @@ impl<S> Advisory<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is held and nothing stays queued.
+    /// Dropped at any point, it is taken back in the background: the wait is canceled in the server, and what was
+    /// granted in that moment is released. Trying again is safe.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -575,7 +577,7 @@ impl<S> Advisory<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is held and nothing stays queued.
+    /// As [`acquire_async`](Advisory::acquire_async).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -651,7 +653,9 @@ impl<S> Advisory<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the body is dropped and the lock released.
+    /// Dropped while it waits, as [`acquire_async`](Advisory::acquire_async). Dropped later, the body is dropped, and then
+    /// the lock is released in the background, unless a call around has it too; with
+    /// [`hold_at_least`](Advisory::hold_at_least) when that is over. Calling it again runs the body anew.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -679,7 +683,7 @@ impl<S> Advisory<S> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the body is dropped and the lock released.
+    /// As [`run_async`](Advisory::run_async).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -777,8 +781,9 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// # Cancel safety
     ///
     /// Dropped while it waits, the wait is canceled in the server, and what was granted in that moment is released,
-    /// before the connection's next statement. On a connection that needs TLS the cancel can't be sent, and on one of
-    /// sqlx there is none: the wait then ends with its timeout. See [`AsyncConnection`].
+    /// before the connection's next statement, which is up to 0.8 s later. Trying again is safe. On sqlx, and where the
+    /// driver insists on TLS and pglock is built without the feature `rustls`, nothing is canceled: the wait ends when it
+    /// is granted, and is released then, or with its timeout. See [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -803,7 +808,7 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// As [`acquire`](AdvisoryOnAsync::acquire).
+    /// As [`acquire`](AdvisoryOnAsync::acquire); without a timeout nothing waits, and nothing is later for it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

@@ -189,15 +189,18 @@ pub(crate) fn around(wanted: &Lock) -> Option<Around> {
     })
 }
 
-/// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us.
+/// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us. One that is lost keeps
+/// nothing.
 pub(crate) fn refuse_to_wait_for_itself(wanted: &Lock, blocking: bool) -> Result<(), Error> {
-    if held().any(|hold| wanted.waits_for(&hold.lock)) {
+    let is_in_the_way =
+        |hold: Arc<Hold>| wanted.waits_for(&hold.lock) && hold.check_session().is_ok();
+    if held().any(is_in_the_way) {
         return Err(Error::waits_for_itself(
             &wanted.id,
             "a call around this one",
         ));
     }
-    if blocking && guards().any(|hold| wanted.waits_for(&hold.lock)) {
+    if blocking && guards().into_iter().any(is_in_the_way) {
         return Err(Error::waits_for_itself(
             &wanted.id,
             "a guard that this thread acquired",
@@ -214,10 +217,8 @@ pub(crate) fn remember_guard(hold: &Arc<Hold>) {
     });
 }
 
-fn guards() -> impl Iterator<Item = Arc<Hold>> {
-    let guards: Vec<_> =
-        GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect());
-    guards.into_iter().filter(|hold| hold.is_of_this_process())
+fn guards() -> Vec<Arc<Hold>> {
+    GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect())
 }
 
 /// Asks whether the locks of the calls around are still held, without SQL.

@@ -79,6 +79,14 @@ impl Database {
     /// alternative name. As with libpq, a unix socket has no TLS, whatever `sslmode` says.
     ///
     /// Without the feature, a URL that asks for more than `prefer` is refused, and `prefer` is as `disable`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// let reports = pglock::Database::builder("postgres://app@db.example/reports?sslmode=prefer").build()?;
+    /// assert!(pglock::Database::builder("postgres://app@db.example/?port=x").build().unwrap_err().is_config());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn builder(config: impl Into<DatabaseConfig>) -> DatabaseBuilder {
         DatabaseBuilder {
             config: config.into(),
@@ -95,6 +103,15 @@ impl Database {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has the name, or the name is `default`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// pglock::Database::builder(database.url()).build()?.register("reports")?;
+    /// pglock::advisory("nightly").using("reports").acquire()?.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn register(&self, name: impl Into<String>) -> Result<Self, Error> {
         let name = name.into();
         if name == "default" {
@@ -239,6 +256,17 @@ impl DatabaseBuilder {
     /// What the sessions call themselves, behind `pglock: `; others see it when a lock is busy. Postgres keeps 63 bytes.
     ///
     /// Stands on [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// let reports = pglock::Database::builder(database.url()).application_name("reports").build()?;
+    /// let guard = pglock::advisory("nightly").using(&reports).acquire()?;
+    /// let busy = pglock::advisory("nightly").using(&reports).timeout(std::time::Duration::ZERO).acquire().unwrap_err();
+    /// assert_eq!(busy.holder().unwrap().application_name, "pglock: reports");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn application_name(mut self, name: impl Into<String>) -> Self {
         self.application_name = Some(name.into());
         self

@@ -35,7 +35,7 @@ pub fn drain() {
 ///
 /// # Cancel safety
 ///
-/// Dropped at any point, the locks are kept and released as without it.
+/// Dropped at any point, the locks are kept and released as without it, and it can be called again.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

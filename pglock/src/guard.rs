@@ -93,7 +93,7 @@ impl Guard {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the lock is released all the same.
+    /// Dropped at any point, the lock is released all the same, in the background; nobody is told if it was lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -251,7 +251,8 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the lock is released all the same.
+    /// Dropped at any point, the lock is released all the same: what is left to do for it is sent at once, before
+    /// anything that comes next on the connection. Nobody is told if it was lost.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

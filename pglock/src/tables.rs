@@ -64,6 +64,23 @@ pub fn table(name: impl Into<TableName>) -> Tables {
 }
 
 /// A lock on the table of a type: see [`Model`].
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// struct Order;
+///
+/// impl pglock::Model for Order {
+///     const TABLE: &'static str = "orders";
+/// }
+///
+/// let mut tx = client.transaction()?;
+/// pglock::model::<Order>().lock(&mut tx)?;
+/// # Ok(())
+/// # }
+/// ```
 pub fn model<M: Model>() -> Tables {
     table(M::TABLE)
 }
@@ -169,9 +186,9 @@ impl Tables {
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, 0.8 s later. If the
-    /// locks were granted in that moment, the transaction keeps them to its end. On sqlx nothing is canceled: see
-    /// [`AsyncConnection`](crate::AsyncConnection).
+    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, up to 0.8 s later;
+    /// trying again is safe. If the locks were granted in that moment, the transaction keeps them to its end. On sqlx
+    /// nothing is canceled: see [`AsyncConnection`](crate::AsyncConnection).
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

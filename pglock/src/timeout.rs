@@ -100,8 +100,8 @@ impl LockTimeout {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is what it was before the connection's next statement; in a transaction of
-    /// sqlx's it may stay to the end of the transaction.
+    /// Dropped at any point, the setting is what it was before the connection's next statement, and setting it again is
+    /// safe. In a transaction of sqlx's it may stay to the end of the transaction: see [`AsyncConnection`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -209,6 +209,18 @@ impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
     ///
     /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the server
     /// says so. An aborted transaction is no error where the scope began in it: its rollback puts the setting back.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let scope = pglock::timeout(std::time::Duration::from_secs(3)).on(&mut client)?;
+    /// scope.restore()?;
+    /// let lock_timeout: String = client.query_one("SHOW lock_timeout", &[])?.get(0);
+    /// assert_eq!(lock_timeout, "0");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn restore(mut self) -> Result<(), Error> {
         self.restore_once()
     }
@@ -254,7 +266,22 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is put back all the same.
+    /// Dropped at any point, the setting is put back all the same, as by dropping the scope. Only `restore` itself can end
+    /// a transaction that was begun by hand in the scope and is aborted: dropped there, the setting may stay.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let scope = pglock::timeout(std::time::Duration::from_secs(3)).on_async(&mut client).await?;
+    /// scope.restore().await?;
+    /// let lock_timeout: String = client.query_one("SHOW lock_timeout", &[]).await?.get(0);
+    /// assert_eq!(lock_timeout, "0");
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn restore(mut self) -> Result<(), Error> {
         let Some(before) = &self.before else {
             return Ok(());

@@ -122,6 +122,57 @@ fn an_annotated_call_can_be_dropped_at_any_poll() {
     );
 }
 
+/// What a body undoes as it is dropped, it undoes under the lock.
+#[test]
+fn a_dropped_call_drops_its_body_before_it_releases() {
+    struct Body<'a> {
+        db: &'a TestDb,
+        runs: &'a AtomicBool,
+        was_held_to_the_end: &'a AtomicBool,
+    }
+
+    impl Body<'_> {
+        async fn run(self) -> Result<(), Error> {
+            self.runs.store(true, Ordering::Release);
+            std::future::pending().await
+        }
+    }
+
+    impl Drop for Body<'_> {
+        fn drop(&mut self) {
+            let held = self.db.held(pglock::advisory_id(LOCK)) == 1;
+            self.was_held_to_the_end.store(held, Ordering::Release);
+        }
+    }
+
+    #[pglock::advisory(LOCK, using = here)]
+    async fn job(here: &Database, body: Body<'_>) -> Result<(), Error> {
+        body.run().await
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let (runs, was_held_to_the_end) = (AtomicBool::new(false), AtomicBool::new(false));
+    let body = || Body {
+        db: &db,
+        runs: &runs,
+        was_held_to_the_end: &was_held_to_the_end,
+    };
+    let by_hand = pglock::advisory(LOCK).using(&here).run_async(body().run());
+    let calls: [Pin<Box<dyn Future<Output = _>>>; 2] =
+        [Box::pin(by_hand), Box::pin(job(&here, body()))];
+    for mut call in calls {
+        let mut context = Context::from_waker(Waker::noop());
+        wait_until("the body runs", BOUND, || {
+            assert!(call.as_mut().poll(&mut context).is_pending());
+            runs.swap(false, Ordering::AcqRel)
+        });
+        drop(call);
+        assert!(was_held_to_the_end.swap(false, Ordering::AcqRel));
+        db.wait_for_no_locks();
+    }
+}
+
 #[test]
 fn a_dropped_wait_leaves_nothing_queued() {
     let db = database();

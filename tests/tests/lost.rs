@@ -107,6 +107,29 @@ fn a_release_that_finds_nothing_is_lost() {
         .unwrap();
 }
 
+/// Not refused as waiting for itself, though the guard or the call that had it is still there.
+#[test]
+fn a_lost_lock_can_be_acquired_again_on_the_same_thread() {
+    let db = database();
+    let here = handle(&db);
+    let again = || pglock::advisory("again").using(&here).acquire()?.release();
+    let guard = pglock::advisory("again").using(&here).acquire().unwrap();
+    assert!(again().unwrap_err().is_config());
+    kill_holder(&db);
+    wait_until("the guard knows", BOUND, || guard.check().is_err());
+    again().unwrap();
+    assert!(guard.release().unwrap_err().is_lost());
+
+    let call = pglock::advisory("again").using(&here).run(|| {
+        assert!(again().unwrap_err().is_config());
+        kill_holder(&db);
+        wait_until("check says so", BOUND, || pglock::check().is_err());
+        again()
+    });
+    let error = call.unwrap_err();
+    assert!(error.is_lost() && error.body_finished(), "{error}");
+}
+
 #[test]
 fn the_bodys_error_wins_over_the_loss() {
     #[derive(Debug)]

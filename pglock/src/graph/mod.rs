@@ -78,6 +78,17 @@ impl WaitGraphQuery {
     /// Only the parts of the graph in which a session holds a lock on one of these tables, or waits for one.
     ///
     /// It is empty for an empty list; a name that is no relation's is an error. The last call counts.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let graph = pglock::wait_graph().on(["orders"]).fetch(&mut client)?;
+    /// assert!(graph.is_empty()); // nobody waits
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on<T: Into<TableName>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
         self.asked.tables = Some(tables.into_iter().map(Into::into).collect());
         self
@@ -90,6 +101,18 @@ impl WaitGraphQuery {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a table that does not exist, and in a transaction that an
     /// earlier error has aborted; [`Connect`](crate::ErrorKind::Connect) when the session has ended;
     /// [`Database`](crate::ErrorKind::Database) when Postgres refuses, which also aborts a transaction around it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let graph = pglock::wait_graph().fetch(&mut client)?;
+    /// for ring in graph.cycles() {
+    ///     println!("{} sessions are in a deadlock", ring.len());
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fetch<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<WaitGraph, Error> {
         block_on(self.find(&mut BlockingWire(connection)))
     }
@@ -102,7 +125,20 @@ impl WaitGraphQuery {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is left behind; the connection's next statement waits for the answer.
+    /// Dropped at any point, nothing is left behind, and asking again is safe. The connection's next statement waits for
+    /// the answer, and on sqlx it gets the error, where the answer is one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let graph = pglock::wait_graph().fetch_async(&mut client).await?;
+    /// println!("{graph}"); // as a tree
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -113,12 +113,35 @@ impl WaitGraph {
     }
 
     /// The edges from this session to those that are in its way.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # let pid = 1;
+    /// for edge in pglock::wait_graph().fetch(&mut client)?.blockers_of(pid) {
+    ///     println!("{} is in the way of {pid}", edge.blocker.activity.pid);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn blockers_of(&self, pid: i32) -> impl Iterator<Item = WaitEdge<'_>> {
         self.edges()
             .filter(move |edge| edge.waiter.activity.pid == pid)
     }
 
     /// The edges to this session from those that it blocks; 0 stands for all prepared transactions.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # let pid = 1;
+    /// let graph = pglock::wait_graph().fetch(&mut client)?;
+    /// println!("{} sessions wait for {pid}", graph.blocked_by(pid).count());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn blocked_by(&self, pid: i32) -> impl Iterator<Item = WaitEdge<'_>> {
         self.edges()
             .filter(move |edge| edge.blocker.activity.pid == pid)

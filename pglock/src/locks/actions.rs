@@ -14,6 +14,17 @@ impl<R: FromRow> Locks<R> {
     /// Lets [`terminate_activity`](Locks::terminate_activity) and its like end the session that asks, too.
     ///
     /// It is ended last, so that the answer still comes; the connection is closed then.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// client.batch_execute("SELECT pg_advisory_lock(1)")?;
+    /// let ended = pglock::locks().filter("kind=ADVISORY")?.include_own_session().terminate_activity(&mut client)?;
+    /// assert_eq!(ended.len(), 1); // and the connection is closed
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn include_own_session(mut self) -> Self {
         self.own_session = true;
         self
@@ -61,6 +72,19 @@ impl<R: FromRow> Locks<R> {
     /// As [`fetch`](Locks::fetch).
     ///
     /// Stands on [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let ended: Vec<i32> = pglock::locks()
+    ///     .on(["orders"])
+    ///     .filter("activity__state=IDLE_IN_TRANSACTION")?
+    ///     .terminate_activity(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn terminate_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -76,7 +100,22 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, they may be hit all the same.
+    /// Dropped after its first poll, they may be hit all the same, and nobody is told who was. Calling it again hits
+    /// those that are found then.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let canceled: Vec<i32> = pglock::locks()
+    ///     .filter("activity__duration__gt=1 minute")?
+    ///     .cancel_activity_async(&mut client)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn cancel_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -93,7 +132,22 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async). Our own session, which would be ended last, may be
+    /// left.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let ended: Vec<i32> = pglock::locks()
+    ///     .filter("activity__state=IDLE_IN_TRANSACTION")?
+    ///     .terminate_activity_async(&mut client)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn terminate_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -130,6 +184,17 @@ impl Locks<BlockedLock> {
     /// # Errors
     ///
     /// As [`fetch`](Locks::fetch).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let canceled: Vec<i32> = pglock::blocked_locks()
+    ///     .filter("wait_duration__gte=5 seconds")?
+    ///     .cancel_blocking_activity(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn cancel_blocking_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -172,6 +237,20 @@ impl Locks<BlockedLock> {
     /// # Cancel safety
     ///
     /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let canceled: Vec<i32> = pglock::blocked_locks()
+    ///     .filter("wait_duration__gte=5 seconds")?
+    ///     .cancel_blocking_activity_async(&mut client)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn cancel_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -189,6 +268,20 @@ impl Locks<BlockedLock> {
     /// # Cancel safety
     ///
     /// As [`cancel_activity_async`](Locks::cancel_activity_async).
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let ended: Vec<i32> = pglock::blocked_locks()
+    ///     .filter("wait_duration__gte=5 seconds")?
+    ///     .terminate_blocking_activity_async(&mut client)
+    ///     .await?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn terminate_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -106,6 +106,18 @@ impl<R: FromRow> Locks<R> {
     /// Only locks of these sessions, by pid; for [`blocked_locks`] also of those that block them.
     ///
     /// None are found for an empty list. The last call counts.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # let pid = 1;
+    /// for blocked in pglock::blocked_locks().pid([pid]).fetch(&mut client)? {
+    ///     println!("{} is in the way", blocked.blocking_activity.pid);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn pid(mut self, pids: impl IntoIterator<Item = i32>) -> Self {
         self.asked.pids = Some(pids.into_iter().collect());
         self
@@ -114,18 +126,49 @@ impl<R: FromRow> Locks<R> {
     /// Only locks on these tables, on pages and rows of theirs, and on other relations that are named.
     ///
     /// None are found for an empty list; a name that is no relation's is an error. The last call counts.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// pglock::table("orders").lock(&mut tx)?;
+    /// assert_eq!(pglock::locks().on(["orders"]).fetch(&mut tx)?.len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on<T: Into<TableName>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
         self.asked.tables = Some(tables.into_iter().map(Into::into).collect());
         self
     }
 
     /// Only locks that are held, or only such that are waited for.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// assert!(pglock::locks().granted(false).fetch(&mut client)?.is_empty()); // nobody waits
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn granted(mut self, granted: bool) -> Self {
         self.asked.granted = Some(granted);
         self
     }
 
     /// At most so many, of those that come first.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let longest_wait = pglock::locks().granted(false).limit(1).fetch(&mut client)?;
+    /// assert!(longest_wait.len() <= 1);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn limit(mut self, limit: u32) -> Self {
         self.asked.limit = Some(limit);
         self
@@ -178,6 +221,15 @@ impl<R: FromRow> Locks<R> {
     /// # Errors
     ///
     /// As [`filter`](Locks::filter).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let of_others = pglock::locks().exclude("activity__application_name=psql")?.fetch(&mut client)?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
         let mut condition = Condition::parse(filter.as_ref(), R::BLOCKED)?;
         condition.exclude = true;
@@ -192,6 +244,17 @@ impl<R: FromRow> Locks<R> {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a table that does not exist, and in a transaction that an
     /// earlier error has aborted; [`Connect`](crate::ErrorKind::Connect) when the session has ended;
     /// [`Database`](crate::ErrorKind::Database) when Postgres refuses, which also aborts a transaction around it.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// for lock in pglock::locks().granted(true).fetch(&mut client)? {
+    ///     println!("{} holds {}: {:?}", lock.activity.pid, lock.mode, lock.rel_name);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn fetch<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<Vec<R>, Error> {
         block_on(self.find(&mut BlockingWire(connection)))
     }
@@ -204,7 +267,21 @@ impl<R: FromRow> Locks<R> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is left behind; the connection's next statement waits for the answer.
+    /// Dropped at any point, nothing is left behind, and asking again is safe. The connection's next statement waits for
+    /// the answer, and on sqlx it gets the error, where the answer is one.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// for lock in pglock::locks().granted(false).fetch_async(&mut client).await? {
+    ///     println!("{} waits for {}", lock.activity.pid, lock.mode);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -72,6 +72,13 @@ impl Blocked<'_> {
     /// # Errors
     ///
     /// As [`Locks::filter`](crate::Locks::filter).
+    ///
+    /// ```
+    /// # use pglock::{Blocked, Error};
+    /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+    ///     blocked.filter("blocking_activity__state=IDLE_IN_TRANSACTION")?.terminate()
+    /// }
+    /// ```
     pub fn filter(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
         self.narrow(filter.as_ref(), false)
     }
@@ -81,6 +88,13 @@ impl Blocked<'_> {
     /// # Errors
     ///
     /// As [`Locks::filter`](crate::Locks::filter).
+    ///
+    /// ```
+    /// # use pglock::{Blocked, Error};
+    /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+    ///     blocked.exclude("blocking_activity__application_name=pg_dump")?.cancel()
+    /// }
+    /// ```
     pub fn exclude(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
         self.narrow(filter.as_ref(), true)
     }
@@ -98,6 +112,16 @@ impl Blocked<'_> {
     ///
     /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Connect`](crate::ErrorKind::Connect) when pglock's
     /// thread has ended.
+    ///
+    /// ```
+    /// # use pglock::{Blocked, Error};
+    /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+    ///     for lock in blocked.fetch()? {
+    ///         println!("{} is in the way", lock.blocking_activity.pid);
+    ///     }
+    ///     Ok(Vec::new()) // nobody was hit
+    /// }
+    /// ```
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
         let locks = blocked_locks()
             .waiting(self.pids())
@@ -110,6 +134,13 @@ impl Blocked<'_> {
     /// # Errors
     ///
     /// As [`fetch`](Blocked::fetch).
+    ///
+    /// ```
+    /// # use pglock::{Blocked, Error};
+    /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+    ///     blocked.filter("blocking_activity__user=reports")?.cancel()
+    /// }
+    /// ```
     pub fn cancel(&mut self) -> Result<Vec<i32>, Error> {
         self.strike(Strike::new(Plan::Cancel))
     }
@@ -119,6 +150,15 @@ impl Blocked<'_> {
     /// # Errors
     ///
     /// As [`fetch`](Blocked::fetch).
+    ///
+    /// ```
+    /// # use pglock::{Blocked, Error};
+    /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+    ///     let canceled = blocked.clone().cancel()?;
+    ///     println!("canceled before they are ended: {canceled:?}");
+    ///     blocked.terminate()
+    /// }
+    /// ```
     pub fn terminate(&mut self) -> Result<Vec<i32>, Error> {
         self.strike(Strike::new(Plan::Terminate))
     }

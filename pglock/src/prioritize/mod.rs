@@ -94,6 +94,10 @@ impl Prioritize {
     /// How long to wait before the first look, and between two; 1 s unless it is said.
     ///
     /// Each look asks the server which of the sections wait, in one statement for all that are due.
+    ///
+    /// ```
+    /// let section = pglock::prioritize().interval(std::time::Duration::from_millis(200));
+    /// ```
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval;
         self
@@ -115,6 +119,19 @@ impl Prioritize {
     /// How long each statement waits for locks, as [`timeout`](fn@timeout): no shorter than the interval.
     ///
     /// Without it, `lock_timeout` is left as it is.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// use std::time::Duration;
+    ///
+    /// let short = pglock::prioritize().timeout(Duration::from_millis(10)); // below the interval
+    /// assert!(short.on(&mut client).unwrap_err().is_config());
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
         self.timeout = Some(timeout.into());
         self
@@ -122,6 +139,10 @@ impl Prioritize {
 
     /// What is done to the sessions in the way: [`Terminate`](struct@Terminate), which is the default,
     /// [`Cancel`](struct@Cancel), [`Escalate`](struct@Escalate), or one of your own.
+    ///
+    /// ```
+    /// let section = pglock::prioritize().side_effect(pglock::Cancel);
+    /// ```
     pub fn side_effect(mut self, side_effect: impl PrioritizeSideEffect) -> Self {
         self.side_effect = Arc::new(side_effect);
         self
@@ -151,6 +172,21 @@ impl Prioritize {
     /// there is no such database, and in an aborted transaction; [`Connect`](crate::ErrorKind::Connect) or
     /// [`Database`](crate::ErrorKind::Database) when the server says so. A watcher that can't connect, or that is in
     /// another database than the connection, is one of these.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut tx = client.transaction()?;
+    /// let mut section = pglock::prioritize().on(&mut tx)?;
+    /// pglock::table("orders").lock(&mut section)?;
+    /// section.finish()?;
+    /// tx.commit()?;
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn on<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -182,7 +218,7 @@ impl Prioritize {
     /// # Cancel safety
     ///
     /// Dropped at any point, nothing is watched any more, and `lock_timeout` is what it was before the connection's
-    /// next statement.
+    /// next statement, as with [`timeout`](crate::LockTimeout::on_async). Beginning again is safe.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

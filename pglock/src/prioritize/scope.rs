@@ -95,6 +95,19 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// [`Database`](crate::ErrorKind::Database) when the watcher was refused, [`Config`](crate::ErrorKind::Config)
     /// when it is connected to another database, [`SideEffect`](crate::ErrorKind::SideEffect) when one of your own
     /// panicked, or said so. Then [`report`](PrioritizeScope::report), asked before, has who was hit all the same.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut section = pglock::prioritize().on(&mut client)?;
+    /// section.batch_execute("ALTER TABLE orders ADD total numeric")?;
+    /// assert!(section.finish()?.hit().is_empty()); // nobody was in the way
+    /// # Ok(())
+    /// # }
+    /// ```
     pub fn finish(mut self) -> Result<PrioritizeReport, Error> {
         self.finish_once()
     }
@@ -149,7 +162,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the body is dropped, and the section goes on.
+    /// Dropped at any point, the body is dropped, and the section goes on: `run` can be called again.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -187,7 +200,21 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing has happened.
+    /// Dropped at any point, nothing has happened, and it can be asked again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let section = pglock::prioritize().on_async(&mut client).await?;
+    /// section.batch_execute("SELECT 1").await?;
+    /// println!("{}", section.report().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn report(&self) -> Result<PrioritizeReport, Error> {
         self.section.report().await
     }
@@ -200,8 +227,22 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same; a look that is under way may
-    /// then still hit who blocks the connection's next statement.
+    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same, as by dropping the scope. The
+    /// report is lost, and a look that is under way may still hit who blocks the connection's next statement.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let section = pglock::prioritize().on_async(&mut client).await?;
+    /// section.batch_execute("SELECT 1").await?;
+    /// assert!(section.finish().await?.hit().is_empty()); // nobody was in the way
+    /// # Ok(())
+    /// # }
+    /// ```
     pub async fn finish(self) -> Result<PrioritizeReport, Error> {
         let Self {
             section,

@@ -237,6 +237,11 @@ impl Escalate {
     /// How long who was canceled has to get out of the way.
     ///
     /// The look after that time comes then, whatever the interval.
+    ///
+    /// ```
+    /// let patient = pglock::Escalate::new().after(std::time::Duration::from_secs(60));
+    /// let section = pglock::prioritize().side_effect(patient);
+    /// ```
     pub const fn after(mut self, grace: Duration) -> Self {
         self.strike.plan = Plan::Escalate { grace };
         self
@@ -247,6 +252,11 @@ macro_rules! side_effect {
     ($name:ident, $plan:expr) => {
         impl $name {
             /// Hits all that are in the way, until a method says who is spared.
+            ///
+            /// ```
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new();")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// ```
             pub const fn new() -> Self {
                 Self {
                     strike: Strike::new($plan),
@@ -254,6 +264,11 @@ macro_rules! side_effect {
             }
 
             /// Only those whose current statement, or for idlers the latest, began that long ago or longer.
+            ///
+            /// ```
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().blocking_duration_gte(std::time::Duration::from_secs(5));")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// ```
             pub fn blocking_duration_gte(mut self, duration: Duration) -> Self {
                 self.strike.blocking_duration_gte(duration);
                 self
@@ -265,6 +280,14 @@ macro_rules! side_effect {
             /// # Errors
             ///
             /// As [`Locks::filter`](crate::Locks::filter).
+            ///
+            /// ```
+            /// # fn main() -> Result<(), pglock::Error> {
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().filter(\"blocking_activity__state=IDLE_IN_TRANSACTION\")?;")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
                 self.strike.filter(filter.as_ref(), false)?;
                 Ok(self)
@@ -275,6 +298,14 @@ macro_rules! side_effect {
             /// # Errors
             ///
             /// As [`Locks::filter`](crate::Locks::filter).
+            ///
+            /// ```
+            /// # fn main() -> Result<(), pglock::Error> {
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().exclude(\"blocking_activity__application_name=psql\")?;")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// # Ok(())
+            /// # }
+            /// ```
             pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
                 self.strike.filter(filter.as_ref(), true)?;
                 Ok(self)
@@ -282,12 +313,22 @@ macro_rules! side_effect {
 
             /// Never a session with this `application_name`, such as `pg_dump`; each call adds one. The name is
             /// the one that the session was given, also where the server shows less of it: it keeps ASCII and 63 bytes.
+            ///
+            /// ```
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().never_application(\"pg_dump\");")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// ```
             pub fn never_application(mut self, name: impl Into<String>) -> Self {
                 self.strike.never_applications.push(name.into());
                 self
             }
 
             /// Never a session of this user; each call adds one.
+            ///
+            /// ```
+            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().never_user(\"replicator\");")]
+            /// let section = pglock::prioritize().side_effect(hits);
+            /// ```
             pub fn never_user(mut self, name: impl Into<String>) -> Self {
                 self.strike.never_users.push(name.into());
                 self

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use pglock::AsyncConnection;
 use pglock_tests::{BOUND, Proxy, database, server, wait_until_async};
 
 use super::{
@@ -17,12 +18,16 @@ for_each_driver! {
     a_dropped_guard_rolls_back_what_was_left_open
     a_release_that_is_dropped_half_way_releases_once
     an_acquire_that_is_dropped_half_way_holds_nothing
+    a_call_that_is_dropped_half_way_holds_nothing
     a_dropped_wait_holds_nothing
     a_wait_that_is_dropped_as_it_is_granted_is_released
     a_dropped_wait_is_no_answer_to_what_is_asked_next
     a_dropped_wait_in_a_transaction_is_the_transactions
     a_setting_that_is_dropped_half_way_is_put_back
     a_scope_dropped_behind_a_dropped_statement_is_put_back
+    a_restore_dropped_in_a_transaction_begun_by_hand_that_is_aborted_leaves_the_setting
+    a_try_in_a_transaction_that_is_dropped_half_way_is_the_transactions
+    a_look_that_is_dropped_half_way_leaves_nothing
 }
 
 /// sqlx hands the error of a statement that was dropped to the next one.
@@ -113,6 +118,26 @@ async fn an_acquire_that_is_dropped_half_way_holds_nothing<D: Driver>() {
             wait_for_no_locks(&db).await;
             sound(connection).await;
         }
+    }
+}
+
+#[pglock::advisory("call", client = connection)]
+#[pglock::timeout("1s", client = connection)]
+async fn job<C: AsyncConnection + Ask>(connection: &mut C) -> Result<(), pglock::Error> {
+    let _ = connection.ask("SELECT 1").await;
+    Ok(())
+}
+
+async fn a_call_that_is_dropped_half_way_holds_nothing<D: Driver>() {
+    let (db, proxy) = (database(), Proxy::start(server()));
+    let mut session = D::open_at(&proxy.url(db.name())).await;
+    let connection = D::connection(&mut session);
+    for polls in 0..8 {
+        drop_after_polls(polls, job(connection)).await;
+        wait_for_no_locks(&db).await;
+        sound(connection).await;
+        let lock_timeout = shown(connection, "lock_timeout").await;
+        assert_eq!(lock_timeout, "0", "{polls} polls");
     }
 }
 
@@ -268,6 +293,68 @@ async fn a_scope_dropped_behind_a_dropped_statement_is_put_back<D: Driver>() {
     }
     tx.commit_transaction().await;
     assert_eq!(shown(connection, "lock_timeout").await, "0");
+}
+
+/// Only an answer tells that the transaction is aborted, and is to be ended first.
+async fn a_restore_dropped_in_a_transaction_begun_by_hand_that_is_aborted_leaves_the_setting<
+    D: Driver,
+>() {
+    let db = database();
+    let mut session = D::open(&db).await;
+    let connection = D::connection(&mut session);
+    for (polls, put_back) in [(0, "1s"), (usize::MAX, "0")] {
+        let scope = pglock::timeout(SECOND).on_async(connection).await;
+        let mut scope = scope.unwrap();
+        scope.ask("BEGIN").await.unwrap();
+        scope.ask("SELECT 1 / 0").await.unwrap_err();
+        drop_after_polls(polls, scope.restore()).await;
+        // On sqlx the first answers are the errors of what was dropped.
+        while connection.ask("ROLLBACK").await.is_err() {}
+        assert_eq!(shown(connection, "lock_timeout").await, put_back, "{polls}");
+        connection.ask("RESET lock_timeout").await.unwrap();
+    }
+}
+
+async fn a_try_in_a_transaction_that_is_dropped_half_way_is_the_transactions<D: Driver>() {
+    let (db, proxy) = (database(), Proxy::start(server()));
+    let mut session = D::open_at(&proxy.url(db.name())).await;
+    let connection = D::connection(&mut session);
+    for polls in 0..4 {
+        let mut tx = connection.begin_transaction().await;
+        let tried = pglock::advisory("tx").try_acquire_xact_async(&mut tx);
+        let done = drop_after_polls(polls, tried).await;
+        tx.ask("SELECT 1").await.unwrap();
+        let held = db.held(key("tx"));
+        assert!(
+            held == usize::from(polls > 0),
+            "{polls} polls, done: {done}"
+        );
+        tx.commit_transaction().await;
+        assert!(db.advisory_locks().is_empty(), "{polls} polls");
+    }
+}
+
+async fn a_look_that_is_dropped_half_way_leaves_nothing<D: Driver>() {
+    let (db, proxy) = (database(), Proxy::start(server()));
+    db.execute("CREATE TABLE orders ()");
+    let mut session = D::open_at(&proxy.url(db.name())).await;
+    let connection = D::connection(&mut session);
+    for polls in 0..8 {
+        let mut tx = connection.begin_transaction().await;
+        let locks = pglock::locks().on(["orders"]);
+        drop_after_polls(polls, locks.fetch_async(&mut tx)).await;
+        let graph = pglock::wait_graph().on(["orders"]);
+        drop_after_polls(polls, graph.fetch_async(&mut tx)).await;
+        let again = pglock::wait_graph().fetch_async(&mut tx).await;
+        assert!(again.unwrap().is_empty(), "{polls} polls");
+        tx.ask("SELECT 1").await.unwrap();
+        tx.commit_transaction().await;
+        // Where the answer is an error, it is no error of what pglock asks next.
+        let wrong = pglock::locks().filter("wait_duration__gt=ages").unwrap();
+        let done = drop_after_polls(polls, wrong.fetch_async(connection)).await;
+        let again = pglock::locks().fetch_async(connection).await;
+        assert!(!again.unwrap().is_empty(), "{polls} polls, done: {done}");
+    }
 }
 
 /// What a drop queues in a transaction that was begun by hand may be answered at once, which sqlx takes for the begin
