@@ -6,7 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::Error;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
-use crate::error::TRY_LOCK;
+use crate::error::{TRY_LOCK, unless_busy};
 use crate::options::{Timeout, Wait};
 use crate::park::block_on;
 use crate::protocol::{self, Outcome};
@@ -175,7 +175,8 @@ impl Tables {
     /// ```
     pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
         let asked = self.skipping().asked(Some(Timeout::ZERO))?;
-        got(block_on(asked.lock(&mut BlockingWire(transaction))))
+        let locked = block_on(asked.lock(&mut BlockingWire(transaction)));
+        unless_busy(locked).map(|locked| locked.is_some())
     }
 
     /// Like [`lock`](Tables::lock).
@@ -237,7 +238,8 @@ impl Tables {
         transaction: &mut T,
     ) -> Result<bool, Error> {
         let asked = self.skipping().asked(Some(Timeout::ZERO))?;
-        got(asked.lock_async(transaction).await)
+        let locked = asked.lock_async(transaction).await;
+        unless_busy(locked).map(|locked| locked.is_some())
     }
 
     fn skipping(mut self) -> Self {
@@ -254,14 +256,6 @@ impl Tables {
         self.names.iter().try_for_each(TableName::checked)?;
         let wait = self.timeout.or(default).map(Wait::try_from).transpose()?;
         Ok(Asked { tables: self, wait })
-    }
-}
-
-fn got(result: Result<(), Error>) -> Result<bool, Error> {
-    match result {
-        Ok(()) => Ok(true),
-        Err(error) if error.is_busy() => Ok(false),
-        Err(error) => Err(error),
     }
 }
 

@@ -17,7 +17,7 @@ fn every_public_function_says_what_its_callers_have_to_know() {
     let functions = public_functions();
     // It finds them: those of builders, of modules, of macros, and those behind features.
     for known in [
-        "advisory::acquire_async",
+        "own_session::acquire_async",
         "drain::drain_async",
         "side_effect::never_user",
         "configs::config",

@@ -172,6 +172,15 @@ impl Error {
     }
 }
 
+/// Busy is no error for who only tries.
+pub(crate) fn unless_busy<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_busy() => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
 /// How to go without an advisory lock.
 pub(crate) const SKIP: &str = "skip with `side_effect = Skip` or `try_acquire`";
 

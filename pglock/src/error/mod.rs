@@ -16,7 +16,7 @@ use tokio_postgres::error::SqlState;
 use crate::wire::Failure;
 
 pub use holder::Holder;
-pub(crate) use locks::{SKIP, TRY_LOCK};
+pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 
 /// Why a lock could not be had, or was not kept.
 ///
