@@ -14,7 +14,7 @@ use crate::{advisory, layers, prioritize, timeout};
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 78] = [
+const PIECES: [&str; 80] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -24,6 +24,8 @@ const PIECES: [&str; 78] = [
     "client",
     "on_error",
     "crate",
+    "hold_at_least",
+    "hold_at_most",
     "interval",
     "periodic",
     "=",
