@@ -3,6 +3,7 @@
 mod liar;
 mod pgbouncer;
 mod settings;
+mod shadow;
 mod standby;
 
 use std::sync::LazyLock;
