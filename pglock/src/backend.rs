@@ -22,5 +22,5 @@ impl Backend {
 
 /// The SQL of [`Backend::started`], from a column such as `backend_start`: whatever the session's time zone.
 pub(crate) fn start_of(column: &str) -> String {
-    format!("(extract(epoch FROM {column}) * 1000000::numeric)::int8")
+    format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint")
 }

@@ -2,6 +2,11 @@
 //!
 //! Texts are for the simple protocol: the statements of one text are one round trip and, outside a transaction,
 //! one implicit transaction, which ends what `set_config(.., true)` set.
+//!
+//! Here and in the other texts, nothing of a user's is used instead of what is Postgres', whatever the `search_path`:
+//! functions, views and types are named with `pg_catalog.`, except for types that are words of SQL (`bigint`), and
+//! operators stand between just the types that Postgres has them for, since one that fits better would be found first. So
+//! an OID is compared with `'1'`, which is read as one, and not with `1`.
 
 use crate::backend::{Backend, start_of};
 use crate::heartbeat::Heartbeat;
@@ -29,8 +34,8 @@ const IN_A_TRANSACTION: &str = "pg_catalog.now() <> pg_catalog.statement_timesta
 /// The key as arguments of the advisory lock functions; quoted, since `-9223372036854775808` can't be cast unquoted.
 fn arguments(key: Key) -> String {
     match key {
-        Key::Big(key) => format!("'{key}'::int8"),
-        Key::Pair(first, second) => format!("'{first}'::int4, '{second}'::int4"),
+        Key::Big(key) => format!("'{key}'::bigint"),
+        Key::Pair(first, second) => format!("'{first}'::int, '{second}'::int"),
     }
 }
 
@@ -148,7 +153,7 @@ fn is_held(key: Key, mode: Mode) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
         "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted \
-         AND classid = {classid} AND objid = {objid} AND objsubid = {} AND mode = '{}')",
+         AND classid = '{classid}' AND objid = '{objid}' AND objsubid = {} AND mode = '{}')",
         key.objsubid(),
         pg_locks_mode(mode),
     )
@@ -265,7 +270,7 @@ pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", "ROLLBACK"];
 /// Leaves the session in an aborted transaction, which refuses all statements until its end, and says why.
 #[cfg(feature = "sqlx")]
 pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
-     SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int4";
+     SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int";
 
 /// How many locks have room in the server's lock table at the least.
 const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction')::int8 \
@@ -368,9 +373,9 @@ pub(crate) fn terminate(backend: Backend, key: Key) -> String {
 pub(crate) fn holder(key: Key) -> String {
     let taken_by = arguments(key).replace('\'', "''");
     format!(
-        "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, \
+        "SELECT l.pid, a.application_name, a.usename, pg_catalog.host(a.client_addr), a.query, \
          CASE WHEN a.state LIKE 'idle%' AND pg_catalog.strpos(a.query, '_lock') > 0 AND pg_catalog.strpos(a.query, '({taken_by})') > 0 \
-         THEN extract(epoch FROM a.state_change)::text END \
+         THEN extract(epoch FROM a.state_change)::pg_catalog.text END \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
         is_lock(key)
@@ -381,7 +386,12 @@ pub(crate) fn holder(key: Key) -> String {
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()
-        .map(|table| format!("pg_catalog.to_regclass({})", literal(&table.to_string())))
+        .map(|table| {
+            format!(
+                "pg_catalog.to_regclass({})::pg_catalog.oid",
+                literal(&table.to_string())
+            )
+        })
         .collect();
     let modes: Vec<String> = mode
         .conflicts()
@@ -389,10 +399,10 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
         .map(|mode| format!("'{}'", mode.pg_locks()))
         .collect();
     format!(
-        "SELECT l.pid, a.application_name, a.usename, host(a.client_addr), a.query, NULL \
+        "SELECT l.pid, a.application_name, a.usename, pg_catalog.host(a.client_addr), a.query, NULL \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
          WHERE l.granted AND l.locktype = 'relation' \
-         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
+         AND l.database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
          AND l.relation IN ({}) AND l.mode IN ({}) \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
         tables.join(", "),
@@ -431,8 +441,8 @@ pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT pg_catalog.set_confi
 fn is_lock(key: Key) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
-        "locktype = 'advisory' AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = current_database()) \
-         AND classid = {classid} AND objid = {objid} AND objsubid = {}",
+        "locktype = 'advisory' AND database = (SELECT oid FROM pg_catalog.pg_database WHERE datname = pg_catalog.current_database()) \
+         AND classid = '{classid}' AND objid = '{objid}' AND objsubid = {}",
         key.objsubid()
     )
 }
@@ -467,8 +477,8 @@ mod tests {
     fn keys_are_written_as_quoted_integers() {
         assert_eq!(
             arguments(Key::Big(i64::MIN)),
-            "'-9223372036854775808'::int8"
+            "'-9223372036854775808'::bigint"
         );
-        assert_eq!(arguments(Key::Pair(-1, 2)), "'-1'::int4, '2'::int4");
+        assert_eq!(arguments(Key::Pair(-1, 2)), "'-1'::int, '2'::int");
     }
 }

@@ -1,4 +1,6 @@
 //! The SQL text of the graph: who holds and who waits for each lock that somebody waits for. Pure.
+//!
+//! How names are written, [`crate::sql`] says.
 
 use crate::locks::fields::COLUMNS_OF_A_LOCK;
 use crate::locks::sql::{
@@ -51,7 +53,7 @@ pub(super) fn fetch(asked: &Asked) -> Statement {
         .map(|(nth, mark)| format!("({mark}) IS TRUE AS mark{nth}"))
         .collect();
     let mark_columns: Vec<String> = (0..marks.len())
-        .map(|nth| format!("l.mark{nth}::text"))
+        .map(|nth| format!("l.mark{nth}::pg_catalog.text"))
         .collect();
     let sql = format!(
         "WITH {activity}, \
@@ -59,20 +61,20 @@ pub(super) fn fetch(asked: &Asked) -> Statement {
          l.locktype, l.database, l.transactionid, l.classid, l.objid, l.objsubid, l.mode, l.granted, l.waitstart, \
          CASE WHEN coalesce(l.database, 0) IN (0, {THIS_DATABASE}) THEN l.relation END AS relation, \
          ROW(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, \
-         l.classid, l.objid, l.objsubid)::text AS tag \
+         l.classid, l.objid, l.objsubid)::pg_catalog.text AS tag \
          FROM pg_catalog.pg_locks l LEFT JOIN activity a ON a.pid = l.pid), \
          lock AS MATERIALIZED (SELECT {lock_columns}, l.tag, l.backend, l.virtualtransaction, {marks} \
          FROM seen l {RELATION} WHERE l.tag IN (SELECT w.tag FROM seen w WHERE NOT w.granted)), \
-         asked AS MATERIALIZED (SELECT w.backend, pg_blocking_pids(w.backend)::text AS blockers \
+         asked AS MATERIALIZED (SELECT w.backend, pg_catalog.pg_blocking_pids(w.backend)::pg_catalog.text AS blockers \
          FROM seen w WHERE NOT w.granted), \
          again AS MATERIALIZED (SELECT g.pid, g.waitstart FROM pg_catalog.pg_locks g \
-         WHERE NOT g.granted AND (SELECT count(*) FROM asked) > 0), \
+         WHERE NOT g.granted AND (SELECT pg_catalog.count(*) FROM asked) > 0), \
          prepared AS (SELECT o.virtualtransaction, p.gid, p.owner, p.database, p.prepared \
          FROM seen o JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = o.transactionid \
          WHERE o.pid IS NULL AND o.granted) \
-         SELECT {columns}, l.tag, q.blockers, (g.pid IS NOT NULL)::text, \
-         l.virtualtransaction, p.gid, p.owner::text, p.database::text, \
-         (extract(epoch FROM p.prepared) * 1000000)::int8::text, {mark_columns} \
+         SELECT {columns}, l.tag, q.blockers, (g.pid IS NOT NULL)::pg_catalog.text, \
+         l.virtualtransaction, p.gid, p.owner::pg_catalog.text, p.database::pg_catalog.text, \
+         (extract(epoch FROM p.prepared) * 1000000::numeric)::bigint::pg_catalog.text, {mark_columns} \
          FROM lock l LEFT JOIN activity a ON a.pid = l.pid \
          LEFT JOIN asked q ON NOT l.granted AND q.backend = l.backend \
          LEFT JOIN again g ON NOT l.granted AND g.pid = l.backend AND g.waitstart = l.wait_start \

@@ -121,12 +121,12 @@ impl Condition {
     pub(super) fn sql(&self, values: &mut Values) -> String {
         let column = self.of.column(self.field);
         let cast = match self.field.holds {
-            _ if self.lookup == Lookup::IsNull => "::bool",
+            _ if self.lookup == Lookup::IsNull => "::boolean",
             Holds::Text | Holds::Word(_) => "",
-            Holds::Int => "::int8",
-            Holds::Bool => "::bool",
+            Holds::Int => "::bigint",
+            Holds::Bool => "::boolean",
             Holds::Duration => "::interval",
-            Holds::Time => "::timestamptz",
+            Holds::Time => "::pg_catalog.timestamptz",
         };
         let bound: Vec<String> = self
             .values
@@ -339,11 +339,11 @@ mod tests {
             "pid",
             "id",
         ] {
-            assert_eq!(sql(&format!("{key}=7")).0, "l.pid = $1::int8", "{key}");
+            assert_eq!(sql(&format!("{key}=7")).0, "l.pid = $1::bigint", "{key}");
         }
         assert_eq!(
             sql("blocking_activity__in=7,8").0,
-            "x.pid IN ($1::int8, $2::int8)"
+            "x.pid IN ($1::bigint, $2::bigint)"
         );
     }
 

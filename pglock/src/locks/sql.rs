@@ -1,7 +1,6 @@
 //! Every SQL text about the locks that there are. Values are bound, as text. Pure.
 //!
-//! Views are named with their schema: a temporary table of that name would be found before them; and so are functions:
-//! one of a user's that fits its arguments better would be.
+//! How names are written, [`crate::sql`] says.
 
 use std::fmt::Write as _;
 
@@ -24,7 +23,7 @@ impl Values {
     pub(crate) fn bind_pids(&mut self, pids: &[i32]) -> String {
         let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
         let bound = self.bind(format!("{{{}}}", pids.join(",")));
-        format!("{bound}::int4[]")
+        format!("{bound}::int[]")
     }
 
     /// An array of the OIDs of these tables, NULL for one that there is not.
@@ -33,7 +32,7 @@ impl Values {
             .iter()
             .map(|table| format!("pg_catalog.to_regclass({})", self.bind(table.to_string())))
             .collect();
-        format!("ARRAY[{}]::oid[]", tables.join(", "))
+        format!("ARRAY[{}]::pg_catalog.oid[]", tables.join(", "))
     }
 
     pub(crate) fn into_inner(self) -> Vec<String> {
@@ -122,7 +121,7 @@ pub(super) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool)
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
          JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
-         SELECT v.pid::text, v.own::text FROM victim v \
+         SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
          WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {hit}(v.pid) ELSE false END ORDER BY v.pid"
     );
     (sql, values.into_inner())
@@ -137,10 +136,10 @@ pub(crate) fn blockers_found(asked: &Asked, values: &mut Values) -> String {
 
 /// Ends this session itself.
 pub(super) const TERMINATE_OWN: &str =
-    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::text";
+    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::pg_catalog.text";
 
 /// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
-pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::text";
+pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text";
 
 /// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
 pub(crate) fn columns(blocked: bool) -> String {
@@ -159,9 +158,11 @@ fn as_text(of: Of, field: &Field) -> String {
     let column = of.column(field);
     match field.holds {
         Holds::Duration | Holds::Time => {
-            format!("(extract(epoch FROM {column}) * 1000000)::int8::text")
+            format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint::pg_catalog.text")
         }
-        Holds::Text | Holds::Word(_) | Holds::Int | Holds::Bool => format!("{column}::text"),
+        Holds::Text | Holds::Word(_) | Holds::Int | Holds::Bool => {
+            format!("{column}::pg_catalog.text")
+        }
     }
 }
 
@@ -233,12 +234,12 @@ pub(crate) fn activity() -> String {
         "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
          pg_catalog.regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
          (pg_catalog.regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
-         pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE \"C\") AS state, \
+         pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE pg_catalog.\"C\") AS state, \
          s.xact_start, s.backend_start, s.state_change, \
          {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
-         s.backend_xid::text, s.backend_xmin::text, \
-         pg_catalog.upper(pg_catalog.replace(s.backend_type, ' ', '_') COLLATE \"C\") AS backend_type, \
-         s.application_name, s.usename::text AS \"user\", \
+         s.backend_xid::pg_catalog.text, s.backend_xmin::pg_catalog.text, \
+         pg_catalog.upper(pg_catalog.replace(s.backend_type, ' ', '_') COLLATE pg_catalog.\"C\") AS backend_type, \
+         s.application_name, s.usename::pg_catalog.text AS \"user\", \
          pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
          FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
         duration = since("s.query_start"),
@@ -258,9 +259,9 @@ pub(crate) const THIS_DATABASE: &str =
 /// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
 pub(crate) fn of_this_database() -> String {
     format!(
-        "(l.database = {THIS_DATABASE} OR coalesce(l.database, 0) = 0 AND (\
+        "(l.database = {THIS_DATABASE} OR coalesce(l.database, '0') = '0' AND (\
          l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = pg_catalog.current_database()) \
-         OR l.transactionid::text IN (SELECT p.transaction::text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())))"
+         OR l.transactionid::pg_catalog.text IN (SELECT p.transaction::pg_catalog.text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())))"
     )
 }
 
@@ -282,11 +283,11 @@ pub(crate) fn lock_columns() -> String {
         .map(|(letter, kind)| format!("WHEN '{letter}' THEN '{kind}'"))
         .collect();
     format!(
-        "coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype COLLATE \"C\") AS kind, \
+        "coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype COLLATE pg_catalog.\"C\") AS kind, \
          {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
-         CASE c.relkind {rel_kinds} ELSE c.relkind::text END AS rel_kind, \
-         c.relname::text AS rel_name, n.nspname::text AS schema, \
-         l.classid::int8 AS classid, l.objid::int8 AS objid, l.objsubid",
+         CASE c.relkind {rel_kinds} ELSE c.relkind::pg_catalog.text END AS rel_kind, \
+         c.relname::pg_catalog.text AS rel_name, n.nspname::pg_catalog.text AS schema, \
+         l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid",
         mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
         wait_duration = since("l.waitstart"),
         rel_kinds = rel_kinds.join(" "),
@@ -317,6 +318,6 @@ fn since(time: &str) -> String {
 fn snake(text: &str) -> String {
     // No backslash in the text itself: it means something else where `standard_conforming_strings` is off.
     format!(
-        "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE \"C\"), '_')"
+        "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE pg_catalog.\"C\"), '_')"
     )
 }

@@ -1,6 +1,6 @@
 //! The SQL of the watcher: who waits, and hitting who is in the way. Values are bound, as text. Pure.
 //!
-//! Functions are named with their schema: one of a user's that fits its arguments better would be found before them.
+//! How names are written, [`crate::sql`] says.
 
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +14,7 @@ use crate::wire::{Row, Rows};
 /// transaction keeps it, and its own look would find what is old.
 pub(crate) fn who() -> String {
     format!(
-        "WITH me AS MATERIALIZED (SELECT s.pid::text, {}::text AS started \
+        "WITH me AS MATERIALIZED (SELECT s.pid::pg_catalog.text, {}::pg_catalog.text AS started \
          FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_catalog.pg_backend_pid()) \
          SELECT me.pid, me.started, {FORGET} FROM me",
         start_of("s.backend_start")
@@ -38,9 +38,9 @@ pub(crate) fn waiting(backends: &[Backend]) -> Statement {
     // What is hidden from our role counts as a wait: the blockers are looked for then.
     let sql = format!(
         "WITH activity AS MATERIALIZED (SELECT s.* FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '') \
-         SELECT w.place::text, (s.datname = pg_catalog.current_database())::text, \
+         SELECT w.place::pg_catalog.text, (s.datname = pg_catalog.current_database())::pg_catalog.text, \
          (EXISTS (SELECT FROM activity m WHERE (m.pid = w.pid OR m.leader_pid = w.pid) \
-         AND (m.wait_event_type = 'Lock' OR m.backend_start IS NULL)))::text \
+         AND (m.wait_event_type = 'Lock' OR m.backend_start IS NULL)))::pg_catalog.text \
          FROM {wanted} WITH ORDINALITY w(pid, started, place) \
          JOIN activity s ON s.pid = w.pid AND {same}",
         same = same_start("s.backend_start", "w.started"),
@@ -120,7 +120,7 @@ pub(crate) fn strike(
          WHEN s.pid IS NULL THEN 'gone' \
          WHEN b.pid = pg_catalog.pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
          WHEN s.application_name = ANY ({applications}) THEN 'application' \
-         WHEN s.usename::text = ANY ({users}) THEN 'user' \
+         WHEN s.usename::pg_catalog.text = ANY ({users}) THEN 'user' \
          WHEN {left_out} THEN 'filter' \
          WHEN s.backend_type = 'autovacuum worker' AND {may_prevent_wraparound} THEN 'wraparound' \
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
@@ -132,9 +132,9 @@ pub(crate) fn strike(
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
-         SELECT v.pid::text, {started}::text, v.application_name, v.usename::text, \
-         pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE \"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
-         (CASE WHEN v.spared IS NULL THEN {hit} END)::text FROM verdict v ORDER BY v.pid",
+         SELECT v.pid::pg_catalog.text, {started}::pg_catalog.text, v.application_name, v.usename::pg_catalog.text, \
+         pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
+         (CASE WHEN v.spared IS NULL THEN {hit} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
         started = start_of("v.backend_start"),
         same_waiting = same_start("s.backend_start", "w.started"),
         same_own = same_start("s.backend_start", "o.started"),
@@ -149,7 +149,7 @@ pub(crate) fn strike(
 /// `track_activities` is off.
 const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' \
      OR s.query LIKE 'autovacuum: %' IS NOT TRUE \
-     OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int4 - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
+     OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
 
 /// The CTEs of the filters, each with a comma behind, and the condition that they leave a blocker out.
 fn filtered(waiting: Backend, strike: &Strike, values: &mut Values) -> (String, String) {
@@ -191,7 +191,7 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
                 .iter()
                 .map(|backend| backend.pid.to_string())
                 .collect(),
-            "int4",
+            "int",
         ),
         array(
             backends
@@ -201,11 +201,14 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
                     None => "NULL".to_owned(),
                 })
                 .collect(),
-            "int8",
+            "bigint",
         ),
     ];
     if let Some(flags) = flags {
-        arrays.push(array(flags.iter().map(bool::to_string).collect(), "bool"));
+        arrays.push(array(
+            flags.iter().map(bool::to_string).collect(),
+            "boolean",
+        ));
     }
     // With several arrays it is no function but a word of Postgres' own, which has no schema.
     format!("unnest({})", arrays.join(", "))
@@ -215,7 +218,10 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
 fn bind_names<'n>(names: impl IntoIterator<Item = &'n String>, values: &mut Values) -> String {
     let names = names.into_iter().map(|name| values.bind(name.clone()));
     let names: Vec<String> = names.collect();
-    format!("ARRAY[{}]::name[]::text[]", names.join(", "))
+    format!(
+        "ARRAY[{}]::pg_catalog.name[]::pg_catalog.text[]",
+        names.join(", ")
+    )
 }
 
 /// The names that Postgres may show for this `application_name`: instead of what is not ASCII it keeps question marks,

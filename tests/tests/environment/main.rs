@@ -4,6 +4,7 @@ mod liar;
 mod lock_table;
 mod pgbouncer;
 mod settings;
+mod shadow;
 mod standby;
 
 use std::sync::LazyLock;

@@ -1,13 +1,13 @@
 //! SQL that makes up for what diesel does not tell: an error's SQLSTATE, and what the simple protocol answers.
 
 /// The row that the last statement of the latest batch gave, for [`columns`]; an empty text where it gave none.
-pub(super) const ANSWER_OF_BATCH: &str = "SELECT current_setting('pglock.answer')";
+pub(super) const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
 
 /// Can fail for one reason only: that the transaction is aborted.
 pub(super) const PROBE: &str = "SELECT";
 
 /// Notes the one row that a statement gave.
-const NOTE_ANSWER: &str = "PERFORM set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::text ELSE '' END, false);";
+const NOTE_ANSWER: &str = "PERFORM pg_catalog.set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::pg_catalog.text ELSE '' END, false);";
 
 /// What an error's SQLSTATE has before it in the field that carries it.
 const MARK: &str = "pglock.sqlstate=";
@@ -103,7 +103,7 @@ fn told(statement: &str, is_last: bool) -> String {
         (false, _) => return statement.to_owned(),
     };
     let block = format!(
-        "DECLARE answer record; counted bigint; detail text; \
+        "DECLARE answer record; counted bigint; detail pg_catalog.text; \
          BEGIN EXECUTE {}{into}; GET DIAGNOSTICS counted = ROW_COUNT; {note} \
          EXCEPTION WHEN OTHERS OR query_canceled THEN GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL; \
          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, \
