@@ -273,8 +273,8 @@ pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
      SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int";
 
 /// How many locks have room in the server's lock table at the least.
-const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction')::int8 \
-     * (pg_catalog.current_setting('max_connections')::int8 + pg_catalog.current_setting('max_prepared_transactions')::int8)";
+const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction')::bigint \
+     * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint)";
 
 /// The first words on a new session of pglock's own, one round trip. Two rows: of facts, and whether
 /// the lock that the first one took is seen.
