@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, ErrorKind, Guard};
-use pglock_tests::{BOUND, Child, TestDb, child, database, wait_until};
+use pglock_tests::{BOUND, Child, TestDb, background, child, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -552,25 +552,21 @@ fn opposite_order_ends_as_a_deadlock_for_one() {
     let db = database();
     let here = handle(&db);
     let nested = |first: &'static str, second: &'static str| {
-        let here = &here;
-        move || {
-            pglock::advisory(first).using(here).run(|| {
+        let here = here.clone();
+        background("both calls end", move || {
+            pglock::advisory(first).using(&here).run(|| {
                 // Both hold their first before either asks for its second.
                 wait_until("both hold their first", BOUND, || {
-                    db_holds(here, "one") && db_holds(here, "two")
+                    db_holds(&here, "one") && db_holds(&here, "two")
                 });
                 pglock::advisory(second)
-                    .using(here)
+                    .using(&here)
                     .run(|| Ok::<_, pglock::Error>(()))
             })
-        }
+        })
     };
     let began = Instant::now();
-    let results = std::thread::scope(|scope| {
-        let one = scope.spawn(nested("one", "two"));
-        let two = scope.spawn(nested("two", "one"));
-        [one.join().unwrap(), two.join().unwrap()]
-    });
+    let results = [nested("one", "two"), nested("two", "one")].map(|call| call.finish(2 * BOUND));
     let deadlocks = results
         .iter()
         .filter(|result| result.as_ref().is_err_and(pglock::Error::is_deadlock))

@@ -222,7 +222,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
     let may_go = std::sync::Mutex::new(may_go);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let _ = called.send(());
-        let _ = may_go.lock().unwrap().recv();
+        let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         blocked.terminate()
     });
     std::thread::scope(|scope| {
@@ -238,7 +238,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish().unwrap()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));

@@ -23,7 +23,7 @@ fn when_told() -> (
     let may_go = Mutex::new(may_go);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let _ = called.send(blocked.pids());
-        let _ = may_go.lock().unwrap().recv();
+        let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         let pids = Terminate.worker(blocked)?;
         let _ = hit.send(pids.clone());
         Ok(pids)
@@ -57,7 +57,7 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
         let lock = pglock::advisory(1).using(&database).timeout(8 * INTERVAL);
         assert!(lock.acquire().unwrap_err().is_busy());
     });
-    let pids = was_called.recv().unwrap();
+    let pids = was_called.recv_timeout(BOUND).unwrap();
     std::thread::scope(|scope| {
         let unrelated = scope.spawn(|| {
             let lock = pglock::advisory(2).using(&database).timeout(BOUND);
@@ -67,7 +67,7 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
             db.blocked_pids() == pids
         });
         go.send(()).unwrap();
-        assert!(was_hit.recv().unwrap().is_empty());
+        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
         assert!(bystander.is_alive());
         bystander.execute("SELECT pg_advisory_unlock(2)").unwrap();
         unrelated.join().unwrap().unwrap();
@@ -100,7 +100,7 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
                 acquired
             })
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -135,7 +135,7 @@ fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -157,7 +157,7 @@ fn a_side_effect_that_is_called_again_is_waited_for_again() {
     let side_effect = Do(move |_: &mut Blocked<'_>| {
         if calls.fetch_add(1, Ordering::Relaxed) > 0 {
             let _ = called.send(());
-            let _ = may_go.lock().unwrap().recv();
+            let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         }
         Ok(Vec::new())
     });
@@ -193,7 +193,7 @@ fn a_hit_without_an_answer_is_given_up_and_told() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -221,7 +221,7 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
     section
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
-    was_called.recv().unwrap();
+    was_called.recv_timeout(BOUND).unwrap();
     let connections = proxy.connections();
     proxy.close_all();
     proxy.stop_forwarding();
@@ -240,7 +240,7 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
         });
         wait_until("it waits", BOUND, || db.waiting(1) == 1);
         proxy.resume();
-        assert!(was_hit.recv().unwrap().is_empty());
+        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
         waits.join().unwrap();
     });
     assert!(blocker.is_alive());
