@@ -76,20 +76,36 @@ fn a_blocking_body_learns_at_check_and_at_the_end() {
 fn the_end_tells_even_when_nobody_asked() {
     let db = database();
     let here = handle(&db);
-    for xact in [false, true] {
-        let body = || {
-            kill_holder(&db);
-            Ok::<_, Error>(())
-        };
-        let lock = pglock::advisory("killed").using(&here);
-        let error = if xact {
-            lock.xact().run(body)
-        } else {
-            lock.run(body)
-        }
-        .unwrap_err();
+    let body = || {
+        kill_holder(&db);
+        Ok::<_, Error>(())
+    };
+    let lock = || pglock::advisory("killed").using(&here);
+    let told = [
+        lock().run(body),
+        lock().xact().run(body),
+        pollster::block_on(lock().run_async(async { body() })),
+        pollster::block_on(lock().xact().run_async(async { body() })),
+    ];
+    for result in told {
+        let error = result.unwrap_err();
         assert!(error.is_lost() && error.body_finished(), "{error}");
     }
+}
+
+#[test]
+fn a_call_inside_a_call_does_not_re_enter_what_was_lost() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("killed").using(&here);
+    let outer = lock().run(|| {
+        kill_holder(&db);
+        wait_until("check says so", Duration::from_secs(1), || {
+            pglock::check().is_err()
+        });
+        lock().run(|| -> Result<(), Error> { panic!("it is not held") })
+    });
+    assert!(outer.unwrap_err().is_lost());
 }
 
 #[test]
