@@ -377,39 +377,42 @@ fn sessions_are_used_again() {
 fn a_wait_for_oneself_is_refused_and_not_hung() {
     let db = database();
     let here = handle(&db);
-    let guard = pglock::advisory("self").using(&here).acquire().unwrap();
-    let error = pglock::advisory("self").using(&here).acquire().unwrap_err();
-    assert!(error.is_config(), "{error}");
-    let error = pglock::advisory("self")
-        .using(&here)
-        .run(|| Ok::<_, pglock::Error>(()))
-        .unwrap_err();
-    assert!(error.is_config(), "{error}");
-    assert!(
+    let calls = background("the calls return", move || {
+        let guard = pglock::advisory("self").using(&here).acquire().unwrap();
+        let error = pglock::advisory("self").using(&here).acquire().unwrap_err();
+        assert!(error.is_config(), "{error}");
+        let error = pglock::advisory("self")
+            .using(&here)
+            .run(|| Ok::<_, pglock::Error>(()))
+            .unwrap_err();
+        assert!(error.is_config(), "{error}");
+        assert!(
+            pglock::advisory("self")
+                .using(&here)
+                .timeout(Duration::from_millis(20))
+                .acquire()
+                .unwrap_err()
+                .is_busy()
+        );
+        let busy = pglock::advisory("self")
+            .using(&here)
+            .timeout(Duration::ZERO)
+            .acquire()
+            .unwrap_err();
+        assert!(busy.holder().unwrap().this_process, "{busy}");
+        assert!(
+            busy.to_string().contains("this process has it itself"),
+            "{busy}"
+        );
+        drop(guard);
         pglock::advisory("self")
             .using(&here)
-            .timeout(Duration::from_millis(20))
             .acquire()
-            .unwrap_err()
-            .is_busy()
-    );
-    let busy = pglock::advisory("self")
-        .using(&here)
-        .timeout(Duration::ZERO)
-        .acquire()
-        .unwrap_err();
-    assert!(busy.holder().unwrap().this_process, "{busy}");
-    assert!(
-        busy.to_string().contains("this process has it itself"),
-        "{busy}"
-    );
-    drop(guard);
-    pglock::advisory("self")
-        .using(&here)
-        .acquire()
-        .unwrap()
-        .release()
-        .unwrap();
+            .unwrap()
+            .release()
+            .unwrap();
+    });
+    calls.finish(2 * BOUND);
 }
 
 #[test]

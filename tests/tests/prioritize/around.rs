@@ -13,7 +13,7 @@ use pglock_tests::{BOUND, database, server, wait_until};
 use tokio_postgres::NoTls;
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, here, is_alive, pid_of, prioritize};
+use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, pid_of, prioritize};
 
 #[test]
 fn a_section_within_one_on_the_same_connection() {
@@ -229,7 +229,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)

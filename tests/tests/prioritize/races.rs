@@ -8,7 +8,7 @@ use pglock::{Blocked, Database, ErrorKind, PrioritizeSideEffect, Terminate};
 use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, here, is_alive, prioritize};
+use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, prioritize};
 
 /// Ends who is in the way once it is told to, and says when it was called: with the sessions that wait.
 fn when_told() -> (
@@ -49,12 +49,15 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
     let (side_effect, was_called, go, was_hit) = when_told();
     let mut client = db.connect();
     let mut section = prioritize(&db)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(side_effect)
         .on(&mut client)
         .unwrap();
     section.run(|_| {
-        let lock = pglock::advisory(1).using(&database).timeout(8 * INTERVAL);
+        let lock = pglock::advisory(1)
+            .using(&database)
+            .timeout(ONE_LOOK + 8 * INTERVAL);
         assert!(lock.acquire().unwrap_err().is_busy());
     });
     let pids = was_called.recv_timeout(BOUND).unwrap();
@@ -86,7 +89,7 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
         let waiter = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -126,7 +129,7 @@ fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -184,7 +187,7 @@ fn a_hit_without_an_answer_is_given_up_and_told() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -211,10 +214,10 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
     let (side_effect, was_called, go, was_hit) = when_told();
     let mut client = db.connect();
     let mut section = pglock::prioritize()
-        .interval(INTERVAL)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(side_effect)
-        .timeout(8 * INTERVAL)
+        .timeout(ONE_LOOK + 8 * INTERVAL)
         .using(&watcher)
         .on(&mut client)
         .unwrap();
