@@ -100,6 +100,21 @@ fn another_process_excludes_and_is_named() {
 }
 
 #[test]
+fn the_holder_of_the_same_key_in_another_database_is_not_named() {
+    let (db, other) = (database(), database());
+    let (mut here, mut elsewhere) = (db.connect_as("here"), other.connect_as("elsewhere"));
+    // Who keeps everybody out is named before who shares.
+    let _held_there = pglock::advisory("same").on(&mut elsewhere).acquire();
+    let _held_here = pglock::advisory("same").shared().on(&mut here).acquire();
+    let busy = pglock::advisory("same")
+        .using(handle(&db))
+        .timeout(Duration::ZERO)
+        .acquire()
+        .unwrap_err();
+    assert_eq!(busy.holder().unwrap().application_name, "here");
+}
+
+#[test]
 fn a_waiter_gets_it_when_the_holder_is_killed() {
     if let Some(role) = child::role() {
         return hold_in_this_process(&role);
