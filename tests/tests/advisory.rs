@@ -1,12 +1,13 @@
 //! Locks on pglock's own sessions: exclusion between processes, timeouts, modes, ids, errors.
 
 use std::cell::RefCell;
+use std::collections::HashSet;
 use std::future::{Future as _, poll_fn};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, ErrorKind, Guard};
-use pglock_tests::{BOUND, Child, TestDb, child, database, wait_until};
+use pglock_tests::{BOUND, Child, TestDb, background, child, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -96,6 +97,21 @@ fn another_process_excludes_and_is_named() {
         .expect("it is free");
     guard.release().unwrap();
     db.wait_for_no_locks();
+}
+
+#[test]
+fn the_holder_of_the_same_key_in_another_database_is_not_named() {
+    let (db, other) = (database(), database());
+    let (mut here, mut elsewhere) = (db.connect_as("here"), other.connect_as("elsewhere"));
+    // Who keeps everybody out is named before who shares.
+    let _held_there = pglock::advisory("same").on(&mut elsewhere).acquire();
+    let _held_here = pglock::advisory("same").shared().on(&mut here).acquire();
+    let busy = pglock::advisory("same")
+        .using(handle(&db))
+        .timeout(Duration::ZERO)
+        .acquire()
+        .unwrap_err();
+    assert_eq!(busy.holder().unwrap().application_name, "here");
 }
 
 #[test]
@@ -363,54 +379,55 @@ fn callers_of_one_process_are_served_in_their_order() {
 fn sessions_are_used_again() {
     let db = database();
     let here = handle(&db);
+    let mut used = HashSet::new();
     for _ in 0..50 {
-        pglock::advisory("reuse")
-            .using(&here)
-            .acquire()
-            .unwrap()
-            .release()
-            .unwrap();
+        let guard = pglock::advisory("reuse").using(&here).acquire().unwrap();
+        used.extend(db.backends_named("pglock"));
+        guard.release().unwrap();
     }
-    assert_eq!(db.backends_named("pglock").len(), 1);
+    assert_eq!(used.len(), 1, "{used:?}");
 }
 
 #[test]
 fn a_wait_for_oneself_is_refused_and_not_hung() {
     let db = database();
     let here = handle(&db);
-    let guard = pglock::advisory("self").using(&here).acquire().unwrap();
-    let error = pglock::advisory("self").using(&here).acquire().unwrap_err();
-    assert!(error.is_config(), "{error}");
-    let error = pglock::advisory("self")
-        .using(&here)
-        .run(|| Ok::<_, pglock::Error>(()))
-        .unwrap_err();
-    assert!(error.is_config(), "{error}");
-    assert!(
+    let calls = background("the calls return", move || {
+        let guard = pglock::advisory("self").using(&here).acquire().unwrap();
+        let error = pglock::advisory("self").using(&here).acquire().unwrap_err();
+        assert!(error.is_config(), "{error}");
+        let error = pglock::advisory("self")
+            .using(&here)
+            .run(|| Ok::<_, pglock::Error>(()))
+            .unwrap_err();
+        assert!(error.is_config(), "{error}");
+        assert!(
+            pglock::advisory("self")
+                .using(&here)
+                .timeout(Duration::from_millis(20))
+                .acquire()
+                .unwrap_err()
+                .is_busy()
+        );
+        let busy = pglock::advisory("self")
+            .using(&here)
+            .timeout(Duration::ZERO)
+            .acquire()
+            .unwrap_err();
+        assert!(busy.holder().unwrap().this_process, "{busy}");
+        assert!(
+            busy.to_string().contains("this process has it itself"),
+            "{busy}"
+        );
+        drop(guard);
         pglock::advisory("self")
             .using(&here)
-            .timeout(Duration::from_millis(20))
             .acquire()
-            .unwrap_err()
-            .is_busy()
-    );
-    let busy = pglock::advisory("self")
-        .using(&here)
-        .timeout(Duration::ZERO)
-        .acquire()
-        .unwrap_err();
-    assert!(busy.holder().unwrap().this_process, "{busy}");
-    assert!(
-        busy.to_string().contains("this process has it itself"),
-        "{busy}"
-    );
-    drop(guard);
-    pglock::advisory("self")
-        .using(&here)
-        .acquire()
-        .unwrap()
-        .release()
-        .unwrap();
+            .unwrap()
+            .release()
+            .unwrap();
+    });
+    calls.finish(2 * BOUND);
 }
 
 #[test]
@@ -553,25 +570,21 @@ fn opposite_order_ends_as_a_deadlock_for_one() {
     let db = database();
     let here = handle(&db);
     let nested = |first: &'static str, second: &'static str| {
-        let here = &here;
-        move || {
-            pglock::advisory(first).using(here).run(|| {
+        let here = here.clone();
+        background("both calls end", move || {
+            pglock::advisory(first).using(&here).run(|| {
                 // Both hold their first before either asks for its second.
                 wait_until("both hold their first", BOUND, || {
-                    db_holds(here, "one") && db_holds(here, "two")
+                    db_holds(&here, "one") && db_holds(&here, "two")
                 });
                 pglock::advisory(second)
-                    .using(here)
+                    .using(&here)
                     .run(|| Ok::<_, pglock::Error>(()))
             })
-        }
+        })
     };
     let began = Instant::now();
-    let results = std::thread::scope(|scope| {
-        let one = scope.spawn(nested("one", "two"));
-        let two = scope.spawn(nested("two", "one"));
-        [one.join().unwrap(), two.join().unwrap()]
-    });
+    let results = [nested("one", "two"), nested("two", "one")].map(|call| call.finish(2 * BOUND));
     let deadlocks = results
         .iter()
         .filter(|result| result.as_ref().is_err_and(pglock::Error::is_deadlock))

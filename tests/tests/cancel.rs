@@ -370,7 +370,8 @@ async fn a_transaction_begun_by_hand_survives_a_dropped_acquire() {
         client.batch_execute("BEGIN").await.unwrap();
         let acquire = pglock::advisory(LOCK).on_async(&mut client).acquire();
         drop_after(acquire, Duration::from_micros(round * 20)).await;
-        client.simple_query("SELECT 1").await.unwrap();
+        // Long enough for a cancel to hit it.
+        client.simple_query("SELECT pg_sleep(0.05)").await.unwrap();
         client.batch_execute("COMMIT").await.unwrap();
     }
     assert!(db.advisory_locks().is_empty());

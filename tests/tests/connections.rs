@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use pglock::{Error, ErrorKind};
-use pglock_tests::{BOUND, TestDb, database, wait_until_async};
+use pglock::{ConnectionGuard, Error, ErrorKind};
+use pglock_tests::{BOUND, TestDb, background, database, wait_until_async};
 use tokio_postgres::NoTls;
 
 async fn connect(db: &TestDb) -> tokio_postgres::Client {
@@ -113,6 +113,27 @@ fn busy_on_a_connection_names_the_holder() {
             .unwrap()
     );
     tx.query_one("SELECT 1", &[]).unwrap();
+}
+
+#[test]
+fn a_statement_timeout_of_the_callers_ends_no_wait_and_is_there_after_it() {
+    let db = database();
+    let (mut holder, mut client) = (db.connect(), db.connect());
+    let held = pglock::advisory("wait").on(&mut holder).acquire().unwrap();
+    let waiter = background("it gets the lock", move || {
+        client
+            .batch_execute("SET statement_timeout = '200ms'")
+            .unwrap();
+        let acquired = pglock::advisory("wait").on(&mut client).acquire();
+        acquired.and_then(ConnectionGuard::release).unwrap();
+        let shown = client.query_one("SHOW statement_timeout", &[]).unwrap();
+        shown.get::<_, String>(0)
+    });
+    db.wait_for_waiters(1);
+    // The time itself is what is tested: the setting would have struck by then.
+    std::thread::sleep(Duration::from_millis(600));
+    held.release().unwrap();
+    assert_eq!(waiter.finish(BOUND), "200ms");
 }
 
 #[test]

@@ -1,10 +1,11 @@
 //! A lost lock is never silent, and is never taken for a busy one.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, background, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -19,9 +20,9 @@ fn kill_holder(db: &TestDb) {
 
 #[test]
 fn an_async_body_is_dropped_within_a_second() {
-    struct Dropped<'a>(&'a AtomicBool);
+    struct Dropped(Arc<AtomicBool>);
 
-    impl Drop for Dropped<'_> {
+    impl Drop for Dropped {
         fn drop(&mut self) {
             self.0.store(true, Ordering::Release);
         }
@@ -29,19 +30,23 @@ fn an_async_body_is_dropped_within_a_second() {
 
     let db = database();
     let here = handle(&db);
-    let dropped = AtomicBool::new(false);
-    let mut killed = None;
-    let result = pollster::block_on(pglock::advisory("killed").using(&here).run_async(async {
-        let _dropped = Dropped(&dropped);
-        kill_holder(&db);
-        killed = Some(Instant::now());
-        std::future::pending::<Result<(), Error>>().await
-    }));
-    let error = result.unwrap_err();
-    assert!(killed.unwrap().elapsed() < Duration::from_secs(1));
+    let is_dropped = Arc::<AtomicBool>::default();
+    let dropped = Dropped(Arc::clone(&is_dropped));
+    let call = background("the call ends", move || {
+        let lock = pglock::advisory("killed").using(&here);
+        pollster::block_on(lock.run_async(async move {
+            let _dropped = dropped;
+            std::future::pending::<Result<(), Error>>().await
+        }))
+    });
+    wait_until("the body has its lock", BOUND, || {
+        db.held(pglock::advisory_id("killed")) == 1
+    });
+    kill_holder(&db);
+    let error = call.finish(Duration::from_secs(1)).unwrap_err();
     assert!(error.is_lost(), "{error}");
     assert!(!error.body_finished());
-    assert!(dropped.load(Ordering::Acquire));
+    assert!(is_dropped.load(Ordering::Acquire));
     assert!(
         error.to_string().contains("terminating connection"),
         "{error}"
@@ -71,20 +76,36 @@ fn a_blocking_body_learns_at_check_and_at_the_end() {
 fn the_end_tells_even_when_nobody_asked() {
     let db = database();
     let here = handle(&db);
-    for xact in [false, true] {
-        let body = || {
-            kill_holder(&db);
-            Ok::<_, Error>(())
-        };
-        let lock = pglock::advisory("killed").using(&here);
-        let error = if xact {
-            lock.xact().run(body)
-        } else {
-            lock.run(body)
-        }
-        .unwrap_err();
+    let body = || {
+        kill_holder(&db);
+        Ok::<_, Error>(())
+    };
+    let lock = || pglock::advisory("killed").using(&here);
+    let told = [
+        lock().run(body),
+        lock().xact().run(body),
+        pollster::block_on(lock().run_async(async { body() })),
+        pollster::block_on(lock().xact().run_async(async { body() })),
+    ];
+    for result in told {
+        let error = result.unwrap_err();
         assert!(error.is_lost() && error.body_finished(), "{error}");
     }
+}
+
+#[test]
+fn a_call_inside_a_call_does_not_re_enter_what_was_lost() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("killed").using(&here);
+    let outer = lock().run(|| {
+        kill_holder(&db);
+        wait_until("check says so", Duration::from_secs(1), || {
+            pglock::check().is_err()
+        });
+        lock().run(|| -> Result<(), Error> { panic!("it is not held") })
+    });
+    assert!(outer.unwrap_err().is_lost());
 }
 
 #[test]

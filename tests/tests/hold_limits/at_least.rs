@@ -8,7 +8,6 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::Database;
-use pglock_tests::BOUND;
 
 use super::*;
 

@@ -5,8 +5,6 @@ use std::future::{pending, poll_fn};
 use std::task::Poll;
 use std::time::Instant;
 
-use pglock_tests::BOUND;
-
 use super::*;
 
 const LIMIT: Duration = Duration::from_millis(300);
@@ -56,7 +54,7 @@ fn the_body_is_dropped_before_another_session_has_the_lock() {
         let mut next = None;
         let before = Instant::now();
         let lock = pglock::advisory("job").using(&here).hold_at_most(LIMIT);
-        let result = pollster::block_on(lock.run_async(async {
+        let result = block_on(lock.run_async(async {
             first = holder(&db);
             next = Some(scope.spawn(|| {
                 let mut client = db.connect();
@@ -124,7 +122,7 @@ fn the_attribute_stops_it_too_with_the_calls_in_it() {
     let db = database();
     let here = handle(&db);
     let notes = RefCell::default();
-    is_stopped(pollster::block_on(outer(&here, &db, &notes)));
+    is_stopped(block_on(outer(&here, &db, &notes)));
     let notes = notes.into_inner();
     assert!(
         notes[0].starts_with("inner ") && notes[0] != "inner 0",
@@ -173,10 +171,10 @@ fn a_call_that_got_out_of_its_outer_one_is_stopped_too() {
         escaped = Some(inner);
         pending::<Result<(), Error>>().await
     });
-    is_stopped(pollster::block_on(outer));
+    is_stopped(block_on(outer));
     // Its body is still there, and so is the lock.
     assert!(held(&db, "job"));
-    is_stopped(pollster::block_on(escaped.unwrap()));
+    is_stopped(block_on(escaped.unwrap()));
     assert!(!held(&db, "job"));
 }
 
@@ -194,9 +192,9 @@ fn a_body_that_awaits_nothing_keeps_the_lock_and_can_ask() {
         Ok::<_, Error>(())
     };
     let call = lock().hold_at_most(LIMIT).run_async(outlives_it());
-    let result = pollster::block_on(call);
+    let result = block_on(call);
     let inner = async { lock().run_async(outlives_it()).await };
-    let nested = pollster::block_on(lock().hold_at_most(LIMIT).run_async(inner));
+    let nested = block_on(lock().hold_at_most(LIMIT).run_async(inner));
     nested.unwrap();
     // Nobody else had it: this is no loss.
     result.unwrap();
@@ -208,9 +206,9 @@ fn a_body_that_ends_in_time_is_left_alone() {
     let db = database();
     let here = handle(&db);
     let lock = || pglock::advisory("job").using(&here).hold_at_most(LONG);
-    let value = pollster::block_on(lock().run_async(async { Ok::<_, Error>(42) }));
+    let value = block_on(lock().run_async(async { Ok::<_, Error>(42) }));
     assert_eq!(value.unwrap(), 42);
-    let value = pollster::block_on(lock().try_run_async(async { Ok::<_, Error>(42) }));
+    let value = block_on(lock().try_run_async(async { Ok::<_, Error>(42) }));
     assert_eq!(value.unwrap(), Some(42));
     db.wait_for_no_locks();
 }
@@ -220,7 +218,7 @@ fn a_loss_before_the_limit_is_told_as_one() {
     let db = database();
     let here = handle(&db);
     let lock = pglock::advisory("job").using(&here).hold_at_most(LONG);
-    let lost = pollster::block_on(lock.run_async(async {
+    let lost = block_on(lock.run_async(async {
         kill_holder(&db);
         pending::<Result<(), Error>>().await
     }));
@@ -237,6 +235,6 @@ fn stopped_and_kept_for_as_long_it_is_free_at_the_same_time() {
     let here = handle(&db);
     let lock = pglock::advisory("job").using(&here);
     let lock = lock.hold_at_least(LIMIT).hold_at_most(LIMIT);
-    is_stopped(pollster::block_on(lock.run_async(pending())));
+    is_stopped(block_on(lock.run_async(pending())));
     db.wait_for_no_locks();
 }

@@ -7,7 +7,7 @@ mod processes;
 use std::time::Duration;
 
 use pglock::{Database, Error, advisory_id};
-use pglock_tests::{TestDb, database, wait_until};
+use pglock_tests::{BOUND, TestDb, database, wait_until};
 
 /// Longer than any test takes: what is free before it wasn't released by time.
 const LONG: Duration = Duration::from_secs(600);
@@ -23,6 +23,16 @@ fn held(db: &TestDb, name: &str) -> bool {
     db.held(advisory_id(name)) > 0
 }
 
+/// Runs what has to end: where it doesn't, the test fails.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .build()
+        .unwrap();
+    let ended = runtime.block_on(async { tokio::time::timeout(2 * BOUND, future).await });
+    ended.expect("it was not stopped")
+}
+
 /// Kills the backend that holds the only lock.
 fn kill_holder(db: &TestDb) {
     let locks = db.advisory_locks();
@@ -34,7 +44,8 @@ fn kill_holder(db: &TestDb) {
 fn limits_that_cannot_be_kept_are_refused() {
     let db = database();
     let here = handle(&db);
-    let lock = || pglock::advisory("job").using(&here);
+    // One that is not refused may be kept, and then the next would wait.
+    let lock = || pglock::advisory("job").using(&here).timeout(SHORT);
     let most = || lock().hold_at_most(LONG);
     let mut client = db.connect();
     let refused = [

@@ -2,7 +2,6 @@
 
 use std::time::Instant;
 
-use pglock_tests::BOUND;
 use pglock_tests::child::{self, Child};
 
 use super::*;
@@ -69,6 +68,10 @@ fn one_that_drains_ends_after_the_release() {
         leave_behind(SHORT / 10);
         pollster::block_on(pglock::drain_async());
         child::say("drained");
+        // Nobody waits for the answer to this release, and it is known at once all the same.
+        drop(lock("dropped").hold_at_least(SHORT).acquire().unwrap());
+        pglock::drain();
+        child::say("drained");
         return child::wait_for_end();
     }
     let db = database();
@@ -84,6 +87,8 @@ fn one_that_drains_ends_after_the_release() {
     child.send_line("go on");
     child.wait_for_line("drained", BOUND);
     assert!(!held(&db, "job"));
+    child.wait_for_line("drained", SHORT + BOUND);
+    assert!(!held(&db, "dropped"));
     child.finish(BOUND);
 }
 

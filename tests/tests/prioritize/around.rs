@@ -13,7 +13,7 @@ use pglock_tests::{BOUND, database, server, wait_until};
 use tokio_postgres::NoTls;
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, here, is_alive, pid_of, prioritize};
+use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, pid_of, prioritize};
 
 #[test]
 fn a_section_within_one_on_the_same_connection() {
@@ -222,14 +222,14 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
     let may_go = std::sync::Mutex::new(may_go);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let _ = called.send(());
-        let _ = may_go.lock().unwrap().recv();
+        let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         blocked.terminate()
     });
     std::thread::scope(|scope| {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -238,7 +238,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish().unwrap()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));

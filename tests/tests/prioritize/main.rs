@@ -21,6 +21,9 @@ use postgres::Client;
 /// How often the sections of these tests are looked at.
 const INTERVAL: Duration = Duration::from_millis(100);
 
+/// The interval where there is one look only: by then it waits, on a loaded machine too.
+const ONE_LOOK: Duration = Duration::from_secs(1);
+
 fn here(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
 }

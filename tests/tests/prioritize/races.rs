@@ -8,7 +8,7 @@ use pglock::{Blocked, Database, ErrorKind, PrioritizeSideEffect, Terminate};
 use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, here, is_alive, prioritize};
+use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, prioritize};
 
 /// Ends who is in the way once it is told to, and says when it was called: with the sessions that wait.
 fn when_told() -> (
@@ -23,7 +23,7 @@ fn when_told() -> (
     let may_go = Mutex::new(may_go);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let _ = called.send(blocked.pids());
-        let _ = may_go.lock().unwrap().recv();
+        let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         let pids = Terminate.worker(blocked)?;
         let _ = hit.send(pids.clone());
         Ok(pids)
@@ -49,15 +49,18 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
     let (side_effect, was_called, go, was_hit) = when_told();
     let mut client = db.connect();
     let mut section = prioritize(&db)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(side_effect)
         .on(&mut client)
         .unwrap();
     section.run(|_| {
-        let lock = pglock::advisory(1).using(&database).timeout(8 * INTERVAL);
+        let lock = pglock::advisory(1)
+            .using(&database)
+            .timeout(ONE_LOOK + 8 * INTERVAL);
         assert!(lock.acquire().unwrap_err().is_busy());
     });
-    let pids = was_called.recv().unwrap();
+    let pids = was_called.recv_timeout(BOUND).unwrap();
     std::thread::scope(|scope| {
         let unrelated = scope.spawn(|| {
             let lock = pglock::advisory(2).using(&database).timeout(BOUND);
@@ -67,7 +70,7 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
             db.blocked_pids() == pids
         });
         go.send(()).unwrap();
-        assert!(was_hit.recv().unwrap().is_empty());
+        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
         assert!(bystander.is_alive());
         bystander.execute("SELECT pg_advisory_unlock(2)").unwrap();
         unrelated.join().unwrap().unwrap();
@@ -86,7 +89,7 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
         let waiter = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -100,7 +103,7 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
                 acquired
             })
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -126,7 +129,7 @@ fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -135,7 +138,7 @@ fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -157,7 +160,7 @@ fn a_side_effect_that_is_called_again_is_waited_for_again() {
     let side_effect = Do(move |_: &mut Blocked<'_>| {
         if calls.fetch_add(1, Ordering::Relaxed) > 0 {
             let _ = called.send(());
-            let _ = may_go.lock().unwrap().recv();
+            let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         }
         Ok(Vec::new())
     });
@@ -184,7 +187,7 @@ fn a_hit_without_an_answer_is_given_up_and_told() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(INTERVAL)
+                .interval(ONE_LOOK)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -193,7 +196,7 @@ fn a_hit_without_an_answer_is_given_up_and_told() {
             section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
             section.finish()
         });
-        was_called.recv().unwrap();
+        was_called.recv_timeout(BOUND).unwrap();
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
@@ -211,17 +214,17 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
     let (side_effect, was_called, go, was_hit) = when_told();
     let mut client = db.connect();
     let mut section = pglock::prioritize()
-        .interval(INTERVAL)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(side_effect)
-        .timeout(8 * INTERVAL)
+        .timeout(ONE_LOOK + 8 * INTERVAL)
         .using(&watcher)
         .on(&mut client)
         .unwrap();
     section
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
-    was_called.recv().unwrap();
+    was_called.recv_timeout(BOUND).unwrap();
     let connections = proxy.connections();
     proxy.close_all();
     proxy.stop_forwarding();
@@ -240,7 +243,7 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
         });
         wait_until("it waits", BOUND, || db.waiting(1) == 1);
         proxy.resume();
-        assert!(was_hit.recv().unwrap().is_empty());
+        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
         waits.join().unwrap();
     });
     assert!(blocker.is_alive());

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use pglock::{
     Blocked, BlockedLock, BlockerAction, Error, ErrorKind, PrioritizeSideEffect, Terminate,
 };
-use pglock_tests::database;
+use pglock_tests::{BOUND, database};
 
 use crate::{Blocker, INTERVAL, pid_of, prioritize};
 
@@ -56,7 +56,7 @@ fn it_sees_filters_and_hits_who_is_in_the_way() {
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
     let report = section.finish().unwrap();
-    let (pids, locks) = seen_by_it.recv().unwrap();
+    let (pids, locks) = seen_by_it.recv_timeout(BOUND).unwrap();
     assert_eq!(pids, [pid]);
     let mut blocking: Vec<_> = locks.iter().map(|it| it.blocking_activity.pid).collect();
     blocking.sort_unstable();
@@ -166,7 +166,7 @@ fn one_that_takes_its_time_keeps_nobody_waiting() {
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let is_called_again = has_begun.swap(true, Ordering::Relaxed);
         assert!(!is_called_again, "before it has returned");
-        let _ = may_go_on.lock().unwrap().recv();
+        let _ = may_go_on.lock().unwrap().recv_timeout(BOUND);
         // The section has ended by now.
         assert!(blocked.fetch()?.is_empty());
         blocked.terminate()

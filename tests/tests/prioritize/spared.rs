@@ -6,7 +6,7 @@ use pglock::{BlockerAction, Cancel, Escalate, PrioritizeReport, Spared, Terminat
 use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
 use postgres::error::SqlState;
 
-use crate::{Blocker, INTERVAL, here, in_background, prioritize, wait_until_it_waits};
+use crate::{Blocker, INTERVAL, ONE_LOOK, here, in_background, prioritize, wait_until_it_waits};
 
 /// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
 pub(crate) fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
@@ -302,6 +302,7 @@ fn one_look_is_enough_to_escalate() {
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(Escalate::new().after(2 * INTERVAL))
         .on(&mut client)
@@ -317,6 +318,7 @@ fn one_look_is_enough_to_escalate_without_a_grace_time() {
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
+        .interval(ONE_LOOK)
         .periodic(false)
         .side_effect(Escalate::new().after(Duration::ZERO))
         .timeout(20 * INTERVAL)
