@@ -1,0 +1,164 @@
+//! What is done to the workers, and noted for the checker.
+
+use std::thread::sleep;
+
+use pglock::advisory_id;
+use pglock_tests::{Server, TestDb};
+use postgres::Client;
+
+use crate::history::{Fault, ProcessId, What};
+use crate::log::{Mode, now};
+use crate::processes::Processes;
+use crate::schedule::{KEYS, Trouble, Victim, lock_id};
+
+pub(crate) struct Faults<'s> {
+    server: &'s Server,
+    db: &'s TestDb,
+    client: Option<Client>,
+    pub(crate) noted: Vec<Fault>,
+}
+
+/// A session of the workers'.
+#[derive(Debug)]
+struct Session {
+    pid: i32,
+    process: ProcessId,
+    waits: bool,
+    held: Vec<(usize, Mode)>,
+}
+
+/// All of them with their locks, in one look at `pg_locks`. Own sessions are named `pglock: soak 1`.
+const SESSIONS: &str = "
+    SELECT a.pid, substring(a.application_name FROM 'soak ([0-9]+)$')::int8, a.wait_event_type IS NOT DISTINCT FROM 'Lock',
+           l.classid, l.objid, l.mode
+    FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
+    WHERE a.application_name ~ 'soak [0-9]+$' ORDER BY a.pid";
+
+impl<'s> Faults<'s> {
+    pub(crate) fn new(server: &'s Server, db: &'s TestDb) -> Self {
+        Self {
+            server,
+            db,
+            client: None,
+            noted: Vec::new(),
+        }
+    }
+
+    pub(crate) fn make(&mut self, trouble: Trouble, processes: &mut Processes<'_>) {
+        match trouble {
+            Trouble::Terminate { victim, number } => {
+                self.terminate(number, |session| match victim {
+                    Victim::Holder => !session.held.is_empty(),
+                    Victim::Waiter => session.waits,
+                    Victim::Anyone => true,
+                })
+            }
+            Trouble::Kill { place } => {
+                let from = now();
+                let process = processes.kill(place);
+                self.note(What::Killed(process), from);
+            }
+            Trouble::Freeze {
+                place,
+                number,
+                time,
+            } => {
+                let process = processes.freeze(place);
+                if let Some(number) = number {
+                    self.terminate(number, |session| {
+                        session.process == process && !session.held.is_empty()
+                    });
+                }
+                sleep(time);
+                processes.thaw(place);
+            }
+            Trouble::Stop { time } => self.restart(Server::stop, time),
+            Trouble::Crash { time } => self.restart(Server::kill, time),
+        }
+    }
+
+    fn note(&mut self, what: What, from: std::time::Duration) {
+        let gone = now();
+        self.noted.push(Fault {
+            what,
+            from,
+            gone,
+            until: gone,
+        });
+    }
+
+    fn restart(&mut self, end: impl FnOnce(&Server), time: std::time::Duration) {
+        let from = now();
+        end(self.server);
+        let gone = now();
+        sleep(time);
+        self.server.start_again();
+        self.noted.push(Fault {
+            what: What::Restarted,
+            from,
+            gone,
+            // A session that began as the server ended may have been missed: it is gone before another server runs.
+            until: now(),
+        });
+    }
+
+    /// Terminates the session of that number among those that fit, if there is one.
+    fn terminate(&mut self, number: usize, fits: impl Fn(&Session) -> bool) {
+        let from = now();
+        let mut sessions = self.sessions();
+        sessions.retain(fits);
+        if sessions.is_empty() {
+            return;
+        }
+        let Session {
+            pid, process, held, ..
+        } = sessions.swap_remove(number % sessions.len());
+        self.db.terminate(pid);
+        self.note(What::Terminated { process, held }, from);
+    }
+
+    fn sessions(&mut self) -> Vec<Session> {
+        if self.client.as_ref().is_none_or(Client::is_closed) {
+            self.client = None;
+        }
+        let client = self
+            .client
+            .get_or_insert_with(|| self.db.connect_as("faults"));
+        let rows = client.query(SESSIONS, &[]).unwrap_or_else(|_| {
+            // The session before was ended with its server, and is noticed now.
+            self.client = None;
+            let client = self.client.insert(self.db.connect_as("faults"));
+            client
+                .query(SESSIONS, &[])
+                .expect("can't look at the sessions")
+        });
+        let mut sessions: Vec<Session> = Vec::new();
+        for row in rows {
+            let pid = row.get(0);
+            if sessions.last().is_none_or(|session| session.pid != pid) {
+                let process: i64 = row.get(1);
+                sessions.push(Session {
+                    pid,
+                    process: u32::try_from(process).expect("it is one of ours"),
+                    waits: row.get(2),
+                    held: Vec::new(),
+                });
+            }
+            let shown = row.get::<_, Option<u32>>(3).zip(row.get(4));
+            if let Some(key) = shown.and_then(key_of) {
+                let mode = match row.get(5) {
+                    "ShareLock" => Mode::Shared,
+                    _ => Mode::Exclusive,
+                };
+                let session = sessions.last_mut().expect("there is one now");
+                session.held.push((key, mode));
+            }
+        }
+        sessions
+    }
+}
+
+/// Nothing for what a new session locks as it looks at its server.
+fn key_of(shown: (u32, u32)) -> Option<usize> {
+    (0..KEYS).find(|key| advisory_id(lock_id(*key)) == shown)
+}
