@@ -291,3 +291,6 @@ fn can_hit_process(fault: &Fault, call: &Call) -> bool {
     };
     is_its && fault.until >= call.at
 }
+
+#[cfg(test)]
+mod tests;
