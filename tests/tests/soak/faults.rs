@@ -1,20 +1,19 @@
 //! What is done to the workers, and noted for the checker.
 
 use std::thread::sleep;
+use std::time::Duration;
 
 use pglock::advisory_id;
 use pglock_tests::{Server, TestDb};
-use postgres::Client;
 
 use crate::history::{Fault, ProcessId, What};
-use crate::log::{Mode, now};
+use crate::log::{Mode, Time, now};
 use crate::processes::Processes;
 use crate::schedule::{KEYS, Trouble, Victim, lock_id};
 
 pub(crate) struct Faults<'s> {
     server: &'s Server,
     db: &'s TestDb,
-    client: Option<Client>,
     pub(crate) noted: Vec<Fault>,
 }
 
@@ -39,7 +38,6 @@ impl<'s> Faults<'s> {
         Self {
             server,
             db,
-            client: None,
             noted: Vec::new(),
         }
     }
@@ -51,7 +49,7 @@ impl<'s> Faults<'s> {
                     Victim::Holder => !session.held.is_empty(),
                     Victim::Waiter => session.waits,
                     Victim::Anyone => true,
-                })
+                });
             }
             Trouble::Kill { place } => {
                 let from = now();
@@ -77,7 +75,7 @@ impl<'s> Faults<'s> {
         }
     }
 
-    fn note(&mut self, what: What, from: std::time::Duration) {
+    fn note(&mut self, what: What, from: Time) {
         let gone = now();
         self.noted.push(Fault {
             what,
@@ -87,7 +85,7 @@ impl<'s> Faults<'s> {
         });
     }
 
-    fn restart(&mut self, end: impl FnOnce(&Server), time: std::time::Duration) {
+    fn restart(&mut self, end: impl FnOnce(&Server), time: Duration) {
         let from = now();
         end(self.server);
         let gone = now();
@@ -117,21 +115,10 @@ impl<'s> Faults<'s> {
         self.note(What::Terminated { process, held }, from);
     }
 
-    fn sessions(&mut self) -> Vec<Session> {
-        if self.client.as_ref().is_none_or(Client::is_closed) {
-            self.client = None;
-        }
-        let client = self
-            .client
-            .get_or_insert_with(|| self.db.connect_as("faults"));
-        let rows = client.query(SESSIONS, &[]).unwrap_or_else(|_| {
-            // The session before was ended with its server, and is noticed now.
-            self.client = None;
-            let client = self.client.insert(self.db.connect_as("faults"));
-            client
-                .query(SESSIONS, &[])
-                .expect("can't look at the sessions")
-        });
+    fn sessions(&self) -> Vec<Session> {
+        // A new connection each time: the one before may have ended with its server.
+        let rows = self.db.connect_as("faults").query(SESSIONS, &[]);
+        let rows = rows.expect("can't look at the sessions");
         let mut sessions: Vec<Session> = Vec::new();
         for row in rows {
             let pid = row.get(0);

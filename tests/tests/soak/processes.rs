@@ -6,11 +6,12 @@ use std::time::Duration;
 use fastrand::Rng;
 use pglock_tests::{Child, TestDb};
 
-use crate::history::{History, ProcessId};
+use crate::history::{Call, History, ProcessId};
 use crate::log::{self, Time, nanos};
 
-/// How long a process may take to end what it has begun, the longest wait and the longest body and their neighbours'.
-const END_BOUND: Duration = Duration::from_secs(45);
+/// How long a process may take to end what it has begun: whoever waits without end has others before it, each with a body
+/// and waits of its own. Mostly it is a second.
+const END_BOUND: Duration = Duration::from_secs(60);
 
 pub(crate) struct Processes<'r> {
     db: &'r TestDb,
@@ -97,6 +98,18 @@ impl<'r> Processes<'r> {
         for place in &mut self.places {
             place.child.finish(END_BOUND);
         }
+    }
+
+    /// The calls of those that live that have not returned.
+    pub(crate) fn open_calls(&self) -> Vec<Call> {
+        let mut history = History::default();
+        self.read_logs(&mut history);
+        let mut calls = history.calls;
+        calls.retain(|call| {
+            let mut living = self.places.iter().map(|place| place.process);
+            call.returned.is_none() && living.any(|process| process == call.process)
+        });
+        calls
     }
 
     /// What all of them have written.

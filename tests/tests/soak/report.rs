@@ -16,7 +16,7 @@ const NAMES: [&str; 14] = [
     "kept",
     "kept inside others",
     "kept after the call",
-    "lost",
+    "lost, and dropped in the body",
     "lost after the body",
     "dropped, failed or panicked in the body",
     "dropped before it",
@@ -44,14 +44,14 @@ impl Counts {
                 .count()
         };
         let kept = |call: &Call| call.outcome() == Some(Outcome::Kept);
-        let lost = |body_finished| told(Outcome::Lost { body_finished });
+        let lost = |body_finished| Outcome::Lost { body_finished };
         Self([
             history.calls.len(),
             told(Outcome::Kept),
             calls(&|call| kept(call) && call.called.within.is_some()),
             calls(&|call| kept(call) && !call.called.kept_for.is_zero()),
-            lost(false),
-            lost(true),
+            calls(&|call| call.ended.is_some() && call.outcome() == Some(lost(false))),
+            told(lost(true)),
             unsaid(true),
             unsaid(false),
             told(Outcome::Busy),

@@ -1,5 +1,6 @@
 //! One round: processes are started, and troubled until its end; then nothing may be held, and the checker reads.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
@@ -55,8 +56,15 @@ impl<'s> Round<'s> {
             faults.make(trouble, &mut processes);
         }
         // While the processes live: with them, all that they hold would be gone.
-        processes.wait_until_idle();
-        self.db.wait_for_no_locks_within(LEFT_BOUND);
+        let ended = catch_unwind(AssertUnwindSafe(|| {
+            processes.wait_until_idle();
+            self.db.wait_for_no_locks_within(LEFT_BOUND);
+        }));
+        if let Err(panic) = ended {
+            eprintln!("soak: in the server: {:#?}", self.db.advisory_locks());
+            eprintln!("soak: has not returned: {:#?}", processes.open_calls());
+            resume_unwind(panic);
+        }
         processes.end();
 
         let mut history = History::of(faults.noted);

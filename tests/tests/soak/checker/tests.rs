@@ -7,7 +7,7 @@ use crate::log;
 fn found<const N: usize>(logs: [&str; N], faults: Vec<Fault>) -> Vec<Rule> {
     let mut history = History::of(faults);
     for (process, log) in (0..).zip(logs) {
-        let lines: String = log.split("; ").map(|line| format!("{line}\n")).collect();
+        let lines = format!("{log}; ").replace("; ", "\n");
         history.add(process, log::read(&lines));
     }
     let found = violations(&history);
