@@ -42,6 +42,8 @@ pub(crate) struct Called {
     pub(crate) mode: Mode,
     /// Its `hold_at_least`, or zero.
     pub(crate) kept_for: Duration,
+    /// In which way, for who reads a report.
+    pub(crate) how: String,
 }
 
 /// What a call was told in the end.
@@ -122,7 +124,10 @@ impl fmt::Display for Line {
                 if let Some(within) = called.within {
                     write!(f, " within {within}")?;
                 }
-                Ok(())
+                match called.how.as_str() {
+                    "" => Ok(()),
+                    how => write!(f, " by {how}"),
+                }
             }
             Event::Began => f.write_str("began"),
             Event::Ended { finished: true } => f.write_str("ended"),
@@ -168,6 +173,7 @@ impl Line {
 }
 
 fn read_called(text: &str) -> Option<Called> {
+    let (text, how) = text.split_once(" by ").unwrap_or((text, ""));
     let mut words = text.split(' ');
     let mut called = Called {
         key: words.next()?.parse().ok()?,
@@ -178,6 +184,7 @@ fn read_called(text: &str) -> Option<Called> {
         },
         within: None,
         kept_for: Duration::ZERO,
+        how: how.to_owned(),
     };
     while let Some(word) = words.next() {
         let value = words.next()?;
@@ -312,6 +319,7 @@ mod tests {
             key: 2,
             mode: Mode::Shared,
             kept_for: Duration::from_millis(5),
+            how: "any means".to_owned(),
         };
         let outcomes = OUTCOMES.map(|(outcome, _)| Event::Returned {
             outcome,
@@ -323,6 +331,7 @@ mod tests {
                 within: None,
                 mode: Mode::Exclusive,
                 kept_for: Duration::ZERO,
+                how: String::new(),
                 ..called
             }),
             Event::Began,

@@ -13,7 +13,7 @@ use pglock::{Advisory, Database, Error};
 use pglock_tests::child;
 
 use crate::log::{Called, Calling, Log, Outcome, Time, now};
-use crate::schedule::{Call, Wait, lock_id};
+use crate::schedule::{Call, Wait, Way, lock_id};
 
 const BLOCKING: usize = 2;
 const ASYNC: usize = 3;
@@ -55,12 +55,28 @@ impl Worker {
         }
     }
 
-    fn calling(&self, call: &Call, within: Option<u32>) -> Calling<'_> {
+    /// `driver` is that of the worker's own connection, which some ways use.
+    fn calling(&self, call: &Call, within: Option<u32>, driver: &str) -> Calling<'_> {
+        let Call {
+            way,
+            wait,
+            xact,
+            end,
+            dropped_after,
+            ..
+        } = call;
+        let how = match way {
+            Way::Connection | Way::Transaction => format!("{way:?} of {driver}"),
+            Way::Guard | Way::Run if *xact => format!("{way:?} xact"),
+            Way::Guard | Way::Run | Way::Attribute => format!("{way:?}"),
+        };
+        let how = format!("{how}, wait {wait:?}, end {end:?}, dropped after {dropped_after:?}");
         self.log.called(Called {
             within,
             key: call.key,
             mode: call.mode,
             kept_for: call.kept_for.unwrap_or_default(),
+            how,
         })
     }
 }
@@ -82,11 +98,22 @@ impl From<Error> for Failure {
     }
 }
 
-impl From<tokio_postgres::Error> for Failure {
-    fn from(_: tokio_postgres::Error) -> Self {
-        Self::Driver
-    }
+macro_rules! from_errors_of_drivers {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(_: $error) -> Self {
+                Self::Driver
+            }
+        }
+    )+};
 }
+
+from_errors_of_drivers!(
+    tokio_postgres::Error,
+    sqlx::Error,
+    diesel::ConnectionError,
+    diesel::result::Error
+);
 
 /// Whether a call ran; `false` when the lock was busy.
 type Ran = Result<bool, Failure>;
@@ -122,11 +149,12 @@ fn outcome_of(error: &Error) -> Outcome {
     }
 }
 
+/// Whether the server, or a session at least, is gone.
 fn found_no_server(ran: &Ran) -> bool {
     match ran {
         Err(Failure::Pglock(error)) => error.is_connect(),
-        Err(Failure::Driver) => true,
-        _ => false,
+        Err(Failure::Release(_) | Failure::Driver) => true,
+        Ok(_) | Err(Failure::AsPlanned) => false,
     }
 }
 
@@ -165,12 +193,12 @@ pub(crate) fn run() {
         .build()
         .unwrap();
     let tasks: Vec<_> = (0..ASYNC)
-        .map(|_| runtime.spawn(nonblocking::work(worker, rng.fork())))
+        .map(|number| runtime.spawn(nonblocking::work(worker, number, rng.fork())))
         .collect();
     thread::scope(|scope| {
-        for _ in 0..BLOCKING {
+        for number in 0..BLOCKING {
             let rng = rng.fork();
-            scope.spawn(move || blocking::work(worker, rng));
+            scope.spawn(move || blocking::work(worker, number, rng));
         }
         for task in tasks {
             runtime.block_on(task).unwrap();

@@ -4,8 +4,10 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::sleep;
 use std::time::Duration;
 
+use diesel::connection::SimpleConnection;
+use diesel::{Connection as _, PgConnection};
 use fastrand::Rng;
-use pglock::{Advisory, Database, LockId};
+use pglock::{Advisory, AdvisoryOn, Database, InTransaction, LockId};
 use postgres::{Client, Config, NoTls};
 
 use super::{
@@ -33,36 +35,72 @@ fn skipping(
     body().map(Some)
 }
 
-pub(super) fn work(worker: &Worker, mut rng: Rng) {
-    let mut client = None;
-    while !worker.is_done() {
-        let step = Step::next(&mut rng, Door::Blocking);
-        sleep(step.rest);
-        let ran = catch_unwind(AssertUnwindSafe(|| {
-            outermost(worker, &mut client, &step.call)
-        }));
-        match ran {
-            Ok(no_server) if no_server => sleep(NO_SERVER),
-            Ok(_) => {}
-            Err(panic) => expect_as_planned(panic),
+/// A connection of the worker's own, if it has one now.
+enum Own {
+    Postgres(Option<Client>),
+    Diesel(Option<PgConnection>),
+}
+
+impl Own {
+    /// Of different drivers, one after the other.
+    fn of_worker(number: usize) -> Self {
+        match number % 2 {
+            0 => Self::Postgres(None),
+            _ => Self::Diesel(None),
+        }
+    }
+
+    fn driver(&self) -> &'static str {
+        match self {
+            Self::Postgres(_) => "postgres",
+            Self::Diesel(_) => "diesel",
+        }
+    }
+
+    fn close(&mut self) {
+        match self {
+            Self::Postgres(client) => *client = None,
+            Self::Diesel(connection) => *connection = None,
         }
     }
 }
 
-/// Whether it found no server.
-fn outermost(worker: &Worker, client: &mut Option<Client>, call: &Call) -> bool {
-    let calling = worker.calling(call, None);
+pub(super) fn work(worker: &Worker, number: usize, mut rng: Rng) {
+    let mut own = Own::of_worker(number);
+    while !worker.is_done() {
+        let step = Step::next(&mut rng, Door::Blocking);
+        sleep(step.rest);
+        let ran = catch_unwind(AssertUnwindSafe(|| outermost(worker, &mut own, &step.call)));
+        match ran {
+            Ok(ran) if found_no_server(&ran) => {
+                own.close();
+                sleep(NO_SERVER);
+            }
+            Ok(_) => {}
+            Err(panic) => {
+                expect_as_planned(panic);
+                // Diesel leaves a transaction open that a panic goes through.
+                if let Own::Diesel(_) = own {
+                    own.close();
+                }
+            }
+        }
+    }
+}
+
+fn outermost(worker: &Worker, own: &mut Own, call: &Call) -> Ran {
+    let calling = worker.calling(call, None, own.driver());
     let ran = match call.way {
-        Way::Connection => on_connection(worker, client, call, &calling),
-        Way::Transaction => in_transaction(worker, client, call, &calling),
+        Way::Connection => on_connection(worker, own, call, &calling),
+        Way::Transaction => in_transaction(worker, own, call, &calling),
         Way::Run | Way::Attribute | Way::Guard => on_own_session(worker, call, &calling),
     };
     note(calling, &ran);
-    found_no_server(&ran)
+    ran
 }
 
 fn inner(worker: &Worker, call: &Call, within: u32) {
-    let calling = worker.calling(call, Some(within));
+    let calling = worker.calling(call, Some(within), "");
     let ran = on_own_session(worker, call, &calling);
     note(calling, &ran);
 }
@@ -107,14 +145,20 @@ where
     Ok(true)
 }
 
-fn on_connection(
-    worker: &Worker,
-    client: &mut Option<Client>,
+fn on_connection(worker: &Worker, own: &mut Own, call: &Call, calling: &Calling<'_>) -> Ran {
+    let lock = worker.lock(call);
+    let body = || body(worker, call, calling);
+    match own {
+        Own::Postgres(client) => guard_on(lock.on(postgres(worker, client)?), call, body),
+        Own::Diesel(connection) => guard_on(lock.on(diesel(worker, connection)?), call, body),
+    }
+}
+
+fn guard_on<C: pglock::Connection>(
+    lock: AdvisoryOn<'_, C>,
     call: &Call,
-    calling: &Calling<'_>,
+    body: impl FnOnce() -> Result<(), Failure>,
 ) -> Ran {
-    let client = connection(worker, client)?;
-    let lock = worker.lock(call).on(client);
     let guard = match call.wait {
         Wait::Try => lock.try_acquire()?,
         Wait::Forever | Wait::For(_) => Some(lock.acquire()?),
@@ -122,41 +166,69 @@ fn on_connection(
     let Some(guard) = guard else {
         return Ok(false);
     };
-    body(worker, call, calling)?;
+    body()?;
     guard.release().map_err(Failure::Release)?;
     Ok(true)
 }
 
-fn in_transaction(
-    worker: &Worker,
-    client: &mut Option<Client>,
-    call: &Call,
-    calling: &Calling<'_>,
-) -> Ran {
-    let mut transaction = connection(worker, client)?.transaction()?;
+/// The lock's end is the transaction's, which its commit vouches for.
+fn in_transaction(worker: &Worker, own: &mut Own, call: &Call, calling: &Calling<'_>) -> Ran {
     let lock = worker.lock(call);
+    let body = || body(worker, call, calling);
+    match own {
+        Own::Postgres(client) => {
+            let mut transaction = postgres(worker, client)?.transaction()?;
+            let granted = run_in(lock, &mut transaction, call, body)?;
+            transaction.commit()?;
+            Ok(granted)
+        }
+        Own::Diesel(connection) => {
+            diesel(worker, connection)?.transaction(|open| run_in(lock, open, call, body))
+        }
+    }
+}
+
+fn run_in(
+    lock: Advisory,
+    transaction: &mut impl InTransaction,
+    call: &Call,
+    body: impl FnOnce() -> Result<(), Failure>,
+) -> Ran {
     let granted = match call.wait {
-        Wait::Try => lock.try_acquire_xact(&mut transaction)?,
-        Wait::Forever | Wait::For(_) => lock.acquire_xact(&mut transaction).map(|()| true)?,
+        Wait::Try => lock.try_acquire_xact(transaction)?,
+        Wait::Forever | Wait::For(_) => lock.acquire_xact(transaction).map(|()| true)?,
     };
     if granted {
-        body(worker, call, calling)?;
+        body()?;
     }
-    // The lock's end is the transaction's, which its commit vouches for.
-    transaction.commit()?;
     Ok(granted)
 }
 
-fn connection<'c>(
+fn postgres<'c>(
     worker: &Worker,
     client: &'c mut Option<Client>,
 ) -> Result<&'c mut Client, Failure> {
-    if client.as_ref().is_none_or(Client::is_closed) {
+    if client.is_none() {
         let mut config: Config = worker.url.parse()?;
         config.application_name(&worker.application_name);
         *client = Some(config.connect(NoTls)?);
     }
     client.as_mut().ok_or(Failure::Driver)
+}
+
+fn diesel<'c>(
+    worker: &Worker,
+    connection: &'c mut Option<PgConnection>,
+) -> Result<&'c mut PgConnection, Failure> {
+    if connection.is_none() {
+        let mut connected = PgConnection::establish(&worker.url)?;
+        connected.batch_execute(&format!(
+            "SET application_name = '{}'",
+            worker.application_name
+        ))?;
+        *connection = Some(connected);
+    }
+    connection.as_mut().ok_or(Failure::Driver)
 }
 
 fn body(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Result<(), Failure> {

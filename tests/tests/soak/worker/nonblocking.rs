@@ -7,7 +7,9 @@ use std::task::Poll;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pglock::{Advisory, Database, LockId};
+use pglock::{Advisory, AdvisoryOnAsync, AsyncConnection, AsyncInTransaction, Database, LockId};
+use sqlx::postgres::PgConnectOptions;
+use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
@@ -36,14 +38,54 @@ async fn skipping(
     body.await.map(Some)
 }
 
-pub(super) async fn work(worker: &'static Worker, mut rng: Rng) {
-    let mut client = None;
+/// A connection of the worker's own, if it has one now.
+enum Own {
+    TokioPostgres(Option<Client>),
+    Sqlx {
+        connection: Option<PgConnection>,
+        /// A transaction is about to begin. Dropped then, or failed for what a statement before it did, sqlx has begun one
+        /// and doesn't know: so the connection is not used again.
+        begins: bool,
+    },
+}
+
+impl Own {
+    /// Of different drivers, one after the other.
+    fn of_worker(number: usize) -> Self {
+        match number % 2 {
+            0 => Self::TokioPostgres(None),
+            _ => Self::Sqlx {
+                connection: None,
+                begins: false,
+            },
+        }
+    }
+
+    fn driver(&self) -> &'static str {
+        match self {
+            Self::TokioPostgres(_) => "tokio-postgres",
+            Self::Sqlx { .. } => "sqlx",
+        }
+    }
+
+    fn close(&mut self) {
+        match self {
+            Self::TokioPostgres(client) => *client = None,
+            Self::Sqlx { connection, .. } => *connection = None,
+        }
+    }
+}
+
+pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) {
+    let mut own = Own::of_worker(number);
     while !worker.is_done() {
         let step = Step::next(&mut rng, Door::Async);
         sleep(step.rest).await;
-        let ran = or_panic(outermost(worker, &mut client, &step.call)).await;
-        match ran {
-            Ok(Some(true)) => sleep(NO_SERVER).await,
+        match or_panic(outermost(worker, &mut own, &step.call)).await {
+            Ok(Some(ran)) if found_no_server(&ran) => {
+                own.close();
+                sleep(NO_SERVER).await;
+            }
             Ok(_) => {}
             Err(panic) => expect_as_planned(panic),
         }
@@ -71,17 +113,17 @@ async fn unless_dropped<T>(call: &Call, future: impl Future<Output = T>) -> Opti
     }
 }
 
-/// Whether it found no server.
-async fn outermost(worker: &Worker, client: &mut Option<Client>, call: &Call) -> Option<bool> {
+/// Nothing where it was dropped.
+async fn outermost(worker: &Worker, own: &mut Own, call: &Call) -> Option<Ran> {
     let whole = async {
-        let calling = worker.calling(call, None);
+        let calling = worker.calling(call, None, own.driver());
         let ran = match call.way {
-            Way::Connection => on_connection(worker, client, call, &calling).await,
-            Way::Transaction => in_transaction(worker, client, call, &calling).await,
+            Way::Connection => on_connection(worker, own, call, &calling).await,
+            Way::Transaction => in_transaction(worker, own, call, &calling).await,
             Way::Run | Way::Attribute | Way::Guard => on_own_session(worker, call, &calling).await,
         };
         note(calling, &ran);
-        found_no_server(&ran)
+        ran
     };
     unless_dropped(call, whole).await
 }
@@ -93,7 +135,7 @@ fn inner<'a>(
     within: u32,
 ) -> Pin<Box<dyn Future<Output = ()> + Send + 'a>> {
     let whole = async move {
-        let calling = worker.calling(call, Some(within));
+        let calling = worker.calling(call, Some(within), "");
         let ran = on_own_session(worker, call, &calling).await;
         note(calling, &ran);
     };
@@ -146,14 +188,26 @@ async fn guard<S>(
     Ok(true)
 }
 
-async fn on_connection(
-    worker: &Worker,
-    client: &mut Option<Client>,
+async fn on_connection(worker: &Worker, own: &mut Own, call: &Call, calling: &Calling<'_>) -> Ran {
+    let lock = worker.lock(call);
+    let body = body(worker, call, calling);
+    match own {
+        Own::TokioPostgres(client) => {
+            let client = tokio_postgres(worker, client).await?;
+            guard_on(lock.on_async(client), call, body).await
+        }
+        Own::Sqlx { connection, begins } => {
+            let connection = sqlx(worker, connection, begins).await?;
+            guard_on(lock.on_async(connection), call, body).await
+        }
+    }
+}
+
+async fn guard_on<C: AsyncConnection>(
+    lock: AdvisoryOnAsync<'_, C>,
     call: &Call,
-    calling: &Calling<'_>,
+    body: impl Future<Output = Result<(), Failure>>,
 ) -> Ran {
-    let client = connection(worker, client).await?;
-    let lock = worker.lock(call).on_async(client);
     let guard = match call.wait {
         Wait::Try => lock.try_acquire().await?,
         Wait::Forever | Wait::For(_) => Some(lock.acquire().await?),
@@ -161,39 +215,59 @@ async fn on_connection(
     let Some(guard) = guard else {
         return Ok(false);
     };
-    body(worker, call, calling).await?;
+    body.await?;
     guard.release().await.map_err(Failure::Release)?;
     Ok(true)
 }
 
-async fn in_transaction(
-    worker: &Worker,
-    client: &mut Option<Client>,
-    call: &Call,
-    calling: &Calling<'_>,
-) -> Ran {
-    let mut transaction = connection(worker, client).await?.transaction().await?;
+/// The lock's end is the transaction's, which its commit vouches for.
+async fn in_transaction(worker: &Worker, own: &mut Own, call: &Call, calling: &Calling<'_>) -> Ran {
     let lock = worker.lock(call);
+    let body = body(worker, call, calling);
+    match own {
+        Own::TokioPostgres(client) => {
+            let client = tokio_postgres(worker, client).await?;
+            let mut transaction = client.transaction().await?;
+            let granted = run_in(lock, &mut transaction, call, body).await?;
+            transaction.commit().await?;
+            Ok(granted)
+        }
+        Own::Sqlx { connection, begins } => {
+            let connection = sqlx(worker, connection, begins).await?;
+            *begins = true;
+            let mut transaction = connection.begin().await?;
+            *begins = false;
+            let granted = run_in(lock, &mut transaction, call, body).await?;
+            transaction.commit().await?;
+            Ok(granted)
+        }
+    }
+}
+
+async fn run_in(
+    lock: Advisory,
+    transaction: &mut impl AsyncInTransaction,
+    call: &Call,
+    body: impl Future<Output = Result<(), Failure>>,
+) -> Ran {
     let granted = match call.wait {
-        Wait::Try => lock.try_acquire_xact_async(&mut transaction).await?,
+        Wait::Try => lock.try_acquire_xact_async(transaction).await?,
         Wait::Forever | Wait::For(_) => {
-            lock.acquire_xact_async(&mut transaction).await?;
+            lock.acquire_xact_async(transaction).await?;
             true
         }
     };
     if granted {
-        body(worker, call, calling).await?;
+        body.await?;
     }
-    // The lock's end is the transaction's, which its commit vouches for.
-    transaction.commit().await?;
     Ok(granted)
 }
 
-async fn connection<'c>(
+async fn tokio_postgres<'c>(
     worker: &Worker,
     client: &'c mut Option<Client>,
 ) -> Result<&'c mut Client, Failure> {
-    if client.as_ref().is_none_or(Client::is_closed) {
+    if client.is_none() {
         let mut config: Config = worker.url.parse()?;
         config.application_name(&worker.application_name);
         let (connected, connection) = config.connect(NoTls).await?;
@@ -202,6 +276,20 @@ async fn connection<'c>(
         *client = Some(connected);
     }
     client.as_mut().ok_or(Failure::Driver)
+}
+
+async fn sqlx<'c>(
+    worker: &Worker,
+    connection: &'c mut Option<PgConnection>,
+    begins: &mut bool,
+) -> Result<&'c mut PgConnection, Failure> {
+    if *begins || connection.is_none() {
+        let options: PgConnectOptions = worker.url.parse()?;
+        let options = options.application_name(&worker.application_name);
+        *connection = Some(PgConnection::connect_with(&options).await?);
+        *begins = false;
+    }
+    connection.as_mut().ok_or(Failure::Driver)
 }
 
 async fn body(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Result<(), Failure> {
