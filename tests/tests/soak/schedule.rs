@@ -179,9 +179,9 @@ fn any_way(rng: &mut Rng, outermost: bool) -> Way {
 fn any_wait(rng: &mut Rng, outermost: bool) -> Wait {
     match rng.u8(..100) {
         0..35 if outermost => Wait::Forever,
-        0..60 => Wait::For(micros(rng, 20_000..1_500_000)),
+        0..65 => Wait::For(micros(rng, 20_000..1_500_000)),
         // About as long as a section, so that it ends when the lock is granted.
-        60..80 => Wait::For(micros(rng, 1_000..20_000)),
+        65..82 => Wait::For(micros(rng, 1_000..20_000)),
         _ => Wait::Try,
     }
 }

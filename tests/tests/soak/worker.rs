@@ -12,7 +12,7 @@ use fastrand::Rng;
 use pglock::{Advisory, Database, Error};
 use pglock_tests::child;
 
-use crate::log::{Called, Calling, Log, Outcome, Time, now};
+use crate::log::{Called, Calling, Log, Mode, Outcome, Time, now};
 use crate::schedule::{Call, Wait, Way, lock_id};
 
 const BLOCKING: usize = 2;
@@ -42,7 +42,7 @@ impl Worker {
 
     fn lock(&self, call: &Call) -> Advisory {
         let mut lock = pglock::advisory(lock_id(call.key)).using(&self.here);
-        if call.mode == crate::log::Mode::Shared {
+        if call.mode == Mode::Shared {
             lock = lock.shared();
         }
         if let Some(least) = call.kept_for {
@@ -195,15 +195,21 @@ pub(crate) fn run() {
     let tasks: Vec<_> = (0..ASYNC)
         .map(|number| runtime.spawn(nonblocking::work(worker, number, rng.fork())))
         .collect();
-    thread::scope(|scope| {
-        for number in 0..BLOCKING {
+    let threads: Vec<_> = (0..BLOCKING)
+        .map(|number| {
             let rng = rng.fork();
-            scope.spawn(move || blocking::work(worker, number, rng));
-        }
-        for task in tasks {
-            runtime.block_on(task).unwrap();
-        }
-    });
+            thread::spawn(move || blocking::work(worker, number, rng))
+        })
+        .collect();
+    // Kept to the end: a connection that closed would have released what was left on it.
+    let _blocking: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    let _async: Vec<_> = tasks
+        .into_iter()
+        .map(|task| runtime.block_on(task).unwrap())
+        .collect();
     pglock::drain();
     child::say("idle");
     child::wait_for_end();

@@ -36,7 +36,7 @@ fn skipping(
 }
 
 /// A connection of the worker's own, if it has one now.
-enum Own {
+pub(super) enum Own {
     Postgres(Option<Client>),
     Diesel(Option<PgConnection>),
 }
@@ -65,7 +65,8 @@ impl Own {
     }
 }
 
-pub(super) fn work(worker: &Worker, number: usize, mut rng: Rng) {
+/// Works until it is time, and returns its connection.
+pub(super) fn work(worker: &Worker, number: usize, mut rng: Rng) -> Own {
     let mut own = Own::of_worker(number);
     while !worker.is_done() {
         let step = Step::next(&mut rng, Door::Blocking);
@@ -86,6 +87,7 @@ pub(super) fn work(worker: &Worker, number: usize, mut rng: Rng) {
             }
         }
     }
+    own
 }
 
 fn outermost(worker: &Worker, own: &mut Own, call: &Call) -> Ran {

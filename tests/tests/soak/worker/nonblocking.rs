@@ -39,7 +39,7 @@ async fn skipping(
 }
 
 /// A connection of the worker's own, if it has one now.
-enum Own {
+pub(super) enum Own {
     TokioPostgres(Option<Client>),
     Sqlx {
         connection: Option<PgConnection>,
@@ -76,7 +76,8 @@ impl Own {
     }
 }
 
-pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) {
+/// Works until it is time, and returns its connection.
+pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) -> Own {
     let mut own = Own::of_worker(number);
     while !worker.is_done() {
         let step = Step::next(&mut rng, Door::Async);
@@ -90,6 +91,7 @@ pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) {
             Err(panic) => expect_as_planned(panic),
         }
     }
+    own
 }
 
 async fn or_panic<T>(future: impl Future<Output = T>) -> std::thread::Result<T> {
