@@ -236,13 +236,16 @@ pub(crate) enum Trouble {
     Crash { time: Duration },
 }
 
+/// The end of a round, in which nothing is done to the workers: what they leave behind is not cleared away by a fault.
+const QUIET: Duration = Duration::from_secs(3);
+
 /// What is done in a round of that length, and how long after its begin.
 pub(crate) fn troubles(rng: &mut Rng, length: Duration, places: usize) -> Vec<(Duration, Trouble)> {
     let mut at = Duration::ZERO;
     let mut moments = Vec::new();
     loop {
-        at += micros(rng, 100_000..400_000);
-        if at >= length {
+        at += micros(rng, 80_000..350_000);
+        if at + QUIET >= length {
             break;
         }
         moments.push(at);
