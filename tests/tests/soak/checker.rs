@@ -7,9 +7,9 @@
 //! with the same key: then it re-enters that one's, whose call answers for both.
 //!
 //! 1. **A call that said that it kept the lock had it all the while.** It says so after the server has found the lock
-//!    on the session at the release (or at the end of the call, where it is kept for longer), and a session that lost
-//!    it once doesn't have it again. So two such sections never overlap, by no nanosecond: the later one was granted
-//!    after the earlier one's release.
+//!    on the session at the release (or at the end of the call, where it is kept for longer), or has committed the
+//!    transaction that held it; and a session that lost it once doesn't have it again. So two such sections never
+//!    overlap, by no nanosecond: the later one was granted after the earlier one's release.
 //! 2. **Who overlaps somebody has lost the lock before.** A blocking body can't be interrupted, nor one that is between two
 //!    awaits, nor a stopped process. So where two sections overlap, one of the two must have been free for the other to
 //!    begin: it didn't say "kept", and a fault that can have hit it had been on its way before the other one began.

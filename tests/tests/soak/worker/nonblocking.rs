@@ -74,6 +74,19 @@ impl Own {
             Self::Sqlx { connection, .. } => *connection = None,
         }
     }
+
+    /// Ends a transaction that was dropped: sqlx sends its `ROLLBACK` with the next use of the connection only, and the
+    /// lock stays until then.
+    async fn end_dropped_transaction(&mut self) {
+        if let Self::Sqlx {
+            connection: Some(connection),
+            ..
+        } = self
+        {
+            // An error is that of a statement before, or it is seen when the connection is used.
+            drop(connection.ping().await);
+        }
+    }
 }
 
 /// Works until it is time, and returns its connection.
@@ -82,7 +95,11 @@ pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) -
     while !worker.is_done() {
         let step = Step::next(&mut rng, Door::Async);
         sleep(step.rest).await;
-        match or_panic(outermost(worker, &mut own, &step.call)).await {
+        let ran = or_panic(outermost(worker, &mut own, &step.call)).await;
+        if step.call.way == Way::Transaction {
+            own.end_dropped_transaction().await;
+        }
+        match ran {
             Ok(Some(ran)) if found_no_server(&ran) => {
                 own.close();
                 sleep(NO_SERVER).await;
