@@ -1,5 +1,6 @@
 //! What is done to the workers, and noted for the checker.
 
+use std::fmt;
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -18,17 +19,29 @@ pub(crate) struct Faults<'s> {
 }
 
 /// A session of the workers'.
-#[derive(Debug)]
-struct Session {
+pub(crate) struct Session {
     pid: i32,
+    /// One of pglock's is `pglock: soak 1`, one of a worker's own `soak 1`.
+    name: String,
     process: ProcessId,
     waits: bool,
     held: Vec<(usize, Mode)>,
 }
 
-/// All of them with their locks, in one look at `pg_locks`. Own sessions are named `pglock: soak 1`.
+impl fmt::Display for Session {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let waits = if self.waits { ", and waits" } else { "" };
+        write!(
+            f,
+            "{} (pid {}) holds {:?}{waits}",
+            self.name, self.pid, self.held
+        )
+    }
+}
+
+/// All of them with their locks, in one look at `pg_locks`.
 const SESSIONS: &str = "
-    SELECT a.pid, substring(a.application_name FROM 'soak ([0-9]+)$')::int8, a.wait_event_type IS NOT DISTINCT FROM 'Lock',
+    SELECT a.pid, a.application_name, a.wait_event_type IS NOT DISTINCT FROM 'Lock',
            l.classid, l.objid, l.mode
     FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
     WHERE a.application_name ~ 'soak [0-9]+$' ORDER BY a.pid";
@@ -115,7 +128,7 @@ impl<'s> Faults<'s> {
         self.note(What::Terminated { process, held }, from);
     }
 
-    fn sessions(&self) -> Vec<Session> {
+    pub(crate) fn sessions(&self) -> Vec<Session> {
         // A new connection each time: the one before may have ended with its server.
         let rows = self.db.connect_as("faults").query(SESSIONS, &[]);
         let rows = rows.expect("can't look at the sessions");
@@ -123,10 +136,15 @@ impl<'s> Faults<'s> {
         for row in rows {
             let pid = row.get(0);
             if sessions.last().is_none_or(|session| session.pid != pid) {
-                let process: i64 = row.get(1);
+                let name: String = row.get(1);
+                let number = name
+                    .rsplit(' ')
+                    .next()
+                    .and_then(|number| number.parse().ok());
                 sessions.push(Session {
                     pid,
-                    process: u32::try_from(process).expect("it is one of ours"),
+                    process: number.expect("it ends with a number"),
+                    name,
                     waits: row.get(2),
                     held: Vec::new(),
                 });

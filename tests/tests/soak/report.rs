@@ -107,7 +107,7 @@ fn end_of(call: &Call) -> Time {
         .map_or(Time::MAX, |returned| returned.at)
 }
 
-fn told_of_call(call: &Call) -> String {
+pub(crate) fn told_of_call(call: &Call) -> String {
     let mut text = format!(
         "process {}, call {}: {:?}; made at {:?}",
         call.process, call.id, call.called, call.at

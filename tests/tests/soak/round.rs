@@ -14,7 +14,7 @@ use crate::faults::Faults;
 use crate::history::History;
 use crate::log::now;
 use crate::processes::Processes;
-use crate::report::{Counts, describe};
+use crate::report::{Counts, describe, told_of_call};
 use crate::schedule::troubles;
 
 /// How many processes there are at a time.
@@ -61,8 +61,12 @@ impl<'s> Round<'s> {
             self.db.wait_for_no_locks_within(LEFT_BOUND);
         }));
         if let Err(panic) = ended {
-            eprintln!("soak: in the server: {:#?}", self.db.advisory_locks());
-            eprintln!("soak: has not returned: {:#?}", processes.open_calls());
+            for session in faults.sessions() {
+                eprintln!("soak: {session}");
+            }
+            for call in processes.open_calls() {
+                eprintln!("soak: has not returned: {}", told_of_call(&call));
+            }
             resume_unwind(panic);
         }
         processes.end();
