@@ -124,6 +124,7 @@ impl<'s> Faults<'s> {
         let Session {
             pid, process, held, ..
         } = sessions.swap_remove(number % sessions.len());
+        // Until it has left `pg_stat_activity`, which a session does after it has released its locks.
         self.db.terminate(pid);
         self.note(What::Terminated { process, held }, from);
     }
