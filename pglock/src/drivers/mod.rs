@@ -78,7 +78,11 @@ pub trait InTransaction: AnyConnection {}
 /// | a lock timeout's scope | what puts it back is sent at once | the same; in a transaction, behind a statement that was dropped too, it stays to the transaction's end |
 ///
 /// sqlx hands the error of a statement that was dropped to the one that comes next. So, after a dropped wait that may
-/// have timed out, `ping` the connection first, and expect an error; pglock's own calls do as much. A transaction that
+/// have timed out, `ping` the connection first, and expect an error; pglock's own calls do as much. And it sends the
+/// `ROLLBACK` of a transaction that is dropped with the next use of the connection, or as that goes back to its pool; the
+/// locks of the transaction stay until then. So `ping` a connection that you keep, or end the transaction by `rollback()`. A
+/// `begin()` that was dropped, or failed for a statement before it, may have begun one that sqlx doesn't know of: close the
+/// connection; a session lock is refused on it. A transaction that
 /// was begun by hand (not by `begin()`) on an sqlx connection may be rolled back when a call is dropped in it, and then
 /// says so at each statement.
 #[diagnostic::on_unimplemented(

@@ -411,3 +411,18 @@ async fn sqlx_hands_the_error_of_a_dropped_wait_to_the_next_statement() {
     session.ask("SELECT 1").await.unwrap();
     held.release().await.unwrap();
 }
+
+/// The transaction is its user's, and so is its end. The documentation of `AsyncConnection` tells of it.
+#[tokio::test]
+async fn a_dropped_transaction_of_sqlx_ends_with_the_next_use_of_its_connection() {
+    let db = database();
+    let mut session = Sqlx::open(&db).await;
+    let connection = Sqlx::connection(&mut session);
+    let mut tx = connection.begin_transaction().await;
+    let lock = pglock::advisory("ledger");
+    lock.acquire_xact_async(&mut tx).await.unwrap();
+    drop(tx);
+    assert_eq!(db.held(key("ledger")), 1);
+    connection.ask("SELECT 1").await.unwrap();
+    assert!(db.advisory_locks().is_empty());
+}

@@ -1,0 +1,296 @@
+//! What must be so of every history, and what is found where it isn't. Pure.
+//!
+//! # What may be claimed
+//!
+//! A *section* is the time in which a body ran: `began` is read as the first thing in it, `ended` as the last. So it lies
+//! between the grant and the release, and all clocks are one. A call *owns* a lock unless it is inside another one
+//! with the same key: then it re-enters that one's, whose call answers for both.
+//!
+//! 1. **A call that said that it kept the lock had it all the while.** It says so after the server has found the lock
+//!    on the session at the release (or at the end of the call, where it is kept for longer), or has committed the
+//!    transaction that held it; and a session that lost it once doesn't have it again. So two such sections never
+//!    overlap, by no nanosecond: the later one was granted after the earlier one's release.
+//! 2. **Who overlaps somebody has lost the lock before.** A blocking body can't be interrupted, nor one that is between two
+//!    awaits, nor a stopped process. So where two sections overlap, one of the two must have been free for the other to
+//!    begin: it didn't say "kept", and a fault that can have hit it had been on its way before the other one began.
+//!    That need not be the one that began earlier: between the grant and the body's begin a session can be lost, too.
+//! 3. **What is lost is said.** A section that had begun before a fault was on its way, and ended after all that it
+//!    hit was gone, does not belong to a call that said "kept", if the fault is known to have hit it: a restart hits
+//!    all; a terminated session is the one that `pg_locks` showed with that key, which only one can hold exclusively.
+//! 4. **What is said to be lost was hit.** By a fault that began before the call returned and ended after it was made. So a
+//!    false alarm of pglock's is found, unless another fault is near.
+//! 5. **A body runs once when the call says so, and not at all when it says that it didn't**, and a loss tells truly
+//!    whether it had finished.
+//! 6. **A lock is kept for as long as was asked**, counted from the call, which is before the grant; unless a fault hit it.
+//! 7. **Every call returns**, unless its process was killed, with an error that there is a reason for.
+//!
+//! # What can have been hit
+//!
+//! A restart hits all; a kill, all of a process. Which session a section has pglock doesn't tell, so a terminated session
+//! can be that of any section of its process, but one: a section that had begun before the fault and went on after it
+//! was certainly in `pg_locks` when it was asked in between; so it was hit if the session held its key, and only then.
+//!
+//! A killed process ends its sections somewhere within the kill. They count as going on to its end, and as free from its
+//! beginning on: so nothing true is a violation, and what is missed is what happens in that moment.
+
+use std::fmt;
+
+use crate::history::{Call, Ended, Fault, History, What};
+use crate::log::{Mode, Outcome, Time};
+
+/// What must not be.
+#[derive(Debug)]
+pub(crate) struct Violation<'h> {
+    pub(crate) rule: Rule,
+    pub(crate) calls: Vec<&'h Call>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Overlap,
+    SilentLoss,
+    LossWithoutCause,
+    RanAndDenied,
+    SaidToHaveRun,
+    RanTwice,
+    BodyFinishedIsWrong,
+    FreedTooEarly,
+    NeverReturned,
+    UnexpectedError,
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Overlap => "two had the lock at the same time, and no fault had freed it",
+            Self::SilentLoss => "a lock was lost, and its call said that it was kept",
+            Self::LossWithoutCause => "a lock was said to be lost, and no fault had hit it",
+            Self::RanAndDenied => "a call said that it did not run, and it ran",
+            Self::SaidToHaveRun => "a call said that it ran, and it did not, or not to its end",
+            Self::RanTwice => "a body ran twice",
+            Self::BodyFinishedIsWrong => "a loss doesn't say truly whether the body had finished",
+            Self::FreedTooEarly => "a lock that was to be kept for longer was had by another call",
+            Self::NeverReturned => "a call never returned",
+            Self::UnexpectedError => "an error that there is no reason for",
+        })
+    }
+}
+
+/// All that must not be, and is.
+pub(crate) fn violations(history: &History) -> Vec<Violation<'_>> {
+    let mut found = Vec::new();
+    for call in &history.calls {
+        let rules = of_one_call(history, call);
+        found.extend(rules.into_iter().map(|rule| Violation {
+            rule,
+            calls: vec![call],
+        }));
+    }
+    let sections = sections(history);
+    for section in &sections {
+        if is_silent_loss(history, section) {
+            found.push(Violation {
+                rule: Rule::SilentLoss,
+                calls: vec![section.call],
+            });
+        }
+    }
+    for (earlier, later) in pairs(&sections) {
+        if let Some(rule) = of_two_sections(history, earlier, later) {
+            found.push(Violation {
+                rule,
+                calls: vec![earlier.call, later.call],
+            });
+        }
+    }
+    found
+}
+
+fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
+    let mut broken = Vec::new();
+    let began = !call.began.is_empty();
+    let finished = matches!(call.ended, Some(Ended { finished: true, .. }));
+    if call.began.len() > 1 {
+        broken.push(Rule::RanTwice);
+    }
+    let Some(outcome) = call.outcome() else {
+        if history.killed(call.process).is_none() {
+            broken.push(Rule::NeverReturned);
+        }
+        return broken;
+    };
+    match outcome {
+        Outcome::Kept if !finished => broken.push(Rule::SaidToHaveRun),
+        Outcome::Busy | Outcome::Deadlock | Outcome::Connect if began => {
+            broken.push(Rule::RanAndDenied);
+        }
+        Outcome::Lost { body_finished } => {
+            if body_finished != finished {
+                broken.push(Rule::BodyFinishedIsWrong);
+            }
+            if !has_cause(history, call) {
+                broken.push(Rule::LossWithoutCause);
+            }
+        }
+        Outcome::Unexpected => broken.push(Rule::UnexpectedError),
+        Outcome::Kept | Outcome::Unsaid | Outcome::Busy | Outcome::Deadlock | Outcome::Connect => {}
+    }
+    broken
+}
+
+/// The time in which an owner had its lock.
+#[derive(Debug)]
+struct Section<'h> {
+    call: &'h Call,
+    began: Time,
+    /// The end of the body.
+    ended: Time,
+    /// Until when the lock is kept; the same, or later.
+    kept: Time,
+}
+
+impl Section<'_> {
+    fn said_kept(&self) -> bool {
+        self.call.outcome() == Some(Outcome::Kept)
+    }
+}
+
+/// Of all owners, in the order in which they began.
+fn sections(history: &History) -> Vec<Section<'_>> {
+    let owners = history
+        .calls
+        .iter()
+        .filter(|call| owner(history, call).id == call.id);
+    let mut sections: Vec<_> = owners.filter_map(|call| section(history, call)).collect();
+    sections.sort_by_key(|section| section.began);
+    sections
+}
+
+fn section<'h>(history: &History, call: &'h Call) -> Option<Section<'h>> {
+    let began = *call.began.first()?;
+    let killed = || history.killed(call.process).map(|fault| fault.until);
+    let ended = call
+        .ended
+        .map(|ended| ended.at)
+        .or_else(killed)
+        .unwrap_or(Time::MAX);
+    Some(Section {
+        call,
+        began,
+        ended,
+        kept: ended.max(call.at + call.called.kept_for),
+    })
+}
+
+/// The call whose lock it has: the outermost around it with the same key, or itself.
+fn owner<'h>(history: &'h History, call: &'h Call) -> &'h Call {
+    let mut owner = call;
+    let mut next = call.called.within;
+    while let Some(id) = next {
+        let around = history.call(call.process, id);
+        if around.called.key == call.called.key {
+            owner = around;
+        }
+        next = around.called.within;
+    }
+    owner
+}
+
+/// Those that are about one key, exclude each other, and overlap; the earlier one first.
+fn pairs<'s, 'h>(
+    sections: &'s [Section<'h>],
+) -> impl Iterator<Item = (&'s Section<'h>, &'s Section<'h>)> {
+    let mut open: Vec<&Section<'_>> = Vec::new();
+    sections.iter().flat_map(move |later| {
+        open.retain(|earlier| later.began < earlier.kept);
+        let excluded: Vec<_> = open
+            .iter()
+            .copied()
+            .filter(|earlier| exclude(earlier, later))
+            .collect();
+        open.push(later);
+        excluded.into_iter().map(move |earlier| (earlier, later))
+    })
+}
+
+fn exclude(one: &Section<'_>, other: &Section<'_>) -> bool {
+    let (one, other) = (&one.call.called, &other.call.called);
+    one.key == other.key && (one.mode == Mode::Exclusive || other.mode == Mode::Exclusive)
+}
+
+fn of_two_sections(history: &History, earlier: &Section<'_>, later: &Section<'_>) -> Option<Rule> {
+    let in_the_body = later.began < earlier.ended;
+    // Before the other one began, in each case.
+    let is_free = |lost: &Section<'_>, by: Time| {
+        history
+            .faults
+            .iter()
+            .any(|fault| fault.from <= by && can_hit(fault, lost))
+    };
+    let earlier_was_lost = (!in_the_body || !earlier.said_kept()) && is_free(earlier, later.began);
+    let later_was_lost = !later.said_kept() && is_free(later, earlier.began);
+    match (earlier_was_lost || later_was_lost, in_the_body) {
+        (true, _) => None,
+        (false, true) => Some(Rule::Overlap),
+        (false, false) => Some(Rule::FreedTooEarly),
+    }
+}
+
+fn is_silent_loss(history: &History, section: &Section<'_>) -> bool {
+    let went_on = |fault: &&Fault| section.began <= fault.from && section.ended >= fault.gone;
+    section.said_kept()
+        && history
+            .faults
+            .iter()
+            .filter(went_on)
+            .any(|fault| match &fault.what {
+                What::Killed(_) => false,
+                What::Restarted => true,
+                What::Terminated { process, held } => {
+                    let called = &section.call.called;
+                    called.mode == Mode::Exclusive
+                        && *process == section.call.process
+                        && held.contains(&(called.key, Mode::Exclusive))
+                }
+            })
+}
+
+/// Whether a loss is known to have a reason. A body that re-enters has that of the call around it.
+fn has_cause(history: &History, call: &Call) -> bool {
+    let returned = call
+        .returned
+        .as_ref()
+        .map_or(Time::MAX, |returned| returned.at);
+    let owner = owner(history, call);
+    history
+        .faults
+        .iter()
+        .filter(|fault| fault.from <= returned)
+        .any(|fault| match section(history, owner) {
+            Some(section) => can_hit(fault, &section),
+            None => can_hit_process(fault, owner),
+        })
+}
+
+/// Whether this can have freed the lock of a section, then or later.
+fn can_hit(fault: &Fault, section: &Section<'_>) -> bool {
+    let was_in_pg_locks = section.began <= fault.from && section.kept >= fault.gone;
+    can_hit_process(fault, section.call)
+        && match &fault.what {
+            What::Terminated { held, .. } if was_in_pg_locks => {
+                held.iter().any(|(key, _)| *key == section.call.called.key)
+            }
+            What::Terminated { .. } | What::Killed(_) | What::Restarted => true,
+        }
+}
+
+fn can_hit_process(fault: &Fault, call: &Call) -> bool {
+    let is_its = match &fault.what {
+        What::Killed(process) | What::Terminated { process, .. } => *process == call.process,
+        What::Restarted => true,
+    };
+    is_its && fault.until >= call.at
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,216 @@
+//! In a child: a process with several workers, blocking and async, that does what the schedule says.
+
+mod blocking;
+mod nonblocking;
+
+use std::any::Any;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use fastrand::Rng;
+use pglock::{Advisory, Database, Error};
+use pglock_tests::child;
+
+use crate::log::{Called, Calling, Log, Mode, Outcome, Time, now};
+use crate::schedule::{Call, Wait, Way, lock_id};
+
+const BLOCKING: usize = 2;
+const ASYNC: usize = 3;
+
+/// How long a worker rests that found no server.
+const NO_SERVER: Duration = Duration::from_millis(20);
+
+/// The bound of a silent network is far away: what a slow machine is late with must not be told as a loss, which the
+/// checker would find no fault for.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+
+/// What the workers of a process share.
+struct Worker {
+    log: Log,
+    here: Database,
+    /// Of connections of their own.
+    url: String,
+    application_name: String,
+    until: Time,
+}
+
+impl Worker {
+    fn is_done(&self) -> bool {
+        now() >= self.until
+    }
+
+    fn lock(&self, call: &Call) -> Advisory {
+        let mut lock = pglock::advisory(lock_id(call.key)).using(&self.here);
+        if call.mode == Mode::Shared {
+            lock = lock.shared();
+        }
+        if let Some(least) = call.kept_for {
+            lock = lock.hold_at_least(least);
+        }
+        match call.wait {
+            Wait::For(time) => lock.timeout(time),
+            // Each verb's own.
+            Wait::Forever | Wait::Try => lock,
+        }
+    }
+
+    /// `driver` is that of the worker's own connection, which some ways use.
+    fn calling(&self, call: &Call, within: Option<u32>, driver: &str) -> Calling<'_> {
+        let Call {
+            way,
+            wait,
+            xact,
+            end,
+            dropped_after,
+            ..
+        } = call;
+        let how = match way {
+            Way::Connection | Way::Transaction => format!("{way:?} of {driver}"),
+            Way::Guard | Way::Run if *xact => format!("{way:?} xact"),
+            Way::Guard | Way::Run | Way::Attribute => format!("{way:?}"),
+        };
+        let how = format!("{how}, wait {wait:?}, end {end:?}, dropped after {dropped_after:?}");
+        self.log.called(Called {
+            within,
+            key: call.key,
+            mode: call.mode,
+            kept_for: call.kept_for.unwrap_or_default(),
+            how,
+        })
+    }
+}
+
+/// Why a call did not go well.
+#[derive(Debug)]
+enum Failure {
+    Pglock(Error),
+    /// The release of a guard, after the body.
+    Release(Error),
+    /// A connection of the worker's own, which pglock has no part in.
+    Driver,
+    AsPlanned,
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Self::Pglock(error)
+    }
+}
+
+macro_rules! from_errors_of_drivers {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Failure {
+            fn from(_: $error) -> Self {
+                Self::Driver
+            }
+        }
+    )+};
+}
+
+from_errors_of_drivers!(
+    tokio_postgres::Error,
+    sqlx::Error,
+    diesel::ConnectionError,
+    diesel::result::Error
+);
+
+/// Whether a call ran; `false` when the lock was busy.
+type Ran = Result<bool, Failure>;
+
+fn note(calling: Calling<'_>, ran: &Ran) {
+    let (outcome, why) = match ran {
+        Ok(true) => (Outcome::Kept, String::new()),
+        Ok(false) => (Outcome::Busy, String::new()),
+        Err(Failure::Pglock(error)) => (outcome_of(error), format!("{error:?}")),
+        Err(Failure::Release(error)) => {
+            let outcome = match outcome_of(error) {
+                Outcome::Lost { .. } => Outcome::Lost {
+                    body_finished: true,
+                },
+                outcome => outcome,
+            };
+            (outcome, format!("{error:?}"))
+        }
+        Err(Failure::Driver | Failure::AsPlanned) => (Outcome::Unsaid, String::new()),
+    };
+    calling.returned(outcome, why);
+}
+
+fn outcome_of(error: &Error) -> Outcome {
+    match error {
+        error if error.is_busy() => Outcome::Busy,
+        error if error.is_deadlock() => Outcome::Deadlock,
+        error if error.is_connect() => Outcome::Connect,
+        error if error.is_lost() => Outcome::Lost {
+            body_finished: error.body_finished(),
+        },
+        _ => Outcome::Unexpected,
+    }
+}
+
+/// Whether the server, or a session at least, is gone.
+fn found_no_server(ran: &Ran) -> bool {
+    match ran {
+        Err(Failure::Pglock(error)) => error.is_connect(),
+        Err(Failure::Release(_) | Failure::Driver) => true,
+        Ok(_) | Err(Failure::AsPlanned) => false,
+    }
+}
+
+/// What a body panics with, without a word on the terminal.
+struct AsPlanned;
+
+fn panic_as_planned() -> ! {
+    std::panic::resume_unwind(Box::new(AsPlanned))
+}
+
+/// Goes on with a panic that was not planned.
+fn expect_as_planned(panic: Box<dyn Any + Send>) {
+    if !panic.is::<AsPlanned>() {
+        std::panic::resume_unwind(panic);
+    }
+}
+
+pub(crate) fn run() {
+    let application_name = format!("soak {}", child::argument("NUMBER"));
+    let url = child::argument("URL");
+    let here = Database::builder(&url)
+        .application_name(&application_name)
+        .heartbeat(HEARTBEAT);
+    let worker = Worker {
+        log: Log::create(Path::new(&child::argument("LOG"))),
+        here: here.build().unwrap(),
+        url,
+        application_name,
+        until: Duration::from_nanos(child::argument("UNTIL").parse().unwrap()),
+    };
+    let worker: &'static Worker = Box::leak(Box::new(worker));
+    let mut rng = Rng::with_seed(child::argument("SEED").parse().unwrap());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()
+        .unwrap();
+    let tasks: Vec<_> = (0..ASYNC)
+        .map(|number| runtime.spawn(nonblocking::work(worker, number, rng.fork())))
+        .collect();
+    let threads: Vec<_> = (0..BLOCKING)
+        .map(|number| {
+            let rng = rng.fork();
+            thread::spawn(move || blocking::work(worker, number, rng))
+        })
+        .collect();
+    // Kept to the end: a connection that closed would have released what was left on it.
+    let _blocking: Vec<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().unwrap())
+        .collect();
+    let _async: Vec<_> = tasks
+        .into_iter()
+        .map(|task| runtime.block_on(task).unwrap())
+        .collect();
+    pglock::drain();
+    child::say("idle");
+    child::wait_for_end();
+}
