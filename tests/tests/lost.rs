@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, Server, TestDb, background, database, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, apart, background, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -88,6 +88,37 @@ fn the_end_tells_even_when_nobody_asked() {
         pollster::block_on(lock().xact().run_async(async { body() })),
     ];
     for result in told {
+        let error = result.unwrap_err();
+        assert!(error.is_lost() && error.body_finished(), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_end_tells_of_a_loss_on_a_client_too() {
+    #[pglock::advisory("client", client = client)]
+    fn job(client: &mut postgres::Client) -> Result<(), Error> {
+        client
+            .batch_execute("SELECT pg_advisory_unlock_all()")
+            .unwrap();
+        Ok(())
+    }
+
+    #[pglock::advisory("client", client = client)]
+    async fn job_async(client: &mut tokio_postgres::Client) -> Result<(), Error> {
+        client
+            .batch_execute("SELECT pg_advisory_unlock_all()")
+            .await
+            .unwrap();
+        Ok(())
+    }
+
+    let db = database();
+    let told = apart(|| job(&mut db.connect()));
+    let (mut client, connection) = tokio_postgres::connect(db.url(), tokio_postgres::NoTls)
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    for result in [told, job_async(&mut client).await] {
         let error = result.unwrap_err();
         assert!(error.is_lost() && error.body_finished(), "{error}");
     }

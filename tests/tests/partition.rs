@@ -132,7 +132,7 @@ fn the_holder_knows_before_the_server_hears_that_it_gave_up() {
 }
 
 /// Runs an async body that never ends, until it is dropped because of the silence, on an executor that is busy with
-/// others for up to 0.3 s.
+/// others for up to 0.1 s.
 fn drop_a_body(db: &TestDb, proxy: &Proxy, name: &'static str, silence: impl FnOnce()) {
     struct Note(Arc<OnceLock<Instant>>);
 
@@ -153,7 +153,7 @@ fn drop_a_body(db: &TestDb, proxy: &Proxy, name: &'static str, silence: impl FnO
     };
     let others = async {
         loop {
-            thread::sleep(Duration::from_millis(300));
+            thread::sleep(Duration::from_millis(100));
             tokio::task::yield_now().await;
         }
     };
