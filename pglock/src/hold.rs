@@ -129,7 +129,10 @@ impl Hold {
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_session()?;
         match self.stop_at() {
-            Some(stop_at) if Instant::now() >= stop_at => Err(self.held_too_long()),
+            Some(stop_at) if Instant::now() >= stop_at => Err(Error::held_past_limit(
+                &self.lock.id,
+                self.limits.at_most.unwrap_or_default(),
+            )),
             _ => Ok(()),
         }
     }

@@ -128,6 +128,7 @@ mod guard;
 mod heartbeat;
 mod hold;
 mod hold_limits;
+mod human;
 mod key;
 mod locks;
 mod options;

@@ -79,6 +79,8 @@ pub(crate) fn of_release_after_rollback(
 /// The holder, from the row of [`crate::sql::holder`].
 pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
     let row = rows.first_row()?;
+    let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
+    let since = seconds(5);
     Some(Holder {
         // A prepared transaction holds locks without a backend.
         pid: row.parsed(0).unwrap_or(0),
@@ -87,9 +89,8 @@ pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
         client_addr: row.parsed(3),
         this_process: false,
         query: row.text(4).map(str::to_owned),
-        since: row
-            .parsed(5)
-            .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-            .and_then(|since_epoch| SystemTime::UNIX_EPOCH.checked_add(since_epoch)),
+        since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
+        // Both by the server's clock.
+        held_for: since.and_then(|since| seconds(6)?.checked_sub(since)),
     })
 }

@@ -6,7 +6,7 @@ use std::future::{Future as _, poll_fn};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
-use pglock::{Database, ErrorKind, Guard};
+use pglock::{Database, ErrorKind, Guard, LockId};
 use pglock_tests::{BOUND, Child, TestDb, background, child, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
@@ -608,4 +608,46 @@ fn db_holds(database: &Database, lock: &'static str) -> bool {
             .join()
             .unwrap()
     })
+}
+
+#[test]
+fn since_when_a_lock_is_held_is_known_after_heartbeats_too() {
+    let db = database();
+    let beats = Database::builder(db.url())
+        .heartbeat(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let other = Database::builder(db.url())
+        .application_name("other")
+        .build()
+        .unwrap();
+    for id in [LockId::from("since"), (-1, 2).into(), (-3).into()] {
+        let lock = pglock::advisory(id);
+        let holder_now = || {
+            let error = lock
+                .clone()
+                .using(&other)
+                .timeout(Duration::ZERO)
+                .acquire()
+                .unwrap_err();
+            (error.holder().unwrap().clone(), error.to_string())
+        };
+        let guard = lock.clone().using(&beats).acquire().unwrap();
+        let (before, _) = holder_now();
+        let asked = |holder: &pglock::Holder| {
+            let query = holder.query.as_deref();
+            query.unwrap().starts_with("/* pglock holds")
+        };
+        assert!(!asked(&before));
+        wait_until("a heartbeat", BOUND, || asked(&holder_now().0));
+        let (after, text) = holder_now();
+        let (since, still) = (before.since.unwrap(), after.since.unwrap());
+        let apart = still
+            .duration_since(since)
+            .unwrap_or_else(|earlier| earlier.duration());
+        assert!(apart < Duration::from_millis(200), "{apart:?}");
+        assert!(after.held_for.unwrap() >= Duration::from_millis(200));
+        assert!(text.contains("has had it for "), "{text}");
+        guard.release().unwrap();
+    }
 }

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use super::pool::Pool;
 use super::session::Session;
 use crate::heartbeat::Heartbeat;
+use crate::sql;
 use crate::wire::Wire;
 
 /// Into how many parts a bound is cut.
@@ -40,11 +41,13 @@ pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: He
             continue;
         }
         let answered = match session.beat() {
-            Some(beat) if !session.holds().is_empty() => {
-                within(heartbeat.answer(), beat.wire().simple_query(""))
-                    .await
-                    .is_some()
-            }
+            Some(beat) if !session.holds().is_empty() => within(
+                heartbeat.answer(),
+                beat.wire()
+                    .simple_query(&sql::heartbeat(&session.holds().times())),
+            )
+            .await
+            .is_some(),
             Some(_) => continue,
             None => pool.answers_beside(heartbeat).await,
         };

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::HoldId;
 use crate::key::Key;
@@ -13,12 +14,18 @@ pub(super) struct Holds(RefCell<Vec<Held>>);
 struct Held {
     id: HoldId,
     key: Key,
+    since: Instant,
     holding: Arc<Holding>,
 }
 
 impl Holds {
     pub(super) fn add(&self, id: HoldId, key: Key, holding: Arc<Holding>) {
-        self.0.borrow_mut().push(Held { id, key, holding });
+        self.0.borrow_mut().push(Held {
+            id,
+            key,
+            since: Instant::now(),
+            holding,
+        });
     }
 
     /// Takes one away, and answers how its end is told.
@@ -42,6 +49,13 @@ impl Holds {
 
     pub(super) fn keys(&self) -> Vec<Key> {
         self.0.borrow().iter().map(|held| held.key).collect()
+    }
+
+    /// For how long each is held.
+    pub(super) fn times(&self) -> Vec<(Key, Duration)> {
+        let holds = self.0.borrow();
+        let times = holds.iter().map(|held| (held.key, held.since.elapsed()));
+        times.collect()
     }
 
     /// Tells that the session has ended.

@@ -16,7 +16,7 @@ use crate::backend::Backend;
 use crate::prioritize::{
     Blocker, BlockerAction, Ended, HitBefore, Plan, PrioritizeReport, SectionId, Watch,
 };
-use crate::telemetry::Kill;
+use crate::telemetry::{self, Kill};
 
 /// How long the end of a section waits for a hit that is under way.
 const HIT_BOUND: Duration = Duration::from_secs(5);
@@ -209,7 +209,7 @@ impl Section {
     }
 
     /// Notes what was done to one who is in the way.
-    pub(super) fn note(&self, plan: Plan, blocker: Blocker) {
+    pub(super) fn note(&self, plan: Plan, blocker: &Blocker) {
         let was_canceled = matches!(
             blocker.action,
             BlockerAction::Canceled | BlockerAction::WouldCancel
@@ -220,10 +220,8 @@ impl Section {
                 .entry(blocker.backend())
                 .or_insert_with(Instant::now);
         }
-        if let Some(kill) = Kill::of_blocker(&blocker) {
-            kill.tell(&self.watch.origin);
-        }
-        self.report.borrow_mut().add(blocker);
+        let is_new = self.report.borrow_mut().add(blocker.clone());
+        telemetry::in_the_way(&self.watch.origin, blocker, is_new);
     }
 
     /// What was done until now, with what is under way.

@@ -271,7 +271,7 @@ async fn hit_all(
             if let Some(blocker) = prioritize::blocker(&row, strike) {
                 hit.extend(blocker.was_hit().then_some(blocker.pid));
                 in_the_way.insert(blocker.backend());
-                section.note(strike.plan, blocker);
+                section.note(strike.plan, &blocker);
             }
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 /// Who has the lock that could not be had.
 ///
@@ -35,8 +35,11 @@ pub struct Holder {
     pub this_process: bool,
     /// Its current or latest statement; `None` where our role may not see it.
     pub query: Option<String>,
-    /// When it got the lock; known only while it has run no statement since, on a session that our role may see.
+    /// When it got the lock, by the server's clock. Known of sessions that our role may see: of pglock's own while they hold
+    /// it, of others until their next statement.
     pub since: Option<SystemTime>,
+    /// For how long it had had the lock when it was looked up; known when `since` is.
+    pub held_for: Option<Duration>,
 }
 
 /// Shows what [`Display`](fmt::Display) does: the query may have a secret in it.

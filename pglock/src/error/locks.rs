@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use super::{Error, ErrorKind, Holder};
+use crate::human;
 use crate::options::Wait;
 use crate::wire::Failure;
 
@@ -21,7 +22,10 @@ impl Error {
             Some(holder) if holder.this_process => format!(
                 "this process has it itself, in a guard or in a call of another thread or task ({holder})"
             ),
-            Some(holder) => format!("{holder} has it"),
+            Some(holder) => match holder.held_for {
+                Some(time) => format!("{holder} has had it for {}", human::time(time)),
+                None => format!("{holder} has it"),
+            },
             None => "whoever has it can't be seen".to_owned(),
         };
         let advice = match wait {
@@ -69,6 +73,16 @@ impl Error {
             ErrorKind::Lost,
             format!(
                 "lock {id} was held for longer than its hold_at_most ({limit:?}), so the body was stopped before the lock was released; check what was done before a retry, and raise hold_at_most if the work needs longer"
+            ),
+        )
+    }
+
+    /// The same while the body still runs.
+    pub(crate) fn held_past_limit(id: &dyn fmt::Display, limit: Duration) -> Self {
+        Self::new(
+            ErrorKind::Lost,
+            format!(
+                "lock {id} has been held for longer than its hold_at_most ({limit:?}), and the body will be stopped at its next await; end it now, and raise hold_at_most if the work needs longer"
             ),
         )
     }
@@ -213,6 +227,7 @@ mod tests {
             this_process: false,
             query: Some("SELECT 'secret'".into()),
             since: None,
+            held_for: None,
         }
     }
 

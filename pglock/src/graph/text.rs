@@ -1,8 +1,7 @@
 //! Sessions and locks in words, fit for a line of a terminal. Pure.
 
-use std::time::Duration;
-
 use super::model::WaitSession;
+use crate::human;
 use crate::locks::{Lock, LockKind, State};
 
 /// So many characters of a statement are shown.
@@ -98,8 +97,10 @@ pub(super) fn doing(session: &WaitSession) -> Option<String> {
     let state = session.activity.state?;
     Some(match session.activity.duration {
         None => state.to_string(),
-        Some(duration) if state == State::Active => format!("{state} for {}", time(duration)),
-        Some(duration) => format!("{state}, last statement {} ago", time(duration)),
+        Some(duration) if state == State::Active => {
+            format!("{state} for {}", human::time(duration))
+        }
+        Some(duration) => format!("{state}, last statement {} ago", human::time(duration)),
     })
 }
 
@@ -135,18 +136,6 @@ pub(super) fn lock(lock: &Lock) -> String {
         kind => kind.to_string(),
     };
     format!("{} on {what}", lock.mode)
-}
-
-/// A length of time, as exact as one reads it.
-pub(super) fn time(duration: Duration) -> String {
-    let seconds = duration.as_secs();
-    match seconds {
-        0 => format!("{} ms", duration.as_millis()),
-        1..60 => format!("{}.{} s", seconds, duration.subsec_millis() / 100),
-        60..3600 => format!("{} min", seconds / 60),
-        3600..172_800 => format!("{} h", seconds / 3600),
-        _ => format!("{} days", seconds / 86_400),
-    }
 }
 
 #[cfg(test)]
@@ -208,18 +197,5 @@ mod tests {
         // Of another database: it has a kind by chance at most.
         (found.kind, found.rel_name) = (LockKind::Relation, None);
         assert_eq!(lock(&found), "SHARE on a relation");
-    }
-
-    #[test]
-    fn times_are_as_exact_as_one_reads_them() {
-        for (millis, text) in [
-            (7, "7 ms"),
-            (1999, "1.9 s"),
-            (60_000, "1 min"),
-            (7_200_000, "2 h"),
-            (172_800_000, "2 days"),
-        ] {
-            assert_eq!(time(Duration::from_millis(millis)), text);
-        }
     }
 }

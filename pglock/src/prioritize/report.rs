@@ -64,14 +64,16 @@ impl PrioritizeReport {
         self.side_effect_unfinished
     }
 
-    /// Adds what a look has found, unless it was known: a section that lasts would fill the memory with one blocker.
-    pub(crate) fn add(&mut self, blocker: Blocker) {
+    /// Adds what a look has found, and answers whether it was new. What was known is left out: a section that lasts would fill the memory with one blocker.
+    pub(crate) fn add(&mut self, blocker: Blocker) -> bool {
         let is_known = |known: &Blocker| {
             known.backend() == blocker.backend() && known.action == blocker.action
         };
-        if !self.blockers.iter().any(is_known) {
+        let is_new = !self.blockers.iter().any(is_known);
+        if is_new {
             self.blockers.push(blocker);
         }
+        is_new
     }
 
     /// Adds what a side effect says that it has hit by means of its own; answers whom nobody knew of.

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind};
 use crate::hold::Lock;
 use crate::key::LockId;
 use crate::options::Mode;
-use crate::prioritize::{Blocker, BlockerAction};
+use crate::prioritize::{Blocker, BlockerAction, Spared};
 use crate::table::{self, TableMode, TableName};
 
 #[cfg(feature = "metrics")]
@@ -209,7 +209,7 @@ pub(crate) struct Kill<'k> {
     user: Option<&'k str>,
 }
 
-impl<'k> Kill<'k> {
+impl Kill<'_> {
     /// One of which only the pid is known.
     pub(crate) fn of(pid: i32, action: &'static str) -> Self {
         Self {
@@ -220,26 +220,34 @@ impl<'k> Kill<'k> {
         }
     }
 
-    /// One who kept a prioritized section waiting, if anything was done about it.
-    pub(crate) fn of_blocker(blocker: &'k Blocker) -> Option<Self> {
-        let action = match blocker.action {
-            BlockerAction::Canceled => "canceled",
-            BlockerAction::Terminated => "terminated",
-            BlockerAction::Reported => "reported",
-            BlockerAction::WouldCancel
-            | BlockerAction::WouldTerminate
-            | BlockerAction::Spared(_) => return None,
-        };
-        Some(Self {
-            pid: blocker.pid,
-            action,
-            application_name: Some(&blocker.application_name),
-            user: blocker.user.as_deref(),
-        })
-    }
-
     pub(crate) fn tell(self, origin: &Origin) {
         measures::killed(self);
         origin.killed(self);
     }
+}
+
+/// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
+pub(crate) fn in_the_way(origin: &Origin, blocker: &Blocker, is_new: bool) {
+    let action = match blocker.action {
+        BlockerAction::Canceled => "canceled",
+        BlockerAction::Terminated => "terminated",
+        BlockerAction::Reported => "reported",
+        BlockerAction::WouldCancel
+        | BlockerAction::WouldTerminate
+        // Over in a moment.
+        | BlockerAction::Spared(Spared::Gone | Spared::Grace) => return,
+        BlockerAction::Spared(_) => {
+            if is_new {
+                origin.spared(blocker);
+            }
+            return;
+        }
+    };
+    let kill = Kill {
+        pid: blocker.pid,
+        action,
+        application_name: Some(&blocker.application_name),
+        user: blocker.user.as_deref(),
+    };
+    kill.tell(origin);
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{Kill, Subject};
 use crate::error::Holder;
+use crate::prioritize::Blocker;
 
 pub(crate) fn tells_skips() -> bool {
     false
@@ -17,6 +18,9 @@ impl Origin {
     pub(crate) fn here() -> Self {
         Self
     }
+
+    #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+    pub(super) fn spared(&self, _: &Blocker) {}
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
     pub(super) fn killed(&self, _: Kill<'_>) {}

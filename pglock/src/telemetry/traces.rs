@@ -9,10 +9,11 @@ use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
 use super::{Kill, Subject};
 use crate::error::Holder;
+use crate::prioritize::Blocker;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
 pub(crate) fn tells_skips() -> bool {
-    event_enabled!(target: "pglock", Level::INFO)
+    event_enabled!(target: "pglock::skip", Level::INFO)
 }
 
 /// Where in the program something was asked for. What pglock's thread tells of it later belongs there, and goes to the
@@ -35,11 +36,26 @@ impl Origin {
         dispatcher::with_default(&self.subscriber, tell)
     }
 
+    pub(super) fn spared(&self, blocker: &Blocker) {
+        self.tell(|| {
+            warn!(
+                name: "pglock.spared",
+                target: "pglock::spared",
+                parent: self.span.id(),
+                pid = blocker.pid,
+                application_name = blocker.application_name,
+                user = blocker.user,
+                "a session is in the way, and nothing is done: {}",
+                blocker.action,
+            );
+        });
+    }
+
     pub(super) fn killed(&self, kill: Kill<'_>) {
         self.tell(|| {
             warn!(
                 name: "pglock.kill",
-                target: "pglock",
+                target: "pglock::kill",
                 parent: self.span.id(),
                 pid = kill.pid,
                 action = kill.action,
@@ -71,7 +87,7 @@ impl Acquire {
     pub(super) fn skipped(&self, subject: &Subject, holder: Option<&Holder>) {
         info!(
             name: "pglock.skip",
-            target: "pglock",
+            target: "pglock::skip",
             parent: &self.0,
             lock = subject.lock,
             mode = subject.mode,
@@ -79,6 +95,7 @@ impl Acquire {
             holder.application_name = holder.map(|holder| holder.application_name.as_str()),
             holder.user = holder.and_then(|holder| holder.user.as_deref()),
             holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
+            holder.held_ms = holder.and_then(|holder| holder.held_for).map(millis),
             holder.this_process = holder.map(|holder| holder.this_process),
             "skipped, since the lock is busy",
         );
@@ -87,7 +104,7 @@ impl Acquire {
     pub(super) fn canceled(&self, subject: &Subject) {
         info!(
             name: "pglock.cancel",
-            target: "pglock",
+            target: "pglock::cancel",
             parent: &self.0,
             lock = subject.lock,
             mode = subject.mode,
@@ -135,7 +152,7 @@ impl Hold {
         self.origin.tell(|| {
             error!(
                 name: "pglock.lost",
-                target: "pglock",
+                target: "pglock::lost",
                 parent: self.span.0.id(),
                 lock = subject.lock,
                 mode = subject.mode,
@@ -167,5 +184,6 @@ impl InHold {
 }
 
 fn millis(duration: Duration) -> f64 {
-    duration.as_secs_f64() * 1000.0
+    // To the microsecond: more digits say nothing.
+    (duration.as_secs_f64() * 1e6).round() / 1e3
 }

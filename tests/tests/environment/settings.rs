@@ -9,7 +9,7 @@ use pglock_tests::{BOUND, TestDb, wait_until};
 use crate::{acquire, handle, server};
 
 /// Far shorter than what the tests do, and long enough for a loaded machine to connect.
-const TIMEOUT: Duration = Duration::from_millis(300);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Those that this version of Postgres knows, on the database or on a role.
 fn hostile(on_role: bool) -> (TestDb, Database) {

@@ -121,6 +121,7 @@ fn a_skip_tells_who_has_the_lock() {
     assert_eq!(name, Some("night-shift"));
     assert!(skip.fields.get("holder.user").is_some());
     assert_eq!(skip.fields.get("holder.this_process"), Some("false"));
+    assert!(skip.fields.get("holder.held_ms").is_some());
     assert!(recorder.spans("pglock.hold").is_empty());
     assert_all_documented(&recorder);
     drop(holder);
@@ -370,6 +371,35 @@ fn who_is_hit_is_told() {
     assert_eq!(kill.fields.get("action"), Some("terminated"));
     assert_eq!(kill.fields.get("application_name"), Some("report"));
     assert!(kill.fields.get("user").is_some());
+    assert_all_documented(&recorder);
+}
+
+#[test]
+fn who_is_in_the_way_and_can_not_be_hit_is_told_once() {
+    let db = database();
+    let here = handle(&db);
+    let mut blocker = db.connect_as("report");
+    let pid = pid_of(&mut blocker).to_string();
+    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let mut client = db.connect();
+    let recorder = Recorder::default();
+    in_a_span(&recorder, || {
+        let section = pglock::prioritize()
+            .interval(Duration::from_millis(20))
+            .timeout(Duration::from_secs(1))
+            .using(&here)
+            .side_effect(pglock::Terminate::new().never_application("report"));
+        let mut section = section.on(&mut client).unwrap();
+        let waited = section.batch_execute("SELECT pg_advisory_lock(1)");
+        assert!(waited.is_err());
+    });
+    let spared = recorder.event("pglock.spared");
+    assert_eq!(spared.level, Level::WARN);
+    assert_eq!(spared.parent, Some(OUTER));
+    assert_eq!(spared.fields.get("pid"), Some(&*pid));
+    let message = spared.fields.get("message").unwrap();
+    assert!(message.contains("never to be hit"), "{message}");
+    assert!(recorder.events("pglock.kill").is_empty());
     assert_all_documented(&recorder);
 }
 
