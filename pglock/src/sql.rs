@@ -397,11 +397,11 @@ pub(crate) fn holder(key: Key) -> String {
     let mark = mark(key);
     format!(
         "SELECT l.pid, a.application_name, a.usename, pg_catalog.host(a.client_addr), a.query, \
-         CASE WHEN a.state LIKE 'idle%' AND pg_catalog.strpos(a.query, '_lock') > 0 AND pg_catalog.strpos(a.query, '({taken_by})') > 0 \
+         (CASE WHEN a.state LIKE 'idle%' AND pg_catalog.strpos(a.query, '_lock') > 0 AND pg_catalog.strpos(a.query, '({taken_by})') > 0 \
          THEN extract(epoch FROM a.state_change)::double precision \
          WHEN a.query LIKE '/* pglock holds %' THEN extract(epoch FROM a.query_start)::double precision \
-         - substring(a.query FROM ' {mark} ([0-9]+) ms')::double precision / '1000'::double precision END, \
-         extract(epoch FROM pg_catalog.clock_timestamp())::double precision \
+         - substring(a.query FROM ' {mark} ([0-9]+) ms')::double precision / '1000'::double precision END)::pg_catalog.text, \
+         extract(epoch FROM pg_catalog.clock_timestamp())::pg_catalog.text \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
         is_lock(key)
