@@ -32,6 +32,7 @@ use crate::drivers::Abandoned;
 use crate::hold::{Hold, Lock};
 use crate::locks::{BlockedLock, Locks};
 use crate::options::Wait;
+use crate::park;
 use crate::prioritize::{Ended, PrioritizeReport, SectionId, Strike, Watch};
 use crate::telemetry::{Holding, Origin, Subject};
 
@@ -294,7 +295,10 @@ impl Engine {
         let sender = commands.downgrade();
         std::thread::Builder::new()
             .name("pglock".into())
-            .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, sender)))
+            .spawn(move || {
+                park::refuse_to_wait_here();
+                LocalSet::new().block_on(&runtime, serve(receiver, sender));
+            })
             .map_err(|source| {
                 Error::environment(
                     "pglock's thread could not be started; check the limit on threads",
