@@ -141,6 +141,14 @@ impl Taken {
         &self.asked.id
     }
 
+    /// `Lost` when its connection is closed.
+    pub(crate) fn closed_is_lost(&self, is_closed: bool) -> Result<(), Error> {
+        if is_closed {
+            return Err(Error::lost(self.id(), "its connection is closed"));
+        }
+        Ok(())
+    }
+
     /// What the body under the lock runs in.
     pub(crate) fn inside(&self) -> InHold {
         self.holding.inside()
@@ -198,11 +206,12 @@ impl Taken {
         if *process != std::process::id() {
             return;
         }
+        let is_closed = connection.is_closed();
         for sql in sql::END_ANY_TRANSACTION {
             connection.queue(sql);
         }
         connection.queue(&sql::release_unless_noted(*key, *mode, *note));
         // Nobody waits for the answer.
-        self.holding.released(&Ok(()));
+        self.holding.released(&self.closed_is_lost(is_closed));
     }
 }

@@ -179,6 +179,9 @@ impl Session {
     pub(super) fn close_now(&self) {
         self.doubtful.set(true);
         self.driven.task.abort();
+        self.driven
+            .holds
+            .lost("its session was closed since its state was in doubt");
     }
 }
 
