@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use crate::Error;
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
-use crate::error::SKIP;
+use crate::error::{Holder, SKIP};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::Released;
@@ -94,7 +94,10 @@ impl Asked {
     async fn ask_in_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy => Err(self.busy(wire).await),
+            Outcome::Busy if self.asks_for_holder() => {
+                Err(self.busy(protocol::holder(wire, self.key).await))
+            }
+            Outcome::Busy => Err(self.busy(None)),
             Outcome::InTransaction => Err(Error::inside_a_transaction(&self.id)),
             Outcome::Failed(failure) => Err(Error::not_acquired(&self.id, failure)),
             Outcome::Doubtful(failure) => {
@@ -108,7 +111,10 @@ impl Asked {
     async fn ask_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_in_transaction(wire, self.key, self.mode, self.wait).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy => Err(self.busy(wire).await),
+            Outcome::Busy if self.asks_for_holder() => {
+                Err(self.busy(protocol::holder_in_transaction(wire, self.key).await))
+            }
+            Outcome::Busy => Err(self.busy(None)),
             Outcome::InTransaction => Err(Error::in_aborted_transaction(&self.id)),
             Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
                 Err(Error::outside_a_transaction(&self.id, failure))
@@ -119,12 +125,11 @@ impl Asked {
         }
     }
 
-    async fn busy(&self, wire: &mut impl Wire) -> Error {
-        let holder = if !self.skips || telemetry::tells_skips() {
-            protocol::holder(wire, self.key).await
-        } else {
-            None
-        };
+    fn asks_for_holder(&self) -> bool {
+        !self.skips || telemetry::tells_skips()
+    }
+
+    fn busy(&self, holder: Option<Holder>) -> Error {
         Error::busy(&self.id, self.wait, holder, SKIP)
     }
 }
