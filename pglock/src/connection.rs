@@ -7,7 +7,7 @@ use tokio_postgres::error::SqlState;
 use crate::Error;
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
-use crate::error::SKIP;
+use crate::error::{Holder, SKIP};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::Released;
@@ -73,7 +73,7 @@ impl Asked {
         let (attempt, origin) = (self.attempt(), Origin::here());
         attempt.end(self.ask_in_session(wire).await)?;
         Ok(Taken {
-            holding: Holding::begin(self.subject(), &origin),
+            holding: Box::new(Holding::begin(self.subject(), &origin)),
             asked: self,
         })
     }
@@ -94,7 +94,10 @@ impl Asked {
     async fn ask_in_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy => Err(self.busy(wire).await),
+            Outcome::Busy if self.asks_for_holder() => {
+                Err(self.busy(protocol::holder(wire, self.key).await))
+            }
+            Outcome::Busy => Err(self.busy(None)),
             Outcome::InTransaction => Err(Error::inside_a_transaction(&self.id)),
             Outcome::Failed(failure) => Err(Error::not_acquired(&self.id, failure)),
             Outcome::Doubtful(failure) => {
@@ -108,7 +111,10 @@ impl Asked {
     async fn ask_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_in_transaction(wire, self.key, self.mode, self.wait).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy => Err(self.busy(wire).await),
+            Outcome::Busy if self.asks_for_holder() => {
+                Err(self.busy(protocol::holder_in_transaction(wire, self.key).await))
+            }
+            Outcome::Busy => Err(self.busy(None)),
             Outcome::InTransaction => Err(Error::in_aborted_transaction(&self.id)),
             Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
                 Err(Error::outside_a_transaction(&self.id, failure))
@@ -119,12 +125,11 @@ impl Asked {
         }
     }
 
-    async fn busy(&self, wire: &mut impl Wire) -> Error {
-        let holder = if !self.skips || telemetry::tells_skips() {
-            protocol::holder(wire, self.key).await
-        } else {
-            None
-        };
+    fn asks_for_holder(&self) -> bool {
+        !self.skips || telemetry::tells_skips()
+    }
+
+    fn busy(&self, holder: Option<Holder>) -> Error {
         Error::busy(&self.id, self.wait, holder, SKIP)
     }
 }
@@ -133,12 +138,21 @@ impl Asked {
 #[derive(Debug)]
 pub(crate) struct Taken {
     asked: Asked,
-    holding: Holding,
+    // Boxed, since the future of each annotated function has room for it.
+    holding: Box<Holding>,
 }
 
 impl Taken {
     pub(crate) fn id(&self) -> &LockId {
         &self.asked.id
+    }
+
+    /// `Lost` when its connection is closed.
+    pub(crate) fn closed_is_lost(&self, is_closed: bool) -> Result<(), Error> {
+        if is_closed {
+            return Err(Error::lost(self.id(), "its connection is closed"));
+        }
+        Ok(())
     }
 
     /// What the body under the lock runs in.
@@ -198,11 +212,12 @@ impl Taken {
         if *process != std::process::id() {
             return;
         }
+        let is_closed = connection.is_closed();
         for sql in sql::END_ANY_TRANSACTION {
             connection.queue(sql);
         }
         connection.queue(&sql::release_unless_noted(*key, *mode, *note));
         // Nobody waits for the answer.
-        self.holding.released(&Ok(()));
+        self.holding.released(&self.closed_is_lost(is_closed));
     }
 }

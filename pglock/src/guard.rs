@@ -180,10 +180,7 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
 }
 
 fn closed_is_lost(taken: Option<&Taken>, closed: bool) -> Result<(), Error> {
-    match taken {
-        Some(taken) if closed => Err(Error::lost(taken.id(), "its connection is closed")),
-        _ => Ok(()),
-    }
+    taken.map_or(Ok(()), |taken| taken.closed_is_lost(closed))
 }
 
 impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {

@@ -3,11 +3,21 @@
 //! The runtimes' own ways refuse to block a thread that runs async code; a blocking function that is called there
 //! blocks all the same, as `std::sync::Mutex` does.
 
+use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
+
+thread_local! {
+    static IS_WAITED_FOR: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Notes that who waits here waits for what this thread does, and so without end.
+pub(crate) fn refuse_to_wait_here() {
+    IS_WAITED_FOR.set(true);
+}
 
 struct Unpark(Thread);
 
@@ -17,6 +27,9 @@ impl Wake for Unpark {
     }
 }
 
+/// # Panics
+///
+/// When it would wait on pglock's own thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -25,7 +38,13 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
             // Returns early now and then; the next poll finds out.
-            Poll::Pending => std::thread::park(),
+            Poll::Pending => {
+                assert!(
+                    !IS_WAITED_FOR.get(),
+                    "pglock's own thread can't wait for a lock: a subscriber of traces or a recorder of metrics has asked for one; hand it on to another thread",
+                );
+                std::thread::park();
+            }
         }
     }
 }

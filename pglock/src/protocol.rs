@@ -174,21 +174,34 @@ async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Res
 
 /// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
 pub(crate) async fn holder(wire: &mut impl Wire, key: Key) -> Option<Holder> {
-    look_up_holder(wire, &sql::holder(key)).await
+    let rows = wire.simple_query(&sql::holder(key)).await.ok()?;
+    outcome::of_holder(&rows)
 }
 
-/// Who has a lock on one of the tables that keeps this one out.
+/// As [`holder`], in the caller's transaction.
+pub(crate) async fn holder_in_transaction(wire: &mut impl Wire, key: Key) -> Option<Holder> {
+    look_up_in_transaction(wire, &sql::holder(key)).await
+}
+
+/// Who has a lock on one of the tables that keeps this one out, in the caller's transaction.
 pub(crate) async fn table_holder(
     wire: &mut impl Wire,
     tables: &[TableName],
     mode: TableMode,
 ) -> Option<Holder> {
-    look_up_holder(wire, &sql::table_holder(tables, mode)).await
+    look_up_in_transaction(wire, &sql::table_holder(tables, mode)).await
 }
 
-async fn look_up_holder(wire: &mut impl Wire, sql: &str) -> Option<Holder> {
-    let rows = wire.simple_query(sql).await.ok()?;
-    outcome::of_holder(&rows)
+/// The transaction can go on where the look-up fails, as when our role may not read `pg_locks`.
+async fn look_up_in_transaction(wire: &mut impl Wire, holder: &str) -> Option<Holder> {
+    let answer = wire.simple_query(&sql::behind_a_savepoint(holder)).await;
+    let end = match answer {
+        Ok(_) => sql::RELEASE_SAVEPOINT,
+        Err(_) => sql::UNDO_ACQUIRE_IN_TRANSACTION,
+    };
+    // A failure here is one of the transaction's, and its next statement tells it.
+    let _ = wire.simple_query(end).await;
+    outcome::of_holder(&answer.ok()?)
 }
 
 /// What a release means to the caller.

@@ -33,7 +33,7 @@ pub fn advisory_at(site: &'static Site) -> Advisory {
     Advisory::new(site.id().into(), Some(site))
 }
 
-/// A lock that is skipped when busy: nobody asks who has it.
+/// A lock that is skipped when busy: who has it is asked only where somebody listens.
 pub fn skip<S>(advisory: Advisory<S>) -> Advisory<S> {
     advisory.skipping()
 }

@@ -246,6 +246,14 @@ fn wait_in_transaction(statement: &str, wait: Wait) -> String {
 pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
     "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
 
+/// A statement in the caller's transaction that may fail, to be followed by [`RELEASE_SAVEPOINT`], or, where it failed, by
+/// [`UNDO_ACQUIRE_IN_TRANSACTION`].
+pub(crate) fn behind_a_savepoint(statement: &str) -> String {
+    format!("SAVEPOINT pglock; {statement}")
+}
+
+pub(crate) const RELEASE_SAVEPOINT: &str = "RELEASE SAVEPOINT pglock";
+
 /// Ends this session itself, for one whose state is in doubt.
 pub(crate) const TERMINATE_OWN_SESSION: &str =
     "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())";

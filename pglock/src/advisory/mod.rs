@@ -271,7 +271,7 @@ impl<S> Advisory<S> {
         self
     }
 
-    /// Leaves out the look-up of who holds a busy lock, for callers that don't ask.
+    /// For callers that go on without a busy lock: who holds it is looked up only for traces.
     pub(crate) fn skipping(mut self) -> Self {
         self.skips = true;
         self

@@ -29,9 +29,10 @@ use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
 use crate::drivers::Abandoned;
-use crate::hold::{Hold, Lock};
+use crate::hold::{Hold, Life, Lock};
 use crate::locks::{BlockedLock, Locks};
 use crate::options::Wait;
+use crate::park;
 use crate::prioritize::{Ended, PrioritizeReport, SectionId, Strike, Watch};
 use crate::telemetry::{Holding, Origin, Subject};
 
@@ -294,7 +295,10 @@ impl Engine {
         let sender = commands.downgrade();
         std::thread::Builder::new()
             .name("pglock".into())
-            .spawn(move || LocalSet::new().block_on(&runtime, serve(receiver, sender)))
+            .spawn(move || {
+                park::refuse_to_wait_here();
+                LocalSet::new().block_on(&runtime, serve(receiver, sender));
+            })
             .map_err(|source| {
                 Error::environment(
                     "pglock's thread could not be started; check the limit on threads",
@@ -358,7 +362,11 @@ impl State {
             self.commands.clone(),
             Arc::clone(&holding),
         );
-        session.holds().add(id, lock.key, holding);
+        session.holds().add(id, lock.key, Arc::clone(&holding));
+        if let Life::Ended { why } = &*session.life().borrow() {
+            // It ended before the lock was in its list.
+            holding.lost(why);
+        }
         self.holds.borrow_mut().insert(id, Held { lock, lease });
         hold
     }

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 
 use super::Around;
 use super::heartbeat;
-use super::session::{Session, SessionId};
+use super::session::{IN_DOUBT, Session, SessionId};
 use super::turns::Turns;
 use crate::Error;
 use crate::backend::Backend;
@@ -330,13 +330,24 @@ impl Lease {
         if !self.session.is_usable() {
             return;
         }
-        self.session.close_now();
+        let grace = if self.session.holds().is_empty() {
+            self.session.close_now();
+            Duration::ZERO
+        } else {
+            // Calls around have locks on it, and stop first.
+            let grace = self.pool.database().heartbeat().grace();
+            self.session.give_up(IN_DOUBT, grace);
+            grace
+        };
         // Behind a pooler the backend may be another client's by now.
         if self.session.scope() == Scope::Transaction {
             return;
         }
-        let (pool, session) = (Rc::clone(&self.pool), &self.session);
-        tokio::task::spawn_local(pool.terminate(session.backend(), lock.clone()));
+        let terminate = Rc::clone(&self.pool).terminate(self.session.backend(), lock.clone());
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(grace).await;
+            terminate.await;
+        });
     }
 }
 

@@ -179,8 +179,12 @@ impl Session {
     pub(super) fn close_now(&self) {
         self.doubtful.set(true);
         self.driven.task.abort();
+        self.driven.holds.lost(IN_DOUBT);
     }
 }
+
+/// Why sessions are closed that nobody knows the state of.
+pub(super) const IN_DOUBT: &str = "its session was closed since its state was in doubt";
 
 /// What a session shares with the task that drives its connection.
 #[derive(Clone)]

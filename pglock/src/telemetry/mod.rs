@@ -9,6 +9,7 @@ mod measures;
 mod traces;
 
 use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -25,6 +26,13 @@ pub(crate) use traces::{InHold, Origin, tells_skips};
 
 /// What locks without a label are called in metrics.
 const UNLABELED: &str = "unlabeled";
+
+/// Tells, and goes on if a subscriber or a recorder panics. That would end what is told of: a lock that was just granted
+/// would be held by nobody, on a session that is used again, and a watcher would watch no more.
+fn undisturbed<R>(tell: impl FnOnce() -> R) -> Option<R> {
+    // What is theirs is for them to mend, and nothing of ours is changed in there.
+    catch_unwind(AssertUnwindSafe(tell)).ok()
+}
 
 /// A lock, as it is told of.
 #[derive(Debug)]
@@ -98,7 +106,7 @@ impl Attempt {
         match &result {
             Ok(_) => self.tell("granted"),
             Err(error) if error.is_busy() && self.skips => {
-                self.trace.skipped(&self.subject, error.holder());
+                undisturbed(|| self.trace.skipped(&self.subject, error.holder()));
                 self.tell("skipped");
             }
             Err(error) => self.tell(outcome(error.kind())),
@@ -108,15 +116,15 @@ impl Attempt {
 
     fn tell(&self, outcome: &'static str) {
         let waited = self.began.elapsed();
-        measures::attempt_ended(&self.subject, outcome, waited);
-        self.trace.ended(outcome, waited);
+        undisturbed(|| measures::attempt_ended(&self.subject, outcome, waited));
+        undisturbed(|| self.trace.ended(outcome, waited));
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended {
-            self.trace.canceled(&self.subject);
+            undisturbed(|| self.trace.canceled(&self.subject));
             self.tell("canceled");
         }
     }
@@ -161,7 +169,7 @@ impl Holding {
 
     pub(crate) fn lost(&self, why: &dyn fmt::Display) {
         if self.is_over_now() {
-            self.trace.lost(&self.subject, why);
+            undisturbed(|| self.trace.lost(&self.subject, why));
             self.tell("lost");
         }
     }
@@ -185,14 +193,14 @@ impl Holding {
 
     fn tell(&self, outcome: &'static str) {
         let held = self.began.elapsed();
-        measures::hold_ended(&self.subject, outcome, held);
-        self.trace.ended(outcome, held);
+        undisturbed(|| measures::hold_ended(&self.subject, outcome, held));
+        undisturbed(|| self.trace.ended(outcome, held));
     }
 }
 
 impl Drop for Holding {
     fn drop(&mut self) {
-        self.lost(&"pglock's thread ended");
+        self.lost(&"pglock's thread ended, or this process was forked from the one that has it");
     }
 }
 
@@ -221,8 +229,8 @@ impl Kill<'_> {
     }
 
     pub(crate) fn tell(self, origin: &Origin) {
-        measures::killed(self);
-        origin.killed(self);
+        undisturbed(|| measures::killed(self));
+        undisturbed(|| origin.killed(self));
     }
 }
 
@@ -238,7 +246,7 @@ pub(crate) fn in_the_way(origin: &Origin, blocker: &Blocker, is_new: bool) {
         | BlockerAction::Spared(Spared::Gone | Spared::Grace) => return,
         BlockerAction::Spared(_) => {
             if is_new {
-                origin.spared(blocker);
+                undisturbed(|| origin.spared(blocker));
             }
             return;
         }

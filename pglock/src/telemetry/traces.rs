@@ -7,7 +7,7 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::field::Empty;
 use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
-use super::{Kill, Subject};
+use super::{Kill, Subject, undisturbed};
 use crate::error::Holder;
 use crate::prioritize::Blocker;
 
@@ -126,20 +126,22 @@ pub(super) struct Hold {
 
 impl Hold {
     pub(super) fn begin(subject: &Subject, origin: &Origin) -> Self {
-        let span = origin.tell(|| {
-            info_span!(
-                target: "pglock",
-                parent: origin.span.id(),
-                "pglock.hold",
-                lock = subject.lock,
-                label = subject.label,
-                mode = subject.mode,
-                held_ms = Empty,
-                outcome = Empty,
-            )
+        let span = undisturbed(|| {
+            origin.tell(|| {
+                info_span!(
+                    target: "pglock",
+                    parent: origin.span.id(),
+                    "pglock.hold",
+                    lock = subject.lock,
+                    label = subject.label,
+                    mode = subject.mode,
+                    held_ms = Empty,
+                    outcome = Empty,
+                )
+            })
         });
         Self {
-            span: InHold(span),
+            span: InHold(span.unwrap_or_else(Span::none)),
             origin: origin.clone(),
         }
     }

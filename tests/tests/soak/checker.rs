@@ -132,6 +132,7 @@ fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
                 broken.push(Rule::LossWithoutCause);
             }
         }
+        Outcome::Connect if !has_cause(history, call) => broken.push(Rule::UnexpectedError),
         Outcome::Unexpected => broken.push(Rule::UnexpectedError),
         Outcome::Kept | Outcome::Unsaid | Outcome::Busy | Outcome::Deadlock | Outcome::Connect => {}
     }

@@ -58,7 +58,7 @@ fn soak() {
         counts.add(&round);
     }
     println!("soak: in all {counts}");
-    counts.assert_all_seen();
+    counts.assert_all_seen(length);
     println!(
         "soak: none that exclude each other overlapped, no loss was silent, nothing is left held"
     );

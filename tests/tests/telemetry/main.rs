@@ -4,6 +4,7 @@ mod measures;
 mod measures_recorder;
 mod traces;
 mod traces_recorder;
+mod trouble;
 
 use pglock::Database;
 use pglock_tests::TestDb;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, TableMode};
-use pglock_tests::{BOUND, TestDb, Waiter, apart, database, pid_of, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, Waiter, apart, database, pid_of, wait_until};
 use tracing::{Level, info, info_span};
 
 use super::traces_recorder::{RecordedEvent, Recorder};
@@ -225,6 +225,57 @@ fn a_loss_is_told_once_while_the_body_still_runs() {
     let hold = recorder.span("pglock.hold");
     assert_eq!(hold.fields.get("outcome"), Some("lost"));
     assert_all_documented(&recorder);
+}
+
+#[test]
+fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
+    let server = Server::builder().start();
+    let db = server.create_database();
+    // No session beside, so the wait inside can't be canceled, and the session of both locks is closed.
+    db.execute("CREATE ROLE alone LOGIN CONNECTION LIMIT 1");
+    let mut alone: tokio_postgres::Config = db.url().parse().unwrap();
+    alone.user("alone");
+    let here = Database::builder(alone).build().unwrap();
+    let mut client = db.connect();
+    let busy = pglock::advisory("busy").on(&mut client).acquire();
+    let recorder = Recorder::default();
+    let error = recorder.record(|| {
+        let body = || {
+            runtime().block_on(async {
+                let inside = pglock::advisory("busy").using(&here).acquire_async();
+                let dropped = tokio::time::timeout(Duration::from_millis(50), inside).await;
+                assert!(dropped.is_err());
+            });
+            let lost = wait_for_event(&recorder, "pglock.lost");
+            assert_eq!(lost.fields.get("lock"), Some("around"));
+            Ok::<_, Error>(())
+        };
+        pglock::advisory("around").using(&here).run(body)
+    });
+    assert!(error.unwrap_err().is_lost());
+    recorder.event("pglock.lost");
+    drop(busy);
+}
+
+#[test]
+fn a_guard_that_is_dropped_on_a_closed_connection_has_lost_its_lock() {
+    let db = database();
+    let recorder = Recorder::default();
+    recorder.record(|| {
+        runtime().block_on(async {
+            let connected = tokio_postgres::connect(db.url(), tokio_postgres::NoTls).await;
+            let (mut client, connection) = connected.unwrap();
+            let connection = tokio::spawn(connection);
+            let lock = pglock::advisory("mine").on_async(&mut client);
+            let guard = lock.acquire().await.unwrap();
+            kill_holder(&db);
+            assert!(connection.await.unwrap().is_err());
+            drop(guard);
+        });
+    });
+    recorder.event("pglock.lost");
+    let hold = recorder.span("pglock.hold");
+    assert_eq!(hold.fields.get("outcome"), Some("lost"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use super::on_every_driver;
 on_every_driver! {
     an_xact_lock_is_held_until_its_transaction_ends
     a_busy_xact_lock_leaves_the_transaction_usable
+    a_holder_that_may_not_be_seen_leaves_the_transaction_usable
     an_aborted_transaction_is_told
     an_error_that_aborts_the_transaction_is_itself
     a_transaction_begun_by_hand_is_refused_with_nothing_held
@@ -71,6 +72,30 @@ fn a_busy_xact_lock_leaves_the_transaction_usable<D: Driver>() {
         driver.connection().text("to_regclass('made_before')"),
         "made_before"
     );
+}
+
+fn a_holder_that_may_not_be_seen_leaves_the_transaction_usable<D: Driver>() {
+    let db = database();
+    // Anything that fails as the holder is looked up would do.
+    db.execute(
+        "REVOKE SELECT ON pg_locks FROM PUBLIC; CREATE TABLE orders (); GRANT ALL ON orders TO pg_monitor",
+    );
+    let mut holder = db.connect();
+    let mut held = holder.transaction().unwrap();
+    pglock::advisory("busy").acquire_xact(&mut held).unwrap();
+    pglock::table("orders").lock(&mut held).unwrap();
+    let mut driver = D::connect(&db);
+    driver.transaction(|tx| {
+        tx.execute("SET LOCAL ROLE pg_monitor").unwrap();
+        for timeout in [Duration::ZERO, Duration::from_millis(50)] {
+            let asked = pglock::advisory("busy").timeout(timeout).acquire_xact(tx);
+            let table = pglock::table("orders").timeout(timeout).lock(tx);
+            for error in [asked.unwrap_err(), table.unwrap_err()] {
+                assert!(error.is_busy() && error.holder().is_none(), "{error}");
+            }
+        }
+        tx.execute("SELECT 1").unwrap();
+    });
 }
 
 fn an_aborted_transaction_is_told<D: Driver>() {

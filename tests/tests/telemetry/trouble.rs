@@ -1,0 +1,123 @@
+//! Subscribers that panic, or ask for locks, where pglock's own thread calls them.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use pglock::{Database, Error};
+use pglock_tests::{BOUND, background, database};
+use tracing::span::{Attributes, Id};
+use tracing::{Event, Subscriber};
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+
+use super::handle;
+
+/// Does something when it is told of a span or an event of that name.
+struct When<F> {
+    name: &'static str,
+    does: F,
+}
+
+impl<F: Fn()> When<F> {
+    fn told_of(&self, name: &str) {
+        if name == self.name {
+            (self.does)();
+        }
+    }
+}
+
+impl<S: Subscriber, F: Fn() + Send + Sync + 'static> Layer<S> for When<F> {
+    fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
+        self.told_of(attributes.metadata().name());
+    }
+
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        self.told_of(event.metadata().name());
+    }
+}
+
+/// Runs the work with a subscriber that does this when it is told of that.
+fn when<R>(
+    name: &'static str,
+    does: impl Fn() + Send + Sync + 'static,
+    work: impl FnOnce() -> R,
+) -> R {
+    let subscriber = tracing_subscriber::registry().with(When { name, does });
+    tracing::subscriber::with_default(subscriber, work)
+}
+
+fn panics() {
+    panic!("the subscriber panics");
+}
+
+#[test]
+fn a_panic_at_a_grant_leaves_no_lock_behind() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("granted").using(&here);
+    let guard = when("pglock.hold", panics, || lock().acquire());
+    guard.unwrap().release().unwrap();
+    db.wait_for_no_locks();
+
+    let mut client = db.connect();
+    let on = pglock::advisory("granted").on(&mut client);
+    let guard = when("pglock.hold", panics, || on.acquire());
+    guard.unwrap().release().unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_panic_at_a_loss_changes_nothing_for_the_holder() {
+    let db = database();
+    let here = handle(&db);
+    let lock = pglock::advisory("lost").using(&here);
+    let guard = when("pglock.lost", panics, || lock.acquire()).unwrap();
+    db.terminate(db.advisory_locks()[0].pid);
+    let error = guard.release().unwrap_err();
+    assert!(error.is_lost(), "{error}");
+    assert!(error.to_string().contains("terminating"), "{error}");
+}
+
+#[test]
+fn a_panic_at_a_kill_does_not_end_the_watch() {
+    let db = database();
+    let here = handle(&db);
+    let mut client = db.connect();
+    let panicked = AtomicBool::new(false);
+    let panics_once = move || {
+        if !panicked.swap(true, Ordering::Relaxed) {
+            panics();
+        }
+    };
+    when("pglock.kill", panics_once, || {
+        for key in 1..=2 {
+            let mut blocker = db.connect();
+            let takes = format!("SELECT pg_advisory_lock({key})");
+            blocker.batch_execute(&takes).unwrap();
+            let section = pglock::prioritize()
+                .using(&here)
+                .interval(Duration::from_millis(50))
+                .timeout(BOUND);
+            let mut section = section.on(&mut client).unwrap();
+            section.batch_execute(&takes).unwrap();
+            assert_eq!(section.finish().unwrap().hit().len(), 1);
+        }
+    });
+}
+
+#[test]
+fn a_lock_that_is_asked_for_at_a_loss_does_not_stop_all_others() {
+    fn asks(here: Database) -> impl Fn() {
+        move || drop(pglock::advisory("of the subscriber").using(&here).acquire())
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let lost = background("a loss, and another lock", move || {
+        let lock = || pglock::advisory("lost").using(&here);
+        let guard = when("pglock.lost", asks(here.clone()), || lock().acquire())?;
+        db.terminate(db.advisory_locks()[0].pid);
+        assert!(guard.release().unwrap_err().is_lost());
+        lock().run(|| Ok::<_, Error>(()))
+    });
+    lost.finish(BOUND).unwrap();
+}
