@@ -178,6 +178,13 @@ impl Server {
         standby
     }
 
+    /// Starts it again, after [`stop`](Server::stop), as a standby of none: it stays in recovery.
+    pub fn start_again_as_standby(&self) {
+        let signal = self.local().folder.join("data/standby.signal");
+        std::fs::write(signal, "").expect("can't write standby.signal");
+        self.start_again();
+    }
+
     /// A server that others run.
     pub(crate) fn given(url: &str) -> Server {
         Server {

@@ -96,3 +96,23 @@ fn a_url_with_both_hosts_follows_a_promotion() {
     assert_eq!(held(&standby, &db), 1);
     again.release().unwrap();
 }
+
+#[test]
+fn a_primary_that_becomes_a_standby_is_refused() {
+    let server = Server::start();
+    let db = server.create_database();
+    let here = handle(&server.url(db.name()));
+    for xact in [false, true] {
+        acquire("where", xact, &here).unwrap().release().unwrap();
+    }
+    let guard = advisory("where").using(&here).acquire().unwrap();
+    server.stop();
+    server.start_again_as_standby();
+    assert!(guard.release().unwrap_err().is_lost());
+    // Sessions that idled from before, too.
+    for xact in [false, true] {
+        let error = acquire("where", xact, &here).unwrap_err();
+        assert_refused(&error, &["standby"]);
+    }
+    assert_eq!(held(&server, &db), 0);
+}

@@ -6,13 +6,25 @@ mod traces;
 mod traces_recorder;
 mod trouble;
 
+use std::sync::LazyLock;
+
 use pglock::Database;
 use pglock_tests::TestDb;
+use tracing::Dispatch;
 
 /// What users read of the names.
 const DOCUMENTATION: &str = include_str!("../../../pglock/src/telemetry/docs.md");
 
+/// While a process has had one subscriber only, `tracing` asks that of the thread which first tells something whether anybody
+/// wants to hear of it: a test without a subscriber would answer for all.
+fn several_subscribers() {
+    static SUBSCRIBERS: LazyLock<[Dispatch; 2]> =
+        LazyLock::new(|| [(); 2].map(|()| Dispatch::new(tracing_subscriber::registry())));
+    LazyLock::force(&SUBSCRIBERS);
+}
+
 fn handle(db: &TestDb) -> Database {
+    several_subscribers();
     Database::builder(db.url()).build().unwrap()
 }
 

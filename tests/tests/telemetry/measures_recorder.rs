@@ -21,6 +21,7 @@ pub(crate) fn numbers() -> &'static Numbers {
         metrics::set_global_recorder(Shared(Arc::clone(&numbers))).expect("it is the only one");
         numbers
     });
+    super::several_subscribers();
     &NUMBERS
 }
 

@@ -71,6 +71,7 @@ pub(crate) struct Recorder(Arc<Mutex<Recorded>>);
 impl Recorder {
     /// Runs what is to be recorded: of this thread, and what pglock's thread tells of what was asked for here.
     pub(crate) fn record<R>(&self, work: impl FnOnce() -> R) -> R {
+        super::several_subscribers();
         let subscriber = tracing_subscriber::registry().with(self.clone());
         tracing::subscriber::with_default(subscriber, work)
     }
