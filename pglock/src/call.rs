@@ -44,7 +44,7 @@ impl Wanted {
             lock,
             wait,
             around,
-            describe_holder: !skips || telemetry::tells_skips(),
+            describe_holder: telemetry::asks_for_holder(skips),
             origin: Origin::here(),
             sections: chain::sections(),
         })

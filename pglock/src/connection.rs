@@ -94,7 +94,7 @@ impl Asked {
     async fn ask_in_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy if self.asks_for_holder() => {
+            Outcome::Busy if telemetry::asks_for_holder(self.skips) => {
                 Err(self.busy(protocol::holder(wire, self.key).await))
             }
             Outcome::Busy => Err(self.busy(None)),
@@ -111,7 +111,7 @@ impl Asked {
     async fn ask_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
         match protocol::acquire_in_transaction(wire, self.key, self.mode, self.wait).await {
             Outcome::Granted => Ok(()),
-            Outcome::Busy if self.asks_for_holder() => {
+            Outcome::Busy if telemetry::asks_for_holder(self.skips) => {
                 Err(self.busy(protocol::holder_in_transaction(wire, self.key).await))
             }
             Outcome::Busy => Err(self.busy(None)),
@@ -123,10 +123,6 @@ impl Asked {
                 Err(Error::not_acquired(&self.id, failure))
             }
         }
-    }
-
-    fn asks_for_holder(&self) -> bool {
-        !self.skips || telemetry::tells_skips()
     }
 
     fn busy(&self, holder: Option<Holder>) -> Error {

@@ -287,7 +287,7 @@ impl Asked {
         match protocol::lock_tables(wire, names, *mode, self.wait).await {
             Outcome::Granted => Ok(()),
             Outcome::Busy => {
-                let holder = if !self.tables.skips || telemetry::tells_skips() {
+                let holder = if telemetry::asks_for_holder(self.tables.skips) {
                     protocol::table_holder(wire, names, *mode).await
                 } else {
                     None

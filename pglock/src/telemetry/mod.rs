@@ -22,7 +22,7 @@ use crate::table::{self, TableMode, TableName};
 
 #[cfg(feature = "metrics")]
 pub use measures::describe_metrics;
-pub(crate) use traces::{InHold, Origin, tells_skips};
+pub(crate) use traces::{InHold, Origin};
 
 /// What locks without a label are called in metrics.
 const UNLABELED: &str = "unlabeled";
@@ -32,6 +32,11 @@ const UNLABELED: &str = "unlabeled";
 fn undisturbed<R>(tell: impl FnOnce() -> R) -> Option<R> {
     // What is theirs is for them to mend, and nothing of ours is changed in there.
     catch_unwind(AssertUnwindSafe(tell)).ok()
+}
+
+/// Whether to look up who has a busy lock: for an error, and where a skip is told of. It is a statement more.
+pub(crate) fn asks_for_holder(skips: bool) -> bool {
+    !skips || traces::tells_skips()
 }
 
 /// A lock, as it is told of.

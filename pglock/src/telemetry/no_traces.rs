@@ -7,7 +7,7 @@ use super::{Kill, Subject};
 use crate::error::Holder;
 use crate::prioritize::Blocker;
 
-pub(crate) fn tells_skips() -> bool {
+pub(super) fn tells_skips() -> bool {
     false
 }
 

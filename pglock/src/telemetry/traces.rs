@@ -12,7 +12,7 @@ use crate::error::Holder;
 use crate::prioritize::Blocker;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
-pub(crate) fn tells_skips() -> bool {
+pub(super) fn tells_skips() -> bool {
     event_enabled!(target: "pglock::skip", Level::INFO)
 }
 
