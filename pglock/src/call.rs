@@ -4,13 +4,12 @@ use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 
-use crate::Error;
+use crate::background::block_on;
 use crate::chain::{self, Link};
-use crate::engine;
-use crate::hold::{Hold, Lock};
+use crate::engine::{self, Hold, Lock};
+use crate::error::Error;
 use crate::hold_limits::HoldLimits;
 use crate::options::Wait;
-use crate::park::block_on;
 use crate::telemetry::{self, Attempt, Origin, Subject};
 
 /// A lock that was asked for, ready to be acquired.

@@ -11,11 +11,9 @@ use std::task::Poll;
 
 use tokio::task;
 
-use crate::Error;
-use crate::engine::Around;
-use crate::hold::{Hold, Lock};
+use crate::engine::{Around, Hold, Lock, SectionId};
+use crate::error::Error;
 use crate::options::{Mode, Scope};
-use crate::prioritize::SectionId;
 use crate::telemetry::InHold;
 
 thread_local! {

@@ -5,13 +5,13 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
 use crate::error::{Holder, SKIP};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::Released;
-use crate::park::block_on;
 use crate::protocol::{self, Outcome};
 use crate::sql;
 use crate::telemetry::{self, Attempt, Holding, InHold, Origin, Subject};

@@ -1,7 +1,7 @@
 //! Waiting for the locks that are kept after their calls.
 
+use crate::background::block_on;
 use crate::engine;
-use crate::park::block_on;
 
 /// Waits until this process keeps no lock any more for the rest of its [`hold_at_least`](crate::Advisory::hold_at_least).
 ///

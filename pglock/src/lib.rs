@@ -115,6 +115,7 @@ compile_error!("pglock needs threads and sockets, which wasm doesn't have");
 
 mod advisory;
 mod backend;
+mod background;
 mod call;
 mod chain;
 mod connection;
@@ -126,14 +127,12 @@ mod error;
 mod graph;
 mod guard;
 mod heartbeat;
-mod hold;
 mod hold_limits;
 mod human;
 mod key;
 mod locks;
 mod options;
 mod outcome;
-mod park;
 mod prioritize;
 mod protocol;
 mod site;
@@ -144,6 +143,7 @@ mod tables;
 mod telemetry;
 mod timeout;
 mod tls;
+mod watcher;
 mod wire;
 
 #[doc(hidden)]
@@ -173,8 +173,7 @@ pub use locks::{
 };
 pub use options::Timeout;
 pub use prioritize::{
-    AsyncPrioritizeScope, Blocked, Blocker, BlockerAction, Cancel, Escalate, Prioritize,
-    PrioritizeReport, PrioritizeScope, PrioritizeSideEffect, Spared, Terminate, prioritize,
+    AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
 };
 pub use skippable::Skippable;
 pub use table::{Model, ParseTableModeError, TableMode, TableName};
@@ -182,6 +181,9 @@ pub use tables::{Tables, model, table, tables};
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
 pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
+pub use watcher::{
+    Blocked, Blocker, BlockerAction, PrioritizeReport, PrioritizeSideEffect, Spared,
+};
 
 /// Takes an advisory lock around a function, which then runs once at a time on every host that shares the database.
 ///

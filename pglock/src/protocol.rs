@@ -231,8 +231,8 @@ mod tests {
     use postgres::Client;
 
     use super::*;
+    use crate::background::block_on;
     use crate::drivers::BlockingWire;
-    use crate::park::block_on;
 
     const KEY: Key = Key::Big(1);
 

@@ -14,9 +14,9 @@ use crate::drivers::{
     InTransaction,
 };
 use crate::options::Timeout;
-use crate::prioritize::{self, Section};
 use crate::telemetry::InHold;
 use crate::timeout::Before;
+use crate::watcher::Section;
 use crate::{
     Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
     Prioritize,
@@ -353,7 +353,7 @@ pub fn leave_prioritize<C: AnyConnection + ?Sized, R>(
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    let ended = prioritize::end(&section, before, connection);
+    let ended = crate::prioritize::end(&section, before, connection);
     left(result, ended.map(drop), failed, on_error)
 }
 

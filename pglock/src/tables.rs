@@ -5,10 +5,10 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
 use crate::error::{TRY_LOCK, unless_busy};
 use crate::options::{Timeout, Wait};
-use crate::park::block_on;
 use crate::protocol::{self, Outcome};
 use crate::table::{self, Model, TableMode, TableName};
 use crate::telemetry::{self, Attempt, Subject};

@@ -5,12 +5,12 @@ use std::fmt;
 use tokio_postgres::error::SqlState;
 
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
     BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
 };
 use crate::options::{Timeout, Wait};
-use crate::park::block_on;
 use crate::sql;
 use crate::wire::{Failure, Wire};
 

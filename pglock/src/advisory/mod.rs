@@ -12,7 +12,7 @@ use crate::Error;
 use crate::call::Wanted;
 use crate::connection::{Asked, new_note};
 use crate::database::Using;
-use crate::hold::Lock;
+use crate::engine::Lock;
 use crate::hold_limits::HoldLimits;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Scope, Timeout, Wait};

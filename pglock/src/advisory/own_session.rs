@@ -4,10 +4,10 @@ use std::future::Future;
 
 use super::Advisory;
 use crate::Error;
+use crate::background::block_on;
 use crate::error::unless_busy;
 use crate::guard::Guard;
 use crate::options::Timeout;
-use crate::park::block_on;
 
 impl<S> Advisory<S> {
     /// Takes the lock on a session of pglock's own, waiting for it.

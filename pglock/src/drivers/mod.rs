@@ -16,7 +16,7 @@ use crate::wire::{BoundWire, Failure, Rows, Wire};
 
 pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
 pub(crate) use lend::{lend_async, lend_blocking};
-pub(crate) use tokio_postgres::{Abandoned, query};
+pub(crate) use tokio_postgres::query;
 
 /// The rows that an async driver is asked for.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;

@@ -4,14 +4,18 @@ use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use tokio::sync::oneshot;
+
+use super::hold::Hold;
+use super::ids::{Around, SectionId};
+use super::lock::Lock;
 use super::pool::{Lease, Pool};
+use super::state::State;
 use super::turns::Turn;
-use super::{Reply, Request, State};
-use crate::Error;
-use crate::error::{Holder, SKIP};
-use crate::hold::{Hold, Lock};
+use crate::error::{Error, Holder, SKIP};
 use crate::options::{Scope, Wait};
 use crate::protocol::Outcome;
+use crate::telemetry::Origin;
 use crate::wire::Failure;
 
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
@@ -26,7 +30,30 @@ const RELEASE_BOUND: Duration = Duration::from_secs(1);
 /// A session that was idle and fails so soon had died before, not while it waited.
 const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
 
-pub(super) async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Reply) {
+/// A lock that a caller waits for.
+pub(crate) struct Request {
+    pub(crate) lock: Lock,
+    pub(crate) wait: Wait,
+    /// What the calls around this one hold.
+    pub(crate) around: Option<Around>,
+    /// Whether to look up who holds a lock that is busy.
+    pub(crate) describe_holder: bool,
+    /// Where it was asked for.
+    pub(crate) origin: Origin,
+    /// The prioritized sections around, which the wait is a wait of.
+    pub(crate) sections: Vec<SectionId>,
+}
+
+/// Where the lock goes; closed when the caller has gone away.
+pub(super) type Reply = oneshot::Sender<Result<Hold, Error>>;
+
+/// Begins to serve a request.
+pub(super) fn begin(state: &Rc<State>, request: Request, reply: Reply) {
+    let pool = state.pool(&request.lock.database);
+    tokio::task::spawn_local(serve(Rc::clone(state), pool, request, reply));
+}
+
+async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Reply) {
     let prepared = tokio::select! {
         biased;
         () = reply.closed() => return,
@@ -139,7 +166,7 @@ async fn attempt(
     }
     let id = &request.lock.id;
     match outcome {
-        Outcome::Granted => Ok(state.hold(request.lock.clone(), &request.origin, lease)),
+        Outcome::Granted => Ok(state.add(request.lock.clone(), &request.origin, lease)),
         Outcome::Busy if request.describe_holder => {
             Err(busy(request, lease.holder(request.lock.key).await))
         }
@@ -167,7 +194,9 @@ async fn converse(
 ) -> Outcome {
     let lock = &request.lock;
     let session = lease.session();
-    let waiting = state.sections.waiting(&request.sections, session.backend());
+    let waiting = state
+        .section_waits()
+        .begin(&request.sections, session.backend());
     let conversation = session.conversation().await;
     let mut acquire = pin!(conversation.acquire(lock, wait));
     let outcome = tokio::select! {

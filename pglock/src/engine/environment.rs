@@ -9,9 +9,9 @@ use tokio_postgres::error::SqlState;
 
 use super::announced;
 use super::session::Link;
-use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
+use crate::error::Error;
 use crate::key::Key;
 use crate::options::Scope;
 use crate::sql;

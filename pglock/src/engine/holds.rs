@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::HoldId;
+use super::ids::HoldId;
 use crate::key::Key;
 use crate::telemetry::Holding;
 

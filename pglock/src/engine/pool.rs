@@ -8,16 +8,15 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::Mutex;
 
-use super::Around;
 use super::heartbeat;
-use super::session::{IN_DOUBT, Session, SessionId};
+use super::ids::{Around, SessionId};
+use super::lock::Lock;
+use super::session::{IN_DOUBT, Session};
 use super::turns::Turns;
-use crate::Error;
 use crate::backend::Backend;
 use crate::database::Database;
-use crate::error::Holder;
+use crate::error::{Error, Holder};
 use crate::heartbeat::Heartbeat;
-use crate::hold::Lock;
 use crate::key::Key;
 use crate::options::Scope;
 use crate::outcome;
@@ -37,7 +36,7 @@ const ASIDE_BOUND: Duration = Duration::from_secs(1);
 /// A database that has answered so lately is there.
 const ANSWERED_LATELY: Duration = Duration::from_secs(2);
 
-pub(super) struct Pool {
+pub(crate) struct Pool {
     database: Database,
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
@@ -66,7 +65,7 @@ impl Pool {
         })
     }
 
-    pub(super) fn database(&self) -> &Database {
+    pub(crate) fn database(&self) -> &Database {
         &self.database
     }
 
@@ -117,7 +116,7 @@ impl Pool {
     }
 
     /// An idle session, or a new one.
-    pub(super) async fn session(
+    pub(crate) async fn session(
         self: &Rc<Self>,
         scope: Scope,
         purpose: &dyn fmt::Display,
@@ -128,7 +127,7 @@ impl Pool {
         self.new_session(scope, purpose).await
     }
 
-    pub(super) async fn new_session(
+    pub(crate) async fn new_session(
         self: &Rc<Self>,
         scope: Scope,
         purpose: &dyn fmt::Display,
@@ -290,7 +289,7 @@ impl Drop for HalfWay<'_> {
 }
 
 /// A session in use. Where nobody uses it any more, it goes back.
-pub(super) struct Lease {
+pub(crate) struct Lease {
     pool: Rc<Pool>,
     session: Rc<Session>,
     /// It was idle before, so it may have died unnoticed.
@@ -307,7 +306,7 @@ impl Lease {
         }
     }
 
-    pub(super) fn session(&self) -> &Rc<Session> {
+    pub(crate) fn session(&self) -> &Rc<Session> {
         &self.session
     }
 

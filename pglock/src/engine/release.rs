@@ -7,12 +7,13 @@ use std::time::Instant;
 use tokio::sync::{oneshot, watch};
 
 use super::heartbeat;
+use super::ids::{HoldId, Life};
+use super::lock::Lock;
 use super::pool::Lease;
 use super::session::Conversation;
+use super::state::{Held, State};
 use super::turns::Releasing;
-use super::{Held, HoldId, State};
-use crate::Error;
-use crate::hold::{Life, Lock};
+use crate::error::Error;
 use crate::options::Scope;
 use crate::outcome::Released;
 use crate::protocol;
@@ -31,7 +32,7 @@ pub(super) fn begin(
     match keep_until.filter(|until| *until > Instant::now()) {
         Some(until) => {
             // From now on, so that who drains next waits for it.
-            let kept = state.kept.subscribe();
+            let kept = state.keep();
             tokio::task::spawn_local(keep(Rc::clone(state), hold, until, reply, kept));
         }
         None => {
@@ -48,7 +49,7 @@ fn end(
     hold: HoldId,
     reply: Option<Reply>,
 ) -> Option<impl Future<Output = ()> + use<>> {
-    let Held { lock, lease } = state.holds.borrow_mut().remove(&hold)?;
+    let Held { lock, lease } = state.remove(hold)?;
     let holding = lease.session().holds().remove(hold);
     // Noted before the next command is looked at: see `Turns::releasing`.
     let releasing = lease.pool().turns().releasing(lock.key);
@@ -63,7 +64,7 @@ async fn keep(
     mut reply: Option<Reply>,
     _drains_later: watch::Receiver<()>,
 ) {
-    let kept = state.holds.borrow().get(&hold).map(|held| {
+    let kept = state.with_held(hold, |held| {
         let session = Rc::clone(held.lease.session());
         (held.lock.clone(), session)
     });

@@ -3,7 +3,6 @@
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, MutexGuard, Notify, watch};
@@ -12,24 +11,19 @@ use tokio_postgres::Client;
 
 use super::environment::{self, Unfit};
 use super::holds::Holds;
-use crate::Error;
+use super::ids::{Life, SessionId};
+use super::lock::Lock;
 use crate::backend::Backend;
 use crate::database::Database;
 use crate::drivers;
-use crate::hold::{Life, Lock};
+use crate::error::Error;
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
 use crate::tls;
 use crate::wire::{BoundWire, Failure, Rows, Wire};
 
-/// Names a session of this process, for ever.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SessionId(u64);
-
-static LAST_SESSION: AtomicU64 = AtomicU64::new(0);
-
-pub(super) struct Session {
+pub(crate) struct Session {
     id: SessionId,
     client: Client,
     backend: Backend,
@@ -67,7 +61,7 @@ impl Session {
         let surroundings = environment::examine(database, &link, scope).await?;
         let (client, driven) = link.finished();
         Ok(Self {
-            id: SessionId(LAST_SESSION.fetch_add(1, Ordering::Relaxed)),
+            id: SessionId::next(),
             client,
             backend: surroundings.backend,
             scope,
@@ -117,7 +111,7 @@ impl Session {
         &self.driven.holds
     }
 
-    pub(super) fn is_usable(&self) -> bool {
+    pub(crate) fn is_usable(&self) -> bool {
         !self.doubtful.get()
             && !self.client.is_closed()
             && *self.driven.life.borrow() == Life::Alive
@@ -129,7 +123,7 @@ impl Session {
     }
 
     /// The right to speak: a session's statements come one conversation after the other.
-    pub(super) async fn conversation(&self) -> Conversation<'_> {
+    pub(crate) async fn conversation(&self) -> Conversation<'_> {
         let speaking = Speaking::new(self);
         let turn = self.conversation.lock().await;
         self.spoke.set(Instant::now());
@@ -176,7 +170,7 @@ impl Session {
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
-    pub(super) fn close_now(&self) {
+    pub(crate) fn close_now(&self) {
         self.doubtful.set(true);
         self.driven.task.abort();
         self.driven.holds.lost(IN_DOUBT);
@@ -220,7 +214,7 @@ impl Drop for Speaking<'_> {
 }
 
 /// A session while it is spoken on.
-pub(super) struct Conversation<'s> {
+pub(crate) struct Conversation<'s> {
     session: &'s Session,
     _turn: MutexGuard<'s, ()>,
     _speaking: Option<Speaking<'s>>,
@@ -233,7 +227,7 @@ impl Drop for Conversation<'_> {
 }
 
 impl Conversation<'_> {
-    pub(super) fn wire(&self) -> impl Wire + BoundWire {
+    pub(crate) fn wire(&self) -> impl Wire + BoundWire {
         Speaker(&self.session.client)
     }
 

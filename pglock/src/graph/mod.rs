@@ -11,9 +11,9 @@ mod text;
 mod tree;
 
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::locks::{query, refuse_unknown_tables};
-use crate::park::block_on;
 use crate::table::TableName;
 use crate::wire::BoundWire;
 use build::Entry;

@@ -5,8 +5,8 @@ use super::model::{BlockedLock, FromRow};
 use super::sql::{self, Blow};
 use super::{Locks, query, refuse_unknown_tables};
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
-use crate::park::block_on;
 use crate::telemetry::{Kill, Origin};
 use crate::wire::BoundWire;
 

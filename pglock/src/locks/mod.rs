@@ -12,16 +12,16 @@ mod words;
 use std::marker::PhantomData;
 
 use crate::Error;
+use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
-use crate::park::block_on;
 use crate::table::TableName;
 use crate::wire::{BoundWire, Rows};
 
 pub(crate) use filter::Condition;
-pub(crate) use sql::{Asked, FORGET, Statement, Values, blockers_found};
+pub(crate) use sql::{Asked, FORGET, Statement, Values, blockers_found, fetch};
 
-pub(crate) use model::FromRow;
 pub use model::{Activity, BlockedLock, Lock};
+pub(crate) use model::{FromRow, read};
 pub use words::{LockKind, LockMode, ParseWordError, RelKind, State};
 
 /// The locks in this database, held and waited for, of every kind: django-pglock's `PGLock`.
@@ -289,30 +289,10 @@ impl<R: FromRow> Locks<R> {
         self.find(&mut AsyncWire(connection)).await
     }
 
-    /// Only what these sessions wait for, by pid.
-    pub(crate) fn waiting(mut self, pids: Vec<i32>) -> Self {
-        self.asked.waiting = Some(pids);
-        self
-    }
-
-    /// Only those for which the conditions hold.
-    pub(crate) fn conditions(mut self, conditions: Vec<Condition>) -> Self {
-        self.asked.conditions.extend(conditions);
-        self
-    }
-
     async fn find(self, wire: &mut impl BoundWire) -> Result<Vec<R>, Error> {
         refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
-        Ok(Self::read(&query(wire, &self.statement()).await?))
-    }
-
-    pub(crate) fn statement(&self) -> Statement {
-        sql::fetch(&self.asked, R::BLOCKED)
-    }
-
-    pub(crate) fn read(rows: &Rows) -> Vec<R> {
-        // A row without a kind and a pid is none of Postgres'.
-        rows.iter().filter_map(|row| R::from_row(&row)).collect()
+        let statement = sql::fetch(&self.asked, R::BLOCKED);
+        Ok(model::read(&query(wire, &statement).await?))
     }
 }
 

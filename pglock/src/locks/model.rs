@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::fields::Of;
 use super::words::{LockKind, LockMode, RelKind, State};
 use crate::key::{Key, LockId};
-use crate::wire::Row;
+use crate::wire::{Row, Rows};
 
 /// A lock that a session holds or waits for: a row of
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
@@ -148,6 +148,11 @@ pub trait FromRow: Sized {
     #[doc(hidden)]
     #[expect(private_interfaces, reason = "nobody outside can name this trait")]
     fn from_row(row: &Row<'_>) -> Option<Self>;
+}
+
+/// A row without a kind and a pid is not one of Postgres'.
+pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
+    rows.iter().filter_map(|row| R::from_row(&row)).collect()
 }
 
 impl FromRow for Lock {

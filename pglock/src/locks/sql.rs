@@ -87,7 +87,7 @@ pub(super) fn unknown_tables(tables: &[TableName]) -> Statement {
 }
 
 /// The locks: a row each, or for each of their blockers, with the columns of [`columns`].
-pub(super) fn fetch(asked: &Asked, blocked: bool) -> Statement {
+pub(crate) fn fetch(asked: &Asked, blocked: bool) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(asked, blocked, &mut values);
     let found = found(&columns(blocked), asked, blocked, &mut values);

@@ -1,35 +1,27 @@
 //! Getting out of the way what keeps a part of the work waiting for locks.
 
-mod blocked;
-mod report;
 mod scope;
-mod section;
 mod side_effect;
-mod sql;
 
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::Error;
 use crate::backend::Backend;
+use crate::background::block_on;
 use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::error::Error;
 use crate::options::Timeout;
-use crate::park::block_on;
 use crate::telemetry::Origin;
 use crate::timeout::{AsyncTimeoutScope, Before, timeout};
+use crate::watcher::{self, PrioritizeSideEffect, Section, Watch};
 use crate::wire::{BoundWire, Failure};
 
 pub(crate) use scope::end;
-pub(crate) use section::{Ended, Section, SectionId, Watch};
-pub(crate) use side_effect::{Plan, Strike};
-pub(crate) use sql::{HitBefore, blocker, seen, strike, waiting};
 
-pub use blocked::Blocked;
-pub use report::{Blocker, BlockerAction, PrioritizeReport, Spared};
 pub use scope::{AsyncPrioritizeScope, PrioritizeScope};
-pub use side_effect::{Cancel, Escalate, PrioritizeSideEffect, Terminate};
+pub use side_effect::{Cancel, Escalate, Terminate};
 
 /// How often a section is looked at, unless it says otherwise.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -288,7 +280,7 @@ impl fmt::Debug for Prioritize {
 /// Asks a connection which session it is.
 async fn who(wire: &mut impl BoundWire) -> Result<Backend, Error> {
     let rows = wire
-        .query(&sql::who(), &[])
+        .query(&watcher::who(), &[])
         .await
         .map_err(Error::not_prioritized)?;
     rows.first_row()

@@ -2,16 +2,15 @@
 
 use std::fmt;
 
-use super::report::PrioritizeReport;
-use super::section::Section;
-use crate::Error;
+use crate::background::block_on;
 use crate::chain::Link;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction, lend_async, lend_blocking,
 };
-use crate::park::block_on;
+use crate::error::Error;
 use crate::timeout::{AsyncTimeoutScope, Before};
+use crate::watcher::{PrioritizeReport, Section};
 
 /// A blocking connection that is prioritized: see [`Prioritize::on`](crate::Prioritize::on).
 ///

@@ -14,10 +14,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::hold::Lock;
 use crate::key::LockId;
 use crate::options::Mode;
-use crate::prioritize::{Blocker, BlockerAction, Spared};
 use crate::table::{self, TableMode, TableName};
 
 #[cfg(feature = "metrics")]
@@ -73,12 +71,6 @@ impl Subject {
             label: "tables",
             mode: mode.as_str(),
         }
-    }
-}
-
-impl From<&Lock> for Subject {
-    fn from(lock: &Lock) -> Self {
-        Self::advisory(&lock.id, lock.label, lock.mode)
     }
 }
 
@@ -216,10 +208,10 @@ impl Drop for Holding {
     expect(dead_code, reason = "the features read it")
 )]
 pub(crate) struct Kill<'k> {
-    pid: i32,
-    action: &'static str,
-    application_name: Option<&'k str>,
-    user: Option<&'k str>,
+    pub(crate) pid: i32,
+    pub(crate) action: &'static str,
+    pub(crate) application_name: Option<&'k str>,
+    pub(crate) user: Option<&'k str>,
 }
 
 impl Kill<'_> {
@@ -237,30 +229,9 @@ impl Kill<'_> {
         undisturbed(|| measures::killed(self));
         undisturbed(|| origin.killed(self));
     }
-}
 
-/// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
-pub(crate) fn in_the_way(origin: &Origin, blocker: &Blocker, is_new: bool) {
-    let action = match blocker.action {
-        BlockerAction::Canceled => "canceled",
-        BlockerAction::Terminated => "terminated",
-        BlockerAction::Reported => "reported",
-        BlockerAction::WouldCancel
-        | BlockerAction::WouldTerminate
-        // Over in a moment.
-        | BlockerAction::Spared(Spared::Gone | Spared::Grace) => return,
-        BlockerAction::Spared(_) => {
-            if is_new {
-                undisturbed(|| origin.spared(blocker));
-            }
-            return;
-        }
-    };
-    let kill = Kill {
-        pid: blocker.pid,
-        action,
-        application_name: Some(&blocker.application_name),
-        user: blocker.user.as_deref(),
-    };
-    kill.tell(origin);
+    /// Tells that nothing was done to it.
+    pub(crate) fn tell_spared(self, origin: &Origin, why: &dyn fmt::Display) {
+        undisturbed(|| origin.spared(self, why));
+    }
 }

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::{Kill, Subject};
 use crate::error::Holder;
-use crate::prioritize::Blocker;
 
 pub(super) fn tells_skips() -> bool {
     false
@@ -20,7 +19,7 @@ impl Origin {
     }
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-    pub(super) fn spared(&self, _: &Blocker) {}
+    pub(super) fn spared(&self, _: Kill<'_>, _: &dyn fmt::Display) {}
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
     pub(super) fn killed(&self, _: Kill<'_>) {}

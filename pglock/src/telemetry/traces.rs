@@ -9,7 +9,6 @@ use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
 use super::{Kill, Subject, undisturbed};
 use crate::error::Holder;
-use crate::prioritize::Blocker;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
 pub(super) fn tells_skips() -> bool {
@@ -36,17 +35,16 @@ impl Origin {
         dispatcher::with_default(&self.subscriber, tell)
     }
 
-    pub(super) fn spared(&self, blocker: &Blocker) {
+    pub(super) fn spared(&self, kill: Kill<'_>, why: &dyn fmt::Display) {
         self.tell(|| {
             warn!(
                 name: "pglock.spared",
                 target: "pglock::spared",
                 parent: self.span.id(),
-                pid = blocker.pid,
-                application_name = blocker.application_name,
-                user = blocker.user,
-                "a session is in the way, and nothing is done: {}",
-                blocker.action,
+                pid = kill.pid,
+                application_name = kill.application_name,
+                user = kill.user,
+                "left a blocking session alone: {why}",
             );
         });
     }

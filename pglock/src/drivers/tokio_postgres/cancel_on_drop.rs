@@ -4,8 +4,8 @@ use futures_util::FutureExt;
 use tokio_postgres::Client;
 
 use super::{Abandoned, Answer, send};
+use crate::background;
 use crate::drivers::clean_up::{CancelWait, CleanUp};
-use crate::engine;
 use crate::sql;
 use crate::wire::{Failure, Rows};
 
@@ -58,12 +58,13 @@ impl Sent<'_> {
                     self.send(wait.sleep);
                     recover();
                 }
-                // Without the engine the wait ends by its own timeout, and what was sent behind it cleans up then.
-                let _ = engine::abandon(Abandoned {
+                let abandoned = Abandoned {
                     started,
                     wait: answer,
                     cancel: self.client.cancel_token(),
-                });
+                };
+                // Without the thread the wait ends by its own timeout, and what was sent behind it cleans up then.
+                let _ = background::spawn(abandoned.clean_up());
             }
         }
     }

@@ -13,7 +13,7 @@ use super::sealed::Async;
 use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
 use crate::wire::{Failure, Rows};
 
-pub(crate) use abandoned::Abandoned;
+use abandoned::Abandoned;
 
 /// The answer to a statement that was sent, whoever sent it and wherever the connection is by now.
 pub(crate) struct Answer(Pin<Box<SimpleQueryStream>>);

@@ -15,7 +15,7 @@ thread_local! {
 }
 
 /// Notes that who waits here waits for what this thread does, and so without end.
-pub(crate) fn refuse_to_wait_here() {
+pub(super) fn refuse_to_wait_here() {
     IS_WAITED_FOR.set(true);
 }
 

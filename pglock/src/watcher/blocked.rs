@@ -1,13 +1,20 @@
 //! What a side effect is given.
 
-use std::marker::PhantomData;
+use std::fmt;
 
-use super::section::SectionId;
-use super::side_effect::{Plan, Strike};
+use super::policy::{Plan, Strike};
 use crate::backend::Backend;
-use crate::locks::{BlockedLock, Condition, blocked_locks};
-use crate::park::block_on;
-use crate::{Error, engine};
+use crate::error::Error;
+use crate::locks::{self, BlockedLock, Condition};
+
+/// The watcher, as a side effect can ask it.
+pub(super) trait SectionWatcher: Sync {
+    /// The locks that the query asks for.
+    fn fetch(&self, query: locks::Asked) -> Result<Vec<BlockedLock>, Error>;
+
+    /// Hits who blocks these sessions; answers whom it hit, by pid.
+    fn strike(&self, waiting: Vec<Backend>, strike: Strike) -> Result<Vec<i32>, Error>;
+}
 
 /// What a prioritized section waits for, and who is in the way: what a
 /// [side effect](crate::PrioritizeSideEffect::worker) works with.
@@ -42,21 +49,19 @@ use crate::{Error, engine};
 /// # Ok(())
 /// # }
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Blocked<'w> {
-    section: SectionId,
+    watcher: &'w dyn SectionWatcher,
     waiting: Vec<Backend>,
     conditions: Vec<Condition>,
-    worker: PhantomData<&'w ()>,
 }
 
-impl Blocked<'_> {
-    pub(crate) fn new(section: SectionId, waiting: Vec<Backend>) -> Self {
+impl<'w> Blocked<'w> {
+    pub(super) fn new(watcher: &'w dyn SectionWatcher, waiting: Vec<Backend>) -> Self {
         Self {
-            section,
+            watcher,
             waiting,
             conditions: Vec::new(),
-            worker: PhantomData,
         }
     }
 
@@ -123,10 +128,11 @@ impl Blocked<'_> {
     /// }
     /// ```
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
-        let locks = blocked_locks()
-            .waiting(self.pids())
-            .conditions(self.conditions.clone());
-        block_on(engine::fetch_blocked(self.section, locks))
+        self.watcher.fetch(locks::Asked {
+            waiting: Some(self.pids()),
+            conditions: self.conditions.clone(),
+            ..locks::Asked::default()
+        })
     }
 
     /// Cancels the statements of those in the way, as [`Cancel`](struct@crate::Cancel) does; answers whom it hit, by pid.
@@ -165,7 +171,15 @@ impl Blocked<'_> {
 
     pub(crate) fn strike(&mut self, mut strike: Strike) -> Result<Vec<i32>, Error> {
         strike.conditions.extend(self.conditions.iter().cloned());
-        let waiting = self.waiting.clone();
-        block_on(engine::strike(self.section, waiting, strike))
+        self.watcher.strike(self.waiting.clone(), strike)
+    }
+}
+
+impl fmt::Debug for Blocked<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Blocked")
+            .field("waiting", &self.waiting)
+            .field("conditions", &self.conditions)
+            .finish_non_exhaustive()
     }
 }

@@ -6,17 +6,20 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::sync::{Mutex, MutexGuard, Notify};
+use tokio::sync::{Mutex, MutexGuard, Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
-use super::pool::Pool;
-use super::watch::Watcher;
-use crate::Error;
+use super::connection::Watcher;
+use super::options::{Ended, Watch};
+use super::policy::Plan;
+use super::report::{Blocker, BlockerAction, PrioritizeReport, Spared};
+use super::sql::HitBefore;
 use crate::backend::Backend;
-use crate::prioritize::{
-    Blocker, BlockerAction, Ended, HitBefore, Plan, PrioritizeReport, SectionId, Watch,
-};
-use crate::telemetry::{self, Kill};
+use crate::background;
+use crate::engine::pool::Pool;
+use crate::engine::{SectionId, State};
+use crate::error::Error;
+use crate::telemetry::{Kill, Origin};
 
 /// How long the end of a section waits for a hit that is under way.
 const HIT_BOUND: Duration = Duration::from_secs(5);
@@ -32,6 +35,11 @@ pub(super) struct Sections {
 }
 
 impl Sections {
+    /// Those of pglock's thread, on which this runs.
+    pub(super) fn here() -> Rc<Self> {
+        background::service()
+    }
+
     /// Adds a section.
     pub(super) fn begin(&self, id: SectionId, watch: Watch, pool: &Rc<Pool>) -> Rc<Section> {
         let section = Rc::new(Section::new(id, watch, &self.watcher(pool)));
@@ -69,15 +77,6 @@ impl Sections {
             .collect()
     }
 
-    /// Notes that a session of pglock's own waits for a call in these sections, until the note is dropped.
-    pub(super) fn waiting(&self, ids: &[SectionId], backend: Backend) -> Waiting {
-        let sections: Vec<_> = ids.iter().filter_map(|id| self.get(*id)).collect();
-        for section in &sections {
-            section.waiting.borrow_mut().push(backend);
-        }
-        Waiting { sections, backend }
-    }
-
     /// Forgets a watcher that has nothing to look at: it would keep what it knows of its database for ever.
     pub(super) fn forget_watcher(&self, watcher: &Rc<Watcher>) {
         self.watchers
@@ -97,18 +96,17 @@ impl Sections {
     }
 }
 
+/// While it lives, the end of the section waits, and that of the wait on a session of pglock's own.
+type HitPermit<'s> = (MutexGuard<'s, ()>, Option<OwnedMutexGuard<()>>);
+
 pub(super) struct Section {
     id: SectionId,
     watch: Watch,
     watcher: Rc<Watcher>,
-    /// Sessions of pglock's own that wait for a call in the section.
-    waiting: RefCell<Vec<Backend>>,
     next_look: Cell<Option<Instant>>,
     ended: Cell<bool>,
     /// Had by who hits for this section: its end waits for that.
     hits: Mutex<()>,
-    /// For whose wait the latest hit is, or was.
-    hit_for: Cell<Option<Backend>>,
     /// Whom `Escalate` has canceled, and when.
     canceled: RefCell<HashMap<Backend, Instant>>,
     report: RefCell<PrioritizeReport>,
@@ -124,10 +122,8 @@ impl Section {
             next_look: Cell::new(Instant::now().checked_add(watch.interval)),
             watch,
             watcher: Rc::clone(watcher),
-            waiting: RefCell::default(),
             ended: Cell::new(false),
             hits: Mutex::new(()),
-            hit_for: Cell::new(None),
             canceled: RefCell::default(),
             report: RefCell::default(),
             error: RefCell::default(),
@@ -151,7 +147,8 @@ impl Section {
     /// The sessions whose waits count: first the connection that is prioritized.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let mut backends = vec![self.watch.backend];
-        backends.extend(self.waiting.borrow().iter());
+        let waits = State::here().section_waits().of(self.id);
+        backends.extend(waits.iter().map(|wait| wait.backend()));
         backends
     }
 
@@ -180,11 +177,18 @@ impl Section {
     }
 
     /// The right to hit for a wait of this section, unless that is over.
-    pub(super) async fn begin_hit(&self, waiting: Backend) -> Option<MutexGuard<'_, ()>> {
+    pub(super) async fn begin_hit(&self, waiting: Backend) -> Option<HitPermit<'_>> {
         let hits = self.hits.lock().await;
-        let still_waits = !self.ended.get() && self.backends().contains(&waiting);
-        self.hit_for.set(still_waits.then_some(waiting));
-        still_waits.then_some(hits)
+        if self.ended.get() {
+            return None;
+        }
+        if waiting == self.watch.backend {
+            return Some((hits, None));
+        }
+        let waits = State::here().section_waits().of(self.id);
+        let wait = waits.iter().find(|wait| wait.backend() == waiting)?;
+        let wait = wait.begin_signal().await?;
+        Some((hits, Some(wait)))
     }
 
     /// Forgets whom `Escalate` has canceled and who got out of the way since: should they come back, they have a grace
@@ -221,7 +225,7 @@ impl Section {
                 .or_insert_with(Instant::now);
         }
         let is_new = self.report.borrow_mut().add(blocker.clone());
-        telemetry::in_the_way(&self.watch.origin, blocker, is_new);
+        tell(&self.watch.origin, blocker, is_new);
     }
 
     /// What was done until now, with what is under way.
@@ -279,32 +283,25 @@ impl Section {
     }
 }
 
-/// A session of pglock's own that waits for a call in sections.
-pub(super) struct Waiting {
-    sections: Vec<Rc<Section>>,
-    backend: Backend,
-}
-
-impl Waiting {
-    /// Ends the wait, and sees a hit for it end: that one would be for what the session waits for next.
-    pub(super) async fn end(self) {
-        let (sections, backend) = (self.sections.clone(), self.backend);
-        drop(self);
-        for section in sections {
-            if section.hit_for.get() == Some(backend) {
-                let _hit_is_over = section.hits.lock().await;
-            }
-        }
-    }
-}
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        for section in &self.sections {
-            let mut waiting = section.waiting.borrow_mut();
-            let at = waiting.iter().position(|backend| *backend == self.backend);
-            if let Some(at) = at {
-                waiting.swap_remove(at);
+/// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
+fn tell(origin: &Origin, blocker: &Blocker, is_new: bool) {
+    let kill = |action| Kill {
+        pid: blocker.pid,
+        action,
+        application_name: Some(&blocker.application_name),
+        user: blocker.user.as_deref(),
+    };
+    match blocker.action {
+        BlockerAction::Canceled => kill("canceled").tell(origin),
+        BlockerAction::Terminated => kill("terminated").tell(origin),
+        BlockerAction::Reported => kill("reported").tell(origin),
+        BlockerAction::WouldCancel
+        | BlockerAction::WouldTerminate
+        // Over in a moment.
+        | BlockerAction::Spared(Spared::Gone | Spared::Grace) => {}
+        BlockerAction::Spared(why) => {
+            if is_new {
+                kill("spared").tell_spared(origin, &why);
             }
         }
     }

@@ -4,8 +4,8 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::policy::{Plan, Strike};
 use super::report::{Blocker, BlockerAction, Spared};
-use super::side_effect::{Plan, Strike};
 use crate::backend::{Backend, start_of};
 use crate::locks::{Asked, FORGET, Statement, Values, blockers_found};
 use crate::wire::{Row, Rows};
@@ -292,8 +292,8 @@ mod tests {
     use postgres::Client;
 
     use super::*;
+    use crate::background::block_on;
     use crate::drivers::BlockingWire;
-    use crate::park::block_on;
     use crate::wire::BoundWire as _;
 
     fn backend(client: &mut Client) -> Backend {

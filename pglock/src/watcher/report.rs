@@ -3,8 +3,8 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::Error;
 use crate::backend::Backend;
+use crate::error::Error;
 use crate::locks::State;
 
 /// Who was in the way of a prioritized section, and what was done about it: see

@@ -1,54 +1,19 @@
 //! A lock that is held on a session of pglock's own, as its holder sees it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{oneshot, watch};
 
-use crate::Error;
-use crate::database::Database;
-use crate::engine::{Command, HoldId, SessionId};
+use super::ids::{HoldId, Life, SessionId};
+use super::lock::Lock;
+use super::release;
+use super::state::State;
+use crate::background;
+use crate::error::Error;
 use crate::hold_limits::HoldLimits;
-use crate::key::{Key, LockId};
-use crate::options::{Mode, Scope};
 use crate::telemetry::{Holding, InHold};
-
-/// What is asked for.
-#[derive(Clone, Debug)]
-pub(crate) struct Lock {
-    pub(crate) id: LockId,
-    pub(crate) label: Option<&'static str>,
-    pub(crate) key: Key,
-    pub(crate) mode: Mode,
-    pub(crate) scope: Scope,
-    pub(crate) database: Database,
-}
-
-impl fmt::Display for Lock {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "lock {}", self.id)
-    }
-}
-
-impl Lock {
-    /// Whether one who holds `held` and waits for `self` waits for itself.
-    pub(crate) fn waits_for(&self, held: &Lock) -> bool {
-        self.is_same_key(held) && (self.mode == Mode::Exclusive || held.mode == Mode::Exclusive)
-    }
-
-    pub(crate) fn is_same_key(&self, other: &Lock) -> bool {
-        self.key == other.key && self.database == other.database
-    }
-}
-
-/// Whether a session lives; what it held is gone when it doesn't.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Alive,
-    Ended { why: String },
-}
 
 /// A lock that was granted. Dropping it releases it, at the end of the time for which it is to be kept, without waiting
 /// for that.
@@ -57,7 +22,8 @@ pub(crate) struct Hold {
     pub(crate) session: SessionId,
     pub(crate) id: HoldId,
     life: watch::Receiver<Life>,
-    engine: mpsc::WeakUnboundedSender<Command>,
+    /// The thread that granted it, which alone can release it.
+    thread: background::Handle,
     /// The process that was granted it: after a fork, the child has only a copy of this value.
     process: u32,
     released: AtomicBool,
@@ -72,7 +38,6 @@ impl Hold {
         id: HoldId,
         session: SessionId,
         life: watch::Receiver<Life>,
-        engine: mpsc::WeakUnboundedSender<Command>,
         holding: Arc<Holding>,
     ) -> Self {
         Self {
@@ -80,7 +45,7 @@ impl Hold {
             session,
             id,
             life,
-            engine,
+            thread: background::Handle::current(),
             process: std::process::id(),
             released: AtomicBool::new(false),
             had: Instant::now(),
@@ -118,11 +83,11 @@ impl Hold {
         Error::lost(&self.lock.id, why)
     }
 
-    /// Whether the engine is there to get it.
-    fn send(&self, command: Command) -> bool {
-        self.engine
-            .upgrade()
-            .is_some_and(|engine| engine.send(command).is_ok())
+    /// Begins the release; whether the thread is there to do it.
+    fn send_release(&self, reply: Option<release::Reply>) -> bool {
+        let (id, keep_until) = (self.id, self.keep_until());
+        self.thread
+            .run(move || release::begin(&State::here(), id, keep_until, reply))
     }
 
     /// `Lost` once the session is known to have ended, or the lock was held for too long; no SQL.
@@ -159,9 +124,8 @@ impl Hold {
         let Some(at) = self.stop_at() else {
             return self.until_lost().await;
         };
-        let (reply, woken) = oneshot::channel();
-        // An engine that is gone wakes nobody, and the lock is lost.
-        self.send(Command::Wake { at, reply });
+        // A thread that is gone wakes nobody, and the lock is lost.
+        let woken = self.thread.sleep_until(at);
         tokio::select! {
             error = self.until_lost() => error,
             Ok(()) = woken => {
@@ -194,12 +158,7 @@ impl Hold {
             return Ok(());
         }
         let (reply, answer) = oneshot::channel();
-        let release = Command::Release {
-            hold: self.id,
-            keep_until: self.keep_until(),
-            reply: Some(reply),
-        };
-        if !self.send(release) {
+        if !self.send_release(Some(reply)) {
             return Err(self.lost(ENGINE_ENDED));
         }
         answer
@@ -214,12 +173,8 @@ const ENGINE_ENDED: &str =
 impl Drop for Hold {
     fn drop(&mut self) {
         if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
-            // An engine that is gone has taken its sessions, and so the lock, with it.
-            self.send(Command::Release {
-                hold: self.id,
-                keep_until: self.keep_until(),
-                reply: None,
-            });
+            // A thread that is gone has taken its sessions, and so the lock, with it.
+            self.send_release(None);
         }
     }
 }

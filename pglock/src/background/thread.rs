@@ -1,0 +1,226 @@
+//! The thread that drives everything of pglock's own, whatever becomes of the caller's threads and runtimes.
+//!
+//! There is one per process, started on first use: a current-thread runtime that runs what it is sent. It knows
+//! nothing of locks. After a fork, or when it has ended, the next use starts another.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::time::Instant;
+
+use once_cell::race::OnceBox;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::LocalSet;
+
+use super::block_on::refuse_to_wait_here;
+use crate::error::Error;
+
+type Task = Box<dyn FnOnce() + Send>;
+
+/// Runs `task` on the thread, where it can spawn local futures.
+///
+/// Tasks begin in the order in which they were sent. One that panics ends the thread.
+pub(crate) fn run(task: impl FnOnce() + Send + 'static) -> Result<(), Error> {
+    Thread::current()?
+        .tasks
+        .send(Box::new(task))
+        .map_err(|_| Error::environment("pglock's thread has just ended; call again"))
+}
+
+/// Runs a future on the thread.
+pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result<(), Error> {
+    run(move || {
+        tokio::task::spawn_local(future);
+    })
+}
+
+/// Runs a future on the thread; its output comes through the receiver, or an error when the thread ends before.
+pub(crate) fn ask<F: Future<Output: Send> + 'static>(
+    future: impl FnOnce() -> F + Send + 'static,
+) -> Result<oneshot::Receiver<F::Output>, Error> {
+    let (reply, answer) = oneshot::channel();
+    run(move || reply_with(reply, future()))?;
+    Ok(answer)
+}
+
+fn reply_with<T: 'static>(reply: oneshot::Sender<T>, future: impl Future<Output = T> + 'static) {
+    tokio::task::spawn_local(async move {
+        // A caller that went away has no use for the answer.
+        let _ = reply.send(future.await);
+    });
+}
+
+/// The thread, if there is one.
+pub(crate) fn running() -> Option<Handle> {
+    let slots = std::iter::successors(Some(&THREADS), |slot| slot.next.get());
+    slots
+        .filter_map(|slot| slot.thread.get())
+        .find(|thread| thread.is_running())
+        .map(|thread| Handle(thread.tasks.downgrade()))
+}
+
+/// What of this type lives on the thread, made on first use and dropped with the thread. Only for tasks there.
+pub(crate) fn service<T: Default + 'static>() -> Rc<T> {
+    let known = SERVICES.with_borrow(|services| {
+        services
+            .iter()
+            .find_map(|service| Rc::clone(service).downcast().ok())
+    });
+    known.unwrap_or_else(|| {
+        let service = Rc::<T>::default();
+        SERVICES.with_borrow_mut(|services| services.push(Rc::clone(&service) as Rc<dyn Any>));
+        service
+    })
+}
+
+/// One particular thread: what belongs to a thread that has ended must not reach the next one.
+///
+/// Weak, so that it keeps no thread running.
+#[derive(Clone)]
+pub(crate) struct Handle(mpsc::WeakUnboundedSender<Task>);
+
+impl Handle {
+    /// That of the thread which runs now. Only for tasks there.
+    pub(crate) fn current() -> Self {
+        CURRENT
+            .with_borrow(Clone::clone)
+            .expect("it is set before the first task begins")
+    }
+
+    /// Like [`run`]; whether the thread is there to get it.
+    pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) -> bool {
+        self.0
+            .upgrade()
+            .is_some_and(|tasks| tasks.send(Box::new(task)).is_ok())
+    }
+
+    /// Like [`ask`]; the receiver gets an error too when the thread is gone already.
+    pub(crate) fn ask<F: Future<Output: Send> + 'static>(
+        &self,
+        future: impl FnOnce() -> F + Send + 'static,
+    ) -> oneshot::Receiver<F::Output> {
+        let (reply, answer) = oneshot::channel();
+        self.run(move || reply_with(reply, future()));
+        answer
+    }
+
+    /// Completes at that time, with an error where the thread has ended.
+    ///
+    /// The thread's own clock is used, since the caller's executor may have none.
+    pub(crate) fn sleep_until(&self, at: Instant) -> oneshot::Receiver<()> {
+        let (reply, woken) = oneshot::channel();
+        self.run(move || {
+            tokio::task::spawn_local(wake(at, reply));
+        });
+        woken
+    }
+}
+
+/// Stops when the receiver is dropped, since most calls end long before their limit.
+async fn wake(at: Instant, mut reply: oneshot::Sender<()>) {
+    tokio::select! {
+        () = reply.closed() => {}
+        () = tokio::time::sleep_until(at.into()) => {
+            let _ = reply.send(());
+        }
+    }
+}
+
+thread_local! {
+    static CURRENT: RefCell<Option<Handle>> = const { RefCell::new(None) };
+    static SERVICES: RefCell<Vec<Rc<dyn Any>>> = const { RefCell::new(Vec::new()) };
+}
+
+struct Thread {
+    process: u32,
+    tasks: mpsc::UnboundedSender<Task>,
+}
+
+/// The threads that this process has had, the latest last: one more after a fork, or when one has ended.
+///
+/// Nothing here is locked, since a fork could copy a lock in its locked state. Where two callers start a thread at
+/// once, the handle of one is dropped, and that thread ends.
+struct Slot {
+    thread: OnceBox<Thread>,
+    next: OnceBox<Slot>,
+}
+
+impl Slot {
+    const fn empty() -> Self {
+        Self {
+            thread: OnceBox::new(),
+            next: OnceBox::new(),
+        }
+    }
+}
+
+static THREADS: Slot = Slot::empty();
+
+impl Thread {
+    fn current() -> Result<&'static Self, Error> {
+        let mut slot = &THREADS;
+        loop {
+            let thread = slot
+                .thread
+                .get_or_try_init(|| Self::start().map(Box::new))?;
+            if thread.is_running() {
+                return Ok(thread);
+            }
+            slot = slot.next.get_or_init(|| Box::new(Slot::empty()));
+        }
+    }
+
+    fn is_running(&self) -> bool {
+        self.process == std::process::id() && !self.tasks.is_closed()
+    }
+
+    fn start() -> Result<Self, Error> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            // The threads of `prioritize`'s side effects.
+            .thread_name("pglock-watcher")
+            .enable_io()
+            .enable_time()
+            .build()
+            .map_err(|source| {
+                Error::environment(
+                    "pglock's runtime could not be started; check the limit on open files",
+                )
+                .sourced(source)
+            })?;
+        let (tasks, receiver) = mpsc::unbounded_channel();
+        let handle = Handle(tasks.downgrade());
+        std::thread::Builder::new()
+            .name("pglock".into())
+            .spawn(move || {
+                refuse_to_wait_here();
+                LocalSet::new().block_on(&runtime, serve(receiver, handle));
+            })
+            .map_err(|source| {
+                Error::environment(
+                    "pglock's thread could not be started; check the limit on threads",
+                )
+                .sourced(source)
+            })?;
+        Ok(Self {
+            process: std::process::id(),
+            tasks,
+        })
+    }
+}
+
+async fn serve(mut tasks: mpsc::UnboundedReceiver<Task>, handle: Handle) {
+    CURRENT.set(Some(handle));
+    let _services = DropServices;
+    while let Some(task) = tasks.recv().await {
+        task();
+    }
+}
+
+/// Drops the services before the thread's other locals, which they may use.
+struct DropServices;
+
+impl Drop for DropServices {
+    fn drop(&mut self) {
+        SERVICES.take();
+    }
+}

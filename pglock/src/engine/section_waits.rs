@@ -1,0 +1,85 @@
+//! Which of pglock's own sessions wait for a call in a prioritized section.
+//!
+//! The watcher reads it to know whose blockers to signal, and holds a permit while it does.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Mutex, OwnedMutexGuard};
+
+use super::ids::SectionId;
+use crate::backend::Backend;
+
+#[derive(Default)]
+pub(crate) struct SectionWaits(Rc<RefCell<Vec<Rc<SectionWait>>>>);
+
+impl SectionWaits {
+    /// A session waits for a call in these sections, until what this returns is dropped.
+    pub(super) fn begin(&self, sections: &[SectionId], backend: Backend) -> OpenSectionWait {
+        let wait = Rc::new(SectionWait {
+            sections: sections.to_vec(),
+            backend,
+            ended: Cell::new(false),
+            signals: Arc::default(),
+        });
+        if !sections.is_empty() {
+            self.0.borrow_mut().push(Rc::clone(&wait));
+        }
+        OpenSectionWait {
+            waits: Rc::clone(&self.0),
+            wait,
+        }
+    }
+
+    /// The waits for calls in this section.
+    pub(crate) fn of(&self, section: SectionId) -> Vec<Rc<SectionWait>> {
+        let waits = self.0.borrow();
+        let of_it = waits.iter().filter(|wait| wait.sections.contains(&section));
+        of_it.cloned().collect()
+    }
+}
+
+/// A session of pglock's own that waits.
+pub(crate) struct SectionWait {
+    sections: Vec<SectionId>,
+    backend: Backend,
+    ended: Cell<bool>,
+    signals: Arc<Mutex<()>>,
+}
+
+impl SectionWait {
+    pub(crate) fn backend(&self) -> Backend {
+        self.backend
+    }
+
+    /// The right to signal its blockers, unless the wait is over; its session is not used again before this is dropped.
+    pub(crate) async fn begin_signal(&self) -> Option<OwnedMutexGuard<()>> {
+        let permit = Arc::clone(&self.signals).lock_owned().await;
+        (!self.ended.get()).then_some(permit)
+    }
+}
+
+/// The waiting half of a [`SectionWait`].
+pub(super) struct OpenSectionWait {
+    waits: Rc<RefCell<Vec<Rc<SectionWait>>>>,
+    wait: Rc<SectionWait>,
+}
+
+impl OpenSectionWait {
+    /// Ends the wait, and sees a signal that is under way end: else it would be for what the session waits for next.
+    pub(super) async fn end(self) {
+        let signals = Arc::clone(&self.wait.signals);
+        drop(self);
+        let _signal_is_over = signals.lock().await;
+    }
+}
+
+impl Drop for OpenSectionWait {
+    fn drop(&mut self) {
+        self.wait.ended.set(true);
+        self.waits
+            .borrow_mut()
+            .retain(|wait| !Rc::ptr_eq(wait, &self.wait));
+    }
+}

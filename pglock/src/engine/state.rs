@@ -1,0 +1,138 @@
+//! What the engine knows: its pools of sessions, and which of them holds what.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+
+use super::hold::Hold;
+use super::ids::{HoldId, Life};
+use super::lock::Lock;
+use super::pool::{Lease, Pool};
+use super::section_waits::SectionWaits;
+use crate::backend::Backend;
+use crate::background;
+use crate::database::Database;
+use crate::telemetry::{Holding, Origin, Subject};
+
+/// How often sessions that nobody uses are looked at.
+const IDLE_CHECK: Duration = Duration::from_secs(10);
+
+/// All of it lives on pglock's thread.
+pub(crate) struct State {
+    pools: RefCell<Vec<Rc<Pool>>>,
+    holds: RefCell<HashMap<HoldId, Held>>,
+    last_hold: Cell<u64>,
+    /// Each lock that is kept after its call has a receiver: the channel is closed while there is none.
+    kept: watch::Sender<()>,
+    looks_for_idle_sessions: Cell<bool>,
+    section_waits: SectionWaits,
+}
+
+impl Default for State {
+    fn default() -> Self {
+        Self {
+            pools: RefCell::default(),
+            holds: RefCell::default(),
+            last_hold: Cell::default(),
+            kept: watch::Sender::new(()),
+            looks_for_idle_sessions: Cell::default(),
+            section_waits: SectionWaits::default(),
+        }
+    }
+}
+
+/// A lock that was granted, until its release begins: on which session.
+pub(super) struct Held {
+    pub(super) lock: Lock,
+    pub(super) lease: Lease,
+}
+
+impl State {
+    /// The one of pglock's thread, on which this runs.
+    pub(crate) fn here() -> Rc<Self> {
+        background::service()
+    }
+
+    pub(crate) fn pool(self: &Rc<Self>, database: &Database) -> Rc<Pool> {
+        if !self.looks_for_idle_sessions.replace(true) {
+            tokio::task::spawn_local(close_idle_sessions(Rc::downgrade(self)));
+        }
+        let mut pools = self.pools.borrow_mut();
+        if let Some(pool) = pools.iter().find(|pool| pool.database() == database) {
+            return Rc::clone(pool);
+        }
+        let pool = Pool::new(database.clone());
+        pools.push(Rc::clone(&pool));
+        pool
+    }
+
+    /// The backends of all sessions of pglock's own.
+    pub(crate) fn backends(&self) -> Vec<Backend> {
+        let pools = self.pools.borrow();
+        pools.iter().flat_map(|pool| pool.backends()).collect()
+    }
+
+    pub(crate) fn section_waits(&self) -> &SectionWaits {
+        &self.section_waits
+    }
+
+    /// A lock was granted on the session of `lease`.
+    pub(super) fn add(&self, lock: Lock, origin: &Origin, lease: Lease) -> Hold {
+        let id = HoldId(self.last_hold.get() + 1);
+        self.last_hold.set(id.0);
+        let session = lease.session();
+        let holding = Arc::new(Holding::begin(Subject::from(&lock), origin));
+        let hold = Hold::new(
+            lock.clone(),
+            id,
+            session.id(),
+            session.life(),
+            Arc::clone(&holding),
+        );
+        session.holds().add(id, lock.key, Arc::clone(&holding));
+        if let Life::Ended { why } = &*session.life().borrow() {
+            // It ended before the lock was in its list.
+            holding.lost(why);
+        }
+        self.holds.borrow_mut().insert(id, Held { lock, lease });
+        hold
+    }
+
+    /// Looks at a lock whose release has not begun.
+    pub(super) fn with_held<T>(&self, id: HoldId, look: impl FnOnce(&Held) -> T) -> Option<T> {
+        self.holds.borrow().get(&id).map(look)
+    }
+
+    /// Takes a lock out, for its release to begin.
+    pub(super) fn remove(&self, id: HoldId) -> Option<Held> {
+        self.holds.borrow_mut().remove(&id)
+    }
+
+    /// A lock is kept for as long as the receiver lives.
+    pub(super) fn keep(&self) -> watch::Receiver<()> {
+        self.kept.subscribe()
+    }
+
+    /// Waits until no lock is kept.
+    pub(super) async fn nothing_kept(&self) {
+        self.kept.closed().await;
+    }
+}
+
+async fn close_idle_sessions(state: Weak<State>) {
+    loop {
+        tokio::time::sleep(IDLE_CHECK).await;
+        let Some(state) = state.upgrade() else {
+            return;
+        };
+        state.pools.borrow_mut().retain(|pool| {
+            pool.close_idle();
+            // A pool that only this list knows, and that is empty, can be made anew.
+            Rc::strong_count(pool) > 1 || !pool.is_empty()
+        });
+    }
+}

@@ -1,0 +1,121 @@
+//! The watcher of one database, and its one connection.
+
+use std::cell::Cell;
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::{Mutex, MutexGuard, Notify};
+
+use crate::engine::pool::{Lease, Pool};
+use crate::error::Error;
+use crate::locks::Statement;
+use crate::options::Scope;
+use crate::wire::{BoundWire as _, Failure, Rows};
+
+/// How long a statement of the watcher's may take.
+const STATEMENT_BOUND: Duration = Duration::from_secs(5);
+
+/// Who looks at the sections in one database.
+pub(super) struct Watcher {
+    pool: Rc<Pool>,
+    runs: Cell<bool>,
+    changed: Notify,
+    connection: Mutex<Option<Lease>>,
+}
+
+struct Purpose;
+
+impl fmt::Display for Purpose {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the watcher of prioritized sections")
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(pool: &Rc<Pool>) -> Self {
+        Self {
+            pool: Rc::clone(pool),
+            runs: Cell::new(false),
+            changed: Notify::new(),
+            connection: Mutex::default(),
+        }
+    }
+
+    pub(super) fn is_of(&self, pool: &Rc<Pool>) -> bool {
+        Rc::ptr_eq(&self.pool, pool)
+    }
+
+    pub(super) fn sections_changed(&self) {
+        self.changed.notify_one();
+    }
+
+    /// Whether the loop that looks at its sections is to be started.
+    pub(super) fn begin_to_run(&self) -> bool {
+        !self.runs.replace(true)
+    }
+
+    /// Completes when sections have come or gone.
+    pub(super) async fn until_sections_change(&self) {
+        self.changed.notified().await;
+    }
+
+    /// The connection, and the right to speak on it.
+    pub(super) async fn speak(&self) -> Result<Speech<'_>, Error> {
+        let mut kept = self.connection.lock().await;
+        let usable = kept.take().filter(|lease| lease.session().is_usable());
+        let lease = match usable {
+            Some(lease) => lease,
+            None => self.pool.session(Scope::Transaction, &Purpose).await?,
+        };
+        Ok(Speech { kept, lease })
+    }
+
+    /// Runs a statement that changes nothing: once more where the connection had ended before, unnoticed.
+    pub(super) async fn read(&self, statement: &Statement) -> Result<Rows, Error> {
+        let mut speech = self.speak().await?;
+        match speech.answer(statement).await? {
+            Err(failure) if failure.session_ended => {
+                speech.lease = self.pool.new_session(Scope::Transaction, &Purpose).await?;
+                speech.query(statement).await
+            }
+            answer => speech.end(answer),
+        }
+    }
+
+    /// Gives the connection back, unless it is spoken on.
+    pub(super) fn rest(&self) {
+        if let Ok(mut connection) = self.connection.try_lock() {
+            connection.take();
+        }
+    }
+}
+
+/// The watcher's connection while it is spoken on. It is kept for the next one when this one [ends](Speech::end).
+pub(super) struct Speech<'w> {
+    kept: MutexGuard<'w, Option<Lease>>,
+    lease: Lease,
+}
+
+impl Speech<'_> {
+    pub(super) async fn query(self, statement: &Statement) -> Result<Rows, Error> {
+        let answer = self.answer(statement).await?;
+        self.end(answer)
+    }
+
+    async fn answer(&self, (sql, values): &Statement) -> Result<Result<Rows, Failure>, Error> {
+        let conversation = self.lease.session().conversation().await;
+        let mut wire = conversation.wire();
+        let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
+        answer.map_err(|_| {
+            // Its answer would be taken for the next one's.
+            self.lease.session().close_now();
+            Error::watch_timeout(STATEMENT_BOUND)
+        })
+    }
+
+    fn end(mut self, answer: Result<Rows, Failure>) -> Result<Rows, Error> {
+        *self.kept = Some(self.lease);
+        answer.map_err(Error::watch_failed)
+    }
+}

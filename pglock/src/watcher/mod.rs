@@ -1,0 +1,21 @@
+//! The background half of `prioritize`: finds the sessions that block a section, and signals them.
+
+mod blocked;
+mod connection;
+mod options;
+mod policy;
+mod poll;
+mod report;
+mod section;
+mod sections;
+mod side_effect;
+mod sql;
+
+pub(crate) use options::Watch;
+pub(crate) use policy::{Plan, Strike};
+pub(crate) use section::Section;
+pub(crate) use sql::who;
+
+pub use blocked::Blocked;
+pub use report::{Blocker, BlockerAction, PrioritizeReport, Spared};
+pub use side_effect::PrioritizeSideEffect;

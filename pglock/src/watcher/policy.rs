@@ -1,0 +1,60 @@
+//! Which blocking sessions are signaled, and how.
+
+use std::time::Duration;
+
+use crate::error::Error;
+use crate::locks::Condition;
+
+/// How sessions are hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Plan {
+    Terminate,
+    Cancel,
+    /// Canceled, and ended if they are still in the way after that time.
+    Escalate {
+        grace: Duration,
+    },
+}
+
+/// What is done to whom.
+#[derive(Clone, Debug)]
+pub(crate) struct Strike {
+    pub(crate) plan: Plan,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) never_applications: Vec<String>,
+    pub(crate) never_users: Vec<String>,
+    pub(crate) dry_run: bool,
+}
+
+impl Strike {
+    pub(crate) const fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            conditions: Vec::new(),
+            never_applications: Vec::new(),
+            never_users: Vec::new(),
+            dry_run: false,
+        }
+    }
+
+    pub(crate) fn filter(&mut self, filter: &str, exclude: bool) -> Result<(), Error> {
+        let mut condition = Condition::parse(filter, true)?;
+        condition.exclude = exclude;
+        self.conditions.push(condition);
+        Ok(())
+    }
+
+    /// Only blockers whose current or latest statement began that long ago.
+    pub(crate) fn blocking_duration_gte(&mut self, duration: Duration) {
+        const DAY: u64 = 24 * 60 * 60;
+        // Postgres reads each number of an interval as 32 bits.
+        let days = (duration.as_secs() / DAY).min(i32::MAX.unsigned_abs().into());
+        let filter = format!(
+            "blocking_activity__duration__gte={days} days {}.{:06} seconds",
+            duration.as_secs() % DAY,
+            duration.subsec_micros()
+        );
+        // It is a filter like any other, and known to be right.
+        let _ = self.filter(&filter, false);
+    }
+}

@@ -1,0 +1,249 @@
+//! Watching prioritized sections: one task and one connection for each database, however many sections there are.
+
+use std::collections::HashSet;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::blocked::{Blocked, SectionWatcher};
+use super::connection::Watcher;
+use super::options::Watch;
+use super::policy::Strike;
+use super::sections::{Section, Sections};
+use super::sql;
+use crate::backend::Backend;
+use crate::background::{self, block_on};
+use crate::engine::{SectionId, State};
+use crate::error::Error;
+use crate::locks::{self, BlockedLock};
+
+/// Begins to watch a section. The future tells whether it can be seen: a watcher that looks in the wrong place, or can't
+/// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
+pub(super) fn begin(id: SectionId, watch: Watch) -> impl Future<Output = Result<(), Error>> {
+    let pool = State::here().pool(&watch.database);
+    let section = Sections::here().begin(id, watch, &pool);
+    let watcher = Rc::clone(section.watcher());
+    watcher.sections_changed();
+    if watcher.begin_to_run() {
+        tokio::task::spawn_local(run(watcher));
+    }
+    async move {
+        let sections = [section];
+        let found = find_waiting(sections[0].watcher(), &sections).await?;
+        std::iter::zip(&sections, found)
+            .try_for_each(|(section, found)| found.waiting(section).map(drop))
+    }
+}
+
+/// Looks at the sections when they are due, for as long as there are any.
+async fn run(watcher: Rc<Watcher>) {
+    loop {
+        let sections = Sections::here().of(&watcher);
+        if sections.is_empty() {
+            watcher.rest();
+            Sections::here().forget_watcher(&watcher);
+            return;
+        }
+        let next = sections
+            .iter()
+            .filter_map(|section| section.next_look())
+            .min();
+        drop(sections);
+        let due = async {
+            match next {
+                Some(next) => tokio::time::sleep_until(next).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = due => look_at_all_due(&watcher).await,
+            () = watcher.until_sections_change() => {}
+        }
+    }
+}
+
+async fn look_at_all_due(watcher: &Rc<Watcher>) {
+    let now = Instant::now();
+    let mut due = Sections::here().of(watcher);
+    due.retain(|section| section.next_look().is_some_and(|at| at <= now));
+    match find_waiting(watcher, &due).await {
+        Ok(found) => {
+            for (section, found) in due.iter().zip(found) {
+                act(section, found).await;
+                section.looked(now);
+            }
+        }
+        Err(error) => {
+            for section in &due {
+                section.fail(error.clone());
+                section.looked(now);
+            }
+        }
+    }
+}
+
+/// What a look finds of a section.
+enum Found {
+    /// The server doesn't have its session.
+    Nothing,
+    /// Its session is in another database.
+    Elsewhere,
+    /// Those of its sessions that may wait.
+    Waiting(Vec<Backend>),
+}
+
+impl Found {
+    fn waiting(self, section: &Section) -> Result<Vec<Backend>, Error> {
+        let Watch {
+            database, backend, ..
+        } = section.watch();
+        match self {
+            Self::Nothing => Err(Error::section_not_found(backend.pid, &database.place())),
+            Self::Elsewhere => Err(Error::section_elsewhere(backend.pid, &database.place())),
+            Self::Waiting(waiting) => Ok(waiting),
+        }
+    }
+}
+
+async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Found>, Error> {
+    let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
+    let statement = sql::waiting(&backends.concat());
+    let rows = watcher.read(&statement).await?;
+    let mut seen = sql::seen(&rows, backends.iter().map(Vec::len).sum()).into_iter();
+    let found = backends.iter().map(|backends| {
+        let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
+        match seen.first() {
+            None | Some(None) => Found::Nothing,
+            Some(Some(session)) if !session.is_here => Found::Elsewhere,
+            Some(Some(_)) => Found::Waiting(
+                std::iter::zip(backends, seen)
+                    .filter(|(_, seen)| seen.as_ref().is_some_and(|session| session.may_wait))
+                    .map(|(backend, _)| *backend)
+                    .collect(),
+            ),
+        }
+    });
+    Ok(found.collect())
+}
+
+async fn act(section: &Rc<Section>, found: Found) {
+    let waiting = match found.waiting(section) {
+        Ok(waiting) if waiting.is_empty() => {
+            return section.forget_all_but(&HashSet::new());
+        }
+        Ok(waiting) => waiting,
+        Err(error) => return section.fail(error),
+    };
+    match section.watch().side_effect.strike() {
+        Some(strike) => {
+            if let Err(error) = hit_all(section, &waiting, &strike).await {
+                section.fail(error);
+            }
+        }
+        None => start_side_effect(section, waiting),
+    }
+}
+
+/// Hits who is in the way of these sessions; answers whom it hit, by pid.
+async fn hit_all(
+    section: &Section,
+    waiting: &[Backend],
+    strike: &Strike,
+) -> Result<Vec<i32>, Error> {
+    let (mut hit, mut in_the_way) = (Vec::new(), HashSet::new());
+    for waiting in waiting {
+        let speech = section.watcher().speak().await?;
+        // Who waits and who is spared is asked now: to connect may have taken long. Nor is a hit sent twice, where its
+        // answer is lost: nobody would know who was hit by the first.
+        let Some(_hits) = section.begin_hit(*waiting).await else {
+            continue;
+        };
+        let before = section.hit_before(strike.plan);
+        let statement = sql::strike(*waiting, strike, &never_hit(), &before);
+        let rows = speech.query(&statement).await?;
+        for row in rows.iter() {
+            if let Some(blocker) = sql::blocker(&row, strike) {
+                hit.extend(blocker.was_hit().then_some(blocker.pid));
+                in_the_way.insert(blocker.backend());
+                section.note(strike.plan, &blocker);
+            }
+        }
+    }
+    section.forget_all_but(&in_the_way);
+    hit.sort_unstable();
+    hit.dedup();
+    Ok(hit)
+}
+
+/// Sessions that no section may hit: those of pglock's own, and those of other sections.
+fn never_hit() -> Vec<Backend> {
+    let mut backends = State::here().backends();
+    backends.extend(Sections::here().connections());
+    backends
+}
+
+/// Starts a side effect of the user's on a thread of its own, unless it is at work.
+fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
+    if !section.begin_side_effect() {
+        return;
+    }
+    let section = Rc::clone(section);
+    let watcher = AskWatcher {
+        section: section.id(),
+        thread: background::Handle::current(),
+    };
+    let side_effect = Arc::clone(&section.watch().side_effect);
+    tokio::task::spawn_local(async move {
+        let work = move || side_effect.worker(&mut Blocked::new(&watcher, waiting));
+        let result = match tokio::task::spawn_blocking(work).await {
+            Ok(result) => result,
+            Err(ended) => Err(Error::side_effect_panicked(ended)),
+        };
+        section.end_side_effect(result);
+    });
+}
+
+/// How a side effect, on a thread of its own, asks the watcher.
+struct AskWatcher {
+    section: SectionId,
+    thread: background::Handle,
+}
+
+impl AskWatcher {
+    fn ask<T, F>(
+        &self,
+        work: impl FnOnce(Option<Rc<Section>>) -> F + Send + 'static,
+    ) -> Result<T, Error>
+    where
+        T: Send,
+        F: Future<Output = Result<T, Error>> + 'static,
+    {
+        let section = self.section;
+        let answer = self.thread.ask(move || work(Sections::here().get(section)));
+        block_on(answer).unwrap_or_else(|_| Err(Error::watch_lost()))
+    }
+}
+
+impl SectionWatcher for AskWatcher {
+    fn fetch(&self, query: locks::Asked) -> Result<Vec<BlockedLock>, Error> {
+        self.ask(move |section| async move {
+            // A section that has ended waits for nobody.
+            let Some(section) = section else {
+                return Ok(Vec::new());
+            };
+            let rows = section.watcher().read(&locks::fetch(&query, true)).await?;
+            Ok(locks::read(&rows))
+        })
+    }
+
+    fn strike(&self, waiting: Vec<Backend>, strike: Strike) -> Result<Vec<i32>, Error> {
+        self.ask(move |section| async move {
+            // For a section that has ended nobody is hit.
+            let Some(section) = section else {
+                return Ok(Vec::new());
+            };
+            hit_all(&section, &waiting, &strike).await
+        })
+    }
+}
