@@ -4,11 +4,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::error::SqlState;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
-use crate::error::{Holder, SKIP};
+use crate::error::{Error, Holder, SKIP};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::Released;
@@ -126,7 +125,7 @@ impl Asked {
     }
 
     fn busy(&self, holder: Option<Holder>) -> Error {
-        Error::busy(&self.id, self.wait, holder, SKIP)
+        Error::busy(&self.id, self.wait.bound(), holder, SKIP)
     }
 }
 

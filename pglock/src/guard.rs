@@ -3,12 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::chain;
 use crate::connection::{Asked, Taken};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
 use crate::engine::Hold;
+use crate::error::Error;
 use crate::telemetry::InHold;
 
 /// A lock on a session of pglock's own.

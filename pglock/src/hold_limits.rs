@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::error::Error;
 use crate::key::LockId;
 
 /// What is promised of the time between the lock's being had and its release.

@@ -128,7 +128,6 @@ mod graph;
 mod guard;
 mod heartbeat;
 mod hold_limits;
-mod human;
 mod key;
 mod locks;
 mod options;
@@ -142,7 +141,6 @@ mod table;
 mod tables;
 mod telemetry;
 mod timeout;
-mod tls;
 mod watcher;
 mod wire;
 

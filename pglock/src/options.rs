@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::Error;
+use crate::error::Error;
 
 /// How long to wait for a lock: a time, or for ever.
 ///
@@ -52,6 +52,17 @@ pub(crate) enum Wait {
     Try,
     Millis(i32),
     Forever,
+}
+
+impl Wait {
+    /// For how long it waits at most; zero for a try.
+    pub(crate) fn bound(self) -> Option<Duration> {
+        match self {
+            Self::Try => Some(Duration::ZERO),
+            Self::Millis(millis) => Some(Duration::from_millis(u64::from(millis.unsigned_abs()))),
+            Self::Forever => None,
+        }
+    }
 }
 
 impl TryFrom<Timeout> for Wait {

@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use tokio_postgres::error::SqlState;
 
-use crate::error::Holder;
+use crate::error::{Failure, Holder};
 use crate::options::Wait;
-use crate::wire::{Failure, Rows};
+use crate::sql::Rows;
 
 /// How the statement that takes a lock ended.
 #[derive(Debug)]

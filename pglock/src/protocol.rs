@@ -2,13 +2,14 @@
 
 use tokio_postgres::error::SqlState;
 
-use crate::error::{Error, Holder};
+use crate::error::{Error, Failure, Holder};
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Wait};
 use crate::outcome::{self, Acquired, Released};
 use crate::sql;
+use crate::sql::Rows;
 use crate::table::{TableMode, TableName};
-use crate::wire::{Failure, Rows, Wire};
+use crate::wire::Wire;
 
 /// How an acquire ended, with nothing left behind where it wasn't granted.
 #[derive(Debug)]

@@ -1,6 +1,6 @@
 //! Default lock IDs: each annotated function that has one registers itself at link time.
 
-use crate::Error;
+use crate::error::Error;
 
 /// An annotated function with a default lock ID.
 #[derive(Debug)]

@@ -8,13 +8,22 @@
 //! operators stand between just the types that Postgres has them for, since one that fits better would be found first. So
 //! an OID is compared with `'1'`, which is read as one, and not with `1`.
 
+pub(crate) mod backend;
+mod rows;
+mod statement;
+
 use std::time::Duration;
 
-use crate::backend::{Backend, start_of};
+use backend::start_of;
+
+use crate::backend::Backend;
 use crate::heartbeat::Heartbeat;
 use crate::key::Key;
 use crate::options::{Mode, Scope, Wait};
 use crate::table::{self, TableMode, TableName};
+
+pub(crate) use rows::{Row, Rows};
+pub(crate) use statement::{Statement, Values};
 
 /// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
 /// calls nothing, in a transaction that was begun by hand.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::Error;
+use crate::error::Error;
 
 /// More bytes than Postgres keeps of a name: what it cuts off could make it another table's.
 const LONGEST_NAME: usize = 63;

@@ -4,10 +4,9 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
-use crate::error::{TRY_LOCK, unless_busy};
+use crate::error::{Error, TRY_LOCK, unless_busy};
 use crate::options::{Timeout, Wait};
 use crate::protocol::{self, Outcome};
 use crate::table::{self, Model, TableMode, TableName};
@@ -294,7 +293,7 @@ impl Asked {
                 };
                 Err(Error::busy(
                     self,
-                    self.wait.unwrap_or(Wait::Forever),
+                    self.wait.and_then(Wait::bound),
                     holder,
                     TRY_LOCK,
                 ))

@@ -4,15 +4,15 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
     BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
 };
+use crate::error::{Error, Failure};
 use crate::options::{Timeout, Wait};
 use crate::sql;
-use crate::wire::{Failure, Wire};
+use crate::wire::Wire;
 
 /// Bounds how long each statement on a connection waits for locks, until the scope ends.
 ///

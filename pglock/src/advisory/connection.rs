@@ -1,9 +1,8 @@
 //! On a connection of the caller's.
 
 use super::Advisory;
-use crate::Error;
 use crate::drivers::{AsyncConnection, Connection};
-use crate::error::unless_busy;
+use crate::error::{Error, unless_busy};
 use crate::guard::{AsyncConnectionGuard, ConnectionGuard};
 use crate::options::Timeout;
 

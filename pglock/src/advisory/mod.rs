@@ -8,11 +8,11 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::Error;
 use crate::call::Wanted;
 use crate::connection::{Asked, new_note};
 use crate::database::Using;
 use crate::engine::Lock;
+use crate::error::Error;
 use crate::hold_limits::HoldLimits;
 use crate::key::{Key, LockId};
 use crate::options::{Mode, Scope, Timeout, Wait};

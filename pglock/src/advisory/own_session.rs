@@ -3,9 +3,8 @@
 use std::future::Future;
 
 use super::Advisory;
-use crate::Error;
 use crate::background::block_on;
-use crate::error::unless_busy;
+use crate::error::{Error, unless_busy};
 use crate::guard::Guard;
 use crate::options::Timeout;
 

@@ -1,9 +1,8 @@
 //! In a transaction of the caller's.
 
 use super::Advisory;
-use crate::Error;
 use crate::drivers::{AsyncInTransaction, InTransaction};
-use crate::error::unless_busy;
+use crate::error::{Error, unless_busy};
 use crate::options::Timeout;
 
 impl Advisory {

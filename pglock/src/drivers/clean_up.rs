@@ -1,8 +1,10 @@
 //! Statements that leave something behind when their caller drops them before the answer, and what cleans that up.
 
 use super::sealed::Async;
+use crate::error::Failure;
 use crate::sql;
-use crate::wire::{Failure, Rows, Wire};
+use crate::sql::Rows;
+use crate::wire::Wire;
 
 /// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
 pub(crate) struct CleanUp {

@@ -25,7 +25,7 @@ macro_rules! lend_blocking {
             fn simple_query(
                 &mut self,
                 sql: &str,
-            ) -> Result<$crate::wire::Rows, $crate::wire::Failure> {
+            ) -> Result<$crate::sql::Rows, $crate::error::Failure> {
                 self.connection.simple_query(sql)
             }
 
@@ -33,11 +33,11 @@ macro_rules! lend_blocking {
                 &mut self,
                 sql: &str,
                 values: &[String],
-            ) -> Result<$crate::wire::Rows, $crate::wire::Failure> {
+            ) -> Result<$crate::sql::Rows, $crate::error::Failure> {
                 self.connection.query(sql, values)
             }
 
-            fn expect_transaction(&mut self) -> Result<(), $crate::wire::Failure> {
+            fn expect_transaction(&mut self) -> Result<(), $crate::error::Failure> {
                 self.connection.expect_transaction()
             }
 

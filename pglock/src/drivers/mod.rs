@@ -12,7 +12,9 @@ mod tokio_postgres;
 use std::future::Future;
 use std::pin::Pin;
 
-use crate::wire::{BoundWire, Failure, Rows, Wire};
+use crate::error::Failure;
+use crate::sql::Rows;
+use crate::wire::{BoundWire, Wire};
 
 pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
 pub(crate) use lend::{lend_async, lend_blocking};

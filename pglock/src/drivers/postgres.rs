@@ -5,7 +5,8 @@ use postgres::{Client, Transaction};
 use super::sealed::Blocking;
 use super::tokio_postgres::as_text;
 use super::{AnyConnection, Connection, InTransaction};
-use crate::wire::{Failure, Rows};
+use crate::error::Failure;
+use crate::sql::Rows;
 
 #[diagnostic::do_not_recommend]
 impl Connection for Client {}

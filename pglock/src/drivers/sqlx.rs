@@ -13,8 +13,9 @@ use tokio_postgres::error::SqlState;
 
 use super::sealed::Async;
 use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use crate::error::Failure;
+use crate::sql::Rows;
 use crate::sql::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
-use crate::wire::{Failure, Rows};
 
 #[diagnostic::do_not_recommend]
 impl AsyncConnection for PgConnection {}

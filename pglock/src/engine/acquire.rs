@@ -12,11 +12,10 @@ use super::lock::Lock;
 use super::pool::{Lease, Pool};
 use super::state::State;
 use super::turns::Turn;
-use crate::error::{Error, Holder, SKIP};
+use crate::error::{Error, Failure, Holder, SKIP};
 use crate::options::{Scope, Wait};
 use crate::protocol::Outcome;
 use crate::telemetry::Origin;
-use crate::wire::Failure;
 
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);
@@ -124,7 +123,7 @@ fn what_is_left(wait: Wait, spent: Duration) -> Wait {
 }
 
 fn busy(request: &Request, holder: Option<Holder>) -> Error {
-    Error::busy(&request.lock.id, request.wait, holder, SKIP)
+    Error::busy(&request.lock.id, request.wait.bound(), holder, SKIP)
 }
 
 /// Nobody has asked the server for this caller. Whoever has the turn may hang in connecting, and a database that is

@@ -10,12 +10,11 @@ use tokio_postgres::error::SqlState;
 use super::announced;
 use super::session::Link;
 use crate::backend::Backend;
-use crate::database::Database;
-use crate::error::Error;
+use crate::database::{Database, why_no_session};
+use crate::error::{Error, Failure};
 use crate::key::Key;
 use crate::options::Scope;
 use crate::sql;
-use crate::wire::Failure;
 
 /// How often two sessions behind a pooler are asked, twice each, where they are before it is believed to be in session mode.
 const ROUNDS: usize = 8;
@@ -51,7 +50,9 @@ impl From<Failure> for Unfit {
 impl Unfit {
     pub(super) fn explain(self, purpose: &dyn fmt::Display, place: &str) -> Error {
         match self {
-            Self::Failed(failure) => Error::no_session(purpose, place, failure),
+            Self::Failed(failure) => {
+                Error::no_session(purpose, place, why_no_session(&failure), failure)
+            }
             Self::NotPostgres(failure) => Error::not_postgres(purpose, place, failure),
             Self::Standby => Error::standby(purpose, place),
             Self::Pooler => Error::pooler(purpose, place),
@@ -79,7 +80,7 @@ pub(super) async fn examine(
     let (Some(facts), Some(seen)) = (rows.next(), rows.next()) else {
         return Err(Unfit::Failed(Failure::unexpected_answer()));
     };
-    let backend = Backend::from_row(&facts).ok_or_else(Failure::unexpected_answer)?;
+    let backend = sql::backend::read(&facts).ok_or_else(Failure::unexpected_answer)?;
     let server = sql::Server {
         transaction_timeout: facts.is_true(2),
         client_connection_check: facts.is_true(3),

@@ -22,7 +22,8 @@ use crate::options::Scope;
 use crate::outcome;
 use crate::protocol;
 use crate::sql;
-use crate::wire::{Rows, Wire};
+use crate::sql::Rows;
+use crate::wire::Wire;
 
 /// Idle sessions beyond this many are closed at once.
 const MAX_IDLE: usize = 8;

@@ -13,12 +13,12 @@ use super::pool::Lease;
 use super::session::Conversation;
 use super::state::{Held, State};
 use super::turns::Releasing;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::options::Scope;
 use crate::outcome::Released;
 use crate::protocol;
 use crate::telemetry::Holding;
-use crate::wire::{Failure, Wire};
+use crate::wire::Wire;
 
 /// Where the word goes whether the lock was held to the end of its call.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;

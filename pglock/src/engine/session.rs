@@ -15,13 +15,14 @@ use super::ids::{Life, SessionId};
 use super::lock::Lock;
 use crate::backend::Backend;
 use crate::database::Database;
+use crate::database::tls;
 use crate::drivers;
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
-use crate::tls;
-use crate::wire::{BoundWire, Failure, Rows, Wire};
+use crate::sql::Rows;
+use crate::wire::{BoundWire, Wire};
 
 pub(crate) struct Session {
     id: SessionId,
@@ -269,7 +270,7 @@ pub(super) struct Link {
 
 impl Link {
     pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
-        let (client, mut connection) = tls::connect(database).await?;
+        let (client, mut connection) = tls::connect(database.config(), database.tls()).await?;
         let (life_sender, life) = watch::channel(Life::Alive);
         let (given_up, holds) = (Rc::<GivenUp>::default(), Rc::<Holds>::default());
         let (told, held) = (Rc::clone(&given_up), Rc::clone(&holds));

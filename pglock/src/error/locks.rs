@@ -5,16 +5,14 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, ErrorKind, Holder};
-use crate::human;
-use crate::options::Wait;
-use crate::wire::Failure;
+use super::humanize;
+use super::{Error, ErrorKind, Failure, Holder};
 
 impl Error {
     /// `skip` says how to go without the lock.
     pub(crate) fn busy(
         id: &dyn fmt::Display,
-        wait: Wait,
+        waited: Option<Duration>,
         holder: Option<Holder>,
         skip: &str,
     ) -> Self {
@@ -23,21 +21,20 @@ impl Error {
                 "this process has it itself, in a guard or in a call of another thread or task ({holder})"
             ),
             Some(holder) => match holder.held_for {
-                Some(time) => format!("{holder} has had it for {}", human::time(time)),
+                Some(time) => format!("{holder} has had it for {}", humanize::duration(time)),
                 None => format!("{holder} has it"),
             },
             None => "whoever has it can't be seen".to_owned(),
         };
-        let advice = match wait {
-            Wait::Millis(millis) => format!(
-                "and waiting for {} was not enough; wait longer with `timeout`, or {skip}",
-                HumanMillis(millis)
+        let advice = match waited {
+            Some(waited) if !waited.is_zero() => format!(
+                "and waiting for {waited:?} was not enough; wait longer with `timeout`, or {skip}"
             ),
-            Wait::Try => {
+            Some(_) => {
                 format!("and it was tried only once; wait for it with `timeout`, or {skip}")
             }
             // Then the session had a limit.
-            Wait::Forever => format!(
+            None => format!(
                 "and waiting for as long as `lock_timeout` says was not enough; wait longer with `timeout`, or {skip}"
             ),
         };
@@ -201,22 +198,9 @@ pub(crate) const SKIP: &str = "skip with `side_effect = Skip` or `try_acquire`";
 /// How to go without a table lock.
 pub(crate) const TRY_LOCK: &str = "try with `try_lock`";
 
-struct HumanMillis(i32);
-
-impl fmt::Display for HumanMillis {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{:?}",
-            Duration::from_millis(u64::from(self.0.unsigned_abs()))
-        )
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::key::LockId;
 
     fn holder() -> Holder {
         Holder {
@@ -234,8 +218,8 @@ mod tests {
     #[test]
     fn busy_names_the_holder_and_not_its_query() {
         let error = Error::busy(
-            &LockId::from("invoices"),
-            Wait::Millis(2000),
+            &"\"invoices\"",
+            Some(Duration::from_secs(2)),
             Some(holder()),
             SKIP,
         );
@@ -253,7 +237,7 @@ mod tests {
 
     #[test]
     fn a_finished_body_is_said_once() {
-        let error = Error::lost(&LockId::from(1), "its session ended")
+        let error = Error::lost(&1, "its session ended")
             .after_the_body()
             .after_the_body();
         assert!(error.body_finished());

@@ -1,7 +1,9 @@
 //! The one error type: opaque, told apart by [`ErrorKind`]. What is said of what is in the files beside this one, so that
 //! one thing is said in one way.
 
+mod failure;
 mod holder;
+pub(crate) mod humanize;
 mod locks;
 mod prioritize;
 mod sessions;
@@ -13,8 +15,7 @@ use std::sync::Arc;
 
 use tokio_postgres::error::SqlState;
 
-use crate::wire::Failure;
-
+pub(crate) use failure::Failure;
 pub use holder::Holder;
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::{Error, ErrorKind};
-use crate::wire::Failure;
+use super::{Error, ErrorKind, Failure};
 
 /// Of a side effect's own.
 impl Error {

@@ -2,8 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, ErrorKind};
-use crate::wire::Failure;
+use super::{Error, ErrorKind, Failure};
 
 impl Error {
     pub(crate) fn setting_failed(failure: Failure) -> Self {

@@ -7,7 +7,7 @@ use super::model::{Edge, PreparedTransaction, WaitGraph, WaitSession};
 use super::search::parts;
 use super::sql::Column;
 use crate::locks::{FromRow, Lock};
-use crate::wire::Row;
+use crate::sql::Row;
 
 /// That a session holds a lock that somebody waits for, or waits for it.
 #[derive(Clone, Debug)]

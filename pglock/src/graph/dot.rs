@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use super::model::WaitGraph;
 use super::text;
-use crate::human;
+use crate::error::humanize;
 
 impl WaitGraph {
     /// The graph in [DOT](https://graphviz.org/doc/info/lang.html), for Graphviz to draw: `dot -Tsvg`.
@@ -35,7 +35,7 @@ impl WaitGraph {
         }
         for edge in &self.edges {
             let lock = self.edge(edge).lock;
-            let since = lock.wait_duration.map(human::time);
+            let since = lock.wait_duration.map(humanize::duration);
             let label = label([text::lock(lock)].into_iter().chain(since));
             let mut style = String::new();
             if !edge.hard {

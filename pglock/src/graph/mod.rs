@@ -10,9 +10,9 @@ mod sql;
 mod text;
 mod tree;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::error::Error;
 use crate::locks::{query, refuse_unknown_tables};
 use crate::table::TableName;
 use crate::wire::BoundWire;

@@ -4,8 +4,9 @@
 
 use crate::locks::fields::COLUMNS_OF_A_LOCK;
 use crate::locks::sql::{
-    RELATION, Statement, THIS_DATABASE, Values, activity, columns, lock_columns, of_this_database,
+    RELATION, THIS_DATABASE, activity, columns, lock_columns, of_this_database,
 };
+use crate::sql::{Statement, Values};
 use crate::table::TableName;
 
 /// Which parts of the graph are asked for.

@@ -1,7 +1,7 @@
 //! Sessions and locks in words, fit for a line of a terminal. Pure.
 
 use super::model::WaitSession;
-use crate::human;
+use crate::error::humanize;
 use crate::locks::{Lock, LockKind, State};
 
 /// So many characters of a statement are shown.
@@ -98,9 +98,12 @@ pub(super) fn doing(session: &WaitSession) -> Option<String> {
     Some(match session.activity.duration {
         None => state.to_string(),
         Some(duration) if state == State::Active => {
-            format!("{state} for {}", human::time(duration))
+            format!("{state} for {}", humanize::duration(duration))
         }
-        Some(duration) => format!("{state}, last statement {} ago", human::time(duration)),
+        Some(duration) => format!(
+            "{state}, last statement {} ago",
+            humanize::duration(duration)
+        ),
     })
 }
 

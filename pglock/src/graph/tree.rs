@@ -7,7 +7,7 @@ use std::fmt::{self, Write as _};
 
 use super::model::{WaitEdge, WaitGraph};
 use super::text;
-use crate::human;
+use crate::error::humanize;
 
 /// So many are mentioned by name.
 const MOST_MENTIONED: usize = 8;
@@ -137,7 +137,7 @@ impl<'g> Tree<'g> {
                 " is queued behind it"
             };
             if let Some(since) = edge.lock.wait_duration {
-                let _ = write!(line, " {}", human::time(since));
+                let _ = write!(line, " {}", humanize::duration(since));
             }
             let _ = write!(line, " for {}", text::lock(edge.lock));
         } else if let Some(doing) = text::doing(session) {

@@ -4,9 +4,9 @@ use super::fields::Of;
 use super::model::{BlockedLock, FromRow};
 use super::sql::{self, Blow};
 use super::{Locks, query, refuse_unknown_tables};
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::error::Error;
 use crate::telemetry::{Kill, Origin};
 use crate::wire::BoundWire;
 

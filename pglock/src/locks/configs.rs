@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::Locks;
 use super::model::FromRow;
-use crate::Error;
+use crate::error::Error;
 use crate::table::TableName;
 
 /// The file that is looked for in the current folder and in those above it.

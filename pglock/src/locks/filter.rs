@@ -1,9 +1,9 @@
 //! Filters in django-pglock's syntax: from a text to a condition whose values are bound. Pure.
 
 use super::fields::{Field, Holds, Of};
-use super::sql::Values;
 use super::words::spelled;
-use crate::Error;
+use crate::error::Error;
+use crate::sql::Values;
 
 /// More than one would write; the protocol ends at 65,535 for a whole statement.
 const MOST_VALUES: usize = 1000;

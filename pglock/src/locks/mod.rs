@@ -11,14 +11,15 @@ mod words;
 
 use std::marker::PhantomData;
 
-use crate::Error;
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::error::Error;
+use crate::sql::{Rows, Statement};
 use crate::table::TableName;
-use crate::wire::{BoundWire, Rows};
+use crate::wire::BoundWire;
 
 pub(crate) use filter::Condition;
-pub(crate) use sql::{Asked, FORGET, Statement, Values, blockers_found, fetch};
+pub(crate) use sql::{Asked, FORGET, blockers_found, fetch};
 
 pub use model::{Activity, BlockedLock, Lock};
 pub(crate) use model::{FromRow, read};

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use super::fields::Of;
 use super::words::{LockKind, LockMode, RelKind, State};
 use crate::key::{Key, LockId};
-use crate::wire::{Row, Rows};
+use crate::sql::{Row, Rows};
 
 /// A lock that a session holds or waits for: a row of
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).

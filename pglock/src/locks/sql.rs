@@ -7,41 +7,8 @@ use std::fmt::Write as _;
 use super::fields::{Field, Holds, Of};
 use super::filter::Condition;
 use super::words::RelKind;
+use crate::sql::{Statement, Values};
 use crate::table::TableName;
-
-/// The values of a statement, in the order of their placeholders.
-#[derive(Debug, Default)]
-pub(crate) struct Values(Vec<String>);
-
-impl Values {
-    pub(crate) fn bind(&mut self, value: String) -> String {
-        self.0.push(value);
-        format!("${}", self.0.len())
-    }
-
-    /// An array of these pids.
-    pub(crate) fn bind_pids(&mut self, pids: &[i32]) -> String {
-        let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
-        let bound = self.bind(format!("{{{}}}", pids.join(",")));
-        format!("{bound}::int[]")
-    }
-
-    /// An array of the OIDs of these tables, NULL for one that there is not.
-    pub(crate) fn bind_tables(&mut self, tables: &[TableName]) -> String {
-        let tables: Vec<String> = tables
-            .iter()
-            .map(|table| format!("pg_catalog.to_regclass({})", self.bind(table.to_string())))
-            .collect();
-        format!("ARRAY[{}]::pg_catalog.oid[]", tables.join(", "))
-    }
-
-    pub(crate) fn into_inner(self) -> Vec<String> {
-        self.0
-    }
-}
-
-/// A statement and the values bound to it.
-pub(crate) type Statement = (String, Vec<String>);
 
 /// Which locks are asked for.
 #[derive(Clone, Debug, Default)]

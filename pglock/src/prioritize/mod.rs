@@ -11,12 +11,12 @@ use crate::backend::Backend;
 use crate::background::block_on;
 use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
-use crate::error::Error;
+use crate::error::{Error, Failure};
 use crate::options::Timeout;
 use crate::telemetry::Origin;
 use crate::timeout::{AsyncTimeoutScope, Before, timeout};
 use crate::watcher::{self, PrioritizeSideEffect, Section, Watch};
-use crate::wire::{BoundWire, Failure};
+use crate::wire::BoundWire;
 
 pub(crate) use scope::end;
 
@@ -285,6 +285,6 @@ async fn who(wire: &mut impl BoundWire) -> Result<Backend, Error> {
         .map_err(Error::not_prioritized)?;
     rows.first_row()
         .as_ref()
-        .and_then(Backend::from_row)
+        .and_then(crate::sql::backend::read)
         .ok_or_else(|| Error::not_prioritized(Failure::unexpected_answer()))
 }

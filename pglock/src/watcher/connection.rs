@@ -8,10 +8,10 @@ use std::time::Duration;
 use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::engine::pool::{Lease, Pool};
-use crate::error::Error;
-use crate::locks::Statement;
+use crate::error::{Error, Failure};
 use crate::options::Scope;
-use crate::wire::{BoundWire as _, Failure, Rows};
+use crate::sql::{Rows, Statement};
+use crate::wire::BoundWire as _;
 
 /// How long a statement of the watcher's may take.
 const STATEMENT_BOUND: Duration = Duration::from_secs(5);

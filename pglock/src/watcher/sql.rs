@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use super::policy::{Plan, Strike};
 use super::report::{Blocker, BlockerAction, Spared};
-use crate::backend::{Backend, start_of};
-use crate::locks::{Asked, FORGET, Statement, Values, blockers_found};
-use crate::wire::{Row, Rows};
+use crate::backend::Backend;
+use crate::locks::{Asked, FORGET, blockers_found};
+use crate::sql::backend::start_of;
+use crate::sql::{Row, Rows, Statement, Values};
 
 /// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
 /// transaction keeps it, and its own look would find what is old.
@@ -298,7 +299,7 @@ mod tests {
 
     fn backend(client: &mut Client) -> Backend {
         let rows = block_on(BlockingWire(client).query(&who(), &[])).unwrap();
-        Backend::from_row(&rows.first_row().unwrap()).unwrap()
+        crate::sql::backend::read(&rows.first_row().unwrap()).unwrap()
     }
 
     fn ask(client: &mut Client, (sql, values): &Statement) -> Rows {

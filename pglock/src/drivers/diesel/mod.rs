@@ -18,7 +18,8 @@ use tokio_postgres::types::Type;
 
 use super::sealed::Blocking;
 use super::{AnyConnection, Connection, InTransaction};
-use crate::wire::{Failure, Rows};
+use crate::error::Failure;
+use crate::sql::Rows;
 
 #[diagnostic::do_not_recommend]
 impl Connection for PgConnection {}

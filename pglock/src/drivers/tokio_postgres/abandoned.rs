@@ -15,7 +15,7 @@ use std::time::Duration;
 use tokio_postgres::CancelToken;
 
 use super::Answer;
-use crate::tls;
+use crate::database::tls;
 
 /// How long sending a request may take, and how long its effect is waited for before the next.
 const CANCEL_BOUND: Duration = Duration::from_millis(150);

@@ -6,8 +6,9 @@ use tokio_postgres::Client;
 use super::{Abandoned, Answer, send};
 use crate::background;
 use crate::drivers::clean_up::{CancelWait, CleanUp};
+use crate::error::Failure;
 use crate::sql;
-use crate::wire::{Failure, Rows};
+use crate::sql::Rows;
 
 /// Runs it; it is queued at the first poll.
 pub(super) async fn simple_query_or(

@@ -11,7 +11,8 @@ use tokio_postgres::{Client, SimpleQueryMessage, SimpleQueryStream, Transaction}
 
 use super::sealed::Async;
 use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
-use crate::wire::{Failure, Rows};
+use crate::error::Failure;
+use crate::sql::Rows;
 
 use abandoned::Abandoned;
 

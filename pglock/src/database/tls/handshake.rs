@@ -18,7 +18,7 @@ use rustls::{
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::{Identity, Mode, Roots, Settled};
-use crate::Error;
+use crate::error::Error;
 
 /// What does the handshakes; `None` where none is wanted.
 ///
@@ -203,7 +203,7 @@ impl ServerCertVerifier for AnyName {
 }
 
 /// The cause and the remedy in our words, where rustls is behind it.
-pub(super) fn why_no_session(error: &io::Error) -> Option<&'static str> {
+pub(crate) fn why_no_session(error: &io::Error) -> Option<&'static str> {
     // `source()` of such an error passes over what it wraps.
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {
@@ -214,10 +214,10 @@ pub(super) fn why_no_session(error: &io::Error) -> Option<&'static str> {
             | AlertDescription::UnknownCA
             | AlertDescription::CertificateExpired,
         ) => {
-            "since the server does not believe our certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
+            "the server does not trust our certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
         }
         _ => {
-            "since the server and we found no common way to encrypt; the source says why, and TLS 1.2 is the least"
+            "the server and this client share no way to encrypt; the source says why, and TLS 1.2 is the minimum"
         }
     })
 }
@@ -225,23 +225,23 @@ pub(super) fn why_no_session(error: &io::Error) -> Option<&'static str> {
 fn why_not_believed(why: &CertificateError) -> &'static str {
     match why {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
-            "since the server's certificate is not signed by an authority that is believed here; name its authority as `sslrootcert`"
+            "the server's certificate is not signed by an authority that is trusted here; name its authority as `sslrootcert`"
         }
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-            "since the server's certificate is for another host name; connect by a name that is among its subject alternative names, or use `sslmode=verify-ca`"
+            "the server's certificate is for another host name; connect by a name that is among its subject alternative names, or use `sslmode=verify-ca`"
         }
         CertificateError::Expired | CertificateError::ExpiredContext { .. } => {
-            "since the server's certificate has expired; renew it"
+            "the server's certificate has expired; renew it"
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "since the server's certificate is not valid yet; check the clocks of both"
+            "the server's certificate is not valid yet; check the clocks of both"
         }
         // rustls has no name of its own for it.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "since the server's certificate is that of an authority, and not one that it signed; give the server a certificate of its own, without `CA:TRUE`"
+            "the server's certificate is the authority's own, and not one that it signed; give the server a certificate of its own, without `CA:TRUE`"
         }
         _ => {
-            "since the server's certificate can't be believed, for the reason in the source; it has to be of version 3, with the host among its subject alternative names"
+            "the server's certificate cannot be trusted, for the reason in the source; it has to be of version 3, with the host among its subject alternative names"
         }
     }
 }

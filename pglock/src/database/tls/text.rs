@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::{Asked, Mode, Roots};
-use crate::Error;
+use crate::error::Error;
 
 /// The text without our words, for the driver's parser, and what they said.
 pub(crate) fn taken_out_of(text: &str) -> Result<(String, Asked), Error> {

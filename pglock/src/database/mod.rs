@@ -1,5 +1,8 @@
 //! Where pglock's own sessions connect: the default database, named ones, and handles.
 
+pub(crate) mod tls;
+mod why_no_session;
+
 use std::collections::BTreeMap;
 use std::fmt;
 #[cfg(feature = "rustls")]
@@ -8,12 +11,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use once_cell::sync::OnceCell;
+
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
-use crate::Error;
+use crate::error::Error;
 use crate::heartbeat::Heartbeat;
-use crate::tls::{self, Tls};
+pub(crate) use why_no_session::why_no_session;
+
+use tls::Tls;
 
 /// How long connecting may take where the URL doesn't say (`connect_timeout`, in seconds).
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
@@ -661,5 +667,27 @@ mod tests {
             .unwrap();
         let error = Using::from("report").database().unwrap_err();
         assert!(error.to_string().contains("default, reports"), "{error}");
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn tls_is_refused_without_the_feature_and_not_left_out() {
+        for asked in [
+            "sslmode=require",
+            "sslmode=verify-full",
+            "sslmode=verify-ca&sslrootcert=/ca.pem",
+            "sslrootcert=system",
+        ] {
+            let error = Database::builder(format!("postgres://app@localhost/app?{asked}"))
+                .build()
+                .unwrap_err();
+            assert!(error.is_config(), "{error}");
+            assert!(error.to_string().contains("feature `rustls`"), "{error}");
+        }
+        for fine in ["sslmode=prefer", "sslmode=disable&sslrootcert=system"] {
+            Database::builder(format!("postgres://app@localhost/app?{fine}"))
+                .build()
+                .unwrap();
+        }
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 /// A length of time, as exact as one reads it.
-pub(crate) fn time(duration: Duration) -> String {
+pub(crate) fn duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     match seconds {
         0 => format!("{} ms", duration.as_millis()),
@@ -27,7 +27,7 @@ mod tests {
             (7_200_000, "2 h"),
             (172_800_000, "2 days"),
         ] {
-            assert_eq!(time(Duration::from_millis(millis)), text);
+            assert_eq!(super::duration(Duration::from_millis(millis)), text);
         }
     }
 }

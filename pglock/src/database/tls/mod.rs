@@ -1,19 +1,16 @@
 //! Whether pglock's own sessions are encrypted, and how sure they are of whom they talk to.
 
 #[cfg(feature = "rustls")]
-mod handshake;
+pub(crate) mod handshake;
 mod text;
 
-use std::error::Error as StdError;
 use std::path::PathBuf;
 use std::pin::Pin;
 
 use tokio_postgres::config::{Host, SslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
-use crate::Error;
-use crate::database::Database;
-use crate::wire::Failure;
+use crate::error::{Error, Failure};
 
 pub(crate) use text::taken_out_of;
 
@@ -191,12 +188,15 @@ fn is_socket(host: &Host) -> bool {
 /// What moves the bytes of a session, until its end.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>>>>;
 
-/// Connects as the database's settings say.
-pub(crate) async fn connect(database: &Database) -> Result<(Client, Driver), Failure> {
-    let config = database.config();
+/// Connects, encrypted or not as `tls` says.
+#[cfg_attr(
+    not(feature = "rustls"),
+    expect(unused_variables, reason = "without the feature nothing is encrypted")
+)]
+pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Driver), Failure> {
     #[cfg(feature = "rustls")]
     {
-        let settled = &database.tls().settled;
+        let settled = &tls.settled;
         if let Some(connector) =
             handshake::connector(settled).map_err(Failure::before_connecting)?
         {
@@ -246,28 +246,6 @@ pub(crate) async fn cancel(
         return token.cancel_query(connector).await;
     }
     answer
-}
-
-/// The cause and the remedy, where a session could not be had because of TLS.
-pub(crate) fn why_no_session(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
-    match cause.to_string().as_str() {
-        "server does not support TLS" => {
-            return Some(
-                "since the server has no TLS, which the url asks for; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
-            );
-        }
-        "server did not use channel binding" => {
-            return Some(
-                "since the server can't prove by the password that it is at the other end of the TLS, which the url's `channel_binding=require` asks for",
-            );
-        }
-        _ => {}
-    }
-    #[cfg(feature = "rustls")]
-    if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-        return handshake::why_no_session(io);
-    }
-    None
 }
 
 #[cfg(test)]
@@ -354,27 +332,5 @@ mod tests {
         let both = format!("postgres://%2Frun,db/app?{verified}");
         assert!(settled(&both).unwrap_err().is_config());
         assert_eq!(mode("postgres://%2Frun,db/app"), Mode::Prefer);
-    }
-
-    #[cfg(not(feature = "rustls"))]
-    #[test]
-    fn tls_is_refused_without_the_feature_and_not_left_out() {
-        for asked in [
-            "sslmode=require",
-            "sslmode=verify-full",
-            "sslmode=verify-ca&sslrootcert=/ca.pem",
-            "sslrootcert=system",
-        ] {
-            let error = Database::builder(format!("postgres://app@localhost/app?{asked}"))
-                .build()
-                .unwrap_err();
-            assert!(error.is_config(), "{error}");
-            assert!(error.to_string().contains("feature `rustls`"), "{error}");
-        }
-        for fine in ["sslmode=prefer", "sslmode=disable&sslrootcert=system"] {
-            Database::builder(format!("postgres://app@localhost/app?{fine}"))
-                .build()
-                .unwrap();
-        }
     }
 }
