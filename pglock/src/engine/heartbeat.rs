@@ -4,23 +4,24 @@
 //! a lock say, can't be: the kernel's keepalives look after it, and a session beside asks for all of those at once, which
 //! also finds a proxy or a pooler that hangs and whose kernel goes on to answer.
 
-use std::pin::pin;
-use std::rc::{Rc, Weak};
-use std::time::{Duration, Instant};
+use std::rc::Weak;
 
-use super::pool::Pool;
+use super::pool::{Opened, Pool};
 use super::session::Session;
+use super::session::answer::{SILENT, within};
 use crate::heartbeat::Heartbeat;
 use crate::sql;
 use crate::wire::Wire;
 
-/// Into how many parts a bound is cut.
-const PARTS: u32 = 10;
-
-const SILENT: &str = "the server was silent for longer than the heartbeat allows";
+/// Looks after the sessions of a pool, each from when it is opened.
+pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, heartbeat: Heartbeat) {
+    while let Some(session) = opened.recv().await {
+        tokio::task::spawn_local(keep(Weak::clone(&pool), session, heartbeat));
+    }
+}
 
 /// Looks after a session for as long as there is one.
-pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
+async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
     let interval = heartbeat.interval();
     let mut next = interval;
     loop {
@@ -49,88 +50,11 @@ pub(super) async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: He
             .await
             .is_some(),
             Some(_) => continue,
-            None => pool.answers_beside(heartbeat).await,
+            None => pool.ping(heartbeat).await,
         };
         if !answered {
             session.give_up(SILENT, heartbeat.grace());
             return;
         }
-    }
-}
-
-/// The future's value, or nothing after `bound`. Time in which this process did not run counts for little: an answer
-/// that came while it was stopped is read first.
-pub(super) async fn within<T>(bound: Duration, future: impl Future<Output = T>) -> Option<T> {
-    let mut future = pin!(future);
-    let part = bound / PARTS;
-    let mut parts = 0;
-    loop {
-        let began = Instant::now();
-        tokio::select! {
-            biased;
-            value = &mut future => return Some(value),
-            () = tokio::time::sleep(part) => parts += 1,
-        }
-        let was_in_time = began.elapsed() < 2 * part;
-        if parts >= PARTS && was_in_time {
-            return None;
-        }
-    }
-}
-
-/// The session's own future of a conversation that is short, bounded as an answer is.
-pub(super) async fn answered<T>(
-    session: &Rc<Session>,
-    heartbeat: Heartbeat,
-    future: impl Future<Output = T>,
-) -> Option<T> {
-    let answer = within(heartbeat.answer(), future).await;
-    if answer.is_none() {
-        session.give_up(SILENT, heartbeat.grace());
-    }
-    answer
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::sync::oneshot;
-    use tokio::task::LocalSet;
-
-    use super::*;
-
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap();
-        LocalSet::new().block_on(&runtime, future)
-    }
-
-    #[test]
-    fn an_answer_that_came_while_the_process_was_stopped_in_the_last_part_is_read() {
-        let answer = run(async {
-            let (sender, answer) = oneshot::channel();
-            tokio::task::spawn_local(async {
-                tokio::time::sleep(Duration::from_millis(960)).await;
-                std::thread::sleep(Duration::from_millis(500));
-                // Who reads the socket and who waits for the answer are not the same task.
-                for _ in 0..20 {
-                    tokio::task::yield_now().await;
-                }
-                let _ = sender.send("it came");
-            });
-            within(Duration::from_secs(1), answer).await
-        });
-        assert_eq!(answer, Some(Ok("it came")));
-    }
-
-    #[test]
-    fn no_answer_is_none_after_the_bound() {
-        let began = Instant::now();
-        let answer = run(within(
-            Duration::from_millis(50),
-            std::future::pending::<()>(),
-        ));
-        assert!(answer.is_none() && began.elapsed() >= Duration::from_millis(50));
     }
 }

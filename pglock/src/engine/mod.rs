@@ -5,11 +5,9 @@
 //! here.
 
 mod acquire;
-mod announced;
-mod environment;
 mod heartbeat;
+mod helper;
 mod hold;
-mod holds;
 mod ids;
 mod lock;
 pub(crate) mod pool;

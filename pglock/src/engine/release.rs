@@ -6,11 +6,11 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
-use super::heartbeat;
 use super::ids::{HoldId, Life};
 use super::lock::Lock;
 use super::pool::Lease;
 use super::session::Conversation;
+use super::session::answer::answered;
 use super::state::{Held, State};
 use super::turns::Releasing;
 use crate::error::{Error, Failure};
@@ -76,7 +76,7 @@ async fn keep(
         let conversation = session.conversation().await;
         let mut wire = conversation.wire();
         let asked = protocol::holds(&mut wire, lock.key, lock.mode);
-        let answer = heartbeat::answered(&session, lock.database.heartbeat(), asked).await;
+        let answer = answered(&session, lock.database.heartbeat(), asked).await;
         answer.unwrap_or(false)
     };
     if is_held {
@@ -130,7 +130,7 @@ async fn release(lock: &Lock, lease: &Lease) -> Released {
     if lease.session().is_given_up() {
         return Released::Failed(Failure::silent());
     }
-    let released = heartbeat::answered(
+    let released = answered(
         lease.session(),
         lease.pool().database().heartbeat(),
         converse(&conversation, lock, lease.session().backend().pid),

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::heartbeat;
 use super::hold::Hold;
 use super::ids::{HoldId, Life};
 use super::lock::Lock;
@@ -65,7 +66,12 @@ impl State {
         if let Some(pool) = pools.iter().find(|pool| pool.database() == database) {
             return Rc::clone(pool);
         }
-        let pool = Pool::new(database.clone());
+        let (pool, opened) = Pool::new(database.clone());
+        tokio::task::spawn_local(heartbeat::keep_all(
+            Rc::downgrade(&pool),
+            opened,
+            database.heartbeat(),
+        ));
         pools.push(Rc::clone(&pool));
         pool
     }

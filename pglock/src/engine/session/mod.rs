@@ -1,27 +1,31 @@
 //! One session of pglock's own.
 
+pub(super) mod answer;
+mod backend_key;
+mod environment;
+mod held;
+mod link;
+
 use std::cell::Cell;
 use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard, Notify, watch};
-use tokio::task::AbortHandle;
+use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_postgres::Client;
 
-use super::environment::{self, Unfit};
-use super::holds::Holds;
 use super::ids::{Life, SessionId};
 use super::lock::Lock;
+use environment::Unfit;
+use held::Holds;
+use link::{Driven, Link, Speaker};
+
 use crate::backend::Backend;
 use crate::database::Database;
-use crate::database::tls;
-use crate::drivers;
-use crate::error::{Error, Failure};
+use crate::error::Error;
 use crate::options::{Scope, Wait};
 use crate::protocol::{self, Outcome};
 use crate::sql;
-use crate::sql::Rows;
 use crate::wire::{BoundWire, Wire};
 
 pub(crate) struct Session {
@@ -181,23 +185,6 @@ impl Session {
 /// Why sessions are closed that nobody knows the state of.
 pub(super) const IN_DOUBT: &str = "its session was closed since its state was in doubt";
 
-/// What a session shares with the task that drives its connection.
-#[derive(Clone)]
-struct Driven {
-    life: watch::Receiver<Life>,
-    task: AbortHandle,
-    given_up: Rc<GivenUp>,
-    holds: Rc<Holds>,
-}
-
-/// How the task that drives a session's connection is told to end it.
-#[derive(Default)]
-struct GivenUp {
-    why: Cell<Option<&'static str>>,
-    grace: Cell<Duration>,
-    told: Notify,
-}
-
 /// Who speaks on a session, or waits to.
 struct Speaking<'s>(&'s Session);
 
@@ -244,86 +231,5 @@ impl Conversation<'_> {
                 protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, server).await
             }
         }
-    }
-}
-
-struct Speaker<'c>(&'c Client);
-
-impl Wire for Speaker<'_> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        Ok(self.0.simple_query(sql).await?.into())
-    }
-}
-
-impl BoundWire for Speaker<'_> {
-    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
-        drivers::query(self.0, sql, values).await
-    }
-}
-
-/// A connection that is no session yet. It is closed at once when dropped: its client alone would wait for an answer
-/// that is under way.
-pub(super) struct Link {
-    client: Option<Client>,
-    driven: Driven,
-}
-
-impl Link {
-    pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
-        let (client, mut connection) = tls::connect(database.config(), database.tls()).await?;
-        let (life_sender, life) = watch::channel(Life::Alive);
-        let (given_up, holds) = (Rc::<GivenUp>::default(), Rc::<Holds>::default());
-        let (told, held) = (Rc::clone(&given_up), Rc::clone(&holds));
-        let task = tokio::task::spawn_local(async move {
-            let why = tokio::select! {
-                ended = &mut connection => why_ended(ended),
-                () = told.told.notified() => told.why.get().unwrap_or_default().to_owned(),
-            };
-            life_sender.send_replace(Life::Ended { why: why.clone() });
-            held.lost(&why);
-            // The socket is closed after this: the server may free the locks as soon as it hears of that, and a body that is
-            // to be dropped may have to wait for its executor.
-            tokio::time::sleep(told.grace.get()).await;
-        });
-        Ok(Self {
-            client: Some(client),
-            driven: Driven {
-                life,
-                task: task.abort_handle(),
-                given_up,
-                holds,
-            },
-        })
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        self.client.as_ref().expect("there until it is finished")
-    }
-
-    pub(super) async fn ask(&self, sql: &str) -> Result<Rows, Failure> {
-        Speaker(self.client()).simple_query(sql).await
-    }
-
-    fn finished(mut self) -> (Client, Driven) {
-        let client = self.client.take().expect("it is finished once");
-        (client, self.driven.clone())
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        if self.client.is_some() {
-            self.driven.task.abort();
-        }
-    }
-}
-
-fn why_ended(ended: Result<(), tokio_postgres::Error>) -> String {
-    match ended {
-        Ok(()) => "its session was closed".to_owned(),
-        Err(error) => match error.as_db_error() {
-            Some(db) => format!("the server ended its session ({})", db.message()),
-            None => "the connection of its session broke".to_owned(),
-        },
     }
 }

@@ -4,12 +4,12 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ids::HoldId;
+use crate::engine::ids::HoldId;
 use crate::key::Key;
 use crate::telemetry::Holding;
 
 #[derive(Default)]
-pub(super) struct Holds(RefCell<Vec<Held>>);
+pub(in crate::engine) struct Holds(RefCell<Vec<Held>>);
 
 struct Held {
     id: HoldId,
@@ -19,7 +19,7 @@ struct Held {
 }
 
 impl Holds {
-    pub(super) fn add(&self, id: HoldId, key: Key, holding: Arc<Holding>) {
+    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, holding: Arc<Holding>) {
         self.0.borrow_mut().push(Held {
             id,
             key,
@@ -29,37 +29,37 @@ impl Holds {
     }
 
     /// Takes one away, and answers how its end is told.
-    pub(super) fn remove(&self, id: HoldId) -> Option<Arc<Holding>> {
+    pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<Holding>> {
         let mut holds = self.0.borrow_mut();
         let at = holds.iter().position(|held| held.id == id)?;
         Some(holds.swap_remove(at).holding)
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine) fn len(&self) -> usize {
         self.0.borrow().len()
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::engine) fn is_empty(&self) -> bool {
         self.0.borrow().is_empty()
     }
 
-    pub(super) fn all(&self, holds: impl Fn(HoldId, Key) -> bool) -> bool {
+    pub(in crate::engine) fn all(&self, holds: impl Fn(HoldId, Key) -> bool) -> bool {
         self.0.borrow().iter().all(|held| holds(held.id, held.key))
     }
 
-    pub(super) fn keys(&self) -> Vec<Key> {
+    pub(in crate::engine) fn keys(&self) -> Vec<Key> {
         self.0.borrow().iter().map(|held| held.key).collect()
     }
 
     /// For how long each is held.
-    pub(super) fn times(&self) -> Vec<(Key, Duration)> {
+    pub(in crate::engine) fn times(&self) -> Vec<(Key, Duration)> {
         let holds = self.0.borrow();
         let times = holds.iter().map(|held| (held.key, held.since.elapsed()));
         times.collect()
     }
 
     /// Tells that the session has ended.
-    pub(super) fn lost(&self, why: &str) {
+    pub(in crate::engine) fn lost(&self, why: &str) {
         for held in self.0.borrow().iter() {
             held.holding.lost(&why);
         }

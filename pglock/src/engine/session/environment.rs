@@ -7,8 +7,8 @@ use std::time::{Duration, SystemTime};
 
 use tokio_postgres::error::SqlState;
 
-use super::announced;
-use super::session::Link;
+use super::backend_key;
+use super::link::Link;
 use crate::backend::Backend;
 use crate::database::{Database, why_no_session};
 use crate::error::{Error, Failure};
@@ -23,7 +23,7 @@ const ROUNDS: usize = 8;
 const BESIDE_BOUND: Duration = Duration::from_secs(2);
 
 /// What a session has around it.
-pub(super) struct Surroundings {
+pub(in crate::engine) struct Surroundings {
     pub(super) backend: Backend,
     /// Of whatever mode.
     pub(super) behind_pooler: bool,
@@ -67,7 +67,7 @@ pub(super) async fn examine(
     link: &Link,
     scope: Scope,
 ) -> Result<Surroundings, Unfit> {
-    let announced = announced::pid(link.client()).await?;
+    let announced = backend_key::pid(link.client()).await?;
     let rows = match link
         .ask(&sql::greet(scope, announced, database.heartbeat()))
         .await

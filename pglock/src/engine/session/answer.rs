@@ -1,0 +1,93 @@
+//! How long an answer of the server's may take.
+
+use std::pin::pin;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::Session;
+use crate::heartbeat::Heartbeat;
+
+/// Into how many parts a bound is cut.
+const PARTS: u32 = 10;
+
+pub(crate) const SILENT: &str = "the server was silent for longer than the heartbeat allows";
+
+/// The future's value, or nothing after `bound`. Time in which this process did not run counts for little: an answer
+/// that came while it was stopped is read first.
+pub(in crate::engine) async fn within<T>(
+    bound: Duration,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let mut future = pin!(future);
+    let part = bound / PARTS;
+    let mut parts = 0;
+    loop {
+        let began = Instant::now();
+        tokio::select! {
+            biased;
+            value = &mut future => return Some(value),
+            () = tokio::time::sleep(part) => parts += 1,
+        }
+        let was_in_time = began.elapsed() < 2 * part;
+        if parts >= PARTS && was_in_time {
+            return None;
+        }
+    }
+}
+
+/// The session's own future of a conversation that is short, bounded as an answer is.
+pub(in crate::engine) async fn answered<T>(
+    session: &Rc<Session>,
+    heartbeat: Heartbeat,
+    future: impl Future<Output = T>,
+) -> Option<T> {
+    let answer = within(heartbeat.answer(), future).await;
+    if answer.is_none() {
+        session.give_up(SILENT, heartbeat.grace());
+    }
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::oneshot;
+    use tokio::task::LocalSet;
+
+    use super::*;
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_time()
+            .build()
+            .unwrap();
+        LocalSet::new().block_on(&runtime, future)
+    }
+
+    #[test]
+    fn an_answer_that_came_while_the_process_was_stopped_in_the_last_part_is_read() {
+        let answer = run(async {
+            let (sender, answer) = oneshot::channel();
+            tokio::task::spawn_local(async {
+                tokio::time::sleep(Duration::from_millis(960)).await;
+                std::thread::sleep(Duration::from_millis(500));
+                // Who reads the socket and who waits for the answer are not the same task.
+                for _ in 0..20 {
+                    tokio::task::yield_now().await;
+                }
+                let _ = sender.send("it came");
+            });
+            within(Duration::from_secs(1), answer).await
+        });
+        assert_eq!(answer, Some(Ok("it came")));
+    }
+
+    #[test]
+    fn no_answer_is_none_after_the_bound() {
+        let began = Instant::now();
+        let answer = run(within(
+            Duration::from_millis(50),
+            std::future::pending::<()>(),
+        ));
+        assert!(answer.is_none() && began.elapsed() >= Duration::from_millis(50));
+    }
+}
