@@ -113,34 +113,17 @@
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
 
-mod advisory;
-mod backend;
+mod api;
 mod background;
-mod call;
-mod chain;
-mod connection;
+mod calls;
 mod database;
-mod drain;
 mod drivers;
 mod engine;
 mod error;
-mod graph;
-mod guard;
-mod heartbeat;
-mod hold_limits;
-mod key;
-mod locks;
-mod options;
-mod outcome;
-mod prioritize;
-mod protocol;
-mod site;
-mod skippable;
+mod model;
 mod sql;
-mod table;
-mod tables;
 mod telemetry;
-mod timeout;
+mod view;
 mod watcher;
 mod wire;
 
@@ -149,36 +132,33 @@ mod wire;
 #[path = "rt.rs"]
 pub mod __rt;
 
-pub use advisory::{
+pub use api::advisory::{
     Advisory, AdvisoryOn, AdvisoryOnAsync, SessionScope, TransactionScope, advisory,
 };
-pub use chain::check;
+pub use api::drain::{drain, drain_async};
+pub use api::locks::{Locks, blocked_locks, locks};
+pub use api::prioritize::{
+    AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
+};
+pub use api::tables::{Tables, model, table, tables};
+pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
+pub use api::wait_graph::{
+    PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,
+};
+pub use calls::{AsyncConnectionGuard, ConnectionGuard, Guard, check};
 pub use database::{Database, DatabaseBuilder, DatabaseConfig, Using, configure};
-pub use drain::{drain, drain_async};
 pub use drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,
 };
 pub use error::{Error, ErrorKind, Holder};
-pub use graph::{
-    PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,
-};
-pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};
-pub use key::{LockId, advisory_id};
-pub use locks::{
-    Activity, BlockedLock, Lock, LockKind, LockMode, Locks, ParseWordError, RelKind, State,
-    blocked_locks, locks,
-};
-pub use options::Timeout;
-pub use prioritize::{
-    AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
-};
-pub use skippable::Skippable;
-pub use table::{Model, ParseTableModeError, TableMode, TableName};
-pub use tables::{Tables, model, table, tables};
+pub use model::lock_id::{LockId, advisory_id};
+pub use model::options::Timeout;
+pub use model::skippable::Skippable;
+pub use model::table::{Model, ParseTableModeError, TableMode, TableName};
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
-pub use timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
+pub use view::{Activity, BlockedLock, Lock, LockKind, LockMode, ParseWordError, RelKind, State};
 pub use watcher::{
     Blocked, Blocker, BlockerAction, PrioritizeReport, PrioritizeSideEffect, Spared,
 };

@@ -6,26 +6,26 @@ use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::advisory::TransactionScope;
-use crate::chain::Link;
-use crate::connection::Taken;
+use crate::api::advisory::TransactionScope;
+use crate::api::timeout::Before;
+use crate::calls::call_stack::Link;
+use crate::calls::on_connection::Taken;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,
 };
-use crate::options::Timeout;
+use crate::model::options::Timeout;
 use crate::telemetry::InHold;
-use crate::timeout::Before;
 use crate::watcher::Section;
 use crate::{
     Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
     Prioritize,
 };
 
-pub use crate::advisory::advisory;
-pub use crate::call::Call;
-pub use crate::site::{Registered, Site};
-pub use crate::skippable::Skippable;
+pub use crate::api::advisory::advisory;
+pub use crate::api::catalog::{Registered, Site};
+pub use crate::calls::call::Call;
+pub use crate::model::skippable::Skippable;
 pub use inventory;
 
 /// The lock of a function without a `lock_id`.
@@ -286,7 +286,7 @@ pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
 
 // A lock timeout on a connection of the caller's.
 
-pub use crate::timeout::timeout;
+pub use crate::api::timeout::timeout;
 
 #[derive(Debug)]
 pub struct TimeoutCall(Before);
@@ -329,7 +329,7 @@ pub async fn leave_timeout_async<C: AnyAsyncConnection + ?Sized, R>(
 
 // A prioritized connection of the caller's.
 
-pub use crate::prioritize::{Cancel, Escalate, Terminate, prioritize};
+pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 
 #[derive(Debug)]
 pub struct PrioritizeCall {
@@ -353,7 +353,7 @@ pub fn leave_prioritize<C: AnyConnection + ?Sized, R>(
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    let ended = crate::prioritize::end(&section, before, connection);
+    let ended = crate::api::prioritize::end(&section, before, connection);
     left(result, ended.map(drop), failed, on_error)
 }
 

@@ -16,7 +16,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use crate::error::Error;
-use crate::heartbeat::Heartbeat;
+use crate::model::liveness::Heartbeat;
 pub(crate) use why_no_session::why_no_session;
 
 use tls::Tls;

@@ -10,12 +10,12 @@ use super::hold::Hold;
 use super::ids::{Around, SectionId};
 use super::lock::Lock;
 use super::pool::{Lease, Pool};
+use super::queue::Turn;
 use super::state::State;
-use super::turns::Turn;
 use crate::error::{Error, Failure, Holder, SKIP};
-use crate::options::{Scope, Wait};
-use crate::protocol::Outcome;
+use crate::model::options::{Scope, Wait};
 use crate::telemetry::Origin;
+use crate::wire::protocol::Outcome;
 
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);

@@ -9,7 +9,7 @@ use std::rc::Weak;
 use super::pool::{Opened, Pool};
 use super::session::Session;
 use super::session::answer::{SILENT, within};
-use crate::heartbeat::Heartbeat;
+use crate::model::liveness::Heartbeat;
 use crate::sql;
 use crate::wire::Wire;
 

@@ -8,15 +8,15 @@ use super::lock::Lock;
 use super::pool::{Lease, Pool};
 use super::session::IN_DOUBT;
 use super::session::answer::{answered, within};
-use crate::backend::Backend;
 use crate::error::{Error, Holder};
-use crate::heartbeat::Heartbeat;
-use crate::key::Key;
-use crate::options::Scope;
-use crate::outcome;
-use crate::protocol;
+use crate::model::backend::Backend;
+use crate::model::liveness::Heartbeat;
+use crate::model::lock_id::Key;
+use crate::model::options::Scope;
 use crate::sql::{self, Rows};
 use crate::wire::Wire;
+use crate::wire::outcome;
+use crate::wire::protocol;
 
 /// How long a caller that gives up waits for the name of the holder.
 const HOLDER_BOUND: Duration = Duration::from_secs(1);

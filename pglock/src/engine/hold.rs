@@ -12,7 +12,7 @@ use super::release;
 use super::state::State;
 use crate::background;
 use crate::error::Error;
-use crate::hold_limits::HoldLimits;
+use crate::model::hold_limits::HoldLimits;
 use crate::telemetry::{Holding, InHold};
 
 /// A lock that was granted. Dropping it releases it, at the end of the time for which it is to be kept, without waiting

@@ -3,8 +3,8 @@
 use std::fmt;
 
 use crate::database::Database;
-use crate::key::{Key, LockId};
-use crate::options::{Mode, Scope};
+use crate::model::lock_id::{Key, LockId};
+use crate::model::options::{Mode, Scope};
 use crate::telemetry::Subject;
 
 /// What is asked for.

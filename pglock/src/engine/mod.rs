@@ -11,11 +11,11 @@ mod hold;
 mod ids;
 mod lock;
 pub(crate) mod pool;
+mod queue;
 mod release;
 pub(crate) mod section_waits;
 mod session;
 mod state;
-mod turns;
 
 use tokio::sync::oneshot;
 

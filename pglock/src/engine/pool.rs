@@ -10,12 +10,12 @@ use tokio::sync::{Mutex, mpsc};
 
 use super::ids::{Around, SessionId};
 use super::lock::Lock;
+use super::queue::Turns;
 use super::session::Session;
-use super::turns::Turns;
-use crate::backend::Backend;
 use crate::database::Database;
 use crate::error::{Error, Holder};
-use crate::options::Scope;
+use crate::model::backend::Backend;
+use crate::model::options::Scope;
 
 /// Idle sessions beyond this many are closed at once.
 const MAX_IDLE: usize = 8;

@@ -9,16 +9,16 @@ use tokio::sync::{oneshot, watch};
 use super::ids::{HoldId, Life};
 use super::lock::Lock;
 use super::pool::Lease;
+use super::queue::Releasing;
 use super::session::Conversation;
 use super::session::answer::answered;
 use super::state::{Held, State};
-use super::turns::Releasing;
 use crate::error::{Error, Failure};
-use crate::options::Scope;
-use crate::outcome::Released;
-use crate::protocol;
+use crate::model::options::Scope;
 use crate::telemetry::Holding;
 use crate::wire::Wire;
+use crate::wire::outcome::Released;
+use crate::wire::protocol;
 
 /// Where the word goes whether the lock was held to the end of its call.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;

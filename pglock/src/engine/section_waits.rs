@@ -9,7 +9,7 @@ use std::sync::Arc;
 use tokio::sync::{Mutex, OwnedMutexGuard};
 
 use super::ids::SectionId;
-use crate::backend::Backend;
+use crate::model::backend::Backend;
 
 #[derive(Default)]
 pub(crate) struct SectionWaits(Rc<RefCell<Vec<Rc<SectionWait>>>>);

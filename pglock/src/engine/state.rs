@@ -14,9 +14,9 @@ use super::ids::{HoldId, Life};
 use super::lock::Lock;
 use super::pool::{Lease, Pool};
 use super::section_waits::SectionWaits;
-use crate::backend::Backend;
 use crate::background;
 use crate::database::Database;
+use crate::model::backend::Backend;
 use crate::telemetry::{Holding, Origin, Subject};
 
 /// How often sessions that nobody uses are looked at.

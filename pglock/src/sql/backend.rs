@@ -1,7 +1,7 @@
 //! Which backend a row is about.
 
 use super::rows::Row;
-use crate::backend::Backend;
+use crate::model::backend::Backend;
 
 /// From a row that begins with the pid and the [start](start_of).
 pub(crate) fn read(row: &Row<'_>) -> Option<Backend> {

@@ -1,6 +1,6 @@
 //! A statement with bound values.
 
-use crate::table::TableName;
+use crate::model::table::TableName;
 
 /// The values of a statement, in the order of their placeholders.
 #[derive(Debug, Default)]

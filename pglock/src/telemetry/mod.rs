@@ -14,9 +14,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::key::LockId;
-use crate::options::Mode;
-use crate::table::{self, TableMode, TableName};
+use crate::model::lock_id::LockId;
+use crate::model::options::Mode;
+use crate::model::table::{self, TableMode, TableName};
 
 #[cfg(feature = "metrics")]
 pub use measures::describe_metrics;

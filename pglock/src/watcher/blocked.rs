@@ -3,14 +3,15 @@
 use std::fmt;
 
 use super::policy::{Plan, Strike};
-use crate::backend::Backend;
 use crate::error::Error;
-use crate::locks::{self, BlockedLock, Condition};
+use crate::model::backend::Backend;
+use crate::view::sql::Asked;
+use crate::view::{BlockedLock, Condition};
 
 /// The watcher, as a side effect can ask it.
 pub(super) trait SectionWatcher: Sync {
     /// The locks that the query asks for.
-    fn fetch(&self, query: locks::Asked) -> Result<Vec<BlockedLock>, Error>;
+    fn fetch(&self, query: Asked) -> Result<Vec<BlockedLock>, Error>;
 
     /// Hits who blocks these sessions; answers whom it hit, by pid.
     fn strike(&self, waiting: Vec<Backend>, strike: Strike) -> Result<Vec<i32>, Error>;
@@ -72,7 +73,7 @@ impl<'w> Blocked<'w> {
     }
 
     /// From now on only those for which the filter holds too, which is one of
-    /// [`blocked_locks`](fn@blocked_locks): the blocker is `blocking_activity`.
+    /// [`blocked_locks`](fn@crate::blocked_locks): the blocker is `blocking_activity`.
     ///
     /// # Errors
     ///
@@ -128,10 +129,10 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
-        self.watcher.fetch(locks::Asked {
+        self.watcher.fetch(Asked {
             waiting: Some(self.pids()),
             conditions: self.conditions.clone(),
-            ..locks::Asked::default()
+            ..Asked::default()
         })
     }
 

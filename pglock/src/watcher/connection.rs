@@ -9,7 +9,7 @@ use tokio::sync::{Mutex, MutexGuard, Notify};
 
 use crate::engine::pool::{Lease, Pool};
 use crate::error::{Error, Failure};
-use crate::options::Scope;
+use crate::model::options::Scope;
 use crate::sql::{Rows, Statement};
 use crate::wire::BoundWire as _;
 

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use super::report::PrioritizeReport;
 use super::side_effect::PrioritizeSideEffect;
-use crate::backend::Backend;
 use crate::database::Database;
 use crate::error::Error;
+use crate::model::backend::Backend;
 use crate::telemetry::Origin;
 
 /// What is to be watched, and how.

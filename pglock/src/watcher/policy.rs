@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::locks::Condition;
+use crate::view::Condition;
 
 /// How sessions are hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

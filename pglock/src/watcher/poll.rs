@@ -12,11 +12,12 @@ use super::options::Watch;
 use super::policy::Strike;
 use super::sections::{Section, Sections};
 use super::sql;
-use crate::backend::Backend;
 use crate::background::{self, block_on};
 use crate::engine::{SectionId, State};
 use crate::error::Error;
-use crate::locks::{self, BlockedLock};
+use crate::model::backend::Backend;
+use crate::view::sql::Asked;
+use crate::view::{self, BlockedLock};
 
 /// Begins to watch a section. The future tells whether it can be seen: a watcher that looks in the wrong place, or can't
 /// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
@@ -226,14 +227,17 @@ impl AskWatcher {
 }
 
 impl SectionWatcher for AskWatcher {
-    fn fetch(&self, query: locks::Asked) -> Result<Vec<BlockedLock>, Error> {
+    fn fetch(&self, query: Asked) -> Result<Vec<BlockedLock>, Error> {
         self.ask(move |section| async move {
             // A section that has ended waits for nobody.
             let Some(section) = section else {
                 return Ok(Vec::new());
             };
-            let rows = section.watcher().read(&locks::fetch(&query, true)).await?;
-            Ok(locks::read(&rows))
+            let rows = section
+                .watcher()
+                .read(&view::sql::fetch(&query, true))
+                .await?;
+            Ok(view::read(&rows))
         })
     }
 

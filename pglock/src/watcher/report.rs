@@ -3,9 +3,9 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::backend::Backend;
 use crate::error::Error;
-use crate::locks::State;
+use crate::model::backend::Backend;
+use crate::view::State;
 
 /// Who was in the way of a prioritized section, and what was done about it: see
 /// [`finish`](crate::PrioritizeScope::finish).

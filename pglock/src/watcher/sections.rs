@@ -14,11 +14,11 @@ use super::options::{Ended, Watch};
 use super::policy::Plan;
 use super::report::{Blocker, BlockerAction, PrioritizeReport, Spared};
 use super::sql::HitBefore;
-use crate::backend::Backend;
 use crate::background;
 use crate::engine::pool::Pool;
 use crate::engine::{SectionId, State};
 use crate::error::Error;
+use crate::model::backend::Backend;
 use crate::telemetry::{Kill, Origin};
 
 /// How long the end of a section waits for a hit that is under way.

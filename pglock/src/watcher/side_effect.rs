@@ -4,8 +4,8 @@ use super::blocked::Blocked;
 use super::policy::Strike;
 use crate::error::Error;
 
-/// What is done, at each look, when a prioritized section waits for a lock: [`struct@Terminate`],
-/// [`struct@Cancel`], [`struct@Escalate`], or one of your own.
+/// What is done, at each look, when a prioritized section waits for a lock: [`Terminate`](struct@crate::Terminate),
+/// [`Cancel`](struct@crate::Cancel), [`Escalate`](struct@crate::Escalate), or one of your own.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -6,10 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use super::policy::{Plan, Strike};
 use super::report::{Blocker, BlockerAction, Spared};
-use crate::backend::Backend;
-use crate::locks::{Asked, FORGET, blockers_found};
+use crate::model::backend::Backend;
 use crate::sql::backend::start_of;
 use crate::sql::{Row, Rows, Statement, Values};
+use crate::view::sql::{Asked, FORGET, blockers_found};
 
 /// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
 /// transaction keeps it, and its own look would find what is old.

@@ -126,8 +126,8 @@ fn dollar_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::options::Wait;
-    use crate::table::TableMode;
+    use crate::model::options::Wait;
+    use crate::model::table::TableMode;
 
     #[test]
     fn what_gives_rows_is_a_query_unless_it_needs_the_simple_protocol() {

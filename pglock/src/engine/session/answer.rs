@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Session;
-use crate::heartbeat::Heartbeat;
+use crate::model::liveness::Heartbeat;
 
 /// Into how many parts a bound is cut.
 const PARTS: u32 = 10;

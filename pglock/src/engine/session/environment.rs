@@ -9,11 +9,11 @@ use tokio_postgres::error::SqlState;
 
 use super::backend_key;
 use super::link::Link;
-use crate::backend::Backend;
 use crate::database::{Database, why_no_session};
 use crate::error::{Error, Failure};
-use crate::key::Key;
-use crate::options::Scope;
+use crate::model::backend::Backend;
+use crate::model::lock_id::Key;
+use crate::model::options::Scope;
 use crate::sql;
 
 /// How often two sessions behind a pooler are asked, twice each, where they are before it is believed to be in session mode.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::engine::ids::HoldId;
-use crate::key::Key;
+use crate::model::lock_id::Key;
 use crate::telemetry::Holding;
 
 #[derive(Default)]

@@ -20,12 +20,12 @@ use environment::Unfit;
 use held::Holds;
 use link::{Driven, Link, Speaker};
 
-use crate::backend::Backend;
 use crate::database::Database;
 use crate::error::Error;
-use crate::options::{Scope, Wait};
-use crate::protocol::{self, Outcome};
+use crate::model::backend::Backend;
+use crate::model::options::{Scope, Wait};
 use crate::sql;
+use crate::wire::protocol::{self, Outcome};
 use crate::wire::{BoundWire, Wire};
 
 pub(crate) struct Session {

@@ -1,0 +1,10 @@
+//! All that users call by hand.
+
+pub(crate) mod advisory;
+pub(crate) mod catalog;
+pub(crate) mod drain;
+pub(crate) mod locks;
+pub(crate) mod prioritize;
+pub(crate) mod tables;
+pub(crate) mod timeout;
+pub(crate) mod wait_graph;

@@ -1,0 +1,289 @@
+//! Connections that are prioritized, until their scope ends.
+
+use std::fmt;
+
+use crate::api::timeout::{AsyncTimeoutScope, Before};
+use crate::background::block_on;
+use crate::calls::call_stack::Link;
+use crate::drivers::{
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
+    InTransaction, lend_async, lend_blocking,
+};
+use crate::error::Error;
+use crate::watcher::{PrioritizeReport, Section};
+
+/// A blocking connection that is prioritized: see [`Prioritize::on`](crate::Prioritize::on).
+///
+/// Dropping it ends the watch, and puts `lock_timeout` back where there was a timeout.
+#[must_use = "the watch ends when the scope is dropped: bind it, as in `let mut section = ..`"]
+pub struct PrioritizeScope<'c, C: AnyConnection + ?Sized> {
+    connection: &'c mut C,
+    section: Option<Section>,
+    before: Option<Before>,
+}
+
+impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
+    pub(super) fn new(connection: &'c mut C, section: Section, before: Option<Before>) -> Self {
+        Self {
+            connection,
+            section: Some(section),
+            before,
+        }
+    }
+
+    /// Runs a body under which waits on sessions of pglock's own are prioritized too.
+    ///
+    /// Without it only the connection is: `pglock::advisory("invoices").acquire()` waits on another one. The attribute
+    /// does the same.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// let mut section = pglock::prioritize().on(&mut client)?;
+    /// section.run(|client| {
+    ///     let guard = pglock::advisory("invoices").acquire()?; // whoever keeps it from us is ended
+    ///     client.batch_execute("SELECT 1")?;
+    ///     guard.release().map_err(Box::<dyn std::error::Error>::from)
+    /// })?;
+    /// section.finish()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn run<R>(&mut self, body: impl FnOnce(&mut C) -> R) -> R {
+        match &self.section {
+            Some(section) => Link::prioritized(section.id()).run(|| body(self.connection)),
+            None => body(self.connection),
+        }
+    }
+
+    /// Who was in the way until now, and what was done.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) when pglock's thread has ended.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// let mut section = pglock::prioritize().on(&mut client)?;
+    /// section.batch_execute("SELECT 1")?;
+    /// let report = section.report()?;
+    /// if let Err(error) = section.finish() {
+    ///     eprintln!("{error}; until then: {report}");
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(&self) -> Result<PrioritizeReport, Error> {
+        match &self.section {
+            Some(section) => block_on(section.report()),
+            None => Ok(PrioritizeReport::default()),
+        }
+    }
+
+    /// Ends the watch, puts `lock_timeout` back, and tells who was in the way: afterwards nobody is hit any more. Only
+    /// a hit that the server gives no answer to, which is an error after 5 s, may still come.
+    ///
+    /// # Errors
+    ///
+    /// What went wrong first in a look or in a side effect: [`ErrorKind::Connect`](crate::ErrorKind::Connect) or
+    /// [`Database`](crate::ErrorKind::Database) when the watcher was refused, [`Config`](crate::ErrorKind::Config)
+    /// when it is connected to another database, [`SideEffect`](crate::ErrorKind::SideEffect) when one of your own
+    /// panicked, or said so. Then [`report`](PrioritizeScope::report), asked before, has who was hit all the same.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// # client.batch_execute("CREATE TABLE orders ()")?;
+    /// let mut section = pglock::prioritize().on(&mut client)?;
+    /// section.batch_execute("ALTER TABLE orders ADD total numeric")?;
+    /// assert!(section.finish()?.hit().is_empty()); // nobody was in the way
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn finish(mut self) -> Result<PrioritizeReport, Error> {
+        self.finish_once()
+    }
+
+    fn finish_once(&mut self) -> Result<PrioritizeReport, Error> {
+        match self.section.take() {
+            Some(section) => end(&section, self.before.take(), self.connection),
+            None => Ok(PrioritizeReport::default()),
+        }
+    }
+}
+
+/// Ends a watch on a blocking connection, and its timeout.
+pub(crate) fn end<C: AnyConnection + ?Sized>(
+    section: &Section,
+    before: Option<Before>,
+    connection: &mut C,
+) -> Result<PrioritizeReport, Error> {
+    let ended = block_on(section.end());
+    let restored = before.map_or(Ok(()), |before| before.end(connection));
+    let report = ended?.into_result()?;
+    restored.map(|()| report)
+}
+
+impl<C: AnyConnection + ?Sized> Drop for PrioritizeScope<'_, C> {
+    fn drop(&mut self) {
+        // Nobody is there to be told; `finish` tells.
+        let _ = self.finish_once();
+    }
+}
+
+/// An async connection that is prioritized: see [`Prioritize::on_async`](crate::Prioritize::on_async).
+///
+/// Dropping it ends the watch, without waiting for a look that is under way: that one may still hit who blocks the
+/// connection's next statement. [`finish`](AsyncPrioritizeScope::finish) waits.
+#[must_use = "the watch ends when the scope is dropped: bind it, as in `let section = ..`"]
+pub struct AsyncPrioritizeScope<'c, C: AnyAsyncConnection + ?Sized> {
+    // Dropped first.
+    section: Section,
+    connection: AsyncTimeoutScope<'c, C>,
+}
+
+impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
+    pub(super) fn new(connection: AsyncTimeoutScope<'c, C>, section: Section) -> Self {
+        Self {
+            section,
+            connection,
+        }
+    }
+
+    /// Like [`PrioritizeScope::run`]: the body, which has the connection's name, is polled in the section.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the body is dropped, and the section goes on: `run` can be called again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let mut section = pglock::prioritize().on_async(&mut client).await?;
+    /// section
+    ///     .run(async |client| {
+    ///         let guard = pglock::advisory("invoices").acquire_async().await?;
+    ///         client.batch_execute("SELECT 1").await?;
+    ///         guard.release_async().await.map_err(Box::<dyn std::error::Error>::from)
+    ///     })
+    ///     .await?;
+    /// section.finish().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn run<R>(&mut self, body: impl AsyncFnOnce(&mut C) -> R) -> R {
+        let link = Link::prioritized(self.section.id());
+        link.run_async(body(&mut self.connection)).await
+    }
+
+    pub(crate) fn link(&self) -> std::sync::Arc<Link> {
+        Link::prioritized(self.section.id())
+    }
+
+    /// Like [`PrioritizeScope::report`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PrioritizeScope::report`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, nothing has happened, and it can be asked again.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let section = pglock::prioritize().on_async(&mut client).await?;
+    /// section.batch_execute("SELECT 1").await?;
+    /// println!("{}", section.report().await?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn report(&self) -> Result<PrioritizeReport, Error> {
+        self.section.report().await
+    }
+
+    /// Like [`PrioritizeScope::finish`].
+    ///
+    /// # Errors
+    ///
+    /// As [`PrioritizeScope::finish`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same, as by dropping the scope. The
+    /// report is lost, and a look that is under way may still hit who blocks the connection's next statement.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let section = pglock::prioritize().on_async(&mut client).await?;
+    /// section.batch_execute("SELECT 1").await?;
+    /// assert!(section.finish().await?.hit().is_empty()); // nobody was in the way
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn finish(self) -> Result<PrioritizeReport, Error> {
+        let Self {
+            section,
+            connection,
+        } = self;
+        let ended = section.end().await;
+        let restored = connection.restore().await;
+        let report = ended?.into_result()?;
+        restored.map(|()| report)
+    }
+}
+
+lend_blocking!(PrioritizeScope, AnyConnection);
+lend_async!(AsyncPrioritizeScope, AnyAsyncConnection);
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyConnection + Connection + ?Sized> Connection for PrioritizeScope<'_, C> {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyConnection + InTransaction + ?Sized> InTransaction for PrioritizeScope<'_, C> {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + AsyncConnection + ?Sized> AsyncConnection
+    for AsyncPrioritizeScope<'_, C>
+{
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + AsyncInTransaction + ?Sized> AsyncInTransaction
+    for AsyncPrioritizeScope<'_, C>
+{
+}
+
+impl<C: AnyConnection + ?Sized> fmt::Debug for PrioritizeScope<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PrioritizeScope").finish_non_exhaustive()
+    }
+}
+
+impl<C: AnyAsyncConnection + ?Sized> fmt::Debug for AsyncPrioritizeScope<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncPrioritizeScope")
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,337 @@
+//! Lock timeouts for a part of the work on a connection.
+
+use std::fmt;
+
+use tokio_postgres::error::SqlState;
+
+use crate::background::block_on;
+use crate::drivers::{
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
+    BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
+};
+use crate::error::{Error, Failure};
+use crate::model::options::{Timeout, Wait};
+use crate::sql;
+use crate::wire::Wire;
+
+/// Bounds how long each statement on a connection waits for locks, until the scope ends.
+///
+/// The scope lends the connection. When it ends, `lock_timeout` is what it was before; so scopes nest. In a
+/// transaction the setting is the transaction's, and its end puts it back too.
+///
+/// `None` waits for ever. A zero duration is refused, since Postgres takes it for "no limit".
+///
+/// Stands on [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT),
+/// in milliseconds.
+///
+/// ```
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// use std::time::Duration;
+///
+/// let mut patient = pglock::timeout(Duration::from_secs(3)).on(&mut client)?;
+/// patient.batch_execute("ALTER TABLE orders ADD total numeric")?; // fails after 3 s of waiting
+/// patient.restore()?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn timeout(timeout: impl Into<Timeout>) -> LockTimeout {
+    LockTimeout(timeout.into())
+}
+
+/// A lock timeout to be set: see [`timeout`].
+#[derive(Clone, Copy, Debug)]
+#[must_use = "nothing is set before `on` or `on_async`"]
+pub struct LockTimeout(Timeout);
+
+impl LockTimeout {
+    fn checked(self) -> Result<Wait, Error> {
+        match self.0.try_into()? {
+            Wait::Try => Err(Error::config(
+                "a lock timeout of zero would be no limit to Postgres; use 1 ms or more, or `None` for no limit",
+            )),
+            wait => Ok(wait),
+        }
+    }
+
+    /// Sets it on a connection, in a transaction or outside, until the scope ends.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a duration that Postgres can't count, and in an aborted
+    /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the
+    /// server says so.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut scope = pglock::timeout(std::time::Duration::from_secs(3)).on(&mut client)?;
+    /// scope.simple_query("SELECT 1")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn on<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<TimeoutScope<'_, C>, Error> {
+        let before = self.begin(connection)?;
+        Ok(TimeoutScope {
+            connection,
+            before: Some(before),
+        })
+    }
+
+    pub(crate) fn begin<C: AnyConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<Before, Error> {
+        let wait = self.checked()?;
+        block_on(set(&mut BlockingWire(connection), wait))
+    }
+
+    /// Like [`on`](LockTimeout::on), for an async connection.
+    ///
+    /// # Errors
+    ///
+    /// As [`on`](LockTimeout::on).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the setting is what it was before the connection's next statement, and setting it again is
+    /// safe. In a transaction of sqlx's it may stay to the end of the transaction: see [`AsyncConnection`].
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let scope = pglock::timeout(None).on_async(&mut client).await?;
+    /// scope.simple_query("SELECT 1").await?;
+    /// scope.restore().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
+        self,
+        connection: &mut C,
+    ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
+        let wait = self.checked()?;
+        let clean_up = CleanUp::of_setting(sql::RESTORE_NOTED_LOCK_TIMEOUT);
+        let before = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
+        Ok(AsyncTimeoutScope {
+            connection,
+            before: Some(before),
+        })
+    }
+}
+
+/// What `lock_timeout` was.
+#[derive(Debug)]
+pub(crate) struct Before {
+    value: String,
+    in_transaction: bool,
+    /// The process that set it: after a fork, the child must not speak on its parent's connection.
+    process: u32,
+}
+
+impl Before {
+    /// Puts it back.
+    pub(crate) fn end<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<(), Error> {
+        block_on(restore(&mut BlockingWire(connection), &self))
+    }
+
+    fn is_of_this_process(&self) -> bool {
+        self.process == std::process::id()
+    }
+
+    fn restoring(&self) -> String {
+        sql::restore_lock_timeout(&self.value, self.in_transaction)
+    }
+}
+
+async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
+    match wire.simple_query(&sql::set_lock_timeout(wait)).await {
+        Ok(rows) => {
+            let row = rows.first_row();
+            let value = row.as_ref().and_then(|row| row.text(0));
+            match (value, &row) {
+                (Some(value), Some(row)) => Ok(Before {
+                    value: value.to_owned(),
+                    in_transaction: row.is_true(1),
+                    process: std::process::id(),
+                }),
+                _ => Err(Error::setting_failed(Failure::unexpected_answer())),
+            }
+        }
+        Err(failure) => Err(Error::setting_failed(failure)),
+    }
+}
+
+async fn restore(wire: &mut impl Wire, before: &Before) -> Result<(), Error> {
+    if !before.is_of_this_process() {
+        return Err(Error::setting_lost_to_fork());
+    }
+    match wire.simple_query(&before.restoring()).await {
+        Ok(_) => Ok(()),
+        // The setting came with the transaction, and goes with its rollback.
+        Err(failure)
+            if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) && before.in_transaction =>
+        {
+            Ok(())
+        }
+        // A transaction that was begun by hand in the scope, and left aborted.
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            let _ = wire.simple_query("ROLLBACK").await;
+            let again = wire.simple_query(&before.restoring()).await;
+            again.map(drop).map_err(Error::setting_failed)
+        }
+        Err(failure) => Err(Error::setting_failed(failure)),
+    }
+}
+
+/// A blocking connection under a lock timeout: see [`LockTimeout::on`].
+///
+/// Dropping it puts the setting back, which blocks for a round trip.
+#[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
+pub struct TimeoutScope<'c, C: AnyConnection + ?Sized> {
+    connection: &'c mut C,
+    before: Option<Before>,
+}
+
+impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
+    /// Puts the setting back, and says so if that fails.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the server
+    /// says so. An aborted transaction is no error where the scope began in it: its rollback puts the setting back.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let scope = pglock::timeout(std::time::Duration::from_secs(3)).on(&mut client)?;
+    /// scope.restore()?;
+    /// let lock_timeout: String = client.query_one("SHOW lock_timeout", &[])?.get(0);
+    /// assert_eq!(lock_timeout, "0");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn restore(mut self) -> Result<(), Error> {
+        self.restore_once()
+    }
+
+    fn restore_once(&mut self) -> Result<(), Error> {
+        match self.before.take() {
+            Some(before) => before.end(self.connection),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<C: AnyConnection + ?Sized> Drop for TimeoutScope<'_, C> {
+    fn drop(&mut self) {
+        // Nobody is there to be told; `restore` tells.
+        let _ = self.restore_once();
+    }
+}
+
+/// An async connection under a lock timeout: see [`LockTimeout::on_async`].
+///
+/// Dropping it sends what puts the setting back, without waiting for the answer: whatever is sent next comes after.
+#[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
+pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
+    connection: &'c mut C,
+    before: Option<Before>,
+}
+
+impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
+    /// One that leaves the setting as it is.
+    pub(crate) fn unchanged(connection: &'c mut C) -> Self {
+        Self {
+            connection,
+            before: None,
+        }
+    }
+
+    /// Like [`TimeoutScope::restore`].
+    ///
+    /// # Errors
+    ///
+    /// As [`TimeoutScope::restore`].
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the setting is put back all the same, as by dropping the scope. Only `restore` itself can end
+    /// a transaction that was begun by hand in the scope and is aborted: dropped there, the setting may stay.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let scope = pglock::timeout(std::time::Duration::from_secs(3)).on_async(&mut client).await?;
+    /// scope.restore().await?;
+    /// let lock_timeout: String = client.query_one("SHOW lock_timeout", &[]).await?.get(0);
+    /// assert_eq!(lock_timeout, "0");
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn restore(mut self) -> Result<(), Error> {
+        let Some(before) = &self.before else {
+            return Ok(());
+        };
+        let mut wire = AsyncWire(&mut *self.connection);
+        let restored = restore(&mut wire, before).await;
+        self.before = None;
+        restored
+    }
+}
+
+impl<C: AnyAsyncConnection + ?Sized> Drop for AsyncTimeoutScope<'_, C> {
+    fn drop(&mut self) {
+        if let Some(before) = self.before.take()
+            && before.is_of_this_process()
+        {
+            self.connection.queue(&before.restoring());
+        }
+    }
+}
+
+lend_blocking!(TimeoutScope, AnyConnection);
+lend_async!(AsyncTimeoutScope, AnyAsyncConnection);
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyConnection + Connection + ?Sized> Connection for TimeoutScope<'_, C> {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyConnection + InTransaction + ?Sized> InTransaction for TimeoutScope<'_, C> {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + AsyncConnection + ?Sized> AsyncConnection
+    for AsyncTimeoutScope<'_, C>
+{
+}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + AsyncInTransaction + ?Sized> AsyncInTransaction
+    for AsyncTimeoutScope<'_, C>
+{
+}
+
+impl<C: AnyConnection + ?Sized> fmt::Debug for TimeoutScope<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TimeoutScope").finish_non_exhaustive()
+    }
+}
+
+impl<C: AnyAsyncConnection + ?Sized> fmt::Debug for AsyncTimeoutScope<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncTimeoutScope").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,315 @@
+//! From the rows of the server to the graph. Pure.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::{Duration, SystemTime};
+
+use super::model::{Edge, PreparedTransaction, WaitGraph, WaitSession};
+use super::search::parts;
+use super::sql::Column;
+use crate::sql::Row;
+use crate::view::{FromRow, Lock};
+
+/// That a session holds a lock that somebody waits for, or waits for it.
+#[derive(Clone, Debug)]
+pub(super) struct Entry {
+    pub(super) lock: Lock,
+    /// The same for two entries about the same lock.
+    pub(super) tag: String,
+    /// Who keeps it waiting, by pid, as the server says.
+    pub(super) blockers: BTreeSet<i32>,
+    /// Whether it waited from when the locks were read until the server had told all blockers.
+    pub(super) still_waits: bool,
+    /// Tells prepared transactions from each other.
+    pub(super) transaction: String,
+    pub(super) prepared: Option<PreparedTransaction>,
+    /// Each has to be true of somebody in a part of the graph that is asked for.
+    pub(super) marks: Vec<bool>,
+}
+
+impl Entry {
+    pub(super) fn from_row(row: &Row<'_>) -> Option<Self> {
+        let text = |column: Column| row.text(column.place());
+        let owned = |column: Column| text(column).map(str::to_owned);
+        let lock = Lock::from_row(row)?;
+        let since = row.parsed(Column::PreparedAt.place());
+        let prepared = (lock.activity.pid == 0).then(|| PreparedTransaction {
+            gid: owned(Column::Gid),
+            owner: owned(Column::Owner),
+            database: owned(Column::Database),
+            since: since.and_then(|micros| {
+                SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
+            }),
+        });
+        let marks = (Column::Marks.place()..).map_while(|column| row.text(column));
+        Some(Self {
+            lock,
+            tag: owned(Column::Tag)?,
+            blockers: pids(text(Column::Blockers).unwrap_or_default()),
+            still_waits: text(Column::StillWaits) == Some("true"),
+            transaction: owned(Column::Transaction)?,
+            prepared,
+            marks: marks.map(|mark| mark == "true").collect(),
+        })
+    }
+
+    fn session(&self) -> Session<'_> {
+        match self.lock.activity.pid {
+            0 => Session::Prepared(&self.transaction),
+            pid => Session::Backend(pid),
+        }
+    }
+
+    /// Whether it is in the way of that one, which waits for the same lock.
+    ///
+    /// The locks alone show who holds what in that moment. They don't show who is first in a queue; the server has told it
+    /// since, and who was first may have had the lock, and be in the queue again, behind the other.
+    fn blocks(&self, waiter: &Self) -> bool {
+        self.session() != waiter.session()
+            && self.lock.mode.conflicts_with(waiter.lock.mode)
+            && waiter.blockers.contains(&self.lock.activity.pid)
+            && (self.lock.granted || self.still_waits && waiter.still_waits)
+    }
+}
+
+/// What tells a session from others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Session<'e> {
+    Backend(i32),
+    Prepared(&'e str),
+}
+
+/// The parts of the graph that are asked for.
+pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
+    let mut places = HashMap::new();
+    let mut sessions: Vec<&Entry> = Vec::new();
+    let mut marks: Vec<Vec<bool>> = Vec::new();
+    let mut of_lock: HashMap<&str, Vec<&Entry>> = HashMap::new();
+    for entry in entries {
+        let place = *places.entry(entry.session()).or_insert_with(|| {
+            sessions.push(entry);
+            marks.push(Vec::new());
+            sessions.len() - 1
+        });
+        add_marks(&mut marks[place], &entry.marks);
+        of_lock.entry(&entry.tag).or_default().push(entry);
+    }
+
+    let mut edges = Vec::new();
+    for (wait, waiter) in entries.iter().enumerate() {
+        if waiter.lock.granted {
+            continue;
+        }
+        // A session that has the lock and waits for a stronger mode of it can be in the way twice.
+        let mut blockers = BTreeMap::new();
+        let others = &of_lock[waiter.tag.as_str()];
+        for entry in others.iter().filter(|entry| entry.blocks(waiter)) {
+            *blockers.entry(places[&entry.session()]).or_insert(false) |= entry.lock.granted;
+        }
+        edges.extend(blockers.into_iter().map(|(blocker, hard)| Edge {
+            waiter: places[&waiter.session()],
+            blocker,
+            wait,
+            hard,
+        }));
+    }
+
+    let ends = edges.iter().map(|edge| (edge.waiter, edge.blocker));
+    let part = parts(sessions.len(), ends);
+    let mut marks_of_part = vec![Vec::new(); sessions.len()];
+    for (marks, part) in marks.iter().zip(&part) {
+        add_marks(&mut marks_of_part[*part], marks);
+    }
+    edges.retain(|edge| !marks_of_part[part[edge.waiter]].contains(&false));
+    numbered(entries, &sessions, edges)
+}
+
+fn add_marks(to: &mut Vec<bool>, marks: &[bool]) {
+    to.resize(marks.len(), false);
+    for (to, mark) in to.iter_mut().zip(marks) {
+        *to |= mark;
+    }
+}
+
+/// The graph of what the edges name, and nothing else.
+fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> WaitGraph {
+    let ends = edges.iter().flat_map(|edge| [edge.waiter, edge.blocker]);
+    let ends: BTreeSet<usize> = ends.collect();
+    let waits: BTreeSet<usize> = edges.iter().map(|edge| edge.wait).collect();
+    let number = |named: &BTreeSet<usize>| -> HashMap<usize, usize> {
+        named
+            .iter()
+            .enumerate()
+            .map(|(new, old)| (*old, new))
+            .collect()
+    };
+    let (session_number, wait_number) = (number(&ends), number(&waits));
+    for edge in &mut edges {
+        edge.waiter = session_number[&edge.waiter];
+        edge.blocker = session_number[&edge.blocker];
+        edge.wait = wait_number[&edge.wait];
+    }
+    let session = |place: &usize| WaitSession {
+        activity: sessions[*place].lock.activity.clone(),
+        prepared: sessions[*place].prepared.clone(),
+    };
+    WaitGraph {
+        sessions: ends.iter().map(session).collect(),
+        waits: waits
+            .iter()
+            .map(|wait| entries[*wait].lock.clone())
+            .collect(),
+        edges,
+    }
+}
+
+/// An array of integers, as Postgres writes it.
+fn pids(array: &str) -> BTreeSet<i32> {
+    let list = array.trim_start_matches('{').trim_end_matches('}');
+    list.split(',').filter_map(|pid| pid.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fixture::entry;
+    use super::*;
+    use crate::view::LockMode::{
+        AccessExclusive, AccessShare, Exclusive, Share, ShareRowExclusive,
+    };
+
+    fn edges(entries: &[Entry]) -> Vec<(i32, i32, bool)> {
+        let graph = graph(entries);
+        let edges = graph.edges().map(|edge| {
+            let (waiter, blocker) = (&edge.waiter.activity, &edge.blocker.activity);
+            assert_eq!(edge.lock.activity.pid, waiter.pid);
+            (waiter.pid, blocker.pid, edge.hard)
+        });
+        edges.collect()
+    }
+
+    #[test]
+    fn holders_are_told_from_those_before_in_the_queue() {
+        let entries = [
+            entry(1, "t", AccessShare, None),
+            entry(2, "t", AccessShare, None),
+            // Has a weak lock, and waits for a strong one.
+            entry(2, "t", AccessExclusive, Some(&[1])),
+            entry(3, "t", AccessShare, Some(&[2])),
+        ];
+        assert_eq!(edges(&entries), [(2, 1, true), (3, 2, false)]);
+        // In its way twice, and once is by holding it.
+        let entries = [
+            entry(2, "t", Share, None),
+            entry(1, "t", Share, None),
+            entry(2, "t", AccessExclusive, Some(&[1])),
+            entry(3, "t", ShareRowExclusive, Some(&[1, 2, 2])),
+        ];
+        assert_eq!(edges(&entries), [(2, 1, true), (3, 2, true), (3, 1, true)]);
+    }
+
+    #[test]
+    fn what_the_locks_do_not_show_is_not_believed() {
+        let entries = [
+            entry(1, "t", Exclusive, None),
+            // It had gone on to something else when the server was asked about the others.
+            entry(1, "u", Exclusive, Some(&[2])),
+            entry(2, "t", Exclusive, Some(&[1, 3, 4])),
+            entry(3, "u", Exclusive, None),
+            entry(4, "t", Share, None),
+        ];
+        assert_eq!(edges(&entries), [(2, 1, true), (2, 4, true)]);
+        assert!(graph(&entries).cycles().is_empty());
+        // What stands in the locks, but not in the way.
+        let entries = [
+            entry(1, "t", Exclusive, None),
+            entry(2, "t", Share, Some(&[])),
+        ];
+        assert!(graph(&entries).is_empty());
+        // A worker and its leader.
+        let entries = [
+            entry(1, "t", Exclusive, None),
+            entry(1, "t", Exclusive, Some(&[1])),
+        ];
+        assert!(graph(&entries).is_empty());
+    }
+
+    #[test]
+    fn the_order_of_a_queue_is_not_believed_when_it_moved() {
+        let moved = |entry: Entry| Entry {
+            still_waits: false,
+            ..entry
+        };
+        let holder = entry(1, "t", Exclusive, None);
+        let first = entry(2, "t", Exclusive, Some(&[1]));
+        let second = entry(3, "t", Exclusive, Some(&[1, 2]));
+        let to_the_holder = [(2, 1, true), (3, 1, true)];
+        let and_in_the_queue = [(2, 1, true), (3, 2, false), (3, 1, true)];
+        for (first, second, expected) in [
+            (first.clone(), second.clone(), &and_in_the_queue[..]),
+            (moved(first.clone()), second.clone(), &to_the_holder),
+            (first, moved(second), &to_the_holder),
+        ] {
+            assert_eq!(edges(&[first, second, holder.clone()]), expected);
+        }
+    }
+
+    #[test]
+    fn prepared_transactions_are_told_apart_and_only_those_in_the_way_are_named() {
+        let prepared = |transaction: &str, mode| Entry {
+            transaction: transaction.to_owned(),
+            prepared: Some(PreparedTransaction {
+                gid: Some(format!("gid of {transaction}")),
+                ..PreparedTransaction::default()
+            }),
+            ..entry(0, "t", mode, None)
+        };
+        let entries = [
+            prepared("3/17", Share),
+            prepared("3/18", AccessShare),
+            prepared("-1/733", Share),
+            prepared("-1/733", ShareRowExclusive),
+            entry(1, "t", Exclusive, Some(&[0, 0])),
+        ];
+        let graph = graph(&entries);
+        let gids: Vec<_> = graph
+            .roots()
+            .iter()
+            .map(|root| root.prepared.as_ref().unwrap().gid.as_deref().unwrap())
+            .collect();
+        assert_eq!(gids, ["gid of 3/17", "gid of -1/733"]);
+        assert_eq!(graph.edges().len(), 2);
+    }
+
+    #[test]
+    fn a_part_has_each_mark_on_somebody() {
+        let marked = |entry: Entry, marks: [bool; 2]| Entry {
+            marks: marks.to_vec(),
+            ..entry
+        };
+        let entries = [
+            marked(entry(1, "t", Exclusive, None), [true, false]),
+            marked(entry(2, "t", Exclusive, Some(&[1])), [false, false]),
+            marked(entry(2, "u", Exclusive, None), [false, false]),
+            marked(entry(3, "u", Exclusive, Some(&[2])), [false, true]),
+            marked(entry(4, "v", Exclusive, None), [true, false]),
+            marked(entry(5, "v", Exclusive, Some(&[4])), [true, false]),
+            // Only in its own way, and not of the part above.
+            marked(entry(5, "w", Exclusive, None), [false, false]),
+            marked(entry(6, "x", Exclusive, None), [true, true]),
+        ];
+        let graph = graph(&entries);
+        let pids = |sessions: &[WaitSession]| -> Vec<i32> {
+            sessions
+                .iter()
+                .map(|session| session.activity.pid)
+                .collect()
+        };
+        assert_eq!(pids(graph.sessions()), [1, 2, 3]);
+        assert_eq!(graph.edges().len(), 2);
+    }
+
+    #[test]
+    fn arrays_are_read_as_the_server_writes_them() {
+        assert_eq!(pids("{}"), BTreeSet::new());
+        assert_eq!(pids("{7,0,7,-1}"), BTreeSet::from([-1, 0, 7]));
+    }
+}

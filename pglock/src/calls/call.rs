@@ -1,0 +1,136 @@
+//! A call under a lock on a session of pglock's own: acquire, run the body, release, and say what went wrong.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Arc;
+
+use crate::background::block_on;
+use crate::calls::call_stack::{self, Link};
+use crate::engine::{self, Hold, Lock};
+use crate::error::Error;
+use crate::model::hold_limits::HoldLimits;
+use crate::model::options::Wait;
+use crate::telemetry::{self, Attempt, Origin, Subject};
+
+/// A lock that was asked for, ready to be acquired.
+pub(crate) struct Wanted {
+    pub(crate) lock: Lock,
+    pub(crate) wait: Wait,
+    pub(crate) limits: HoldLimits,
+    pub(crate) skips: bool,
+}
+
+impl Wanted {
+    /// Acquires it for a guard, which is no part of a chain of calls.
+    pub(crate) async fn guard(self, blocking: bool) -> Result<Hold, Error> {
+        self.limits.refuse_at_most(&self.lock.id)?;
+        self.hold(blocking).await
+    }
+
+    async fn hold(self, blocking: bool) -> Result<Hold, Error> {
+        if self.wait == Wait::Forever {
+            call_stack::refuse_to_wait_for_itself(&self.lock, blocking)?;
+        }
+        let around = call_stack::around(&self.lock);
+        let Self {
+            lock,
+            wait,
+            limits,
+            skips,
+        } = self;
+        let attempt = Attempt::begin(Subject::from(&lock), skips);
+        let acquired = engine::acquire(engine::Request {
+            lock,
+            wait,
+            around,
+            describe_holder: telemetry::asks_for_holder(skips),
+            origin: Origin::here(),
+            sections: call_stack::sections(),
+        })
+        .await;
+        let hold = attempt.end(acquired)?;
+        // From here on, and not from the grant: a caller that is gone before it is told keeps nothing.
+        Ok(hold.limited(limits))
+    }
+
+    async fn call(self, blocking: bool) -> Result<Call, Error> {
+        let hold = match call_stack::reenter(&self.lock)? {
+            Some(hold) => hold,
+            None => Arc::new(self.hold(blocking).await?),
+        };
+        Ok(Call {
+            link: Link::new(&hold),
+            hold,
+        })
+    }
+
+    pub(crate) fn enter(self) -> Result<Call, Error> {
+        self.limits.refuse_at_most(&self.lock.id)?;
+        block_on(self.call(true))
+    }
+
+    pub(crate) async fn enter_async(self) -> Result<Call, Error> {
+        self.call(false).await
+    }
+}
+
+/// A call that has its lock. Dropped, as by a panic in the body, it releases it without waiting.
+pub struct Call {
+    hold: Arc<Hold>,
+    link: Arc<Link>,
+}
+
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Call").field(&self.hold.lock.id).finish()
+    }
+}
+
+impl Call {
+    /// Runs the body; `failed` tells whether it said `Err`, which then wins over a loss.
+    pub(crate) fn run<R>(
+        self,
+        body: impl FnOnce() -> R,
+        failed: impl FnOnce(&R) -> bool,
+    ) -> Result<R, Error> {
+        let result = self.link.run(body);
+        let kept = block_on(self.end());
+        if failed(&result) {
+            Ok(result)
+        } else {
+            kept.map(|()| result)
+        }
+    }
+
+    /// As [`run`](Call::run), for an async body, which is dropped when the lock is lost or has been held for too long.
+    pub(crate) async fn run_async<F: Future>(
+        self,
+        body: F,
+        failed: impl FnOnce(&F::Output) -> bool,
+    ) -> Result<F::Output, Error> {
+        let link = Arc::clone(&self.link);
+        let result = match link.run_while_held(&self.hold, body).await {
+            Ok(result) => result,
+            Err(error) => {
+                // The body is gone by now, so that nobody who gets the lock next overlaps it.
+                let _ = self.end().await;
+                return Err(error);
+            }
+        };
+        if failed(&result) {
+            // Its error is what the caller gets, whatever comes of the release.
+            let _ = self.end().await;
+            return Ok(result);
+        }
+        self.end().await.map(|()| result)
+    }
+
+    /// Ends the call; the last one that shares a lock releases it.
+    async fn end(self) -> Result<(), Error> {
+        match Arc::try_unwrap(self.hold) {
+            Ok(hold) => hold.release().await,
+            Err(shared) => shared.check_session(),
+        }
+        .map_err(Error::after_the_body)
+    }
+}

@@ -1,0 +1,258 @@
+//! Calls inside calls: what the call that runs now, and those around it, hold.
+//!
+//! A thread-local names the innermost call while its body runs, or, for an async body, while it is polled. So a
+//! nested call finds the locks of the calls around it; siblings, spawned tasks and other threads don't.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::pin::pin;
+use std::sync::{Arc, Weak};
+use std::task::Poll;
+
+use tokio::task;
+
+use crate::engine::{Around, Hold, Lock, SectionId};
+use crate::error::Error;
+use crate::model::options::{Mode, Scope};
+use crate::telemetry::InHold;
+
+thread_local! {
+    static INNERMOST: RefCell<Option<Inside>> = const { RefCell::new(None) };
+    static GUARDS: RefCell<Vec<Weak<Hold>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// The call that runs on this thread, and the task that it runs in: a runtime that is driven inside a blocking body
+/// runs other tasks on the same thread, which inherit nothing.
+#[derive(Clone)]
+struct Inside {
+    link: Arc<Link>,
+    task: Option<task::Id>,
+}
+
+/// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
+pub(crate) struct Link {
+    what: What,
+    hold: InHold,
+    outer: Option<Arc<Link>>,
+}
+
+/// What a call is.
+enum What {
+    /// One under a lock on a session of pglock's own.
+    Locked(Weak<Hold>),
+    /// One under a lock on a connection of the caller's.
+    LockedOnConnection,
+    /// A prioritized section.
+    Prioritized(SectionId),
+}
+
+impl Link {
+    /// A call in the call that runs now.
+    pub(crate) fn new(hold: &Arc<Hold>) -> Arc<Self> {
+        Self::inside(What::Locked(Arc::downgrade(hold)), hold.inside())
+    }
+
+    /// A call under a lock on a connection of the caller's.
+    pub(crate) fn on_connection(hold: InHold) -> Arc<Self> {
+        Self::inside(What::LockedOnConnection, hold)
+    }
+
+    /// A section: what waits in it on sessions of pglock's own is prioritized too.
+    pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
+        Self::inside(What::Prioritized(section), InHold::none())
+    }
+
+    fn inside(what: What, hold: InHold) -> Arc<Self> {
+        Arc::new(Self {
+            what,
+            hold,
+            outer: innermost(),
+        })
+    }
+
+    /// Runs a body in this call.
+    pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
+        let _entered = Entered::new(self);
+        self.hold.run(body)
+    }
+
+    /// Runs an async body in this call.
+    pub(crate) async fn run_async<F: Future>(self: Arc<Self>, body: F) -> F::Output {
+        let mut body = pin!(body);
+        std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
+    }
+
+    /// As [`run_async`](Link::run_async), but drops the body at its next await once `hold` is lost, or was held for too
+    /// long.
+    pub(crate) async fn run_while_held<F: Future>(
+        self: Arc<Self>,
+        hold: &Hold,
+        body: F,
+    ) -> Result<F::Output, Error> {
+        let mut lost = pin!(hold.until_over());
+        let mut body = pin!(body);
+        std::future::poll_fn(|cx| {
+            if let Poll::Ready(error) = lost.as_mut().poll(cx) {
+                return Poll::Ready(Err(error));
+            }
+            self.run(|| body.as_mut().poll(cx)).map(Ok)
+        })
+        .await
+    }
+}
+
+fn innermost() -> Option<Arc<Link>> {
+    INNERMOST
+        .with_borrow(Clone::clone)
+        .filter(|inside| inside.task == task::try_id())
+        .map(|inside| inside.link)
+}
+
+/// The call that runs now and those around it, innermost first.
+fn links() -> impl Iterator<Item = Arc<Link>> {
+    let mut next = innermost();
+    std::iter::from_fn(move || {
+        let link = next.take()?;
+        next.clone_from(&link.outer);
+        Some(link)
+    })
+}
+
+/// The locks that they hold.
+fn held() -> impl Iterator<Item = Arc<Hold>> {
+    links().filter_map(|link| match &link.what {
+        What::Locked(hold) => hold.upgrade(),
+        What::LockedOnConnection | What::Prioritized(_) => None,
+    })
+}
+
+/// The prioritized sections among them.
+pub(crate) fn sections() -> Vec<SectionId> {
+    let sections = links().filter_map(|link| match link.what {
+        What::Prioritized(section) => Some(section),
+        What::Locked(_) | What::LockedOnConnection => None,
+    });
+    sections.collect()
+}
+
+/// Puts the call around back when the body returns, is suspended, or panics.
+struct Entered {
+    before: Option<Inside>,
+}
+
+impl Entered {
+    fn new(link: &Arc<Link>) -> Self {
+        Self {
+            before: INNERMOST.replace(Some(Inside {
+                link: Arc::clone(link),
+                task: task::try_id(),
+            })),
+        }
+    }
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        INNERMOST.set(self.before.take());
+    }
+}
+
+/// The lock of a call around, if that has what is wanted.
+///
+/// # Errors
+///
+/// When it is wanted exclusive and held shared, and when it was lost.
+pub(crate) fn reenter(wanted: &Lock) -> Result<Option<Arc<Hold>>, Error> {
+    let Some(hold) = held().find(|hold| hold.lock.is_same_key(wanted)) else {
+        return Ok(None);
+    };
+    if hold.lock.mode == Mode::Shared && wanted.mode == Mode::Exclusive {
+        return Err(Error::exclusive_inside_shared(&wanted.id));
+    }
+    hold.check()?;
+    Ok(Some(hold))
+}
+
+/// The locks around that are in the same database.
+pub(crate) fn around(wanted: &Lock) -> Option<Around> {
+    let holds: Vec<_> = held()
+        .filter(|hold| hold.lock.database == wanted.database && hold.is_of_this_process())
+        .collect();
+    let innermost = holds
+        .iter()
+        .find(|hold| hold.lock.scope == Scope::Session)?;
+    Some(Around {
+        session: innermost.session,
+        holds: holds.iter().map(|hold| hold.id).collect(),
+    })
+}
+
+/// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us. One that is lost keeps
+/// nothing.
+pub(crate) fn refuse_to_wait_for_itself(wanted: &Lock, blocking: bool) -> Result<(), Error> {
+    let is_in_the_way =
+        |hold: Arc<Hold>| wanted.waits_for(&hold.lock) && hold.check_session().is_ok();
+    if held().any(is_in_the_way) {
+        return Err(Error::waits_for_itself(
+            &wanted.id,
+            "a call around this one",
+        ));
+    }
+    if blocking && guards().into_iter().any(is_in_the_way) {
+        return Err(Error::waits_for_itself(
+            &wanted.id,
+            "a guard that this thread acquired",
+        ));
+    }
+    Ok(())
+}
+
+/// Remembers that this thread acquired a guard.
+pub(crate) fn remember_guard(hold: &Arc<Hold>) {
+    GUARDS.with_borrow_mut(|guards| {
+        guards.retain(|guard| guard.strong_count() > 0);
+        guards.push(Arc::downgrade(hold));
+    });
+}
+
+fn guards() -> Vec<Arc<Hold>> {
+    GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect())
+}
+
+/// Asks whether the locks of the calls around are still held, without SQL.
+///
+/// For long blocking bodies: an async body is dropped when its lock is lost, a blocking one can only ask. Locks on a
+/// connection of yours (`client =`) can't be asked for; a loss there shows at that connection's next statement. One that
+/// was held for longer than its [`hold_at_most`](crate::Advisory::hold_at_most) counts as lost.
+///
+/// # Errors
+///
+/// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when one of them is known to be lost, and
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call, or where all are on connections of yours.
+///
+/// ```no_run
+/// # fn orders() -> Vec<u32> { vec![] }
+/// # fn settle(order: u32) {}
+/// #[pglock::advisory]
+/// fn settle_orders() -> Result<(), pglock::Error> {
+///     for order in orders() {
+///         pglock::check()?; // before the next step that must not be done twice
+///         settle(order);
+///     }
+///     Ok(())
+/// }
+/// ```
+pub fn check() -> Result<(), Error> {
+    if links().all(|link| matches!(link.what, What::Prioritized(_))) {
+        return Err(Error::config(
+            "`pglock::check` asks about the calls around it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
+        ));
+    }
+    let mut holds = held().peekable();
+    if holds.peek().is_none() {
+        return Err(Error::config(
+            "`pglock::check` can't tell: the calls around it hold their locks on connections of yours, which only a statement there can ask",
+        ));
+    }
+    holds.try_for_each(|hold| hold.check())
+}

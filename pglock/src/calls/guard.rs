@@ -1,0 +1,302 @@
+//! Guards: values that hold a lock until they are released or dropped.
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::background::block_on;
+use crate::calls::call_stack;
+use crate::calls::on_connection::{Asked, Taken};
+use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
+use crate::engine::Hold;
+use crate::error::Error;
+use crate::telemetry::InHold;
+
+/// A lock on a session of pglock's own.
+///
+/// Dropping it releases the lock without waiting for that, and without a word if it was lost;
+/// [`release`](Guard::release) waits and tells. It can be sent to other threads and tasks.
+///
+/// # Example
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// let guard = pglock::advisory("invoices").acquire()?;
+/// guard.check()?; // before a step that must not be done twice
+/// guard.release()?;
+/// # Ok(())
+/// # }
+/// ```
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
+pub struct Guard {
+    hold: Arc<Hold>,
+}
+
+impl Guard {
+    pub(crate) fn new(hold: Hold) -> Self {
+        Self {
+            hold: Arc::new(hold),
+        }
+    }
+
+    /// For a blocking caller, whose thread must not wait for itself later.
+    pub(crate) fn of_this_thread(hold: Hold) -> Self {
+        let guard = Self::new(hold);
+        call_stack::remember_guard(&guard.hold);
+        guard
+    }
+
+    /// Asks whether the lock is still held, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) once its session is known to have ended.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// guard.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(&self) -> Result<(), Error> {
+        self.hold.check()
+    }
+
+    /// Releases the lock and waits for the server's word.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// guard.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn release(self) -> Result<(), Error> {
+        block_on(self.hold.release())
+    }
+
+    /// Like [`release`](Guard::release).
+    ///
+    /// # Errors
+    ///
+    /// As [`release`](Guard::release).
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the lock is released all the same, in the background; nobody is told if it was lost.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire_async().await?;
+    /// guard.release_async().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn release_async(self) -> Result<(), Error> {
+        self.hold.release().await
+    }
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Guard").field(&self.hold.lock.id).finish()
+    }
+}
+
+/// A session lock on a blocking connection of the caller's, lent by the guard until the release.
+///
+/// Dropping it releases the lock, which blocks for a round trip. A transaction that was begun by hand and left open
+/// is rolled back first.
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
+pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
+    connection: &'c mut C,
+    taken: Option<Taken>,
+}
+
+impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
+    pub(crate) fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+        let taken = Some(asked.acquire(connection)?);
+        Ok(Self { connection, taken })
+    }
+
+    /// Asks whether the connection is still there, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. A blocking driver notices at a statement only.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// locked.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(&mut self) -> Result<(), Error> {
+        let closed = self.connection.is_closed();
+        closed_is_lost(self.taken.as_ref(), closed)
+    }
+
+    /// Releases the lock.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// locked.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn release(mut self) -> Result<(), Error> {
+        self.release_once()
+    }
+
+    fn release_once(&mut self) -> Result<(), Error> {
+        match self.taken.take() {
+            Some(taken) => taken.release(self.connection),
+            None => Ok(()),
+        }
+    }
+}
+
+fn closed_is_lost(taken: Option<&Taken>, closed: bool) -> Result<(), Error> {
+    taken.map_or(Ok(()), |taken| taken.closed_is_lost(closed))
+}
+
+impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {
+    fn drop(&mut self) {
+        // Nobody is there to be told; `release` tells.
+        let _ = self.release_once();
+    }
+}
+
+lend_blocking!(ConnectionGuard, Connection);
+
+#[diagnostic::do_not_recommend]
+impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
+
+impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("ConnectionGuard")
+            .field(&self.taken.as_ref().map(Taken::id))
+            .finish()
+    }
+}
+
+/// A session lock on an async connection of the caller's, lent by the guard until the release.
+///
+/// Dropping it sends the release at once, without waiting for the answer: whatever is sent on the connection next
+/// comes after it. A transaction that was begun by hand and left open is rolled back first.
+#[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
+pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
+    connection: &'c mut C,
+    taken: Option<Taken>,
+}
+
+impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
+    pub(crate) async fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+        let taken = Some(asked.acquire_async(connection).await?);
+        Ok(Self { connection, taken })
+    }
+
+    /// Asks whether the connection is still there, without SQL.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. sqlx notices at a statement only.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
+    /// locked.check()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn check(&self) -> Result<(), Error> {
+        closed_is_lost(self.taken.as_ref(), self.connection.is_closed())
+    }
+
+    /// Releases the lock and waits for the server's word.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropped at any point, the lock is released all the same: what is left to do for it is sent at once, before
+    /// anything that comes next on the connection. Nobody is told if it was lost.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
+    /// # tokio::spawn(connection);
+    /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
+    /// locked.release().await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn release(mut self) -> Result<(), Error> {
+        let Some(taken) = &self.taken else {
+            return Ok(());
+        };
+        let released = taken.release_async(&mut *self.connection).await;
+        // Dropped before this, the guard's own drop releases.
+        self.taken = None;
+        released
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
+    fn drop(&mut self) {
+        if let Some(taken) = self.taken.take() {
+            taken.queue_release(&mut *self.connection);
+        }
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
+    /// What the body under the lock runs in.
+    pub(crate) fn inside(&self) -> InHold {
+        self.taken.as_ref().map_or_else(InHold::none, Taken::inside)
+    }
+}
+
+lend_async!(AsyncConnectionGuard, AsyncConnection);
+
+#[diagnostic::do_not_recommend]
+impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C> {}
+
+impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AsyncConnectionGuard")
+            .field(&self.taken.as_ref().map(Taken::id))
+            .finish()
+    }
+}

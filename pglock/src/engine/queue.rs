@@ -1,0 +1,105 @@
+//! Whose turn it is in this process to wait for a key in the server.
+//!
+//! Each waiter in the server costs it: it runs a deadlock check under all lock partitions, and pins the vacuum
+//! horizon. So callers that hold nothing wait here, first come first served, and one of them in the server's queue.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
+
+use crate::model::lock_id::Key;
+
+#[derive(Default)]
+pub(super) struct Turns {
+    queues: RefCell<HashMap<Key, Arc<Semaphore>>>,
+    releases: RefCell<HashMap<Key, usize>>,
+    released: Notify,
+}
+
+impl Turns {
+    /// Waits for the turn on `key`, in order of arrival.
+    pub(super) async fn turn(self: Rc<Self>, key: Key) -> Turn {
+        let queue = Arc::clone(
+            self.queues
+                .borrow_mut()
+                .entry(key)
+                .or_insert_with(|| Arc::new(Semaphore::new(1))),
+        );
+        let waiting = Waiting {
+            turns: Rc::clone(&self),
+            key,
+        };
+        // A semaphore of ours is never closed; without a permit the waiter would only lose its place.
+        let permit = queue.acquire_owned().await.ok();
+        Turn {
+            _permit: permit,
+            _waiting: waiting,
+        }
+    }
+
+    /// Notes that a release of `key` is under way, until the note is dropped.
+    pub(super) fn releasing(self: &Rc<Self>, key: Key) -> Releasing {
+        *self.releases.borrow_mut().entry(key).or_default() += 1;
+        Releasing {
+            turns: Rc::clone(self),
+            key,
+        }
+    }
+
+    /// Waits until no release of `key` by this process is under way, so that who drops a guard and then tries for
+    /// the lock doesn't find its own.
+    pub(super) async fn released(&self, key: Key) {
+        loop {
+            let released = self.released.notified();
+            if !self.releases.borrow().contains_key(&key) {
+                return;
+            }
+            released.await;
+        }
+    }
+}
+
+/// The right to wait in the server; dropping it passes it on.
+pub(super) struct Turn {
+    // Dropped first, so that the queue is no longer in use when `_waiting` looks.
+    _permit: Option<OwnedSemaphorePermit>,
+    _waiting: Waiting,
+}
+
+struct Waiting {
+    turns: Rc<Turns>,
+    key: Key,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        let mut queues = self.turns.queues.borrow_mut();
+        if queues
+            .get(&self.key)
+            .is_some_and(|queue| Arc::strong_count(queue) == 1)
+        {
+            queues.remove(&self.key);
+        }
+    }
+}
+
+pub(super) struct Releasing {
+    turns: Rc<Turns>,
+    key: Key,
+}
+
+impl Drop for Releasing {
+    fn drop(&mut self) {
+        let mut releases = self.turns.releases.borrow_mut();
+        if let Some(count) = releases.get_mut(&self.key) {
+            *count -= 1;
+            if *count == 0 {
+                releases.remove(&self.key);
+            }
+        }
+        self.turns.released.notify_waiters();
+    }
+}

@@ -1,0 +1,9 @@
+//! What a lock is: plain values, checked when they are made.
+
+pub(crate) mod backend;
+pub(crate) mod hold_limits;
+pub(crate) mod liveness;
+pub(crate) mod lock_id;
+pub(crate) mod options;
+pub(crate) mod skippable;
+pub(crate) mod table;

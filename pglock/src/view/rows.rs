@@ -1,0 +1,311 @@
+//! What there is to know of a lock, and how it is read from a row.
+
+use std::net::IpAddr;
+use std::ops::Deref;
+use std::str::FromStr;
+use std::time::{Duration, SystemTime};
+
+use super::fields::Of;
+use super::words::{LockKind, LockMode, RelKind, State};
+use crate::model::lock_id::{Key, LockId};
+use crate::sql::{Row, Rows};
+
+/// A lock that a session holds or waits for: a row of
+/// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+///
+/// Found by [`locks`](crate::locks).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Lock {
+    /// What is locked.
+    pub kind: LockKind,
+    /// In which mode.
+    pub mode: LockMode,
+    /// Whether it is held; `false` while it is waited for.
+    pub granted: bool,
+    /// When the wait began; `None` when it is held, and in the first moments of a wait. Postgres 14 and newer tell it.
+    pub wait_start: Option<SystemTime>,
+    /// How long it has been waited for; `None` as [`wait_start`](Lock::wait_start).
+    pub wait_duration: Option<Duration>,
+    /// What kind of relation is locked, or has the locked page or row in it; `None` for other locks.
+    pub rel_kind: Option<RelKind>,
+    /// The relation's name; `None` for other locks, and for one that another transaction has just created.
+    pub rel_name: Option<String>,
+    /// The schema that the relation is in.
+    pub schema: Option<String>,
+    /// The advisory lock's key: never a name, since a name is hashed. See [`is_advisory`](Lock::is_advisory).
+    pub advisory_key: Option<LockId>,
+    /// `classid` of `pg_locks`: for an advisory lock, the first number of [`advisory_id`](crate::advisory_id).
+    pub classid: Option<u32>,
+    /// `objid` of `pg_locks`: for an advisory lock, the second number of [`advisory_id`](crate::advisory_id).
+    pub objid: Option<u32>,
+    /// `objsubid` of `pg_locks`: for an advisory lock, 1 for an integer or a name, 2 for a pair.
+    pub objsubid: Option<i16>,
+    /// The session that holds the lock, or waits for it.
+    pub activity: Activity,
+}
+
+impl Lock {
+    /// Whether it is the advisory lock of that name, integer, or pair.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// let locks = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut locked)?;
+    /// assert!(locks[0].is_advisory("invoices"));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn is_advisory(&self, id: impl Into<LockId>) -> bool {
+        match (&self.advisory_key, Key::checked(&id.into())) {
+            (Some(LockId::Key(key)), Ok(asked)) => asked == Key::Big(*key),
+            (Some(LockId::Pair(first, second)), Ok(asked)) => asked == Key::Pair(*first, *second),
+            _ => false,
+        }
+    }
+}
+
+/// A lock that a session waits for, and one of the sessions that keep it waiting.
+///
+/// Found by [`blocked_locks`](crate::blocked_locks): one for each blocker. It derefs to the [`Lock`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct BlockedLock {
+    /// The lock that is waited for.
+    pub lock: Lock,
+    /// The session that keeps it waiting, by
+    /// [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION): it
+    /// holds a lock in a mode that excludes this one, or is ahead in the queue for it.
+    pub blocking_activity: Activity,
+}
+
+impl Deref for BlockedLock {
+    type Target = Lock;
+
+    fn deref(&self) -> &Lock {
+        &self.lock
+    }
+}
+
+/// What a session is doing: a row of
+/// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
+///
+/// Other users' sessions show only pid, user and application name to roles without `pg_read_all_stats`; what is not
+/// to be seen is `None`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Activity {
+    /// Its backend; 0 for a prepared transaction, which holds locks without one.
+    pub pid: i32,
+    /// When its current statement began, or its latest one, if it is idle.
+    pub start: Option<SystemTime>,
+    /// How long ago that was.
+    pub duration: Option<Duration>,
+    /// Its current or latest statement, without the context; Postgres keeps the first 1,023 bytes, unless
+    /// `track_activity_query_size` is raised.
+    pub query: Option<String>,
+    /// What `pgactivity.context` of django-pgactivity wrote before the statement: JSON, as text.
+    pub context: Option<String>,
+    /// What it is doing.
+    pub state: Option<State>,
+    /// When its transaction began; `None` outside one.
+    pub xact_start: Option<SystemTime>,
+    /// When it connected: with the pid, it tells the session from all others.
+    pub backend_start: Option<SystemTime>,
+    /// When its state last changed.
+    pub state_change: Option<SystemTime>,
+    /// What kind of thing it waits for, such as `LOCK` or `CLIENT`: Postgres' word in upper snake case.
+    pub wait_event_type: Option<String>,
+    /// What it waits for, such as `CLIENT_READ`: Postgres' word in upper snake case.
+    pub wait_event: Option<String>,
+    /// Its transaction's ID, once it has written.
+    pub backend_xid: Option<String>,
+    /// The oldest transaction that it may still have to see.
+    pub backend_xmin: Option<String>,
+    /// What kind of process it is, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`.
+    pub backend_type: Option<String>,
+    /// What it calls itself, as the server shows it: cut off after 63 bytes, and with a `?` for each byte that is not
+    /// printable ASCII, or from Postgres 16 on its number, such as `\xc3`. Filters compare with that.
+    pub application_name: Option<String>,
+    /// The role that it logged in with.
+    pub user: Option<String>,
+    /// Where it connects from; `None` for a unix socket.
+    pub client_addr: Option<IpAddr>,
+    /// The name of that address; where `log_hostname` is on.
+    pub client_hostname: Option<String>,
+    /// The port that it connects from; -1 for a unix socket.
+    pub client_port: Option<i32>,
+}
+
+/// What a row can be read as.
+pub trait FromRow: Sized {
+    /// Whether it has a blocker.
+    const BLOCKED: bool;
+
+    #[doc(hidden)]
+    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+    fn from_row(row: &Row<'_>) -> Option<Self>;
+}
+
+/// A row without a kind and a pid is not one of Postgres'.
+pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
+    rows.iter().filter_map(|row| R::from_row(&row)).collect()
+}
+
+impl FromRow for Lock {
+    const BLOCKED: bool = false;
+
+    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+    fn from_row(row: &Row<'_>) -> Option<Self> {
+        let columns = Columns::of(row, Of::Lock);
+        let kind = columns.word("kind", LockKind::of)?;
+        let (classid, objid) = (columns.parsed("classid"), columns.parsed("objid"));
+        let objsubid = columns.parsed("objsubid");
+        Some(Self {
+            kind,
+            mode: columns.word("mode", LockMode::of)?,
+            granted: columns.parsed("granted")?,
+            wait_start: columns.time("wait_start"),
+            wait_duration: columns.duration("wait_duration"),
+            rel_kind: columns.word("rel_kind", RelKind::of),
+            rel_name: columns.text("rel_name"),
+            schema: columns.text("schema"),
+            advisory_key: advisory_key(kind, classid, objid, objsubid),
+            classid,
+            objid,
+            objsubid,
+            activity: Activity::read(&Columns::of(row, Of::Activity))?,
+        })
+    }
+}
+
+impl FromRow for BlockedLock {
+    const BLOCKED: bool = true;
+
+    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
+    fn from_row(row: &Row<'_>) -> Option<Self> {
+        Some(Self {
+            lock: Lock::from_row(row)?,
+            blocking_activity: Activity::read(&Columns::of(row, Of::Blocker))?,
+        })
+    }
+}
+
+impl Activity {
+    fn read(columns: &Columns<'_>) -> Option<Self> {
+        Some(Self {
+            pid: columns.parsed("pid")?,
+            start: columns.time("start"),
+            duration: columns.duration("duration"),
+            query: columns.text("query"),
+            context: columns.text("context"),
+            state: columns.word("state", State::of),
+            xact_start: columns.time("xact_start"),
+            backend_start: columns.time("backend_start"),
+            state_change: columns.time("state_change"),
+            wait_event_type: columns.text("wait_event_type"),
+            wait_event: columns.text("wait_event"),
+            backend_xid: columns.text("backend_xid"),
+            backend_xmin: columns.text("backend_xmin"),
+            backend_type: columns.text("backend_type"),
+            application_name: columns.text("application_name"),
+            user: columns.text("user"),
+            client_addr: columns.parsed("client_addr"),
+            client_hostname: columns.text("client_hostname"),
+            client_port: columns.parsed("client_port"),
+        })
+    }
+}
+
+/// The key, of an advisory lock: the inverse of [`Key::pg_locks_columns`].
+fn advisory_key(
+    kind: LockKind,
+    classid: Option<u32>,
+    objid: Option<u32>,
+    objsubid: Option<i16>,
+) -> Option<LockId> {
+    if kind != LockKind::Advisory {
+        return None;
+    }
+    let (classid, objid) = (classid?, objid?);
+    match objsubid? {
+        1 => Some(LockId::Key(
+            (u64::from(classid) << 32 | u64::from(objid)).cast_signed(),
+        )),
+        2 => Some(LockId::Pair(classid.cast_signed(), objid.cast_signed())),
+        _ => None,
+    }
+}
+
+/// The columns of a row that describe one thing.
+struct Columns<'r> {
+    row: &'r Row<'r>,
+    of: Of,
+    first: usize,
+}
+
+impl<'r> Columns<'r> {
+    fn of(row: &'r Row<'r>, of: Of) -> Self {
+        // In the order in which `sql::columns` lists them.
+        let before: &[Of] = match of {
+            Of::Lock => &[],
+            Of::Activity => &[Of::Lock],
+            Of::Blocker => &[Of::Lock, Of::Activity],
+        };
+        let first = before.iter().map(|of| of.fields().len()).sum();
+        Self { row, of, first }
+    }
+
+    fn get(&self, name: &str) -> Option<&'r str> {
+        let field = self
+            .of
+            .fields()
+            .iter()
+            .position(|field| field.name == name)?;
+        self.row.text(self.first + field)
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.get(name).map(str::to_owned)
+    }
+
+    fn word<T>(&self, name: &str, of: fn(&str) -> T) -> Option<T> {
+        self.get(name).map(of)
+    }
+
+    fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {
+        self.get(name)?.parse().ok()
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        self.parsed(name).map(Duration::from_micros)
+    }
+
+    fn time(&self, name: &str) -> Option<SystemTime> {
+        SystemTime::UNIX_EPOCH.checked_add(self.duration(name)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_what_they_were_before_pg_locks_split_them() {
+        for key in [0, 1, -1, i64::MIN, i64::MAX, 0x0ea3_b05f_ba4d_f22c] {
+            let (classid, objid) = crate::advisory_id(key);
+            let read = advisory_key(LockKind::Advisory, Some(classid), Some(objid), Some(1));
+            assert_eq!(read, Some(LockId::Key(key)));
+        }
+        let (classid, objid) = crate::advisory_id((-1, 2));
+        let read = advisory_key(LockKind::Advisory, Some(classid), Some(objid), Some(2));
+        assert_eq!(read, Some(LockId::Pair(-1, 2)));
+        assert_eq!(
+            advisory_key(LockKind::Object, Some(1), Some(1), Some(1)),
+            None
+        );
+    }
+}

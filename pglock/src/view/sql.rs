@@ -1,0 +1,290 @@
+//! Every SQL text about the locks that there are. Values are bound, as text. Pure.
+//!
+//! How names are written, [`crate::sql`] says.
+
+use std::fmt::Write as _;
+
+use super::fields::{Field, Holds, Of};
+use super::filter::Condition;
+use super::words::RelKind;
+use crate::model::table::TableName;
+use crate::sql::{Statement, Values};
+
+/// Which locks are asked for.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Asked {
+    pub(crate) pids: Option<Vec<i32>>,
+    /// Only what these sessions wait for, by pid.
+    pub(crate) waiting: Option<Vec<i32>>,
+    pub(crate) tables: Option<Vec<TableName>>,
+    pub(crate) granted: Option<bool>,
+    pub(crate) conditions: Vec<Condition>,
+    pub(crate) limit: Option<u32>,
+}
+
+/// How a session is hit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Blow {
+    Cancel,
+    Terminate,
+}
+
+impl Blow {
+    /// What was done to who was hit.
+    pub(crate) fn done(self) -> &'static str {
+        match self {
+            Self::Cancel => "canceled",
+            Self::Terminate => "terminated",
+        }
+    }
+}
+
+/// The names that are no relation's: a row with each.
+pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
+    let mut values = Values::default();
+    let names: Vec<String> = tables
+        .iter()
+        .map(|table| format!("({})", values.bind(table.to_string())))
+        .collect();
+    let sql = format!(
+        "SELECT t.name FROM (VALUES {}) t(name) WHERE pg_catalog.to_regclass(t.name) IS NULL",
+        names.join(", ")
+    );
+    (sql, values.into_inner())
+}
+
+/// The locks: a row each, or for each of their blockers, with the columns of [`columns`].
+pub(crate) fn fetch(asked: &Asked, blocked: bool) -> Statement {
+    let mut values = Values::default();
+    let ctes = ctes(asked, blocked, &mut values);
+    let found = found(&columns(blocked), asked, blocked, &mut values);
+    (format!("WITH {ctes} {found}"), values.into_inner())
+}
+
+/// Hits the sessions of the rows that [`fetch`] would find, or their blockers: a row with the pid and whether it is
+/// our own for each that was hit. Our own is not hit here, and listed when `own` is asked for.
+///
+/// A session that is gone, or that we have no right to hit, is left alone: the server would raise an error, after
+/// having hit others. It is looked at twice, so that one that came since with the same pid is not hit.
+pub(crate) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool) -> Statement {
+    let mut values = Values::default();
+    let ctes = ctes(asked, blocked, &mut values);
+    let victim = match whom {
+        Of::Blocker => "x.pid, b.backend_start",
+        Of::Lock | Of::Activity => "l.pid, a.backend_start",
+    };
+    let found = found(victim, asked, blocked, &mut values);
+    let hit = match blow {
+        Blow::Cancel => "pg_catalog.pg_cancel_backend",
+        Blow::Terminate => "pg_catalog.pg_terminate_backend",
+    };
+    let sql = format!(
+        "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
+         victim AS MATERIALIZED ( \
+         SELECT f.pid, f.pid = pg_catalog.pg_backend_pid() AS own, \
+         me.rolsuper OR s.usesysid IS NOT NULL AND r.rolsuper IS NOT TRUE \
+         AND (pg_catalog.pg_has_role(s.usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) AS may \
+         FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
+         LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
+         JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
+         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
+         SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
+         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {hit}(v.pid) ELSE false END ORDER BY v.pid"
+    );
+    (sql, values.into_inner())
+}
+
+/// CTEs, of which `found` has the pid of each session that is in the way of the locks.
+pub(crate) fn blockers_found(asked: &Asked, values: &mut Values) -> String {
+    let ctes = ctes(asked, true, values);
+    let found = found("x.pid", asked, true, values);
+    format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
+}
+
+/// Ends this session itself.
+pub(crate) const TERMINATE_OWN: &str =
+    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::pg_catalog.text";
+
+/// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
+pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text";
+
+/// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
+pub(crate) fn columns(blocked: bool) -> String {
+    let mut of = vec![Of::Lock, Of::Activity];
+    if blocked {
+        of.push(Of::Blocker);
+    }
+    let columns: Vec<String> = of
+        .into_iter()
+        .flat_map(|of| of.fields().iter().map(move |field| as_text(of, field)))
+        .collect();
+    columns.join(", ")
+}
+
+fn as_text(of: Of, field: &Field) -> String {
+    let column = of.column(field);
+    match field.holds {
+        Holds::Duration | Holds::Time => {
+            format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint::pg_catalog.text")
+        }
+        Holds::Text | Holds::Word(_) | Holds::Int | Holds::Bool => {
+            format!("{column}::pg_catalog.text")
+        }
+    }
+}
+
+/// `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` its session.
+fn found(columns: &str, asked: &Asked, blocked: bool, values: &mut Values) -> String {
+    let blockers = if blocked {
+        "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
+         LEFT JOIN activity b ON b.pid = x.pid"
+    } else {
+        ""
+    };
+    let mut sql =
+        format!("SELECT {columns} FROM lock l LEFT JOIN activity a ON a.pid = l.pid {blockers}");
+    for (nth, condition) in asked.conditions.iter().enumerate() {
+        let word = if nth == 0 { "WHERE" } else { "AND" };
+        let _ = write!(sql, " {word} {}", condition.sql(values));
+    }
+    sql.push_str(
+        " ORDER BY l.granted, l.wait_duration DESC NULLS LAST, a.duration DESC NULLS LAST, \
+         l.pid, l.kind, l.schema, l.rel_name, l.mode",
+    );
+    if blocked {
+        sql.push_str(", x.pid");
+    }
+    if let Some(limit) = asked.limit {
+        let _ = write!(sql, " LIMIT {limit}");
+    }
+    sql
+}
+
+/// The sessions, and the locks of this database. Their columns are those of `fields.rs`.
+fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
+    let mut only = Vec::new();
+    if blocked {
+        only.push("NOT l.granted".to_owned());
+    }
+    if let Some(granted) = asked.granted {
+        only.push(format!("l.granted = {granted}"));
+    }
+    if let Some(pids) = &asked.pids {
+        let pids = values.bind_pids(pids);
+        only.push(if blocked {
+            // What they wait for, and what those wait for that they wait for.
+            format!(
+                "l.pid IN (SELECT p.pid FROM pg_catalog.unnest({pids}) p(pid) UNION \
+                 SELECT q.pid FROM pg_catalog.unnest({pids}) p(pid), pg_catalog.unnest(pg_catalog.pg_blocking_pids(p.pid)) q(pid))"
+            )
+        } else {
+            format!("coalesce(l.pid, 0) = ANY ({pids})")
+        });
+    }
+    if let Some(pids) = &asked.waiting {
+        let pids = values.bind_pids(pids);
+        only.push(format!("NOT l.granted AND l.pid = ANY ({pids})"));
+    }
+    if let Some(tables) = &asked.tables {
+        only.push(format!("l.relation = ANY ({})", values.bind_tables(tables)));
+    }
+    only.insert(0, of_this_database());
+    format!("{}, {}", activity(), lock(&only.join(" AND ")))
+}
+
+/// What django-pgactivity writes before a statement.
+const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
+
+/// The CTE of the sessions.
+pub(crate) fn activity() -> String {
+    format!(
+        "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
+         pg_catalog.regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
+         (pg_catalog.regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
+         pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE pg_catalog.\"C\") AS state, \
+         s.xact_start, s.backend_start, s.state_change, \
+         {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
+         s.backend_xid::pg_catalog.text, s.backend_xmin::pg_catalog.text, \
+         pg_catalog.upper(pg_catalog.replace(s.backend_type, ' ', '_') COLLATE pg_catalog.\"C\") AS backend_type, \
+         s.application_name, s.usename::pg_catalog.text AS \"user\", \
+         pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
+         FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
+        duration = since("s.query_start"),
+        wait_event_type = snake("s.wait_event_type"),
+        wait_event = snake("s.wait_event"),
+    )
+}
+
+/// The session that a parallel worker works for. A worker that applies a subscription has a leader too, and waits for
+/// itself.
+const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
+
+/// The OID of the database that is asked.
+pub(crate) const THIS_DATABASE: &str =
+    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
+
+/// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
+pub(crate) fn of_this_database() -> String {
+    format!(
+        "(l.database = {THIS_DATABASE} OR coalesce(l.database, '0') = '0' AND (\
+         l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = pg_catalog.current_database()) \
+         OR l.transactionid::pg_catalog.text IN (SELECT p.transaction::pg_catalog.text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())))"
+    )
+}
+
+fn lock(only: &str) -> String {
+    format!(
+        "lock AS MATERIALIZED (SELECT {} FROM pg_catalog.pg_locks l {RELATION} WHERE {only})",
+        lock_columns()
+    )
+}
+
+/// The relation of the lock `l`, and its schema.
+pub(crate) const RELATION: &str = "LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
+     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
+
+/// The columns that `fields.rs` has of a lock, from a row `l` of `pg_locks` and its [`RELATION`].
+pub(crate) fn lock_columns() -> String {
+    let rel_kinds: Vec<String> = REL_KINDS
+        .iter()
+        .map(|(letter, kind)| format!("WHEN '{letter}' THEN '{kind}'"))
+        .collect();
+    format!(
+        "coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype COLLATE pg_catalog.\"C\") AS kind, \
+         {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
+         CASE c.relkind {rel_kinds} ELSE c.relkind::pg_catalog.text END AS rel_kind, \
+         c.relname::pg_catalog.text AS rel_name, n.nspname::pg_catalog.text AS schema, \
+         l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid",
+        mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
+        wait_duration = since("l.waitstart"),
+        rel_kinds = rel_kinds.join(" "),
+    )
+}
+
+const REL_KINDS: [(char, RelKind); 10] = [
+    ('r', RelKind::Table),
+    ('i', RelKind::Index),
+    ('S', RelKind::Sequence),
+    ('t', RelKind::Toast),
+    ('v', RelKind::View),
+    ('m', RelKind::MaterializedView),
+    ('c', RelKind::CompositeType),
+    ('f', RelKind::ForeignTable),
+    ('p', RelKind::PartitionedTable),
+    ('I', RelKind::PartitionedIndex),
+];
+
+/// How long ago that was. Not by `now()`, which stands still in a transaction.
+fn since(time: &str) -> String {
+    format!(
+        "CASE WHEN {time} IS NOT NULL THEN greatest(pg_catalog.statement_timestamp() - {time}, interval '0') END"
+    )
+}
+
+/// `ClientRead` as `CLIENT_READ`, and whatever django-pglock makes of other words.
+fn snake(text: &str) -> String {
+    // No backslash in the text itself: it means something else where `standard_conforming_strings` is off.
+    format!(
+        "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE pg_catalog.\"C\"), '_')"
+    )
+}

@@ -1,0 +1,277 @@
+//! The words that locks are described with, spelled as django-pglock spells them. Pure.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::model::table::TableMode;
+
+/// A text that is none of the words that were asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ParseWordError {
+    text: String,
+    known: &'static [&'static str],
+}
+
+impl fmt::Display for ParseWordError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{:?} is not known here; write one of {}",
+            self.text,
+            self.known.join(", ")
+        )
+    }
+}
+
+impl std::error::Error for ParseWordError {}
+
+/// The one of `known` that is meant, whatever the case, with spaces or underscores.
+pub(crate) fn spelled(
+    text: &str,
+    known: &'static [&'static str],
+) -> Result<&'static str, ParseWordError> {
+    let spelling = text.trim().to_ascii_uppercase().replace(' ', "_");
+    known
+        .iter()
+        .copied()
+        .find(|word| *word == spelling)
+        .ok_or_else(|| ParseWordError {
+            text: text.to_owned(),
+            known,
+        })
+}
+
+macro_rules! words {
+    ($(#[$enum_doc:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+        $(#[$enum_doc])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum $name {
+            $($(#[$doc])* $variant,)+
+            /// One that this version of pglock does not know, from a newer server.
+            Unknown,
+        }
+
+        impl $name {
+            pub(crate) const WORDS: &'static [&'static str] = &[$($word),+];
+
+            /// The word in django-pglock's spelling; `UNKNOWN` for one that is not known.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::Unknown => "UNKNOWN",
+                }
+            }
+
+            /// What the server said, in that spelling.
+            pub(crate) fn of(word: &str) -> Self {
+                match word {
+                    $($word => Self::$variant,)+
+                    _ => Self::Unknown,
+                }
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(self.as_str())
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = ParseWordError;
+
+            /// Reads the word in any case, with spaces or underscores.
+            fn from_str(text: &str) -> Result<Self, ParseWordError> {
+                spelled(text, Self::WORDS).map(Self::of)
+            }
+        }
+    };
+}
+
+words! {
+    /// What is locked: `locktype` of [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+    ///
+    /// ```
+    /// use pglock::LockKind;
+    ///
+    /// assert_eq!("ADVISORY".parse(), Ok(LockKind::Advisory));
+    /// assert_eq!(LockKind::TransactionId.as_str(), "TRANSACTIONID");
+    /// ```
+    LockKind {
+        /// A table, an index, a sequence, and their like.
+        Relation = "RELATION",
+        /// The right to make a relation's file longer.
+        Extend = "EXTEND",
+        /// The update of `pg_database.datfrozenxid`.
+        FrozenId = "FROZENID",
+        /// A page of a relation.
+        Page = "PAGE",
+        /// A row of a table, for as long as a session waits for the right to it.
+        Tuple = "TUPLE",
+        /// A transaction: who waits for a row waits for the transaction that changed it.
+        TransactionId = "TRANSACTIONID",
+        /// A transaction, written to or not: what `CREATE INDEX CONCURRENTLY` waits for.
+        VirtualXid = "VIRTUALXID",
+        /// A row that is being inserted with `ON CONFLICT`.
+        SpecToken = "SPECTOKEN",
+        /// What is not a relation: a database, a schema, a type.
+        Object = "OBJECT",
+        /// A lock of the retired `userlock` extension.
+        UserLock = "USERLOCK",
+        /// An advisory lock.
+        Advisory = "ADVISORY",
+        /// A remote transaction that is being applied; from Postgres 16 on.
+        ApplyTransaction = "APPLYTRANSACTION",
+    }
+}
+
+words! {
+    /// In which mode it is locked.
+    ///
+    /// The modes of tables, which the other kinds of lock use too: an exclusive advisory lock is `EXCLUSIVE`, a shared
+    /// one `SHARE`. A [`TableMode`] can be compared with it.
+    ///
+    /// ```
+    /// use pglock::{LockMode, TableMode};
+    ///
+    /// assert_eq!("ACCESS_SHARE".parse(), Ok(LockMode::AccessShare));
+    /// assert_eq!(LockMode::from(TableMode::Share), LockMode::Share);
+    /// ```
+    LockMode {
+        /// As [`TableMode::AccessShare`].
+        AccessShare = "ACCESS_SHARE",
+        /// As [`TableMode::RowShare`].
+        RowShare = "ROW_SHARE",
+        /// As [`TableMode::RowExclusive`].
+        RowExclusive = "ROW_EXCLUSIVE",
+        /// As [`TableMode::ShareUpdateExclusive`].
+        ShareUpdateExclusive = "SHARE_UPDATE_EXCLUSIVE",
+        /// As [`TableMode::Share`].
+        Share = "SHARE",
+        /// As [`TableMode::ShareRowExclusive`].
+        ShareRowExclusive = "SHARE_ROW_EXCLUSIVE",
+        /// As [`TableMode::Exclusive`].
+        Exclusive = "EXCLUSIVE",
+        /// As [`TableMode::AccessExclusive`].
+        AccessExclusive = "ACCESS_EXCLUSIVE",
+        /// What a serializable transaction has read (`SIReadLock`); it keeps nobody waiting.
+        SiRead = "S_I_READ",
+    }
+}
+
+impl LockMode {
+    /// Whether a lock in one mode keeps one in the other waiting.
+    pub(crate) fn conflicts_with(self, other: Self) -> bool {
+        if self == Self::Unknown || other == Self::Unknown {
+            // The server said that somebody waits; that isn't to be lost for a word.
+            return true;
+        }
+        let table_mode = TableMode::ALL.into_iter().find(|mode| self == *mode);
+        table_mode.is_some_and(|mode| mode.conflicts().iter().any(|mode| other == *mode))
+    }
+}
+
+impl From<TableMode> for LockMode {
+    fn from(mode: TableMode) -> Self {
+        match mode {
+            TableMode::AccessShare => Self::AccessShare,
+            TableMode::RowShare => Self::RowShare,
+            TableMode::RowExclusive => Self::RowExclusive,
+            TableMode::ShareUpdateExclusive => Self::ShareUpdateExclusive,
+            TableMode::Share => Self::Share,
+            TableMode::ShareRowExclusive => Self::ShareRowExclusive,
+            TableMode::Exclusive => Self::Exclusive,
+            TableMode::AccessExclusive => Self::AccessExclusive,
+        }
+    }
+}
+
+impl PartialEq<TableMode> for LockMode {
+    fn eq(&self, mode: &TableMode) -> bool {
+        *self == Self::from(*mode)
+    }
+}
+
+words! {
+    /// What kind of relation is locked: `relkind` of
+    /// [`pg_class`](https://www.postgresql.org/docs/current/catalog-pg-class.html).
+    RelKind {
+        /// An ordinary table.
+        Table = "TABLE",
+        /// An index.
+        Index = "INDEX",
+        /// A sequence.
+        Sequence = "SEQUENCE",
+        /// A table of long values.
+        Toast = "TOAST",
+        /// A view.
+        View = "VIEW",
+        /// A materialized view.
+        MaterializedView = "MATERIALIZED_VIEW",
+        /// A composite type.
+        CompositeType = "COMPOSITE_TYPE",
+        /// A foreign table.
+        ForeignTable = "FOREIGN_TABLE",
+        /// A partitioned table.
+        PartitionedTable = "PARTITIONED_TABLE",
+        /// A partitioned index.
+        PartitionedIndex = "PARTITIONED_INDEX",
+    }
+}
+
+words! {
+    /// What a session is doing: `state` of
+    /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
+    State {
+        /// It runs a statement, or waits for a lock in one.
+        Active = "ACTIVE",
+        /// It has nothing to do.
+        Idle = "IDLE",
+        /// It has a transaction open, and runs no statement.
+        IdleInTransaction = "IDLE_IN_TRANSACTION",
+        /// The same, in a transaction that an error has aborted.
+        IdleInTransactionAborted = "IDLE_IN_TRANSACTION_(ABORTED)",
+        /// It runs a fast-path function.
+        FastpathFunctionCall = "FASTPATH_FUNCTION_CALL",
+        /// Its server has `track_activities` turned off for it.
+        Disabled = "DISABLED",
+        /// It is logging in; from Postgres 18 on.
+        Starting = "STARTING",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_are_read_as_they_are_written() {
+        for word in LockKind::WORDS {
+            assert_eq!(word.parse::<LockKind>().unwrap().as_str(), *word);
+        }
+        assert_eq!("idle in transaction".parse(), Ok(State::IdleInTransaction));
+        let error = "TABEL".parse::<RelKind>().unwrap_err().to_string();
+        assert!(error.contains("MATERIALIZED_VIEW"), "{error}");
+        assert!("UNKNOWN".parse::<LockMode>().is_err());
+    }
+
+    #[test]
+    fn modes_conflict_as_those_of_tables_do() {
+        assert!(LockMode::Share.conflicts_with(LockMode::Exclusive));
+        assert!(!LockMode::Share.conflicts_with(LockMode::Share));
+        assert!(!LockMode::SiRead.conflicts_with(LockMode::AccessExclusive));
+        assert!(!LockMode::AccessExclusive.conflicts_with(LockMode::SiRead));
+        assert!(LockMode::Unknown.conflicts_with(LockMode::AccessShare));
+        assert!(LockMode::AccessShare.conflicts_with(LockMode::Unknown));
+    }
+
+    #[test]
+    fn table_modes_are_spelled_alike() {
+        for mode in TableMode::ALL {
+            assert_eq!(LockMode::from(mode).as_str(), mode.as_str());
+            assert_eq!(LockMode::from(mode), mode);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! What an answer of the server's means for the lock that was asked for. Pure.
+
+use std::time::{Duration, SystemTime};
+
+use tokio_postgres::error::SqlState;
+
+use crate::error::{Failure, Holder};
+use crate::model::options::Wait;
+use crate::sql::Rows;
+
+/// How the statement that takes a lock ended.
+#[derive(Debug)]
+pub(crate) enum Acquired {
+    Granted,
+    Busy,
+    /// It was asked for in a transaction that was begun by hand; nothing was done.
+    InTransaction,
+    /// Nobody knows whether the lock is held: what may be left has to be released.
+    Unknown(Failure),
+}
+
+pub(crate) fn of_acquire(wait: Wait, answer: Result<Rows, Failure>) -> Acquired {
+    match answer {
+        Ok(rows) if rows.is_empty() => Acquired::InTransaction,
+        Ok(rows) => match (wait, rows.last_bool()) {
+            (Wait::Try, Some(false)) => Acquired::Busy,
+            (Wait::Try, None) => Acquired::Unknown(Failure::unexpected_answer()),
+            (Wait::Try, Some(true)) | (Wait::Millis(_) | Wait::Forever, _) => Acquired::Granted,
+        },
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => Acquired::InTransaction,
+        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Acquired::Busy,
+        Err(failure) => Acquired::Unknown(failure),
+    }
+}
+
+/// How the statement that releases a lock ended.
+#[derive(Debug)]
+pub(crate) enum Released {
+    Yes,
+    /// The session did not hold it.
+    NotHeld,
+    /// A transaction of the caller's is open, or aborted; nothing was done.
+    InTransaction {
+        aborted: bool,
+    },
+    /// A pooler has moved our session to another backend; nothing was done.
+    Elsewhere,
+    /// So it was, but a transaction that the caller had left open was rolled back before.
+    AndRolledBack,
+    Failed(Failure),
+}
+
+pub(crate) fn of_release(answer: Result<Rows, Failure>) -> Released {
+    match answer {
+        Ok(rows) if rows.is_empty() => Released::InTransaction { aborted: false },
+        Ok(rows) => match rows.last_bool() {
+            Some(true) => Released::Yes,
+            Some(false) => Released::NotHeld,
+            None => Released::Failed(Failure::unexpected_answer()),
+        },
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            Released::InTransaction { aborted: true }
+        }
+        Err(failure) => Released::Failed(failure),
+    }
+}
+
+/// As [`of_release`], after what `rolled_back` says.
+pub(crate) fn of_release_after_rollback(
+    rolled_back: bool,
+    answer: Result<Rows, Failure>,
+) -> Released {
+    match of_release(answer) {
+        Released::Yes if rolled_back => Released::AndRolledBack,
+        released => released,
+    }
+}
+
+/// The holder, from the row of [`crate::sql::holder`].
+pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
+    let row = rows.first_row()?;
+    let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
+    let since = seconds(5);
+    Some(Holder {
+        // A prepared transaction holds locks without a backend.
+        pid: row.parsed(0).unwrap_or(0),
+        application_name: row.text(1).unwrap_or_default().to_owned(),
+        user: row.text(2).map(str::to_owned),
+        client_addr: row.parsed(3),
+        this_process: false,
+        query: row.text(4).map(str::to_owned),
+        since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
+        // Both by the server's clock.
+        held_for: since.and_then(|since| seconds(6)?.checked_sub(since)),
+    })
+}

@@ -1,0 +1,297 @@
+//! The conversations that take and release a lock, written once for every connection.
+
+use tokio_postgres::error::SqlState;
+
+use crate::error::{Error, Failure, Holder};
+use crate::model::lock_id::{Key, LockId};
+use crate::model::options::{Mode, Wait};
+use crate::model::table::{TableMode, TableName};
+use crate::sql;
+use crate::sql::Rows;
+use crate::wire::Wire;
+use crate::wire::outcome::{self, Acquired, Released};
+
+/// How an acquire ended, with nothing left behind where it wasn't granted.
+#[derive(Debug)]
+pub(crate) enum Outcome {
+    Granted,
+    Busy,
+    InTransaction,
+    Failed(Failure),
+    /// What was left behind could not be released: the session must not be used again.
+    Doubtful(Failure),
+}
+
+/// Takes a session lock. Where it is a session of our own, `own` is its backend; as nobody else speaks on it,
+/// [`Outcome::InTransaction`] then means that a pooler has moved it to another one.
+pub(crate) async fn acquire_session(
+    wire: &mut impl Wire,
+    key: Key,
+    mode: Mode,
+    wait: Wait,
+    own: Option<i32>,
+) -> Outcome {
+    let answer = wire
+        .simple_query(&sql::acquire_session(key, mode, wait, own))
+        .await;
+    match outcome::of_acquire(wait, answer) {
+        Acquired::Granted => Outcome::Granted,
+        Acquired::Busy => Outcome::Busy,
+        Acquired::InTransaction => Outcome::InTransaction,
+        Acquired::Unknown(failure) if failure.session_ended => Outcome::Failed(failure),
+        Acquired::Unknown(failure) => {
+            let release = match own {
+                None => sql::release_leftover(key, mode),
+                Some(pid) => sql::release_own_leftover(key, mode, pid),
+            };
+            match wire.simple_query(&release).await {
+                Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
+                    Outcome::Failed(failure)
+                }
+                Err(again) if again.session_ended => Outcome::Failed(failure),
+                Ok(_) | Err(_) => Outcome::Doubtful(failure),
+            }
+        }
+    }
+}
+
+/// Releases a session lock on a session of our own, whose backend is `pid`.
+pub(crate) async fn release_own(wire: &mut impl Wire, key: Key, mode: Mode, pid: i32) -> Released {
+    let release = sql::release_own(key, mode, pid);
+    match outcome::of_release(wire.simple_query(&release).await) {
+        Released::InTransaction { .. } => Released::Elsewhere,
+        released => released,
+    }
+}
+
+/// Releases a session lock. A transaction that was left open or aborted on the session is rolled back first: an
+/// unlock before its end would let the next holder see data without it. The session keeps the `note`.
+pub(crate) async fn release_session(
+    wire: &mut impl Wire,
+    key: Key,
+    mode: Mode,
+    note: Option<u64>,
+) -> Released {
+    let release = sql::release_session(key, mode, note);
+    match outcome::of_release(wire.simple_query(&release).await) {
+        Released::InTransaction { aborted } => {
+            if let Err(failure) = wire.simple_query("ROLLBACK").await {
+                return Released::Failed(failure);
+            }
+            let release = sql::release_session_anywhere(key, mode, note);
+            outcome::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
+        }
+        released => released,
+    }
+}
+
+/// Whether the session holds a session lock, as its release would find.
+pub(crate) async fn holds(wire: &mut impl Wire, key: Key, mode: Mode) -> bool {
+    let answer = wire.simple_query(&sql::holds(key, mode)).await;
+    matches!(outcome::of_release(answer), Released::Yes)
+}
+
+/// Takes a transaction lock in a transaction of our own, which a failure ends.
+pub(crate) async fn begin_and_acquire(
+    wire: &mut impl Wire,
+    key: Key,
+    mode: Mode,
+    wait: Wait,
+    server: sql::Server,
+) -> Outcome {
+    let answer = wire
+        .simple_query(&sql::begin_and_acquire(key, mode, wait, server))
+        .await;
+    let outcome = match outcome::of_acquire(wait, answer) {
+        Acquired::Granted => return Outcome::Granted,
+        Acquired::Busy => Outcome::Busy,
+        Acquired::InTransaction => Outcome::InTransaction,
+        Acquired::Unknown(failure) if failure.session_ended => return Outcome::Failed(failure),
+        Acquired::Unknown(failure) => Outcome::Failed(failure),
+    };
+    match (wire.simple_query("ROLLBACK").await, outcome) {
+        (Err(rollback), Outcome::Failed(cause)) if !rollback.session_ended => {
+            Outcome::Doubtful(cause)
+        }
+        (Err(rollback), _) if !rollback.session_ended => Outcome::Doubtful(rollback),
+        (_, outcome) => outcome,
+    }
+}
+
+/// Takes a transaction lock in the caller's transaction, which can go on whatever the outcome.
+pub(crate) async fn acquire_in_transaction(
+    wire: &mut impl Wire,
+    key: Key,
+    mode: Mode,
+    wait: Wait,
+) -> Outcome {
+    let sql = sql::acquire_in_transaction(key, mode, wait);
+    match in_transaction(wire, &sql, wait != Wait::Try).await {
+        Ok(rows) if wait == Wait::Try && rows.last_bool() != Some(true) => Outcome::Busy,
+        Ok(_) => Outcome::Granted,
+        Err(outcome) => outcome,
+    }
+}
+
+/// Locks tables in the caller's transaction, which can go on whatever the outcome.
+pub(crate) async fn lock_tables(
+    wire: &mut impl Wire,
+    tables: &[TableName],
+    mode: TableMode,
+    wait: Option<Wait>,
+) -> Outcome {
+    let sql = sql::lock_tables(tables, mode, wait);
+    match in_transaction(wire, &sql, true).await {
+        Ok(_) => Outcome::Granted,
+        Err(outcome) => outcome,
+    }
+}
+
+/// Asks for a lock in the caller's transaction. Where that fails behind its own `savepoint`, the failure is undone.
+async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Result<Rows, Outcome> {
+    let answer = match wire.expect_transaction() {
+        Ok(()) => wire.simple_query(sql).await,
+        Err(failure) => Err(failure),
+    };
+    let outcome = match answer {
+        Ok(rows) => return Ok(rows),
+        // Nothing was done, so nothing is to be undone.
+        Err(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+            return Err(Outcome::Failed(failure));
+        }
+        // Not ours to mend: the transaction was aborted before.
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            return Err(Outcome::InTransaction);
+        }
+        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Outcome::Busy,
+        Err(failure) => Outcome::Failed(failure),
+    };
+    if savepoint {
+        // A failure here is one of the transaction's, and its next statement tells it.
+        let _ = wire.simple_query(sql::UNDO_ACQUIRE_IN_TRANSACTION).await;
+    }
+    Err(outcome)
+}
+
+/// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
+pub(crate) async fn holder(wire: &mut impl Wire, key: Key) -> Option<Holder> {
+    let rows = wire.simple_query(&sql::holder(key)).await.ok()?;
+    outcome::of_holder(&rows)
+}
+
+/// As [`holder`], in the caller's transaction.
+pub(crate) async fn holder_in_transaction(wire: &mut impl Wire, key: Key) -> Option<Holder> {
+    look_up_in_transaction(wire, &sql::holder(key)).await
+}
+
+/// Who has a lock on one of the tables that keeps this one out, in the caller's transaction.
+pub(crate) async fn table_holder(
+    wire: &mut impl Wire,
+    tables: &[TableName],
+    mode: TableMode,
+) -> Option<Holder> {
+    look_up_in_transaction(wire, &sql::table_holder(tables, mode)).await
+}
+
+/// The transaction can go on where the look-up fails, as when our role may not read `pg_locks`.
+async fn look_up_in_transaction(wire: &mut impl Wire, holder: &str) -> Option<Holder> {
+    let answer = wire.simple_query(&sql::behind_a_savepoint(holder)).await;
+    let end = match answer {
+        Ok(_) => sql::RELEASE_SAVEPOINT,
+        Err(_) => sql::UNDO_ACQUIRE_IN_TRANSACTION,
+    };
+    // A failure here is one of the transaction's, and its next statement tells it.
+    let _ = wire.simple_query(end).await;
+    outcome::of_holder(&answer.ok()?)
+}
+
+/// What a release means to the caller.
+pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Error> {
+    match released {
+        Released::Yes => Ok(()),
+        Released::NotHeld => Err(Error::lost(
+            id,
+            "its session no longer held it when it was released",
+        )),
+        Released::Elsewhere => Err(Error::lost(
+            id,
+            "a pooler moved its session to another backend (use `xact`, or connect to postgres directly)",
+        )),
+        Released::AndRolledBack => Err(Error::left_open(id)),
+        Released::InTransaction { .. } => Err(Error::lost(
+            id,
+            "its session was in a transaction that could not be ended",
+        )),
+        Released::Failed(failure) => Err(Error::lost_by(id, "its release failed", failure)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::{database, pid_of};
+    use postgres::Client;
+
+    use super::*;
+    use crate::background::block_on;
+    use crate::drivers::BlockingWire;
+
+    const KEY: Key = Key::Big(1);
+
+    /// A connection whose first query fails at its end, when the lock is granted: as one does that is canceled then.
+    struct FailsAtTheEnd<'c> {
+        wire: BlockingWire<'c, Client>,
+        has_failed: bool,
+    }
+
+    impl<'c> FailsAtTheEnd<'c> {
+        fn new(client: &'c mut Client) -> Self {
+            Self {
+                wire: BlockingWire(client),
+                has_failed: false,
+            }
+        }
+    }
+
+    impl Wire for FailsAtTheEnd<'_> {
+        async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+            if std::mem::replace(&mut self.has_failed, true) {
+                return self.wire.simple_query(sql).await;
+            }
+            self.wire
+                .simple_query(&format!("{sql}; SELECT 1 / 0"))
+                .await
+        }
+    }
+
+    #[test]
+    fn a_lock_whose_acquire_failed_at_its_grant_is_released() {
+        let db = database();
+        let mut client = db.connect();
+        let pid = pid_of(&mut client);
+        for own in [None, Some(pid)] {
+            for mode in [Mode::Exclusive, Mode::Shared] {
+                for wait in [Wait::Try, Wait::Millis(1000), Wait::Forever] {
+                    let mut wire = FailsAtTheEnd::new(&mut client);
+                    let outcome = block_on(acquire_session(&mut wire, KEY, mode, wait, own));
+                    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+                    assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_transaction_of_our_own_whose_acquire_failed_is_over() {
+        let db = database();
+        let mut client = db.connect();
+        let server = sql::Server {
+            transaction_timeout: false,
+            client_connection_check: false,
+            heartbeat: crate::model::liveness::Heartbeat::default(),
+        };
+        let mut wire = FailsAtTheEnd::new(&mut client);
+        let acquire = begin_and_acquire(&mut wire, KEY, Mode::Exclusive, Wait::Forever, server);
+        assert!(matches!(block_on(acquire), Outcome::Failed(_)));
+        client.batch_execute("SELECT 1").unwrap();
+    }
+}
