@@ -8,15 +8,15 @@ use std::sync::Arc;
 
 use crate::api::advisory::TransactionScope;
 use crate::api::timeout::Before;
-use crate::calls::call_stack::Link;
-use crate::calls::on_connection::Taken;
+use crate::calls::call_stack::Frame;
+use crate::calls::on_connection::ConnectionLock;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,
 };
 use crate::model::options::Timeout;
-use crate::telemetry::InHold;
-use crate::watcher::Section;
+use crate::telemetry::HoldSpan;
+use crate::watcher::SectionHandle;
 use crate::{
     Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
     Prioritize,
@@ -114,11 +114,14 @@ impl<R> ProbeOther for &Probe<'_, R> {
 // A lock on a session of pglock's own.
 
 pub fn enter<S>(advisory: Advisory<S>) -> Result<Call, Error> {
-    advisory.wanted(Timeout::FOREVER)?.enter()
+    advisory.for_own_session(Timeout::FOREVER)?.enter()
 }
 
 pub async fn enter_async<S>(advisory: Advisory<S>) -> Result<Call, Error> {
-    advisory.wanted(Timeout::FOREVER)?.enter_async().await
+    advisory
+        .for_own_session(Timeout::FOREVER)?
+        .enter_async()
+        .await
 }
 
 pub fn run<R>(
@@ -144,7 +147,7 @@ pub async fn run_async<R>(
 // What all calls on a connection of the caller's have in common.
 
 /// Where a body runs: in a call, whose locks the calls in it inherit, or in none.
-pub struct Place(Option<Arc<Link>>);
+pub struct Place(Option<Arc<Frame>>);
 
 impl fmt::Debug for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -153,20 +156,20 @@ impl fmt::Debug for Place {
 }
 
 /// Runs the body; a panic is kept until what was entered is left.
-pub fn catch<R>(Place(link): Place, body: impl FnOnce() -> R) -> std::thread::Result<R> {
+pub fn catch<R>(Place(frame): Place, body: impl FnOnce() -> R) -> std::thread::Result<R> {
     // Nothing is looked at in between: the panic goes on as it came.
-    catch_unwind(AssertUnwindSafe(|| match link {
-        Some(link) => link.run(body),
+    catch_unwind(AssertUnwindSafe(|| match frame {
+        Some(frame) => frame.run(body),
         None => body(),
     }))
 }
 
 /// Runs the body.
-pub async fn within<F: Future>(Place(link): Place, body: F) -> F::Output {
+pub async fn within<F: Future>(Place(frame): Place, body: F) -> F::Output {
     // Boxed for the same reason as in `run_async`.
     let body = Box::pin(body);
-    match link {
-        Some(link) => link.run_async(body).await,
+    match frame {
+        Some(frame) => frame.run_async(body).await,
         None => body.await,
     }
 }
@@ -174,14 +177,16 @@ pub async fn within<F: Future>(Place(link): Place, body: F) -> F::Output {
 // A session lock on a connection of the caller's.
 
 #[derive(Debug)]
-pub struct OnCall(Taken);
+pub struct OnCall(ConnectionLock);
 
 pub fn enter_on<C: Connection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
 ) -> Result<(OnCall, Place), Error> {
-    let taken = advisory.asked(Timeout::FOREVER)?.acquire(connection)?;
-    let place = Place(Some(Link::on_connection(taken.inside())));
+    let taken = advisory
+        .for_connection(Timeout::FOREVER)?
+        .acquire(connection)?;
+    let place = Place(Some(Frame::on_connection(taken.inside())));
     Ok((OnCall(taken), place))
 }
 
@@ -226,9 +231,9 @@ pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
 ) -> Result<(AsyncOnCall<'_, C>, Place), Error> {
-    let asked = advisory.asked(Timeout::FOREVER)?;
+    let asked = advisory.for_connection(Timeout::FOREVER)?;
     let call = AsyncConnectionGuard::acquire(connection, asked).await?;
-    let place = Place(Some(Link::on_connection(call.inside())));
+    let place = Place(Some(Frame::on_connection(call.inside())));
     Ok((call, place))
 }
 
@@ -257,13 +262,13 @@ pub fn enter_xact<T: InTransaction + ?Sized>(
     transaction: &mut T,
 ) -> Result<XactCall, Error> {
     advisory
-        .asked(Timeout::FOREVER)?
+        .for_connection(Timeout::FOREVER)?
         .acquire_xact(transaction)?;
     Ok(XactCall(()))
 }
 
 pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
-    Link::on_connection(InHold::none()).run(body)
+    Frame::on_connection(HoldSpan::none()).run(body)
 }
 
 pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
@@ -271,7 +276,7 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
     transaction: &mut T,
 ) -> Result<XactCall, Error> {
     advisory
-        .asked(Timeout::FOREVER)?
+        .for_connection(Timeout::FOREVER)?
         .acquire_xact_async(transaction)
         .await?;
     Ok(XactCall(()))
@@ -279,7 +284,7 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
 
 pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
     // Boxed for the same reason as in `run_async`.
-    Link::on_connection(InHold::none())
+    Frame::on_connection(HoldSpan::none())
         .run_async(Box::pin(body))
         .await
 }
@@ -333,7 +338,7 @@ pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 
 #[derive(Debug)]
 pub struct PrioritizeCall {
-    section: Section,
+    section: SectionHandle,
     before: Option<Before>,
 }
 
@@ -342,7 +347,7 @@ pub fn enter_prioritize<C: AnyConnection + ?Sized>(
     connection: &mut C,
 ) -> Result<(PrioritizeCall, Place), Error> {
     let (section, before) = prioritize.begin(connection)?;
-    let place = Place(Some(Link::prioritized(section.id())));
+    let place = Place(Some(Frame::prioritized(section.id())));
     Ok((PrioritizeCall { section, before }, place))
 }
 
@@ -362,7 +367,7 @@ pub async fn enter_prioritize_async<C: AnyAsyncConnection + ?Sized>(
     connection: &mut C,
 ) -> Result<(AsyncPrioritizeScope<'_, C>, Place), Error> {
     let call = prioritize.on_async(connection).await?;
-    let place = Place(Some(call.link()));
+    let place = Place(Some(call.frame()));
     Ok((call, place))
 }
 

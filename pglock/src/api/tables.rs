@@ -7,11 +7,11 @@ use tokio_postgres::error::SqlState;
 use crate::background::block_on;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
 use crate::error::{Error, TRY_LOCK, unless_busy};
-use crate::model::options::{Timeout, Wait};
+use crate::model::options::{OnBusy, Timeout, WaitPolicy};
 use crate::model::table::{self, Model, TableMode, TableName};
 use crate::telemetry::{self, Attempt, Subject};
-use crate::wire::Wire;
-use crate::wire::protocol::{self, Outcome};
+use crate::wire::SimpleQuery;
+use crate::wire::protocol::{self, AcquireOutcome};
 
 /// Locks on tables, all taken by one statement, to be asked for in a transaction, whose end releases them.
 ///
@@ -41,7 +41,7 @@ pub fn tables<N: Into<TableName>>(names: impl IntoIterator<Item = N>) -> Tables 
         names: names.into_iter().map(Into::into).collect(),
         mode: TableMode::default(),
         timeout: None,
-        skips: false,
+        on_busy: OnBusy::Fail,
     }
 }
 
@@ -91,7 +91,7 @@ pub struct Tables {
     names: Vec<TableName>,
     mode: TableMode,
     timeout: Option<Timeout>,
-    skips: bool,
+    on_busy: OnBusy,
 }
 
 impl Tables {
@@ -242,30 +242,34 @@ impl Tables {
     }
 
     fn skipping(mut self) -> Self {
-        self.skips = true;
+        self.on_busy = OnBusy::Skip;
         self
     }
 
-    fn asked(self, default: Option<Timeout>) -> Result<Asked, Error> {
+    fn asked(self, default: Option<Timeout>) -> Result<TableLockRequest, Error> {
         if self.names.is_empty() {
             return Err(Error::config(
                 "no table is named, so there is nothing to lock; name one or more",
             ));
         }
         self.names.iter().try_for_each(TableName::checked)?;
-        let wait = self.timeout.or(default).map(Wait::try_from).transpose()?;
-        Ok(Asked { tables: self, wait })
+        let wait = self
+            .timeout
+            .or(default)
+            .map(WaitPolicy::try_from)
+            .transpose()?;
+        Ok(TableLockRequest { tables: self, wait })
     }
 }
 
 /// Table locks that are asked for, checked.
-struct Asked {
+struct TableLockRequest {
     tables: Tables,
     /// `None`: as the session's `lock_timeout` says.
-    wait: Option<Wait>,
+    wait: Option<WaitPolicy>,
 }
 
-impl Asked {
+impl TableLockRequest {
     async fn lock_async(
         &self,
         transaction: &mut (impl AsyncInTransaction + ?Sized),
@@ -275,34 +279,34 @@ impl Asked {
             .await
     }
 
-    async fn lock(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn lock(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let subject = Subject::tables(&self.tables.names, self.tables.mode);
-        let attempt = Attempt::begin(subject, self.tables.skips);
+        let attempt = Attempt::begin(subject, self.tables.on_busy);
         attempt.end(self.ask(wire).await)
     }
 
-    async fn ask(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn ask(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
         match protocol::lock_tables(wire, names, *mode, self.wait).await {
-            Outcome::Granted => Ok(()),
-            Outcome::Busy => {
-                let holder = if telemetry::asks_for_holder(self.tables.skips) {
+            AcquireOutcome::Granted => Ok(()),
+            AcquireOutcome::Busy => {
+                let holder = if telemetry::asks_for_holder(self.tables.on_busy) {
                     protocol::table_holder(wire, names, *mode).await
                 } else {
                     None
                 };
                 Err(Error::busy(
                     self,
-                    self.wait.and_then(Wait::bound),
+                    self.wait.and_then(WaitPolicy::bound),
                     holder,
                     TRY_LOCK,
                 ))
             }
-            Outcome::InTransaction => Err(Error::in_aborted_transaction(self)),
-            Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+            AcquireOutcome::InTransaction => Err(Error::in_aborted_transaction(self)),
+            AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
                 Err(Error::outside_a_transaction(self, failure))
             }
-            Outcome::Failed(failure) | Outcome::Doubtful(failure) => {
+            AcquireOutcome::Failed(failure) | AcquireOutcome::Broken(failure) => {
                 Err(Error::not_acquired(self, failure))
             }
         }
@@ -310,7 +314,7 @@ impl Asked {
 }
 
 /// As in "lock on table "orders" is busy".
-impl fmt::Display for Asked {
+impl fmt::Display for TableLockRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = &self.tables.names;
         let tables = if names.len() == 1 { "table" } else { "tables" };

@@ -4,15 +4,15 @@ use std::fmt;
 
 use tokio_postgres::error::SqlState;
 
-use crate::background::block_on;
+use crate::background::{OwnerProcess, block_on};
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncWire,
     BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
 };
 use crate::error::{Error, Failure};
-use crate::model::options::{Timeout, Wait};
+use crate::model::options::{Timeout, WaitPolicy};
 use crate::sql;
-use crate::wire::Wire;
+use crate::wire::SimpleQuery;
 
 /// Bounds how long each statement on a connection waits for locks, until the scope ends.
 ///
@@ -47,9 +47,9 @@ pub fn timeout(timeout: impl Into<Timeout>) -> LockTimeout {
 pub struct LockTimeout(Timeout);
 
 impl LockTimeout {
-    fn checked(self) -> Result<Wait, Error> {
+    fn checked(self) -> Result<WaitPolicy, Error> {
         match self.0.try_into()? {
-            Wait::Try => Err(Error::config(
+            WaitPolicy::NoWait => Err(Error::config(
                 "a lock timeout of zero would be no limit to Postgres; use 1 ms or more, or `None` for no limit",
             )),
             wait => Ok(wait),
@@ -134,8 +134,7 @@ impl LockTimeout {
 pub(crate) struct Before {
     value: String,
     in_transaction: bool,
-    /// The process that set it: after a fork, the child must not speak on its parent's connection.
-    process: u32,
+    process: OwnerProcess,
 }
 
 impl Before {
@@ -145,7 +144,7 @@ impl Before {
     }
 
     fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+        self.process.is_current()
     }
 
     fn restoring(&self) -> String {
@@ -153,7 +152,7 @@ impl Before {
     }
 }
 
-async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
+async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<Before, Error> {
     match wire.simple_query(&sql::set_lock_timeout(wait)).await {
         Ok(rows) => {
             let row = rows.first_row();
@@ -162,7 +161,7 @@ async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
                 (Some(value), Some(row)) => Ok(Before {
                     value: value.to_owned(),
                     in_transaction: row.is_true(1),
-                    process: std::process::id(),
+                    process: OwnerProcess::current(),
                 }),
                 _ => Err(Error::setting_failed(Failure::unexpected_answer())),
             }
@@ -171,7 +170,7 @@ async fn set(wire: &mut impl Wire, wait: Wait) -> Result<Before, Error> {
     }
 }
 
-async fn restore(wire: &mut impl Wire, before: &Before) -> Result<(), Error> {
+async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Error> {
     if !before.is_of_this_process() {
         return Err(Error::setting_lost_to_fork());
     }

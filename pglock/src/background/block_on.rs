@@ -41,7 +41,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
             Poll::Pending => {
                 assert!(
                     !IS_WAITED_FOR.get(),
-                    "pglock's own thread can't wait for a lock: a subscriber of traces or a recorder of metrics has asked for one; hand it on to another thread",
+                    "pglock's own thread can't wait for a lock: a subscriber of spans or a recorder of metrics has asked for one; hand it on to another thread",
                 );
                 std::thread::park();
             }

@@ -13,6 +13,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::block_on::refuse_to_wait_here;
+use super::owner_process::OwnerProcess;
 use crate::error::Error;
 
 type Task = Box<dyn FnOnce() + Send>;
@@ -132,7 +133,7 @@ thread_local! {
 }
 
 struct Thread {
-    process: u32,
+    process: OwnerProcess,
     tasks: mpsc::UnboundedSender<Task>,
 }
 
@@ -171,7 +172,7 @@ impl Thread {
     }
 
     fn is_running(&self) -> bool {
-        self.process == std::process::id() && !self.tasks.is_closed()
+        self.process.is_current() && !self.tasks.is_closed()
     }
 
     fn start() -> Result<Self, Error> {
@@ -202,7 +203,7 @@ impl Thread {
                 .sourced(source)
             })?;
         Ok(Self {
-            process: std::process::id(),
+            process: OwnerProcess::current(),
             tasks,
         })
     }

@@ -5,61 +5,49 @@ use std::future::Future;
 use std::sync::Arc;
 
 use crate::background::block_on;
-use crate::calls::call_stack::{self, Link};
-use crate::engine::{self, Hold, Lock};
+use crate::calls::call_stack::{self, Frame};
+use crate::engine::{self, DatabaseLock, HeldLock};
 use crate::error::Error;
-use crate::model::hold_limits::HoldLimits;
-use crate::model::options::Wait;
-use crate::telemetry::{self, Attempt, Origin, Subject};
+use crate::model::lock_request::LockRequest;
+use crate::model::options::WaitPolicy;
+use crate::telemetry::{self, Attempt, Subject, TraceContext};
 
-/// A lock that was asked for, ready to be acquired.
-pub(crate) struct Wanted {
-    pub(crate) lock: Lock,
-    pub(crate) wait: Wait,
-    pub(crate) limits: HoldLimits,
-    pub(crate) skips: bool,
-}
+/// A lock that is asked for on a session of pglock's own.
+pub(crate) type CallRequest = LockRequest<DatabaseLock>;
 
-impl Wanted {
-    /// Acquires it for a guard, which is no part of a chain of calls.
-    pub(crate) async fn guard(self, blocking: bool) -> Result<Hold, Error> {
+impl CallRequest {
+    /// Acquires it for a guard, which is not part of a chain of calls.
+    pub(crate) async fn guard(self, blocking: bool) -> Result<HeldLock, Error> {
         self.limits.refuse_at_most(&self.lock.id)?;
-        self.hold(blocking).await
+        self.acquire(blocking).await
     }
 
-    async fn hold(self, blocking: bool) -> Result<Hold, Error> {
-        if self.wait == Wait::Forever {
+    async fn acquire(self, blocking: bool) -> Result<HeldLock, Error> {
+        if self.wait == WaitPolicy::Block {
             call_stack::refuse_to_wait_for_itself(&self.lock, blocking)?;
         }
-        let around = call_stack::around(&self.lock);
-        let Self {
-            lock,
-            wait,
-            limits,
-            skips,
-        } = self;
-        let attempt = Attempt::begin(Subject::from(&lock), skips);
+        let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
         let acquired = engine::acquire(engine::Request {
-            lock,
-            wait,
-            around,
-            describe_holder: telemetry::asks_for_holder(skips),
-            origin: Origin::here(),
+            wait: self.wait,
+            enclosing: call_stack::enclosing(&self.lock),
+            describe_holder: telemetry::asks_for_holder(self.on_busy),
+            context: TraceContext::here(),
             sections: call_stack::sections(),
+            lock: self.lock,
         })
         .await;
         let hold = attempt.end(acquired)?;
-        // From here on, and not from the grant: a caller that is gone before it is told keeps nothing.
-        Ok(hold.limited(limits))
+        // `hold_at_least` counts from here, not from the grant: a caller dropped in between must not keep the lock.
+        Ok(hold.limited(self.limits))
     }
 
     async fn call(self, blocking: bool) -> Result<Call, Error> {
         let hold = match call_stack::reenter(&self.lock)? {
             Some(hold) => hold,
-            None => Arc::new(self.hold(blocking).await?),
+            None => Arc::new(self.acquire(blocking).await?),
         };
         Ok(Call {
-            link: Link::new(&hold),
+            frame: Frame::new(&hold),
             hold,
         })
     }
@@ -76,8 +64,8 @@ impl Wanted {
 
 /// A call that has its lock. Dropped, as by a panic in the body, it releases it without waiting.
 pub struct Call {
-    hold: Arc<Hold>,
-    link: Arc<Link>,
+    hold: Arc<HeldLock>,
+    frame: Arc<Frame>,
 }
 
 impl fmt::Debug for Call {
@@ -93,7 +81,7 @@ impl Call {
         body: impl FnOnce() -> R,
         failed: impl FnOnce(&R) -> bool,
     ) -> Result<R, Error> {
-        let result = self.link.run(body);
+        let result = self.frame.run(body);
         let kept = block_on(self.end());
         if failed(&result) {
             Ok(result)
@@ -108,8 +96,8 @@ impl Call {
         body: F,
         failed: impl FnOnce(&F::Output) -> bool,
     ) -> Result<F::Output, Error> {
-        let link = Arc::clone(&self.link);
-        let result = match link.run_while_held(&self.hold, body).await {
+        let frame = Arc::clone(&self.frame);
+        let result = match frame.run_while_held(&self.hold, body).await {
             Ok(result) => result,
             Err(error) => {
                 // The body is gone by now, so that nobody who gets the lock next overlaps it.

@@ -11,58 +11,58 @@ use std::task::Poll;
 
 use tokio::task;
 
-use crate::engine::{Around, Hold, Lock, SectionId};
+use crate::engine::{DatabaseLock, EnclosingLocks, HeldLock, SectionId};
 use crate::error::Error;
-use crate::model::options::{Mode, Scope};
-use crate::telemetry::InHold;
+use crate::model::options::{AdvisoryMode, Scope};
+use crate::telemetry::HoldSpan;
 
 thread_local! {
-    static INNERMOST: RefCell<Option<Inside>> = const { RefCell::new(None) };
-    static GUARDS: RefCell<Vec<Weak<Hold>>> = const { RefCell::new(Vec::new()) };
+    static INNERMOST: RefCell<Option<Current>> = const { RefCell::new(None) };
+    static GUARDS: RefCell<Vec<Weak<HeldLock>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The call that runs on this thread, and the task that it runs in: a runtime that is driven inside a blocking body
 /// runs other tasks on the same thread, which inherit nothing.
 #[derive(Clone)]
-struct Inside {
-    link: Arc<Link>,
+struct Current {
+    frame: Arc<Frame>,
     task: Option<task::Id>,
 }
 
 /// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
-pub(crate) struct Link {
-    what: What,
-    hold: InHold,
-    outer: Option<Arc<Link>>,
+pub(crate) struct Frame {
+    what: FrameKind,
+    hold: HoldSpan,
+    outer: Option<Arc<Frame>>,
 }
 
 /// What a call is.
-enum What {
+enum FrameKind {
     /// One under a lock on a session of pglock's own.
-    Locked(Weak<Hold>),
+    Locked(Weak<HeldLock>),
     /// One under a lock on a connection of the caller's.
     LockedOnConnection,
     /// A prioritized section.
     Prioritized(SectionId),
 }
 
-impl Link {
+impl Frame {
     /// A call in the call that runs now.
-    pub(crate) fn new(hold: &Arc<Hold>) -> Arc<Self> {
-        Self::inside(What::Locked(Arc::downgrade(hold)), hold.inside())
+    pub(crate) fn new(hold: &Arc<HeldLock>) -> Arc<Self> {
+        Self::inside(FrameKind::Locked(Arc::downgrade(hold)), hold.inside())
     }
 
     /// A call under a lock on a connection of the caller's.
-    pub(crate) fn on_connection(hold: InHold) -> Arc<Self> {
-        Self::inside(What::LockedOnConnection, hold)
+    pub(crate) fn on_connection(hold: HoldSpan) -> Arc<Self> {
+        Self::inside(FrameKind::LockedOnConnection, hold)
     }
 
     /// A section: what waits in it on sessions of pglock's own is prioritized too.
     pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
-        Self::inside(What::Prioritized(section), InHold::none())
+        Self::inside(FrameKind::Prioritized(section), HoldSpan::none())
     }
 
-    fn inside(what: What, hold: InHold) -> Arc<Self> {
+    fn inside(what: FrameKind, hold: HoldSpan) -> Arc<Self> {
         Arc::new(Self {
             what,
             hold,
@@ -72,7 +72,7 @@ impl Link {
 
     /// Runs a body in this call.
     pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
-        let _entered = Entered::new(self);
+        let _entered = EnterGuard::new(self);
         self.hold.run(body)
     }
 
@@ -86,7 +86,7 @@ impl Link {
     /// long.
     pub(crate) async fn run_while_held<F: Future>(
         self: Arc<Self>,
-        hold: &Hold,
+        hold: &HeldLock,
         body: F,
     ) -> Result<F::Output, Error> {
         let mut lost = pin!(hold.until_over());
@@ -101,57 +101,57 @@ impl Link {
     }
 }
 
-fn innermost() -> Option<Arc<Link>> {
+fn innermost() -> Option<Arc<Frame>> {
     INNERMOST
         .with_borrow(Clone::clone)
         .filter(|inside| inside.task == task::try_id())
-        .map(|inside| inside.link)
+        .map(|inside| inside.frame)
 }
 
 /// The call that runs now and those around it, innermost first.
-fn links() -> impl Iterator<Item = Arc<Link>> {
+fn frames() -> impl Iterator<Item = Arc<Frame>> {
     let mut next = innermost();
     std::iter::from_fn(move || {
-        let link = next.take()?;
-        next.clone_from(&link.outer);
-        Some(link)
+        let frame = next.take()?;
+        next.clone_from(&frame.outer);
+        Some(frame)
     })
 }
 
 /// The locks that they hold.
-fn held() -> impl Iterator<Item = Arc<Hold>> {
-    links().filter_map(|link| match &link.what {
-        What::Locked(hold) => hold.upgrade(),
-        What::LockedOnConnection | What::Prioritized(_) => None,
+fn held() -> impl Iterator<Item = Arc<HeldLock>> {
+    frames().filter_map(|frame| match &frame.what {
+        FrameKind::Locked(hold) => hold.upgrade(),
+        FrameKind::LockedOnConnection | FrameKind::Prioritized(_) => None,
     })
 }
 
 /// The prioritized sections among them.
 pub(crate) fn sections() -> Vec<SectionId> {
-    let sections = links().filter_map(|link| match link.what {
-        What::Prioritized(section) => Some(section),
-        What::Locked(_) | What::LockedOnConnection => None,
+    let sections = frames().filter_map(|frame| match frame.what {
+        FrameKind::Prioritized(section) => Some(section),
+        FrameKind::Locked(_) | FrameKind::LockedOnConnection => None,
     });
     sections.collect()
 }
 
 /// Puts the call around back when the body returns, is suspended, or panics.
-struct Entered {
-    before: Option<Inside>,
+struct EnterGuard {
+    before: Option<Current>,
 }
 
-impl Entered {
-    fn new(link: &Arc<Link>) -> Self {
+impl EnterGuard {
+    fn new(frame: &Arc<Frame>) -> Self {
         Self {
-            before: INNERMOST.replace(Some(Inside {
-                link: Arc::clone(link),
+            before: INNERMOST.replace(Some(Current {
+                frame: Arc::clone(frame),
                 task: task::try_id(),
             })),
         }
     }
 }
 
-impl Drop for Entered {
+impl Drop for EnterGuard {
     fn drop(&mut self) {
         INNERMOST.set(self.before.take());
     }
@@ -162,11 +162,11 @@ impl Drop for Entered {
 /// # Errors
 ///
 /// When it is wanted exclusive and held shared, and when it was lost.
-pub(crate) fn reenter(wanted: &Lock) -> Result<Option<Arc<Hold>>, Error> {
+pub(crate) fn reenter(wanted: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
     let Some(hold) = held().find(|hold| hold.lock.is_same_key(wanted)) else {
         return Ok(None);
     };
-    if hold.lock.mode == Mode::Shared && wanted.mode == Mode::Exclusive {
+    if hold.lock.mode == AdvisoryMode::Shared && wanted.mode == AdvisoryMode::Exclusive {
         return Err(Error::exclusive_inside_shared(&wanted.id));
     }
     hold.check()?;
@@ -174,14 +174,14 @@ pub(crate) fn reenter(wanted: &Lock) -> Result<Option<Arc<Hold>>, Error> {
 }
 
 /// The locks around that are in the same database.
-pub(crate) fn around(wanted: &Lock) -> Option<Around> {
+pub(crate) fn enclosing(wanted: &DatabaseLock) -> Option<EnclosingLocks> {
     let holds: Vec<_> = held()
         .filter(|hold| hold.lock.database == wanted.database && hold.is_of_this_process())
         .collect();
     let innermost = holds
         .iter()
         .find(|hold| hold.lock.scope == Scope::Session)?;
-    Some(Around {
+    Some(EnclosingLocks {
         session: innermost.session,
         holds: holds.iter().map(|hold| hold.id).collect(),
     })
@@ -189,13 +189,16 @@ pub(crate) fn around(wanted: &Lock) -> Option<Around> {
 
 /// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us. One that is lost keeps
 /// nothing.
-pub(crate) fn refuse_to_wait_for_itself(wanted: &Lock, blocking: bool) -> Result<(), Error> {
+pub(crate) fn refuse_to_wait_for_itself(
+    wanted: &DatabaseLock,
+    blocking: bool,
+) -> Result<(), Error> {
     let is_in_the_way =
-        |hold: Arc<Hold>| wanted.waits_for(&hold.lock) && hold.check_session().is_ok();
+        |hold: Arc<HeldLock>| wanted.waits_for(&hold.lock) && hold.check_session().is_ok();
     if held().any(is_in_the_way) {
         return Err(Error::waits_for_itself(
             &wanted.id,
-            "a call around this one",
+            "a call enclosing this one",
         ));
     }
     if blocking && guards().into_iter().any(is_in_the_way) {
@@ -208,14 +211,14 @@ pub(crate) fn refuse_to_wait_for_itself(wanted: &Lock, blocking: bool) -> Result
 }
 
 /// Remembers that this thread acquired a guard.
-pub(crate) fn remember_guard(hold: &Arc<Hold>) {
+pub(crate) fn remember_guard(hold: &Arc<HeldLock>) {
     GUARDS.with_borrow_mut(|guards| {
         guards.retain(|guard| guard.strong_count() > 0);
         guards.push(Arc::downgrade(hold));
     });
 }
 
-fn guards() -> Vec<Arc<Hold>> {
+fn guards() -> Vec<Arc<HeldLock>> {
     GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect())
 }
 
@@ -243,15 +246,15 @@ fn guards() -> Vec<Arc<Hold>> {
 /// }
 /// ```
 pub fn check() -> Result<(), Error> {
-    if links().all(|link| matches!(link.what, What::Prioritized(_))) {
+    if frames().all(|frame| matches!(frame.what, FrameKind::Prioritized(_))) {
         return Err(Error::config(
-            "`pglock::check` asks about the calls around it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
+            "`pglock::check` asks about the calls enclosing it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
         ));
     }
     let mut holds = held().peekable();
     if holds.peek().is_none() {
         return Err(Error::config(
-            "`pglock::check` can't tell: the calls around it hold their locks on connections of yours, which only a statement there can ask",
+            "`pglock::check` can't tell: the calls enclosing it hold their locks on connections of yours, which only a statement there can ask",
         ));
     }
     holds.try_for_each(|hold| hold.check())

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use crate::background::block_on;
 use crate::calls::call_stack;
-use crate::calls::on_connection::{Asked, Taken};
+use crate::calls::on_connection::{ConnectionLock, ConnectionRequest};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
-use crate::engine::Hold;
+use crate::engine::HeldLock;
 use crate::error::Error;
-use crate::telemetry::InHold;
+use crate::telemetry::HoldSpan;
 
 /// A lock on a session of pglock's own.
 ///
@@ -30,18 +30,18 @@ use crate::telemetry::InHold;
 /// ```
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct Guard {
-    hold: Arc<Hold>,
+    hold: Arc<HeldLock>,
 }
 
 impl Guard {
-    pub(crate) fn new(hold: Hold) -> Self {
+    pub(crate) fn new(hold: HeldLock) -> Self {
         Self {
             hold: Arc::new(hold),
         }
     }
 
     /// For a blocking caller, whose thread must not wait for itself later.
-    pub(crate) fn of_this_thread(hold: Hold) -> Self {
+    pub(crate) fn of_this_thread(hold: HeldLock) -> Self {
         let guard = Self::new(hold);
         call_stack::remember_guard(&guard.hold);
         guard
@@ -123,11 +123,11 @@ impl fmt::Debug for Guard {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
     connection: &'c mut C,
-    taken: Option<Taken>,
+    taken: Option<ConnectionLock>,
 }
 
 impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
-    pub(crate) fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+    pub(crate) fn acquire(connection: &'c mut C, asked: ConnectionRequest) -> Result<Self, Error> {
         let taken = Some(asked.acquire(connection)?);
         Ok(Self { connection, taken })
     }
@@ -179,7 +179,7 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     }
 }
 
-fn closed_is_lost(taken: Option<&Taken>, closed: bool) -> Result<(), Error> {
+fn closed_is_lost(taken: Option<&ConnectionLock>, closed: bool) -> Result<(), Error> {
     taken.map_or(Ok(()), |taken| taken.closed_is_lost(closed))
 }
 
@@ -198,7 +198,7 @@ impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
 impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ConnectionGuard")
-            .field(&self.taken.as_ref().map(Taken::id))
+            .field(&self.taken.as_ref().map(ConnectionLock::id))
             .finish()
     }
 }
@@ -210,11 +210,14 @@ impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
     connection: &'c mut C,
-    taken: Option<Taken>,
+    taken: Option<ConnectionLock>,
 }
 
 impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
-    pub(crate) async fn acquire(connection: &'c mut C, asked: Asked) -> Result<Self, Error> {
+    pub(crate) async fn acquire(
+        connection: &'c mut C,
+        asked: ConnectionRequest,
+    ) -> Result<Self, Error> {
         let taken = Some(asked.acquire_async(connection).await?);
         Ok(Self { connection, taken })
     }
@@ -283,8 +286,10 @@ impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
 
 impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> InHold {
-        self.taken.as_ref().map_or_else(InHold::none, Taken::inside)
+    pub(crate) fn inside(&self) -> HoldSpan {
+        self.taken
+            .as_ref()
+            .map_or_else(HoldSpan::none, ConnectionLock::inside)
     }
 }
 
@@ -296,7 +301,7 @@ impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C
 impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AsyncConnectionGuard")
-            .field(&self.taken.as_ref().map(Taken::id))
+            .field(&self.taken.as_ref().map(ConnectionLock::id))
             .finish()
     }
 }

@@ -4,41 +4,44 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_postgres::error::SqlState;
 
-use crate::background::block_on;
+use crate::background::{OwnerProcess, block_on};
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
 use crate::error::{Error, Holder, SKIP};
-use crate::model::lock_id::{Key, LockId};
-use crate::model::options::{Mode, Wait};
+use crate::model::lock_id::LockId;
+use crate::model::lock_request::{LockRequest, LockSpec};
+use crate::model::options::WaitPolicy;
 use crate::sql;
-use crate::telemetry::{self, Attempt, Holding, InHold, Origin, Subject};
-use crate::wire::Wire;
-use crate::wire::outcome::Released;
-use crate::wire::protocol::{self, Outcome};
+use crate::telemetry::{self, Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
+use crate::wire::SimpleQuery;
+use crate::wire::protocol::{self, AcquireOutcome};
+use crate::wire::reply::Released;
 
-/// A lock that is asked for on a connection.
+/// A lock that is asked for on a connection of the caller's.
 #[derive(Debug)]
-pub(crate) struct Asked {
-    pub(crate) id: LockId,
-    pub(crate) label: Option<&'static str>,
-    pub(crate) key: Key,
-    pub(crate) mode: Mode,
-    pub(crate) wait: Wait,
-    pub(crate) skips: bool,
-    /// After a fork, the child has only a copy of this, and of the socket.
-    pub(crate) process: u32,
-    /// What the session notes when this one is released, so that it isn't released again.
-    pub(crate) note: u64,
+pub(crate) struct ConnectionRequest {
+    request: LockRequest,
+    process: OwnerProcess,
+    /// What the session notes when this lock is released, so that it isn't released again.
+    release_token: u64,
 }
 
-/// A note that no other lock of this process has.
-pub(crate) fn new_note() -> u64 {
-    static NOTES: AtomicU64 = AtomicU64::new(0);
-    NOTES.fetch_add(1, Ordering::Relaxed)
+impl From<LockRequest> for ConnectionRequest {
+    fn from(request: LockRequest) -> Self {
+        static RELEASE_TOKENS: AtomicU64 = AtomicU64::new(0);
+        Self {
+            request,
+            process: OwnerProcess::current(),
+            release_token: RELEASE_TOKENS.fetch_add(1, Ordering::Relaxed),
+        }
+    }
 }
 
-impl Asked {
-    pub(crate) fn acquire(self, connection: &mut (impl Blocking + ?Sized)) -> Result<Taken, Error> {
+impl ConnectionRequest {
+    pub(crate) fn acquire(
+        self,
+        connection: &mut (impl Blocking + ?Sized),
+    ) -> Result<ConnectionLock, Error> {
         block_on(self.acquire_session(&mut BlockingWire(connection)))
     }
 
@@ -52,9 +55,10 @@ impl Asked {
     pub(crate) async fn acquire_async(
         self,
         connection: &mut (impl Async + ?Sized),
-    ) -> Result<Taken, Error> {
-        let leftover = sql::release_leftover(self.key, self.mode);
-        let clean_up = CleanUp::in_session(self.wait != Wait::Try, leftover);
+    ) -> Result<ConnectionLock, Error> {
+        let LockRequest { lock, wait, .. } = &self.request;
+        let leftover = sql::release_leftover(lock.key, lock.mode);
+        let clean_up = CleanUp::in_session(*wait != WaitPolicy::NoWait, leftover);
         self.acquire_session(&mut CleanUpOnDrop::new(connection, clean_up))
             .await
     }
@@ -63,83 +67,98 @@ impl Asked {
         &self,
         transaction: &mut (impl Async + ?Sized),
     ) -> Result<(), Error> {
-        let clean_up = CleanUp::in_transaction(self.wait != Wait::Try);
+        let clean_up = CleanUp::in_transaction(self.request.wait != WaitPolicy::NoWait);
         self.acquire_in_transaction(&mut CleanUpOnDrop::new(transaction, clean_up))
             .await
     }
 
-    async fn acquire_session(self, wire: &mut impl Wire) -> Result<Taken, Error> {
-        let (attempt, origin) = (self.attempt(), Origin::here());
+    async fn acquire_session(self, wire: &mut impl SimpleQuery) -> Result<ConnectionLock, Error> {
+        let (attempt, context) = (self.attempt(), TraceContext::here());
         attempt.end(self.ask_in_session(wire).await)?;
-        Ok(Taken {
-            holding: Box::new(Holding::begin(self.subject(), &origin)),
-            asked: self,
+        Ok(ConnectionLock {
+            holding: Box::new(HoldRecord::begin(self.subject(), &context)),
+            request: self,
         })
     }
 
-    async fn acquire_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn acquire_in_transaction(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let attempt = self.attempt();
         attempt.end(self.ask_in_transaction(wire).await)
     }
 
     fn subject(&self) -> Subject {
-        Subject::advisory(&self.id, self.label, self.mode)
+        Subject::from(&self.request.lock)
     }
 
     fn attempt(&self) -> Attempt {
-        Attempt::begin(self.subject(), self.skips)
+        Attempt::begin(self.subject(), self.request.on_busy)
     }
 
-    async fn ask_in_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
-        match protocol::acquire_session(wire, self.key, self.mode, self.wait, None).await {
-            Outcome::Granted => Ok(()),
-            Outcome::Busy if telemetry::asks_for_holder(self.skips) => {
-                Err(self.busy(protocol::holder(wire, self.key).await))
+    async fn ask_in_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
+        let LockRequest { lock, wait, .. } = &self.request;
+        match protocol::acquire_session(wire, lock.key, lock.mode, *wait, None).await {
+            AcquireOutcome::Granted => Ok(()),
+            AcquireOutcome::Busy => {
+                let holder = if self.describes_holder() {
+                    protocol::holder(wire, lock.key).await
+                } else {
+                    None
+                };
+                Err(self.busy(holder))
             }
-            Outcome::Busy => Err(self.busy(None)),
-            Outcome::InTransaction => Err(Error::inside_a_transaction(&self.id)),
-            Outcome::Failed(failure) => Err(Error::not_acquired(&self.id, failure)),
-            Outcome::Doubtful(failure) => {
+            AcquireOutcome::InTransaction => Err(Error::inside_a_transaction(&lock.id)),
+            AcquireOutcome::Failed(failure) => Err(Error::not_acquired(&lock.id, failure)),
+            AcquireOutcome::Broken(failure) => {
                 // The session may hold the lock, and nobody can tell: only its end is certain to release it.
                 let _ = wire.simple_query(sql::TERMINATE_OWN_SESSION).await;
-                Err(Error::not_acquired(&self.id, failure))
+                Err(Error::not_acquired(&lock.id, failure))
             }
         }
     }
 
-    async fn ask_in_transaction(&self, wire: &mut impl Wire) -> Result<(), Error> {
-        match protocol::acquire_in_transaction(wire, self.key, self.mode, self.wait).await {
-            Outcome::Granted => Ok(()),
-            Outcome::Busy if telemetry::asks_for_holder(self.skips) => {
-                Err(self.busy(protocol::holder_in_transaction(wire, self.key).await))
+    async fn ask_in_transaction(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
+        let LockRequest { lock, wait, .. } = &self.request;
+        match protocol::acquire_in_transaction(wire, lock.key, lock.mode, *wait).await {
+            AcquireOutcome::Granted => Ok(()),
+            AcquireOutcome::Busy => {
+                let holder = if self.describes_holder() {
+                    protocol::holder_in_transaction(wire, lock.key).await
+                } else {
+                    None
+                };
+                Err(self.busy(holder))
             }
-            Outcome::Busy => Err(self.busy(None)),
-            Outcome::InTransaction => Err(Error::in_aborted_transaction(&self.id)),
-            Outcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
-                Err(Error::outside_a_transaction(&self.id, failure))
+            AcquireOutcome::InTransaction => Err(Error::in_aborted_transaction(&lock.id)),
+            AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+                Err(Error::outside_a_transaction(&lock.id, failure))
             }
-            Outcome::Failed(failure) | Outcome::Doubtful(failure) => {
-                Err(Error::not_acquired(&self.id, failure))
+            AcquireOutcome::Failed(failure) | AcquireOutcome::Broken(failure) => {
+                Err(Error::not_acquired(&lock.id, failure))
             }
         }
+    }
+
+    fn describes_holder(&self) -> bool {
+        telemetry::asks_for_holder(self.request.on_busy)
     }
 
     fn busy(&self, holder: Option<Holder>) -> Error {
-        Error::busy(&self.id, self.wait.bound(), holder, SKIP)
+        let LockRequest { lock, wait, .. } = &self.request;
+        Error::busy(&lock.id, wait.bound(), holder, SKIP)
     }
 }
 
 /// A lock that is held on a connection.
 #[derive(Debug)]
-pub(crate) struct Taken {
-    asked: Asked,
+pub(crate) struct ConnectionLock {
+    request: ConnectionRequest,
     // Boxed, since the future of each annotated function has room for it.
-    holding: Box<Holding>,
+    holding: Box<HoldRecord>,
 }
 
-impl Taken {
+impl ConnectionLock {
     pub(crate) fn id(&self) -> &LockId {
-        &self.asked.id
+        &self.request.request.lock.id
     }
 
     /// `Lost` when its connection is closed.
@@ -151,7 +170,7 @@ impl Taken {
     }
 
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> InHold {
+    pub(crate) fn inside(&self) -> HoldSpan {
         self.holding.inside()
     }
 
@@ -159,7 +178,7 @@ impl Taken {
         block_on(self.release_session(&mut BlockingWire(connection)))
     }
 
-    /// Dropped before it is done, it may have released or not: [`queue_release`](Taken::queue_release) sees to it.
+    /// Dropped before it is done, it may have released or not: [`queue_release`](ConnectionLock::queue_release) sees to it.
     pub(crate) async fn release_async(
         &self,
         connection: &mut (impl Async + ?Sized),
@@ -167,25 +186,19 @@ impl Taken {
         self.release_session(&mut AsyncWire(connection)).await
     }
 
-    async fn release_session(&self, wire: &mut impl Wire) -> Result<(), Error> {
+    async fn release_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let released = self.ask_for_release(wire).await;
         self.holding.released(&released);
         released
     }
 
-    async fn ask_for_release(&self, wire: &mut impl Wire) -> Result<(), Error> {
-        let Asked {
-            id,
-            key,
-            mode,
-            process,
-            note,
-            ..
-        } = &self.asked;
-        if *process != std::process::id() {
+    async fn ask_for_release(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
+        let LockSpec { id, key, mode, .. } = &self.request.request.lock;
+        if !self.request.process.is_current() {
             return Err(Error::lost_to_fork(id));
         }
-        let released = protocol::release_session(wire, *key, *mode, Some(*note)).await;
+        let release_token = Some(self.request.release_token);
+        let released = protocol::release_session(wire, *key, *mode, release_token).await;
         if let Released::Failed(failure) = &released
             && !failure.session_ended
         {
@@ -197,21 +210,19 @@ impl Taken {
 
     /// Queues all that a release takes, at once: nothing after this depends on the caller.
     pub(crate) fn queue_release(&self, connection: &mut (impl Async + ?Sized)) {
-        let Asked {
-            key,
-            mode,
-            process,
-            note,
-            ..
-        } = &self.asked;
-        if *process != std::process::id() {
+        let LockSpec { key, mode, .. } = &self.request.request.lock;
+        if !self.request.process.is_current() {
             return;
         }
         let is_closed = connection.is_closed();
         for sql in sql::END_ANY_TRANSACTION {
             connection.queue(sql);
         }
-        connection.queue(&sql::release_unless_noted(*key, *mode, *note));
+        connection.queue(&sql::release_unless_done(
+            *key,
+            *mode,
+            self.request.release_token,
+        ));
         // Nobody waits for the answer.
         self.holding.released(&self.closed_is_lost(is_closed));
     }

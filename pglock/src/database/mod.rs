@@ -16,7 +16,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use crate::error::Error;
-use crate::model::liveness::Heartbeat;
+use crate::model::liveness::Liveness;
 pub(crate) use why_no_session::why_no_session;
 
 use tls::Tls;
@@ -54,7 +54,7 @@ struct Settings {
     config: Config,
     tls: Tls,
     connect_timeout: Duration,
-    heartbeat: Heartbeat,
+    heartbeat: Liveness,
 }
 
 impl Database {
@@ -149,7 +149,7 @@ impl Database {
         self.0.connect_timeout
     }
 
-    pub(crate) fn heartbeat(&self) -> Heartbeat {
+    pub(crate) fn heartbeat(&self) -> Liveness {
         self.0.heartbeat
     }
 
@@ -194,10 +194,10 @@ impl fmt::Debug for Database {
 
 /// Where a database is: a URL, a keyword string, a [`tokio_postgres::Config`], or a [`Database`] that is made already.
 #[derive(Clone)]
-pub struct DatabaseConfig(Origin);
+pub struct DatabaseConfig(ConfigSource);
 
 #[derive(Clone)]
-enum Origin {
+enum ConfigSource {
     Text(String),
     Config(Box<Config>),
     Database(Database),
@@ -212,13 +212,13 @@ impl fmt::Debug for DatabaseConfig {
 
 impl From<&str> for DatabaseConfig {
     fn from(url: &str) -> Self {
-        Self(Origin::Text(url.to_owned()))
+        Self(ConfigSource::Text(url.to_owned()))
     }
 }
 
 impl From<String> for DatabaseConfig {
     fn from(url: String) -> Self {
-        Self(Origin::Text(url))
+        Self(ConfigSource::Text(url))
     }
 }
 
@@ -230,13 +230,13 @@ impl From<&String> for DatabaseConfig {
 
 impl From<Config> for DatabaseConfig {
     fn from(config: Config) -> Self {
-        Self(Origin::Config(Box::new(config)))
+        Self(ConfigSource::Config(Box::new(config)))
     }
 }
 
 impl From<Database> for DatabaseConfig {
     fn from(database: Database) -> Self {
-        Self(Origin::Database(database))
+        Self(ConfigSource::Database(database))
     }
 }
 
@@ -372,8 +372,8 @@ impl DatabaseBuilder {
     /// be, when it asks for TLS without the feature `rustls`, or when the heartbeat or the lease is out of range.
     pub fn build(self) -> Result<Database, Error> {
         let heartbeat = match &self.config.0 {
-            Origin::Database(database) => database.heartbeat(),
-            Origin::Text(_) | Origin::Config(_) => Heartbeat::default(),
+            ConfigSource::Database(database) => database.heartbeat(),
+            ConfigSource::Text(_) | ConfigSource::Config(_) => Liveness::default(),
         };
         let heartbeat = heartbeat
             .with(self.heartbeat, self.lease)
@@ -382,15 +382,17 @@ impl DatabaseBuilder {
         #[cfg(feature = "rustls")]
         let is_unchanged = is_unchanged && self.root_certificates.is_none();
         let (mut config, asked) = match self.config.0 {
-            Origin::Text(text) => {
+            ConfigSource::Text(text) => {
                 let (rest, asked) = tls::taken_out_of(&text)?;
                 (parse(&rest)?, asked)
             }
-            Origin::Config(config) => (*config, tls::Asked::default()),
-            Origin::Database(database) if is_unchanged && heartbeat == database.heartbeat() => {
+            ConfigSource::Config(config) => (*config, tls::TlsOptions::default()),
+            ConfigSource::Database(database)
+                if is_unchanged && heartbeat == database.heartbeat() =>
+            {
                 return Ok(database);
             }
-            Origin::Database(database) => {
+            ConfigSource::Database(database) => {
                 (database.0.given.clone(), database.tls().asked().clone())
             }
         };

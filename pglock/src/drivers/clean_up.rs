@@ -4,7 +4,7 @@ use super::sealed::Async;
 use crate::error::Failure;
 use crate::sql;
 use crate::sql::Rows;
-use crate::wire::Wire;
+use crate::wire::SimpleQuery;
 
 /// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
 pub(crate) struct CleanUp {
@@ -78,7 +78,7 @@ impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
     }
 }
 
-impl<C: Async + ?Sized> Wire for CleanUpOnDrop<'_, C> {
+impl<C: Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         match self.first.take() {
             Some(clean_up) => self.connection.simple_query_or(sql, clean_up).await,

@@ -14,7 +14,7 @@ use std::pin::Pin;
 
 use crate::error::Failure;
 use crate::sql::Rows;
-use crate::wire::{BoundWire, Wire};
+use crate::wire::{ExtendedQuery, SimpleQuery};
 
 pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
 pub(crate) use lend::{lend_async, lend_blocking};
@@ -174,7 +174,7 @@ pub(crate) mod sealed {
 /// A blocking connection in a conversation that is written as an async one: its futures never wait.
 pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
-impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
+impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
         std::future::ready(self.0.simple_query(sql))
     }
@@ -184,7 +184,7 @@ impl<C: sealed::Blocking + ?Sized> Wire for BlockingWire<'_, C> {
     }
 }
 
-impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
+impl<C: sealed::Blocking + ?Sized> ExtendedQuery for BlockingWire<'_, C> {
     fn query(
         &mut self,
         sql: &str,
@@ -197,13 +197,13 @@ impl<C: sealed::Blocking + ?Sized> BoundWire for BlockingWire<'_, C> {
 /// An async connection in a conversation.
 pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
-impl<C: sealed::Async + ?Sized> Wire for AsyncWire<'_, C> {
+impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         self.0.simple_query(sql).await
     }
 }
 
-impl<C: sealed::Async + ?Sized> BoundWire for AsyncWire<'_, C> {
+impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
         self.0.query(sql, values).await
     }

@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::hold::Hold;
-use super::ids::{Around, SectionId};
-use super::lock::Lock;
+use super::hold::HeldLock;
+use super::ids::{EnclosingLocks, SectionId};
+use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
-use super::queue::Turn;
+use super::queue::QueuePermit;
 use super::state::State;
 use crate::error::{Error, Failure, Holder, SKIP};
-use crate::model::options::{Scope, Wait};
-use crate::telemetry::Origin;
-use crate::wire::protocol::Outcome;
+use crate::model::options::{Scope, WaitPolicy};
+use crate::telemetry::TraceContext;
+use crate::wire::protocol::AcquireOutcome;
 
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);
@@ -31,20 +31,20 @@ const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
 
 /// A lock that a caller waits for.
 pub(crate) struct Request {
-    pub(crate) lock: Lock,
-    pub(crate) wait: Wait,
+    pub(crate) lock: DatabaseLock,
+    pub(crate) wait: WaitPolicy,
     /// What the calls around this one hold.
-    pub(crate) around: Option<Around>,
+    pub(crate) enclosing: Option<EnclosingLocks>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
     /// Where it was asked for.
-    pub(crate) origin: Origin,
+    pub(crate) context: TraceContext,
     /// The prioritized sections around, which the wait is a wait of.
     pub(crate) sections: Vec<SectionId>,
 }
 
 /// Where the lock goes; closed when the caller has gone away.
-pub(super) type Reply = oneshot::Sender<Result<Hold, Error>>;
+pub(super) type Reply = oneshot::Sender<Result<HeldLock, Error>>;
 
 /// Begins to serve a request.
 pub(super) fn begin(state: &Rc<State>, request: Request, reply: Reply) {
@@ -69,15 +69,16 @@ async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Re
 /// What an attempt needs. The turn is kept until the statement has ended.
 struct Prepared {
     lease: Lease,
-    wait: Wait,
-    _turn: Option<Turn>,
+    wait: WaitPolicy,
+    _turn: Option<QueuePermit>,
 }
 
 async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
     let (lock, wait) = (&request.lock, request.wait);
     let began = Instant::now();
     // A prioritized wait is one in the server, where whoever is in its way can be found.
-    let takes_turns = request.around.is_none() && request.sections.is_empty() && wait != Wait::Try;
+    let takes_turns =
+        request.enclosing.is_none() && request.sections.is_empty() && wait != WaitPolicy::NoWait;
     let turn = async {
         let released = pool.turns().released(lock.key);
         // A release that hangs must not keep others from asking the server.
@@ -89,8 +90,8 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
         }
     };
     let turn = match wait {
-        Wait::Try | Wait::Forever => turn.await,
-        Wait::Millis(millis) => {
+        WaitPolicy::NoWait | WaitPolicy::Block => turn.await,
+        WaitPolicy::Millis(millis) => {
             let bound = Duration::from_millis(u64::from(millis.unsigned_abs()));
             match tokio::time::timeout(bound, turn).await {
                 Ok(turn) => turn,
@@ -101,7 +102,7 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
     let wait = what_is_left(wait, began.elapsed());
     // A call that holds a lock waits in the server at once, on the session of that lock: a deadlock is visible there.
     // Looked up last, so that nobody else can begin to speak on it.
-    let lease = match pool.chain_session(lock, request.around.as_ref()) {
+    let lease = match pool.chain_session(lock, request.enclosing.as_ref()) {
         Some(lease) => lease,
         None => pool.session(lock.scope, lock).await?,
     };
@@ -112,12 +113,12 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
     })
 }
 
-fn what_is_left(wait: Wait, spent: Duration) -> Wait {
+fn what_is_left(wait: WaitPolicy, spent: Duration) -> WaitPolicy {
     match wait {
-        Wait::Try | Wait::Forever => wait,
-        Wait::Millis(millis) => {
+        WaitPolicy::NoWait | WaitPolicy::Block => wait,
+        WaitPolicy::Millis(millis) => {
             let spent = i32::try_from(spent.as_millis()).unwrap_or(i32::MAX);
-            Wait::Millis(millis.saturating_sub(spent).max(1))
+            WaitPolicy::Millis(millis.saturating_sub(spent).max(1))
         }
     }
 }
@@ -140,7 +141,7 @@ async fn attempt(
     prepared: Prepared,
     request: &Request,
     reply: &mut Reply,
-) -> Result<Hold, Error> {
+) -> Result<HeldLock, Error> {
     let Prepared {
         mut lease,
         wait,
@@ -153,7 +154,7 @@ async fn attempt(
     }
     let began = Instant::now();
     let mut outcome = converse(state, &lease, request, wait, reply).await;
-    if let Outcome::Failed(failure) = &outcome
+    if let AcquireOutcome::Failed(failure) = &outcome
         && failure.session_ended
         && lease.was_idle()
         && began.elapsed() < DIED_WHILE_IDLE
@@ -165,19 +166,19 @@ async fn attempt(
     }
     let id = &request.lock.id;
     match outcome {
-        Outcome::Granted => Ok(state.add(request.lock.clone(), &request.origin, lease)),
-        Outcome::Busy if request.describe_holder => {
+        AcquireOutcome::Granted => Ok(state.add(request.lock.clone(), &request.context, lease)),
+        AcquireOutcome::Busy if request.describe_holder => {
             Err(busy(request, lease.holder(request.lock.key).await))
         }
-        Outcome::Busy => Err(busy(request, None)),
+        AcquireOutcome::Busy => Err(busy(request, None)),
         // Nobody can have begun one, so the session is on another backend.
-        Outcome::InTransaction => {
-            lease.close_elsewhere(&request.lock);
+        AcquireOutcome::InTransaction => {
+            lease.close_wrong_backend(&request.lock);
             Err(Error::pooler(id, &lease.pool().database().place()))
         }
-        Outcome::Failed(failure) => Err(Error::not_acquired(id, failure)),
-        Outcome::Doubtful(failure) => {
-            lease.close_doubtful(&request.lock);
+        AcquireOutcome::Failed(failure) => Err(Error::not_acquired(id, failure)),
+        AcquireOutcome::Broken(failure) => {
+            lease.close_broken(&request.lock);
             Err(Error::not_acquired(id, failure))
         }
     }
@@ -188,16 +189,16 @@ async fn converse(
     state: &State,
     lease: &Lease,
     request: &Request,
-    wait: Wait,
+    wait: WaitPolicy,
     reply: &mut Reply,
-) -> Outcome {
+) -> AcquireOutcome {
     let lock = &request.lock;
     let session = lease.session();
     let waiting = state
         .section_waits()
         .begin(&request.sections, session.backend());
-    let conversation = session.conversation().await;
-    let mut acquire = pin!(conversation.acquire(lock, wait));
+    let exclusive = session.exclusive().await;
+    let mut acquire = pin!(exclusive.acquire(lock, wait));
     let outcome = tokio::select! {
         outcome = &mut acquire => outcome,
         () = reply.closed() => cancel(lease, lock, acquire).await,
@@ -209,27 +210,27 @@ async fn converse(
 /// Cancels a wait in the server and sees it end, so that nothing stays queued and no cancel hits what comes next.
 async fn cancel(
     lease: &Lease,
-    lock: &Lock,
-    acquire: Pin<&mut impl Future<Output = Outcome>>,
-) -> Outcome {
+    lock: &DatabaseLock,
+    acquire: Pin<&mut impl Future<Output = AcquireOutcome>>,
+) -> AcquireOutcome {
     if lease.session().scope() == Scope::Transaction && lease.session().is_behind_pooler() {
         // Its transaction is on a backend that nobody knows. The pooler closes that one with our socket, and the
         // server, which looks for its client every second while this waits, ends the wait.
-        return Outcome::Doubtful(Failure::unexpected_answer());
+        return AcquireOutcome::Broken(Failure::unexpected_answer());
     }
     let ended = cancel_until_it_ends(lease, lock, acquire);
     match tokio::time::timeout(CANCEL_BOUND, ended).await {
         Ok(outcome) => outcome,
         // Its session is closed then: what waits on it is looked for by the server every second, and is gone.
-        Err(_) => Outcome::Doubtful(Failure::unexpected_answer()),
+        Err(_) => AcquireOutcome::Broken(Failure::unexpected_answer()),
     }
 }
 
 async fn cancel_until_it_ends(
     lease: &Lease,
-    lock: &Lock,
-    mut acquire: Pin<&mut impl Future<Output = Outcome>>,
-) -> Outcome {
+    lock: &DatabaseLock,
+    mut acquire: Pin<&mut impl Future<Output = AcquireOutcome>>,
+) -> AcquireOutcome {
     loop {
         let cancel = lease
             .pool()

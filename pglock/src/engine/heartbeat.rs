@@ -9,19 +9,19 @@ use std::rc::Weak;
 use super::pool::{Opened, Pool};
 use super::session::Session;
 use super::session::answer::{SILENT, within};
-use crate::model::liveness::Heartbeat;
+use crate::model::liveness::Liveness;
 use crate::sql;
-use crate::wire::Wire;
+use crate::wire::SimpleQuery;
 
 /// Looks after the sessions of a pool, each from when it is opened.
-pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, heartbeat: Heartbeat) {
+pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, heartbeat: Liveness) {
     while let Some(session) = opened.recv().await {
         tokio::task::spawn_local(keep(Weak::clone(&pool), session, heartbeat));
     }
 }
 
 /// Looks after a session for as long as there is one.
-async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
+async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Liveness) {
     let interval = heartbeat.interval();
     let mut next = interval;
     loop {
@@ -41,10 +41,11 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Heartbeat) {
             next = interval.saturating_sub(quiet);
             continue;
         }
-        let answered = match session.beat() {
-            Some(beat) if !session.holds().is_empty() => within(
+        let answered = match session.try_exclusive() {
+            Some(try_exclusive) if !session.holds().is_empty() => within(
                 heartbeat.answer(),
-                beat.wire()
+                try_exclusive
+                    .wire()
                     .simple_query(&sql::heartbeat(&session.holds().times())),
             )
             .await

@@ -4,19 +4,19 @@ use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use super::lock::Lock;
+use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
-use super::session::IN_DOUBT;
+use super::session::BROKEN;
 use super::session::answer::{answered, within};
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
-use crate::model::liveness::Heartbeat;
+use crate::model::liveness::Liveness;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql::{self, Rows};
-use crate::wire::Wire;
-use crate::wire::outcome;
+use crate::wire::SimpleQuery;
 use crate::wire::protocol;
+use crate::wire::reply;
 
 /// How long a caller that gives up waits for the name of the holder.
 const HOLDER_BOUND: Duration = Duration::from_secs(1);
@@ -29,7 +29,7 @@ impl Pool {
     pub(super) fn cancel_waiter(
         self: &Rc<Self>,
         pid: i32,
-        lock: Lock,
+        lock: DatabaseLock,
     ) -> impl Future<Output = ()> + use<> {
         let pool = Rc::clone(self);
         async move {
@@ -40,7 +40,7 @@ impl Pool {
     }
 
     /// Ends the session of `lock` that we closed, if the server hasn't noticed yet, from a session beside.
-    pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: Lock) {
+    pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: DatabaseLock) {
         // Without a session beside, the server looks for its client by itself.
         let _ = self
             .on_helper(&lock, &sql::terminate(backend, lock.key))
@@ -52,12 +52,15 @@ impl Pool {
     /// # Errors
     ///
     /// When there is no session to the database.
-    pub(super) async fn holder(self: &Rc<Self>, lock: &Lock) -> Result<Option<Holder>, Error> {
+    pub(super) async fn holder(
+        self: &Rc<Self>,
+        lock: &DatabaseLock,
+    ) -> Result<Option<Holder>, Error> {
         let who = sql::holder(lock.key);
         let asked = self.on_helper(lock, &who);
         match tokio::time::timeout(HOLDER_BOUND, asked).await {
             Ok(rows) => {
-                let holder = rows?.as_ref().and_then(outcome::of_holder);
+                let holder = rows?.as_ref().and_then(reply::of_holder);
                 Ok(holder.map(|holder| self.recognize(holder)))
             }
             // Many ask at once; the server was there a moment ago.
@@ -71,7 +74,7 @@ impl Pool {
     }
 
     /// Whether the server is there, asked on a session beside: once for all who want to know.
-    pub(super) async fn ping(self: &Rc<Self>, heartbeat: Heartbeat) -> bool {
+    pub(super) async fn ping(self: &Rc<Self>, heartbeat: Liveness) -> bool {
         let answered_since = |bound: Duration| {
             let answered = self.helper_answered.get();
             answered.is_some_and(|answered| answered.elapsed() < bound)
@@ -79,9 +82,9 @@ impl Pool {
         if answered_since(heartbeat.interval()) {
             return true;
         }
-        let purpose = "the heartbeat of sessions that wait";
+        let opened_for = "the heartbeat of sessions that wait";
         // An error is an answer too: of the server, or of the kernel of its host.
-        let asked = self.on_helper(&purpose, "");
+        let asked = self.on_helper(&opened_for, "");
         let answered = match within(heartbeat.answer(), asked).await {
             Some(Ok(_)) => true,
             Some(Err(error)) => std::error::Error::source(&error).is_some(),
@@ -99,20 +102,20 @@ impl Pool {
     /// Runs a statement on a session beside: its rows, or nothing where it failed.
     async fn on_helper(
         self: &Rc<Self>,
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
         sql: &str,
     ) -> Result<Option<Rows>, Error> {
         let _one_at_a_time = self.helper.lock().await;
-        let lease = self.session(Scope::Transaction, purpose).await?;
+        let lease = self.session(Scope::Transaction, opened_for).await?;
         let mut half_way = HalfWay(Some(&lease));
         let rows = {
-            let conversation = lease.session().conversation().await;
+            let exclusive = lease.session().exclusive().await;
             let bounds = self.database().heartbeat();
-            let mut wire = conversation.wire();
+            let mut wire = exclusive.wire();
             let answer = answered(lease.session(), bounds, wire.simple_query(sql)).await;
             if answer.is_none() {
                 return Err(Error::connect_timeout(
-                    purpose,
+                    opened_for,
                     &self.database().place(),
                     bounds.answer(),
                 ));
@@ -127,12 +130,12 @@ impl Pool {
 
 impl Lease {
     pub(super) async fn holder(&self, key: Key) -> Option<Holder> {
-        let holder = protocol::holder(&mut self.session().conversation().await.wire(), key).await;
+        let holder = protocol::holder(&mut self.session().exclusive().await.wire(), key).await;
         holder.map(|holder| self.pool().recognize(holder))
     }
 
     /// Closes a session whose state nobody knows, and has the server end it.
-    pub(super) fn close_doubtful(&self, lock: &Lock) {
+    pub(super) fn close_broken(&self, lock: &DatabaseLock) {
         // A session that is over needs no end, nor does one that is given up, whose other holders may not have stopped.
         if !self.session().is_usable() {
             return;
@@ -143,7 +146,7 @@ impl Lease {
         } else {
             // Calls around have locks on it, and stop first.
             let grace = self.pool().database().heartbeat().grace();
-            self.session().give_up(IN_DOUBT, grace);
+            self.session().give_up(BROKEN, grace);
             grace
         };
         // Behind a pooler the backend may be another client's by now.
@@ -158,14 +161,12 @@ impl Lease {
     }
 
     /// Closes a session that a pooler has moved to another backend. What it holds stays with the one that it had.
-    pub(super) fn close_elsewhere(&self, asked: &Lock) {
+    pub(super) fn close_wrong_backend(&self, asked: &DatabaseLock) {
         let session = self.session();
         session.close_now();
         for key in session.holds().keys() {
-            let lock = Lock {
-                key,
-                ..asked.clone()
-            };
+            let mut lock = asked.clone();
+            lock.spec.key = key;
             tokio::task::spawn_local(Rc::clone(self.pool()).terminate(session.backend(), lock));
         }
     }

@@ -6,47 +6,46 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
-use super::ids::{HoldId, Life, SessionId};
-use super::lock::Lock;
+use super::ids::{HoldId, SessionId, SessionState};
+use super::lock::DatabaseLock;
 use super::release;
 use super::state::State;
-use crate::background;
+use crate::background::{self, OwnerProcess};
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
-use crate::telemetry::{Holding, InHold};
+use crate::telemetry::{HoldRecord, HoldSpan};
 
 /// A lock that was granted. Dropping it releases it, at the end of the time for which it is to be kept, without waiting
 /// for that.
-pub(crate) struct Hold {
-    pub(crate) lock: Lock,
+pub(crate) struct HeldLock {
+    pub(crate) lock: DatabaseLock,
     pub(crate) session: SessionId,
     pub(crate) id: HoldId,
-    life: watch::Receiver<Life>,
+    state: watch::Receiver<SessionState>,
     /// The thread that granted it, which alone can release it.
     thread: background::Handle,
-    /// The process that was granted it: after a fork, the child has only a copy of this value.
-    process: u32,
+    process: OwnerProcess,
     released: AtomicBool,
     had: Instant,
     limits: HoldLimits,
-    holding: Arc<Holding>,
+    holding: Arc<HoldRecord>,
 }
 
-impl Hold {
+impl HeldLock {
     pub(crate) fn new(
-        lock: Lock,
+        lock: DatabaseLock,
         id: HoldId,
         session: SessionId,
-        life: watch::Receiver<Life>,
-        holding: Arc<Holding>,
+        state: watch::Receiver<SessionState>,
+        holding: Arc<HoldRecord>,
     ) -> Self {
         Self {
             lock,
             session,
             id,
-            life,
+            state,
             thread: background::Handle::current(),
-            process: std::process::id(),
+            process: OwnerProcess::current(),
             released: AtomicBool::new(false),
             had: Instant::now(),
             limits: HoldLimits::default(),
@@ -62,7 +61,7 @@ impl Hold {
     }
 
     /// What the body runs in.
-    pub(crate) fn inside(&self) -> InHold {
+    pub(crate) fn inside(&self) -> HoldSpan {
         self.holding.inside()
     }
 
@@ -76,7 +75,7 @@ impl Hold {
 
     /// Whether this process was granted it, and didn't get it from its parent by a fork.
     pub(crate) fn is_of_this_process(&self) -> bool {
-        self.process == std::process::id()
+        self.process.is_current()
     }
 
     fn lost(&self, why: &str) -> Error {
@@ -107,11 +106,11 @@ impl Hold {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
-        match &*self.life.borrow() {
-            Life::Ended { why } => Err(self.lost(why)),
+        match &*self.state.borrow() {
+            SessionState::Closed { reason } => Err(self.lost(reason)),
             // The session's task is gone without a word.
-            Life::Alive if self.life.has_changed().is_err() => Err(self.lost(ENGINE_ENDED)),
-            Life::Alive => Ok(()),
+            SessionState::Open if self.state.has_changed().is_err() => Err(self.lost(ENGINE_ENDED)),
+            SessionState::Open => Ok(()),
         }
     }
 
@@ -138,8 +137,8 @@ impl Hold {
 
     /// Completes when the lock is lost, and only then.
     async fn until_lost(&self) -> Error {
-        let mut life = self.life.clone();
-        match life.wait_for(|life| *life != Life::Alive).await {
+        let mut state = self.state.clone();
+        match state.wait_for(|state| *state != SessionState::Open).await {
             Ok(_) | Err(_) => {}
         }
         self.check_session()
@@ -170,7 +169,7 @@ impl Hold {
 const ENGINE_ENDED: &str =
     "its session was closed since its state was in doubt, or pglock's thread ended";
 
-impl Drop for Hold {
+impl Drop for HeldLock {
     fn drop(&mut self) {
         if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
             // A thread that is gone has taken its sessions, and so the lock, with it.

@@ -30,13 +30,13 @@ impl SectionId {
 
 /// Whether a session is open. What it held is gone when it is not.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Life {
-    Alive,
-    Ended { why: String },
+pub(crate) enum SessionState {
+    Open,
+    Closed { reason: String },
 }
 
 /// The locks of the calls around one: a wait on their session lets Postgres see a deadlock that includes them.
-pub(crate) struct Around {
+pub(crate) struct EnclosingLocks {
     /// The session of the innermost.
     pub(crate) session: SessionId,
     /// All of them.

@@ -1,33 +1,39 @@
-//! A lock as it is asked for on pglock's own sessions.
+//! A lock in one database, on a session of pglock's own.
 
 use std::fmt;
+use std::ops::Deref;
 
 use crate::database::Database;
-use crate::model::lock_id::{Key, LockId};
-use crate::model::options::{Mode, Scope};
+use crate::model::lock_request::LockSpec;
+use crate::model::options::{AdvisoryMode, Scope};
 use crate::telemetry::Subject;
 
-/// What is asked for.
 #[derive(Clone, Debug)]
-pub(crate) struct Lock {
-    pub(crate) id: LockId,
-    pub(crate) label: Option<&'static str>,
-    pub(crate) key: Key,
-    pub(crate) mode: Mode,
+pub(crate) struct DatabaseLock {
+    pub(crate) spec: LockSpec,
     pub(crate) scope: Scope,
     pub(crate) database: Database,
 }
 
-impl fmt::Display for Lock {
+impl Deref for DatabaseLock {
+    type Target = LockSpec;
+
+    fn deref(&self) -> &LockSpec {
+        &self.spec
+    }
+}
+
+impl fmt::Display for DatabaseLock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "lock {}", self.id)
     }
 }
 
-impl Lock {
+impl DatabaseLock {
     /// Whether a caller who holds `held` and waits for `self` waits for itself.
     pub(crate) fn waits_for(&self, held: &Self) -> bool {
-        self.is_same_key(held) && (self.mode == Mode::Exclusive || held.mode == Mode::Exclusive)
+        self.is_same_key(held)
+            && (self.mode == AdvisoryMode::Exclusive || held.mode == AdvisoryMode::Exclusive)
     }
 
     pub(crate) fn is_same_key(&self, other: &Self) -> bool {
@@ -35,8 +41,8 @@ impl Lock {
     }
 }
 
-impl From<&Lock> for Subject {
-    fn from(lock: &Lock) -> Self {
-        Self::advisory(&lock.id, lock.label, lock.mode)
+impl From<&DatabaseLock> for Subject {
+    fn from(lock: &DatabaseLock) -> Self {
+        Self::from(&lock.spec)
     }
 }

@@ -23,13 +23,13 @@ use crate::background;
 use crate::error::Error;
 
 pub(crate) use acquire::Request;
-pub(crate) use hold::Hold;
-pub(crate) use ids::{Around, SectionId};
-pub(crate) use lock::Lock;
+pub(crate) use hold::HeldLock;
+pub(crate) use ids::{EnclosingLocks, SectionId};
+pub(crate) use lock::DatabaseLock;
 pub(crate) use state::State;
 
 /// Asks the engine for a lock and waits for its answer; dropped before that, the wait is canceled in the server.
-pub(crate) async fn acquire(request: Request) -> Result<Hold, Error> {
+pub(crate) async fn acquire(request: Request) -> Result<HeldLock, Error> {
     let id = request.lock.id.clone();
     let (reply, answer) = oneshot::channel();
     background::run(move || acquire::begin(&State::here(), request, reply))?;

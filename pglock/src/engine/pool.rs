@@ -8,9 +8,9 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, mpsc};
 
-use super::ids::{Around, SessionId};
-use super::lock::Lock;
-use super::queue::Turns;
+use super::ids::{EnclosingLocks, SessionId};
+use super::lock::DatabaseLock;
+use super::queue::WaitQueues;
 use super::session::Session;
 use crate::database::Database;
 use crate::error::{Error, Holder};
@@ -27,7 +27,7 @@ pub(crate) struct Pool {
     database: Database,
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
-    turns: Rc<Turns>,
+    turns: Rc<WaitQueues>,
     /// Held while a statement runs on the helper session: one at a time, so that a thousand waiters that give up don't
     /// open a thousand sessions for it.
     pub(super) helper: Mutex<()>,
@@ -63,7 +63,7 @@ impl Pool {
         &self.database
     }
 
-    pub(super) fn turns(&self) -> &Rc<Turns> {
+    pub(super) fn turns(&self) -> &Rc<WaitQueues> {
         &self.turns
     }
 
@@ -95,38 +95,37 @@ impl Pool {
     /// this wait. Nor where it holds this very key, which Postgres would grant again at once.
     pub(super) fn chain_session(
         self: &Rc<Self>,
-        lock: &Lock,
-        around: Option<&Around>,
+        lock: &DatabaseLock,
+        enclosing: Option<&EnclosingLocks>,
     ) -> Option<Lease> {
-        let around = around?;
-        let session = self.sessions.borrow().get(&around.session)?.upgrade()?;
+        let enclosing = enclosing?;
+        let session = self.sessions.borrow().get(&enclosing.session)?.upgrade()?;
         let holds_only_theirs = session
             .holds()
-            .all(|hold, key| around.holds.contains(&hold) && key != lock.key);
+            .all(|hold, key| enclosing.holds.contains(&hold) && key != lock.key);
         let fits =
             lock.scope == Scope::Session && session.scope() == Scope::Session && holds_only_theirs;
-        (fits && session.is_usable() && session.is_silent())
-            .then(|| Lease::new(self, session, false))
+        (fits && session.is_usable() && session.is_idle()).then(|| Lease::new(self, session, false))
     }
 
     /// An idle session, or a new one.
     pub(crate) async fn session(
         self: &Rc<Self>,
         scope: Scope,
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
         if let Some(session) = self.take_idle(scope) {
             return Ok(Lease::new(self, session, true));
         }
-        self.new_session(scope, purpose).await
+        self.new_session(scope, opened_for).await
     }
 
     pub(crate) async fn new_session(
         self: &Rc<Self>,
         scope: Scope,
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        let session = Session::connect(&self.database, scope, purpose).await?;
+        let session = Session::connect(&self.database, scope, opened_for).await?;
         self.sessions
             .borrow_mut()
             .insert(session.id(), Rc::downgrade(&session));

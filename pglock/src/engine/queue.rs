@@ -13,37 +13,37 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use crate::model::lock_id::Key;
 
 #[derive(Default)]
-pub(super) struct Turns {
+pub(super) struct WaitQueues {
     queues: RefCell<HashMap<Key, Arc<Semaphore>>>,
     releases: RefCell<HashMap<Key, usize>>,
     released: Notify,
 }
 
-impl Turns {
+impl WaitQueues {
     /// Waits for the turn on `key`, in order of arrival.
-    pub(super) async fn turn(self: Rc<Self>, key: Key) -> Turn {
+    pub(super) async fn turn(self: Rc<Self>, key: Key) -> QueuePermit {
         let queue = Arc::clone(
             self.queues
                 .borrow_mut()
                 .entry(key)
                 .or_insert_with(|| Arc::new(Semaphore::new(1))),
         );
-        let waiting = Waiting {
+        let waiting = Place {
             turns: Rc::clone(&self),
             key,
         };
         // A semaphore of ours is never closed; without a permit the waiter would only lose its place.
         let permit = queue.acquire_owned().await.ok();
-        Turn {
+        QueuePermit {
             _permit: permit,
             _waiting: waiting,
         }
     }
 
     /// Notes that a release of `key` is under way, until the note is dropped.
-    pub(super) fn releasing(self: &Rc<Self>, key: Key) -> Releasing {
+    pub(super) fn releasing(self: &Rc<Self>, key: Key) -> PendingRelease {
         *self.releases.borrow_mut().entry(key).or_default() += 1;
-        Releasing {
+        PendingRelease {
             turns: Rc::clone(self),
             key,
         }
@@ -63,18 +63,18 @@ impl Turns {
 }
 
 /// The right to wait in the server; dropping it passes it on.
-pub(super) struct Turn {
+pub(super) struct QueuePermit {
     // Dropped first, so that the queue is no longer in use when `_waiting` looks.
     _permit: Option<OwnedSemaphorePermit>,
-    _waiting: Waiting,
+    _waiting: Place,
 }
 
-struct Waiting {
-    turns: Rc<Turns>,
+struct Place {
+    turns: Rc<WaitQueues>,
     key: Key,
 }
 
-impl Drop for Waiting {
+impl Drop for Place {
     fn drop(&mut self) {
         let mut queues = self.turns.queues.borrow_mut();
         if queues
@@ -86,12 +86,12 @@ impl Drop for Waiting {
     }
 }
 
-pub(super) struct Releasing {
-    turns: Rc<Turns>,
+pub(super) struct PendingRelease {
+    turns: Rc<WaitQueues>,
     key: Key,
 }
 
-impl Drop for Releasing {
+impl Drop for PendingRelease {
     fn drop(&mut self) {
         let mut releases = self.turns.releases.borrow_mut();
         if let Some(count) = releases.get_mut(&self.key) {

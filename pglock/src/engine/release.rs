@@ -6,19 +6,19 @@ use std::time::Instant;
 
 use tokio::sync::{oneshot, watch};
 
-use super::ids::{HoldId, Life};
-use super::lock::Lock;
+use super::ids::{HoldId, SessionState};
+use super::lock::DatabaseLock;
 use super::pool::Lease;
-use super::queue::Releasing;
-use super::session::Conversation;
+use super::queue::PendingRelease;
+use super::session::Exclusive;
 use super::session::answer::answered;
-use super::state::{Held, State};
+use super::state::{Entry, State};
 use crate::error::{Error, Failure};
 use crate::model::options::Scope;
-use crate::telemetry::Holding;
-use crate::wire::Wire;
-use crate::wire::outcome::Released;
+use crate::telemetry::HoldRecord;
+use crate::wire::SimpleQuery;
 use crate::wire::protocol;
+use crate::wire::reply::Released;
 
 /// Where the word goes whether the lock was held to the end of its call.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
@@ -49,9 +49,9 @@ fn end(
     hold: HoldId,
     reply: Option<Reply>,
 ) -> Option<impl Future<Output = ()> + use<>> {
-    let Held { lock, lease } = state.remove(hold)?;
+    let Entry { lock, lease } = state.remove(hold)?;
     let holding = lease.session().holds().remove(hold);
-    // Noted before the next command is looked at: see `Turns::releasing`.
+    // Noted before the next command is looked at: see `WaitQueues::releasing`.
     let releasing = lease.pool().turns().releasing(lock.key);
     Some(serve(lock, lease, holding, releasing, reply))
 }
@@ -73,8 +73,8 @@ async fn keep(
     };
     // The caller is told what a release would have told it. Of a lock that is not held any more, the release tells.
     let is_held = {
-        let conversation = session.conversation().await;
-        let mut wire = conversation.wire();
+        let exclusive = session.exclusive().await;
+        let mut wire = exclusive.wire();
         let asked = protocol::holds(&mut wire, lock.key, lock.mode);
         let answer = answered(&session, lock.database.heartbeat(), asked).await;
         answer.unwrap_or(false)
@@ -83,10 +83,10 @@ async fn keep(
         if let Some(reply) = reply.take() {
             let _ = reply.send(Ok(()));
         }
-        let mut life = session.life();
+        let mut state = session.state();
         tokio::select! {
             () = tokio::time::sleep_until(until.into()) => {}
-            _ = life.wait_for(|life| *life != Life::Alive) => {}
+            _ = state.wait_for(|state| *state != SessionState::Open) => {}
         }
     }
     drop(session);
@@ -96,23 +96,23 @@ async fn keep(
 }
 
 async fn serve(
-    lock: Lock,
+    lock: DatabaseLock,
     lease: Lease,
-    holding: Option<Arc<Holding>>,
-    releasing: Releasing,
+    holding: Option<Arc<HoldRecord>>,
+    releasing: PendingRelease,
     reply: Option<Reply>,
 ) {
     let released = release(&lock, &lease).await;
     if !matches!(released, Released::Yes) {
-        lease.close_doubtful(&lock);
+        lease.close_broken(&lock);
     }
-    let life = lease.session().life();
+    let state = lease.session().state();
     // The session is idle, and the key free, before the caller hears of it.
     drop(lease);
     drop(releasing);
-    let result = match (&*life.borrow(), released) {
-        (Life::Ended { why }, Released::Failed(failure)) => {
-            Err(Error::lost_by(&lock.id, why, failure))
+    let result = match (&*state.borrow(), released) {
+        (SessionState::Closed { reason }, Released::Failed(failure)) => {
+            Err(Error::lost_by(&lock.id, reason, failure))
         }
         (_, released) => protocol::explain_release(&lock.id, released),
     };
@@ -125,27 +125,27 @@ async fn serve(
     }
 }
 
-async fn release(lock: &Lock, lease: &Lease) -> Released {
-    let conversation = lease.session().conversation().await;
+async fn release(lock: &DatabaseLock, lease: &Lease) -> Released {
+    let exclusive = lease.session().exclusive().await;
     if lease.session().is_given_up() {
         return Released::Failed(Failure::silent());
     }
     let released = answered(
         lease.session(),
         lease.pool().database().heartbeat(),
-        converse(&conversation, lock, lease.session().backend().pid),
+        converse(&exclusive, lock, lease.session().backend().pid),
     );
     released
         .await
         .unwrap_or_else(|| Released::Failed(Failure::silent()))
 }
 
-async fn converse(conversation: &Conversation<'_>, lock: &Lock, pid: i32) -> Released {
+async fn converse(exclusive: &Exclusive<'_>, lock: &DatabaseLock, pid: i32) -> Released {
     match lock.scope {
         Scope::Session => {
-            protocol::release_own(&mut conversation.wire(), lock.key, lock.mode, pid).await
+            protocol::release_own(&mut exclusive.wire(), lock.key, lock.mode, pid).await
         }
-        Scope::Transaction => match conversation.wire().simple_query("COMMIT").await {
+        Scope::Transaction => match exclusive.wire().simple_query("COMMIT").await {
             Ok(_) => Released::Yes,
             Err(failure) => Released::Failed(failure),
         },

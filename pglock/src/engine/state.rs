@@ -9,15 +9,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::heartbeat;
-use super::hold::Hold;
-use super::ids::{HoldId, Life};
-use super::lock::Lock;
+use super::hold::HeldLock;
+use super::ids::{HoldId, SessionState};
+use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
 use super::section_waits::SectionWaits;
 use crate::background;
 use crate::database::Database;
 use crate::model::backend::Backend;
-use crate::telemetry::{Holding, Origin, Subject};
+use crate::telemetry::{HoldRecord, Subject, TraceContext};
 
 /// How often sessions that nobody uses are looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
@@ -25,7 +25,7 @@ const IDLE_CHECK: Duration = Duration::from_secs(10);
 /// All of it lives on pglock's thread.
 pub(crate) struct State {
     pools: RefCell<Vec<Rc<Pool>>>,
-    holds: RefCell<HashMap<HoldId, Held>>,
+    holds: RefCell<HashMap<HoldId, Entry>>,
     last_hold: Cell<u64>,
     /// Each lock that is kept after its call has a receiver: the channel is closed while there is none.
     kept: watch::Sender<()>,
@@ -47,8 +47,8 @@ impl Default for State {
 }
 
 /// A lock that was granted, until its release begins: on which session.
-pub(super) struct Held {
-    pub(super) lock: Lock,
+pub(super) struct Entry {
+    pub(super) lock: DatabaseLock,
     pub(super) lease: Lease,
 }
 
@@ -87,34 +87,34 @@ impl State {
     }
 
     /// A lock was granted on the session of `lease`.
-    pub(super) fn add(&self, lock: Lock, origin: &Origin, lease: Lease) -> Hold {
+    pub(super) fn add(&self, lock: DatabaseLock, context: &TraceContext, lease: Lease) -> HeldLock {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
-        let holding = Arc::new(Holding::begin(Subject::from(&lock), origin));
-        let hold = Hold::new(
+        let holding = Arc::new(HoldRecord::begin(Subject::from(&lock), context));
+        let hold = HeldLock::new(
             lock.clone(),
             id,
             session.id(),
-            session.life(),
+            session.state(),
             Arc::clone(&holding),
         );
         session.holds().add(id, lock.key, Arc::clone(&holding));
-        if let Life::Ended { why } = &*session.life().borrow() {
+        if let SessionState::Closed { reason } = &*session.state().borrow() {
             // It ended before the lock was in its list.
-            holding.lost(why);
+            holding.lost(reason);
         }
-        self.holds.borrow_mut().insert(id, Held { lock, lease });
+        self.holds.borrow_mut().insert(id, Entry { lock, lease });
         hold
     }
 
     /// Looks at a lock whose release has not begun.
-    pub(super) fn with_held<T>(&self, id: HoldId, look: impl FnOnce(&Held) -> T) -> Option<T> {
+    pub(super) fn with_held<T>(&self, id: HoldId, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         self.holds.borrow().get(&id).map(look)
     }
 
     /// Takes a lock out, for its release to begin.
-    pub(super) fn remove(&self, id: HoldId) -> Option<Held> {
+    pub(super) fn remove(&self, id: HoldId) -> Option<Entry> {
         self.holds.borrow_mut().remove(&id)
     }
 

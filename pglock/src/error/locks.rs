@@ -172,7 +172,7 @@ impl Error {
 
     pub(crate) fn exclusive_inside_shared(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} is held as shared by a call around this one, so asking for it as exclusive would wait for itself; take it as exclusive outside"
+            "lock {id} is held as shared by a call enclosing this one, so asking for it as exclusive would wait for itself; take it as exclusive outside"
         ))
     }
 

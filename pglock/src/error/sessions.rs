@@ -17,46 +17,46 @@ impl Error {
     }
 
     pub(crate) fn no_session(
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
         place: &str,
         why: &str,
         failure: Failure,
     ) -> Self {
         Self::new(
             ErrorKind::Connect,
-            format!("cannot connect to {place} for {purpose}: {why}"),
+            format!("cannot connect to {place} for {opened_for}: {why}"),
         )
         .caused_by(failure)
     }
 
     pub(crate) fn connect_timeout(
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
         place: &str,
         after: Duration,
     ) -> Self {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "cannot connect to {place} for {purpose}: it did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
+                "cannot connect to {place} for {opened_for}: it did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
             ),
         )
     }
 
-    pub(crate) fn pooler(purpose: &dyn fmt::Display, place: &str) -> Self {
+    pub(crate) fn pooler(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{purpose} can't be kept through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock goes astray; use `xact`, or connect to postgres directly or to a pool in session mode"
+            "{opened_for} can't be kept through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock goes astray; use `xact`, or connect to postgres directly or to a pool in session mode"
         ))
     }
 
-    pub(crate) fn standby(purpose: &dyn fmt::Display, place: &str) -> Self {
+    pub(crate) fn standby(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{purpose} is of no use on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
+            "{opened_for} is of no use on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
         ))
     }
 
-    pub(crate) fn no_locks(purpose: &dyn fmt::Display, place: &str) -> Self {
+    pub(crate) fn no_locks(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{purpose} would exclude nobody on {place}: it gave two sessions one exclusive lock at the same time, as some databases do that only speak postgres's protocol; use a postgres server"
+            "{opened_for} would exclude nobody on {place}: it gave two sessions one exclusive lock at the same time, as some databases do that only speak postgres's protocol; use a postgres server"
         ))
     }
 
@@ -66,9 +66,13 @@ impl Error {
         ))
     }
 
-    pub(crate) fn not_postgres(purpose: &dyn fmt::Display, place: &str, failure: Failure) -> Self {
+    pub(crate) fn not_postgres(
+        opened_for: &dyn fmt::Display,
+        place: &str,
+        failure: Failure,
+    ) -> Self {
         Self::environment(format!(
-            "{purpose} can't be had on {place}: it doesn't know what every postgres server since version 13 knows, so it may only speak its protocol; use a postgres server"
+            "{opened_for} can't be had on {place}: it doesn't know what every postgres server since version 13 knows, so it may only speak its protocol; use a postgres server"
         ))
         .caused_by(failure)
     }

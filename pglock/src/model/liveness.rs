@@ -14,12 +14,12 @@ const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
 /// The bounds of the sessions to one database. All but the lease follow from one: within which time a client knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Heartbeat {
+pub(crate) struct Liveness {
     bound: Duration,
     lease: Option<Duration>,
 }
 
-impl Default for Heartbeat {
+impl Default for Liveness {
     fn default() -> Self {
         Self {
             bound: DEFAULT,
@@ -28,7 +28,7 @@ impl Default for Heartbeat {
     }
 }
 
-impl Heartbeat {
+impl Liveness {
     /// The kernels count keepalives in whole seconds, and Postgres timeouts in an `i32` of milliseconds.
     pub(crate) fn with(
         self,
@@ -121,7 +121,7 @@ mod tests {
     fn the_client_knows_before_the_server_frees_whatever_the_heartbeat() {
         for bound in [1_000, 1_500, 2_000, 4_000, 30_000, 3_600_000].map(Duration::from_millis) {
             let lease = Some(2 * bound);
-            let heartbeat = Heartbeat::default().with(Some(bound), lease).unwrap();
+            let heartbeat = Liveness::default().with(Some(bound), lease).unwrap();
             let asked = heartbeat.interval() + heartbeat.answer();
             assert!(asked + heartbeat.grace() <= bound, "{bound:?}");
             // The last that the server heard may be one interval before the cut.
@@ -149,20 +149,20 @@ mod tests {
         let url = "postgres://h/d?keepalives_idle=77&keepalives_interval=78&keepalives_retries=79&tcp_user_timeout=80";
         let mut config: Config = url.parse().unwrap();
         let before = config.clone();
-        Heartbeat::default().keep_alive(&mut config);
+        Liveness::default().keep_alive(&mut config);
         assert_eq!(config, before);
         let mut silent: Config = "postgres://h/d?keepalives=0".parse().unwrap();
-        Heartbeat::default().keep_alive(&mut silent);
+        Liveness::default().keep_alive(&mut silent);
         assert!(!silent.get_keepalives() && silent.get_tcp_user_timeout().is_none());
         let mut plain: Config = "postgres://h/d".parse().unwrap();
-        Heartbeat::default().keep_alive(&mut plain);
+        Liveness::default().keep_alive(&mut plain);
         assert_eq!(plain.get_keepalives_idle(), Duration::from_secs(1));
     }
 
     #[test]
     fn what_cannot_keep_the_order_is_refused() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
-        let with = |bound, lease| Heartbeat::default().with(bound, lease);
+        let with = |bound, lease| Liveness::default().with(bound, lease);
         assert!(with(Some(Duration::from_millis(900)), None).is_err());
         assert!(with(seconds(3601), None).is_err());
         assert!(with(None, seconds(7)).is_err());

@@ -4,6 +4,7 @@ pub(crate) mod backend;
 pub(crate) mod hold_limits;
 pub(crate) mod liveness;
 pub(crate) mod lock_id;
+pub(crate) mod lock_request;
 pub(crate) mod options;
 pub(crate) mod skippable;
 pub(crate) mod table;

@@ -48,30 +48,30 @@ impl From<Option<Duration>> for Timeout {
 
 /// A timeout as the server can be told it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Wait {
-    Try,
+pub(crate) enum WaitPolicy {
+    NoWait,
     Millis(i32),
-    Forever,
+    Block,
 }
 
-impl Wait {
+impl WaitPolicy {
     /// For how long it waits at most; zero for a try.
     pub(crate) fn bound(self) -> Option<Duration> {
         match self {
-            Self::Try => Some(Duration::ZERO),
+            Self::NoWait => Some(Duration::ZERO),
             Self::Millis(millis) => Some(Duration::from_millis(u64::from(millis.unsigned_abs()))),
-            Self::Forever => None,
+            Self::Block => None,
         }
     }
 }
 
-impl TryFrom<Timeout> for Wait {
+impl TryFrom<Timeout> for WaitPolicy {
     type Error = Error;
 
     fn try_from(Timeout(duration): Timeout) -> Result<Self, Error> {
         match duration {
-            None => Ok(Self::Forever),
-            Some(Duration::ZERO) => Ok(Self::Try),
+            None => Ok(Self::Block),
+            Some(Duration::ZERO) => Ok(Self::NoWait),
             Some(duration) => match i32::try_from(duration.as_millis()) {
                 Ok(millis) => Ok(Self::Millis(millis.max(1))),
                 Err(_) => Err(Error::config(format!(
@@ -85,9 +85,18 @@ impl TryFrom<Timeout> for Wait {
 
 /// Who else may hold the lock at the same time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum Mode {
+pub(crate) enum AdvisoryMode {
     Exclusive,
     Shared,
+}
+
+/// What a busy lock means to the caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnBusy {
+    /// It is an error.
+    Fail,
+    /// The caller goes on without the lock.
+    Skip,
 }
 
 /// What ends a lock: its release, or the end of the transaction that took it.
@@ -101,19 +110,28 @@ pub(crate) enum Scope {
 mod tests {
     use super::*;
 
-    fn wait(timeout: impl Into<Timeout>) -> Result<Wait, Error> {
-        Wait::try_from(timeout.into())
+    fn wait(timeout: impl Into<Timeout>) -> Result<WaitPolicy, Error> {
+        WaitPolicy::try_from(timeout.into())
     }
 
     #[test]
     fn durations_become_what_the_server_counts() {
-        assert_eq!(wait(None).unwrap(), Wait::Forever);
-        assert_eq!(wait(Duration::ZERO).unwrap(), Wait::Try);
-        assert_eq!(wait(Duration::from_micros(400)).unwrap(), Wait::Millis(1));
-        assert_eq!(wait(Duration::from_nanos(1)).unwrap(), Wait::Millis(1));
-        assert_eq!(wait(Duration::from_secs(2)).unwrap(), Wait::Millis(2000));
+        assert_eq!(wait(None).unwrap(), WaitPolicy::Block);
+        assert_eq!(wait(Duration::ZERO).unwrap(), WaitPolicy::NoWait);
+        assert_eq!(
+            wait(Duration::from_micros(400)).unwrap(),
+            WaitPolicy::Millis(1)
+        );
+        assert_eq!(
+            wait(Duration::from_nanos(1)).unwrap(),
+            WaitPolicy::Millis(1)
+        );
+        assert_eq!(
+            wait(Duration::from_secs(2)).unwrap(),
+            WaitPolicy::Millis(2000)
+        );
         let longest = Duration::from_millis(u64::from(i32::MAX.cast_unsigned()));
-        assert_eq!(wait(longest).unwrap(), Wait::Millis(i32::MAX));
+        assert_eq!(wait(longest).unwrap(), WaitPolicy::Millis(i32::MAX));
         assert!(wait(longest + Duration::from_millis(1)).is_err());
         assert!(wait(Duration::MAX).is_err());
     }

@@ -17,9 +17,9 @@ use std::time::Duration;
 use backend::start_of;
 
 use crate::model::backend::Backend;
-use crate::model::liveness::Heartbeat;
+use crate::model::liveness::Liveness;
 use crate::model::lock_id::Key;
-use crate::model::options::{Mode, Scope, Wait};
+use crate::model::options::{AdvisoryMode, Scope, WaitPolicy};
 use crate::model::table::{self, TableMode, TableName};
 
 pub(crate) use rows::{Row, Rows};
@@ -50,26 +50,26 @@ fn arguments(key: Key) -> String {
     }
 }
 
-fn suffix(mode: Mode) -> &'static str {
+fn suffix(mode: AdvisoryMode) -> &'static str {
     match mode {
-        Mode::Exclusive => "",
-        Mode::Shared => "_shared",
+        AdvisoryMode::Exclusive => "",
+        AdvisoryMode::Shared => "_shared",
     }
 }
 
 /// How `pg_locks` names the mode.
-fn pg_locks_mode(mode: Mode) -> &'static str {
+fn pg_locks_mode(mode: AdvisoryMode) -> &'static str {
     match mode {
-        Mode::Exclusive => "ExclusiveLock",
-        Mode::Shared => "ShareLock",
+        AdvisoryMode::Exclusive => "ExclusiveLock",
+        AdvisoryMode::Shared => "ShareLock",
     }
 }
 
 /// `lock_timeout` in milliseconds; 0 is no limit.
-fn lock_timeout(wait: Wait) -> i32 {
+fn lock_timeout(wait: WaitPolicy) -> i32 {
     match wait {
-        Wait::Millis(millis) => millis,
-        Wait::Try | Wait::Forever => 0,
+        WaitPolicy::Millis(millis) => millis,
+        WaitPolicy::NoWait | WaitPolicy::Block => 0,
     }
 }
 
@@ -80,14 +80,19 @@ fn lock_timeout(wait: Wait) -> i32 {
 /// `pg_advisory_lock` itself waits. While it waits, a client that is gone is looked for every second.
 ///
 /// With a `pid`, nothing is done on another backend either: no row.
-pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait, pid: Option<i32>) -> String {
+pub(crate) fn acquire_session(
+    key: Key,
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+    pid: Option<i32>,
+) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
     match wait {
-        Wait::Try => {
+        WaitPolicy::NoWait => {
             format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
         }
-        Wait::Millis(_) | Wait::Forever => format!(
+        WaitPolicy::Millis(_) | WaitPolicy::Block => format!(
             "SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '{}', true), \
              pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
              pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
@@ -100,17 +105,17 @@ pub(crate) fn acquire_session(key: Key, mode: Mode, wait: Wait, pid: Option<i32>
 }
 
 /// Releases a session lock, outside a transaction: no row when there is one, else whether it was held. The session
-/// keeps the `note`, for [`release_unless_noted`].
-pub(crate) fn release_session(key: Key, mode: Mode, note: Option<u64>) -> String {
+/// keeps the `release_token`, for [`release_unless_done`].
+pub(crate) fn release_session(key: Key, mode: AdvisoryMode, release_token: Option<u64>) -> String {
     format!(
         "{} {OUTSIDE_A_TRANSACTION}",
-        release_session_anywhere(key, mode, note)
+        release_session_anywhere(key, mode, release_token)
     )
 }
 
 /// Releases a session lock of our own session, on that backend only: no row on another one, which may hold the same
 /// lock for somebody else.
-pub(crate) fn release_own(key: Key, mode: Mode, pid: i32) -> String {
+pub(crate) fn release_own(key: Key, mode: AdvisoryMode, pid: i32) -> String {
     format!(
         "{} {OUTSIDE_A_TRANSACTION}{}",
         unlock(key, mode),
@@ -119,21 +124,26 @@ pub(crate) fn release_own(key: Key, mode: Mode, pid: i32) -> String {
 }
 
 /// Releases a session lock wherever the session is, an aborted transaction apart.
-pub(crate) fn release_session_anywhere(key: Key, mode: Mode, note: Option<u64>) -> String {
-    let keep =
-        note.map(|note| format!(", pg_catalog.set_config('pglock.released', '{note}', false)"));
+pub(crate) fn release_session_anywhere(
+    key: Key,
+    mode: AdvisoryMode,
+    release_token: Option<u64>,
+) -> String {
+    let keep = release_token.map(|release_token| {
+        format!(", pg_catalog.set_config('pglock.released', '{release_token}', false)")
+    });
     format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
 }
 
 /// Releases a session lock, unless a release whose answer nobody waited for has done so.
-pub(crate) fn release_unless_noted(key: Key, mode: Mode, note: u64) -> String {
+pub(crate) fn release_unless_done(key: Key, mode: AdvisoryMode, release_token: u64) -> String {
     format!(
-        "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{note}'",
+        "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{release_token}'",
         unlock(key, mode)
     )
 }
 
-fn unlock(key: Key, mode: Mode) -> String {
+fn unlock(key: Key, mode: AdvisoryMode) -> String {
     format!(
         "SELECT pg_catalog.pg_advisory_unlock{}({})",
         suffix(mode),
@@ -142,7 +152,7 @@ fn unlock(key: Key, mode: Mode) -> String {
 }
 
 /// As [`release_leftover`], on that backend only: the first row says whether it is.
-pub(crate) fn release_own_leftover(key: Key, mode: Mode, pid: i32) -> String {
+pub(crate) fn release_own_leftover(key: Key, mode: AdvisoryMode, pid: i32) -> String {
     format!(
         "SELECT pg_catalog.pg_backend_pid() = {pid}; {}{}",
         release_leftover(key, mode),
@@ -151,16 +161,16 @@ pub(crate) fn release_own_leftover(key: Key, mode: Mode, pid: i32) -> String {
 }
 
 /// Releases a session lock that an acquire which failed may have left; says nothing when there is none.
-pub(crate) fn release_leftover(key: Key, mode: Mode) -> String {
+pub(crate) fn release_leftover(key: Key, mode: AdvisoryMode) -> String {
     format!("{} WHERE {}", unlock(key, mode), is_held(key, mode))
 }
 
 /// Whether the session holds the lock.
-pub(crate) fn holds(key: Key, mode: Mode) -> String {
+pub(crate) fn holds(key: Key, mode: AdvisoryMode) -> String {
     format!("SELECT {}", is_held(key, mode))
 }
 
-fn is_held(key: Key, mode: Mode) -> String {
+fn is_held(key: Key, mode: AdvisoryMode) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
         "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted \
@@ -172,18 +182,23 @@ fn is_held(key: Key, mode: Mode) -> String {
 
 /// What a server knows that not all do; an unknown setting is an error.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Server {
+pub(crate) struct ServerFeatures {
     /// `transaction_timeout`, from version 17 on.
     pub(crate) transaction_timeout: bool,
     /// `client_connection_check_interval`, not on Windows.
     pub(crate) client_connection_check: bool,
     /// What it is told of silent networks.
-    pub(crate) heartbeat: Heartbeat,
+    pub(crate) heartbeat: Liveness,
 }
 
 /// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
 /// and a client that is gone is looked for every second.
-pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server) -> String {
+pub(crate) fn begin_and_acquire(
+    key: Key,
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+    server: ServerFeatures,
+) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     let lock_timeout = u128::from(lock_timeout(wait).unsigned_abs());
     let mut settings = vec![
@@ -206,8 +221,8 @@ pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server
         .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)"))
         .collect();
     let acquire = match wait {
-        Wait::Try => "pg_try_advisory_xact_lock",
-        Wait::Millis(_) | Wait::Forever => "pg_advisory_xact_lock",
+        WaitPolicy::NoWait => "pg_try_advisory_xact_lock",
+        WaitPolicy::Millis(_) | WaitPolicy::Block => "pg_advisory_xact_lock",
     };
     format!(
         "BEGIN; SELECT {}; SELECT pg_catalog.{acquire}{suffix}({key})",
@@ -216,11 +231,11 @@ pub(crate) fn begin_and_acquire(key: Key, mode: Mode, wait: Wait, server: Server
 }
 
 /// Takes a transaction lock in the caller's transaction.
-pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String {
+pub(crate) fn acquire_in_transaction(key: Key, mode: AdvisoryMode, wait: WaitPolicy) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     match wait {
-        Wait::Try => format!("SELECT pg_catalog.pg_try_advisory_xact_lock{suffix}({key})"),
-        Wait::Millis(_) | Wait::Forever => wait_in_transaction(
+        WaitPolicy::NoWait => format!("SELECT pg_catalog.pg_try_advisory_xact_lock{suffix}({key})"),
+        WaitPolicy::Millis(_) | WaitPolicy::Block => wait_in_transaction(
             &format!("SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key})"),
             wait,
         ),
@@ -228,11 +243,17 @@ pub(crate) fn acquire_in_transaction(key: Key, mode: Mode, wait: Wait) -> String
 }
 
 /// Locks tables in the caller's transaction; without a `wait` of its own, as `lock_timeout` says there.
-pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Option<Wait>) -> String {
+pub(crate) fn lock_tables(
+    tables: &[TableName],
+    mode: TableMode,
+    wait: Option<WaitPolicy>,
+) -> String {
     let lock = format!("LOCK TABLE {} IN {} MODE", table::list(tables), mode.sql());
     match wait {
         None => format!("SAVEPOINT pglock; {lock}; RELEASE SAVEPOINT pglock"),
-        Some(Wait::Try) => format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock"),
+        Some(WaitPolicy::NoWait) => {
+            format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock")
+        }
         Some(wait) => wait_in_transaction(&lock, wait),
     }
 }
@@ -240,7 +261,7 @@ pub(crate) fn lock_tables(tables: &[TableName], mode: TableMode, wait: Option<Wa
 /// A statement that waits for a lock in the caller's transaction, whose `lock_timeout` is back at the end.
 ///
 /// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
-fn wait_in_transaction(statement: &str, wait: Wait) -> String {
+fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
     format!(
         "SAVEPOINT pglock; \
          SELECT pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), true), pg_catalog.set_config('lock_timeout', '{}', true); \
@@ -299,7 +320,7 @@ const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction'
 /// the lock that the first one took is seen.
 ///
 /// On the backend that was `announced` when the session began, a session for session locks is set up as well.
-pub(crate) fn greet(scope: Scope, announced: i32, heartbeat: Heartbeat) -> String {
+pub(crate) fn probe(scope: Scope, announced: i32, heartbeat: Liveness) -> String {
     let facts = format!(
         "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
          pg_catalog.current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, pg_catalog.pg_is_in_recovery(), \
@@ -324,7 +345,7 @@ const SEEN: Key = Key::Big(i64::from_be_bytes(*b"\0pglock?"));
 /// gone; on another backend nothing, and no row.
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
-pub(crate) fn set_up(pid: i32, heartbeat: Heartbeat) -> String {
+pub(crate) fn set_up(pid: i32, heartbeat: Liveness) -> String {
     format!(
         "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' {} \
          WHEN 'idle_session_timeout' THEN '{}' ELSE '0' END, false) \
@@ -358,7 +379,7 @@ pub(crate) fn try_once(key: Key) -> String {
 }
 
 /// Milliseconds after which the server ends a session that says nothing; 0 is never.
-fn lease(heartbeat: Heartbeat) -> u128 {
+fn lease(heartbeat: Liveness) -> u128 {
     heartbeat.lease().map_or(0, |lease| lease.as_millis())
 }
 
@@ -460,7 +481,7 @@ fn literal(text: &str) -> String {
 
 /// Sets `lock_timeout`, in a transaction for its rest: what it was, and whether there is a transaction. It is also
 /// noted in the session, for [`RESTORE_NOTED_LOCK_TIMEOUT`].
-pub(crate) fn set_lock_timeout(wait: Wait) -> String {
+pub(crate) fn set_lock_timeout(wait: WaitPolicy) -> String {
     format!(
         "SELECT pg_catalog.current_setting('lock_timeout'), {IN_A_TRANSACTION}, \
          pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), {IN_A_TRANSACTION}), \
@@ -496,8 +517,8 @@ mod tests {
 
     #[test]
     fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
-        for wait in [Wait::Try, Wait::Millis(5), Wait::Forever] {
-            let sql = acquire_session(Key::Big(1), Mode::Shared, wait, Some(7));
+        for wait in [WaitPolicy::NoWait, WaitPolicy::Millis(5), WaitPolicy::Block] {
+            let sql = acquire_session(Key::Big(1), AdvisoryMode::Shared, wait, Some(7));
             let guarded = |statement: &str| {
                 statement.contains(OUTSIDE_A_TRANSACTION)
                     && statement.ends_with("pg_backend_pid() = 7")
@@ -509,7 +530,11 @@ mod tests {
     #[test]
     fn literals_and_identifiers_keep_what_is_in_them() {
         assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
-        let sql = lock_tables(&[r#"a"b"#.into()], TableMode::Share, Some(Wait::Try));
+        let sql = lock_tables(
+            &[r#"a"b"#.into()],
+            TableMode::Share,
+            Some(WaitPolicy::NoWait),
+        );
         assert!(
             sql.contains(r#"LOCK TABLE "a""b" IN SHARE MODE NOWAIT"#),
             "{sql}"

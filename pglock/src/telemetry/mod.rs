@@ -1,12 +1,12 @@
 //! What becomes of locks, told as it happens: to `tracing` and to `metrics`, features both.
 //!
-//! The rest of the crate says here, and once, what has happened. What that is called is in `traces` and `measures`; those
+//! The rest of the crate says here, and once, what has happened. What that is called is in `spans` and `metrics`; those
 //! do nothing without their feature.
 
-#[cfg_attr(not(feature = "metrics"), path = "no_measures.rs")]
-mod measures;
-#[cfg_attr(not(feature = "tracing"), path = "no_traces.rs")]
-mod traces;
+#[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
+mod metrics;
+#[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
+mod spans;
 
 use std::fmt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,12 +15,13 @@ use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::lock_id::LockId;
-use crate::model::options::Mode;
+use crate::model::lock_request::LockSpec;
+use crate::model::options::{AdvisoryMode, OnBusy};
 use crate::model::table::{self, TableMode, TableName};
 
 #[cfg(feature = "metrics")]
-pub use measures::describe_metrics;
-pub(crate) use traces::{InHold, Origin};
+pub use metrics::describe_metrics;
+pub(crate) use spans::{HoldSpan, TraceContext};
 
 /// What locks without a label are called in metrics.
 const UNLABELED: &str = "unlabeled";
@@ -33,8 +34,8 @@ fn undisturbed<R>(tell: impl FnOnce() -> R) -> Option<R> {
 }
 
 /// Whether to look up who has a busy lock: for an error, and where a skip is told of. It is a statement more.
-pub(crate) fn asks_for_holder(skips: bool) -> bool {
-    !skips || traces::tells_skips()
+pub(crate) fn asks_for_holder(on_busy: OnBusy) -> bool {
+    on_busy == OnBusy::Fail || spans::tells_skips()
 }
 
 /// A lock, as it is told of.
@@ -50,21 +51,23 @@ pub(crate) struct Subject {
     mode: &'static str,
 }
 
-impl Subject {
-    pub(crate) fn advisory(id: &LockId, label: Option<&'static str>, mode: Mode) -> Self {
+impl From<&LockSpec> for Subject {
+    fn from(lock: &LockSpec) -> Self {
         Self {
-            lock: match id {
+            lock: match &lock.id {
                 LockId::Name(name) => name.to_string(),
-                LockId::Key(_) | LockId::Pair(..) => id.to_string(),
+                id @ (LockId::Key(_) | LockId::Pair(..)) => id.to_string(),
             },
-            label: label.unwrap_or(UNLABELED),
-            mode: match mode {
-                Mode::Exclusive => "exclusive",
-                Mode::Shared => "shared",
+            label: lock.label.unwrap_or(UNLABELED),
+            mode: match lock.mode {
+                AdvisoryMode::Exclusive => "exclusive",
+                AdvisoryMode::Shared => "shared",
             },
         }
     }
+}
 
+impl Subject {
     pub(crate) fn tables(names: &[TableName], mode: TableMode) -> Self {
         Self {
             lock: table::list(names),
@@ -78,20 +81,19 @@ impl Subject {
 #[derive(Debug)]
 pub(crate) struct Attempt {
     subject: Subject,
-    /// Whether the caller goes on without the lock where it is busy.
-    skips: bool,
+    on_busy: OnBusy,
     began: Instant,
     ended: bool,
-    trace: traces::Acquire,
+    trace: spans::Acquire,
 }
 
 impl Attempt {
-    pub(crate) fn begin(subject: Subject, skips: bool) -> Self {
-        measures::attempted(&subject);
+    pub(crate) fn begin(subject: Subject, on_busy: OnBusy) -> Self {
+        metrics::attempted(&subject);
         Self {
-            trace: traces::Acquire::begin(&subject),
+            trace: spans::Acquire::begin(&subject),
             subject,
-            skips,
+            on_busy,
             began: Instant::now(),
             ended: false,
         }
@@ -102,7 +104,7 @@ impl Attempt {
         self.ended = true;
         match &result {
             Ok(_) => self.tell("granted"),
-            Err(error) if error.is_busy() && self.skips => {
+            Err(error) if error.is_busy() && self.on_busy == OnBusy::Skip => {
                 undisturbed(|| self.trace.skipped(&self.subject, error.holder()));
                 self.tell("skipped");
             }
@@ -113,7 +115,7 @@ impl Attempt {
 
     fn tell(&self, outcome: &'static str) {
         let waited = self.began.elapsed();
-        undisturbed(|| measures::attempt_ended(&self.subject, outcome, waited));
+        undisturbed(|| metrics::attempt_ended(&self.subject, outcome, waited));
         undisturbed(|| self.trace.ended(outcome, waited));
     }
 }
@@ -142,17 +144,17 @@ fn outcome(kind: ErrorKind) -> &'static str {
 
 /// A lock that is held. How that ends is told once: its loss when it is known, or else its release.
 #[derive(Debug)]
-pub(crate) struct Holding {
+pub(crate) struct HoldRecord {
     subject: Subject,
     began: Instant,
     over: AtomicBool,
-    trace: traces::Hold,
+    trace: spans::HoldTrace,
 }
 
-impl Holding {
-    pub(crate) fn begin(subject: Subject, origin: &Origin) -> Self {
+impl HoldRecord {
+    pub(crate) fn begin(subject: Subject, context: &TraceContext) -> Self {
         Self {
-            trace: traces::Hold::begin(&subject, origin),
+            trace: spans::HoldTrace::begin(&subject, context),
             subject,
             began: Instant::now(),
             over: AtomicBool::new(false),
@@ -160,7 +162,7 @@ impl Holding {
     }
 
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> InHold {
+    pub(crate) fn inside(&self) -> HoldSpan {
         self.trace.inside()
     }
 
@@ -190,12 +192,12 @@ impl Holding {
 
     fn tell(&self, outcome: &'static str) {
         let held = self.began.elapsed();
-        undisturbed(|| measures::hold_ended(&self.subject, outcome, held));
+        undisturbed(|| metrics::hold_ended(&self.subject, outcome, held));
         undisturbed(|| self.trace.ended(outcome, held));
     }
 }
 
-impl Drop for Holding {
+impl Drop for HoldRecord {
     fn drop(&mut self) {
         self.lost(&"pglock's thread ended, or this process was forked from the one that has it");
     }
@@ -207,14 +209,14 @@ impl Drop for Holding {
     not(feature = "tracing"),
     expect(dead_code, reason = "the features read it")
 )]
-pub(crate) struct Kill<'k> {
+pub(crate) struct SignalReport<'k> {
     pub(crate) pid: i32,
     pub(crate) action: &'static str,
     pub(crate) application_name: Option<&'k str>,
     pub(crate) user: Option<&'k str>,
 }
 
-impl Kill<'_> {
+impl SignalReport<'_> {
     /// One of which only the pid is known.
     pub(crate) fn of(pid: i32, action: &'static str) -> Self {
         Self {
@@ -225,13 +227,13 @@ impl Kill<'_> {
         }
     }
 
-    pub(crate) fn tell(self, origin: &Origin) {
-        undisturbed(|| measures::killed(self));
-        undisturbed(|| origin.killed(self));
+    pub(crate) fn tell(self, context: &TraceContext) {
+        undisturbed(|| metrics::killed(self));
+        undisturbed(|| context.killed(self));
     }
 
     /// Tells that nothing was done to it.
-    pub(crate) fn tell_spared(self, origin: &Origin, why: &dyn fmt::Display) {
-        undisturbed(|| origin.spared(self, why));
+    pub(crate) fn tell_spared(self, context: &TraceContext, why: &dyn fmt::Display) {
+        undisturbed(|| context.spared(self, why));
     }
 }

@@ -6,12 +6,12 @@ use super::words::{LockKind, LockMode, RelKind, State};
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    pub(crate) holds: Holds,
+    pub(crate) holds: ColumnType,
 }
 
 /// What is in a column.
 #[derive(Clone, Copy, Debug)]
-pub(crate) enum Holds {
+pub(crate) enum ColumnType {
     Text,
     /// One of these.
     Word(&'static [&'static str]),
@@ -21,47 +21,47 @@ pub(crate) enum Holds {
     Time,
 }
 
-const fn field(name: &'static str, holds: Holds) -> Field {
+const fn field(name: &'static str, holds: ColumnType) -> Field {
     Field { name, holds }
 }
 
 /// Of a lock.
 pub(crate) const LOCK: [Field; 12] = [
-    field("pid", Holds::Int),
-    field("kind", Holds::Word(LockKind::WORDS)),
-    field("mode", Holds::Word(LockMode::WORDS)),
-    field("granted", Holds::Bool),
-    field("wait_start", Holds::Time),
-    field("wait_duration", Holds::Duration),
-    field("rel_kind", Holds::Word(RelKind::WORDS)),
-    field("rel_name", Holds::Text),
-    field("schema", Holds::Text),
-    field("classid", Holds::Int),
-    field("objid", Holds::Int),
-    field("objsubid", Holds::Int),
+    field("pid", ColumnType::Int),
+    field("kind", ColumnType::Word(LockKind::WORDS)),
+    field("mode", ColumnType::Word(LockMode::WORDS)),
+    field("granted", ColumnType::Bool),
+    field("wait_start", ColumnType::Time),
+    field("wait_duration", ColumnType::Duration),
+    field("rel_kind", ColumnType::Word(RelKind::WORDS)),
+    field("rel_name", ColumnType::Text),
+    field("schema", ColumnType::Text),
+    field("classid", ColumnType::Int),
+    field("objid", ColumnType::Int),
+    field("objsubid", ColumnType::Int),
 ];
 
 /// Of a session.
 pub(crate) const ACTIVITY: [Field; 19] = [
-    field("pid", Holds::Int),
-    field("start", Holds::Time),
-    field("duration", Holds::Duration),
-    field("query", Holds::Text),
-    field("context", Holds::Text),
-    field("state", Holds::Word(State::WORDS)),
-    field("xact_start", Holds::Time),
-    field("backend_start", Holds::Time),
-    field("state_change", Holds::Time),
-    field("wait_event_type", Holds::Text),
-    field("wait_event", Holds::Text),
-    field("backend_xid", Holds::Text),
-    field("backend_xmin", Holds::Text),
-    field("backend_type", Holds::Text),
-    field("application_name", Holds::Text),
-    field("user", Holds::Text),
-    field("client_addr", Holds::Text),
-    field("client_hostname", Holds::Text),
-    field("client_port", Holds::Int),
+    field("pid", ColumnType::Int),
+    field("start", ColumnType::Time),
+    field("duration", ColumnType::Duration),
+    field("query", ColumnType::Text),
+    field("context", ColumnType::Text),
+    field("state", ColumnType::Word(State::WORDS)),
+    field("xact_start", ColumnType::Time),
+    field("backend_start", ColumnType::Time),
+    field("state_change", ColumnType::Time),
+    field("wait_event_type", ColumnType::Text),
+    field("wait_event", ColumnType::Text),
+    field("backend_xid", ColumnType::Text),
+    field("backend_xmin", ColumnType::Text),
+    field("backend_type", ColumnType::Text),
+    field("application_name", ColumnType::Text),
+    field("user", ColumnType::Text),
+    field("client_addr", ColumnType::Text),
+    field("client_hostname", ColumnType::Text),
+    field("client_port", ColumnType::Int),
 ];
 
 /// How many columns a row has that tells of a lock and of its session.
@@ -69,7 +69,7 @@ pub(crate) const COLUMNS_OF_A_LOCK: usize = LOCK.len() + ACTIVITY.len();
 
 /// Whose field it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Of {
+pub(crate) enum Entity {
     Lock,
     /// The session that holds the lock, or waits for it.
     Activity,
@@ -77,7 +77,7 @@ pub(crate) enum Of {
     Blocker,
 }
 
-impl Of {
+impl Entity {
     pub(crate) fn fields(self) -> &'static [Field] {
         match self {
             Self::Lock => &LOCK,

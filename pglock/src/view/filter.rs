@@ -1,7 +1,7 @@
 //! Filters in django-pglock's syntax: from a text to a condition whose values are bound. Pure.
 
-use super::fields::{Field, Holds, Of};
-use super::words::spelled;
+use super::fields::{ColumnType, Entity, Field};
+use super::words::parse_name;
 use crate::error::Error;
 use crate::sql::Values;
 
@@ -11,7 +11,7 @@ const MOST_VALUES: usize = 1000;
 /// A filter that was checked.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
-    of: Of,
+    of: Entity,
     field: &'static Field,
     lookup: Lookup,
     values: Vec<String>,
@@ -67,11 +67,11 @@ impl Lookup {
         Some(*lookup)
     }
 
-    fn applies_to(self, holds: Holds) -> bool {
+    fn applies_to(self, holds: ColumnType) -> bool {
         match self {
             Self::Exact | Self::In | Self::IsNull => true,
             Self::Gt | Self::Gte | Self::Lt | Self::Lte | Self::Range => {
-                !matches!(holds, Holds::Word(_) | Holds::Bool)
+                !matches!(holds, ColumnType::Word(_) | ColumnType::Bool)
             }
             Self::IExact
             | Self::Contains
@@ -81,13 +81,15 @@ impl Lookup {
             | Self::EndsWith
             | Self::IEndsWith
             | Self::Regex
-            | Self::IRegex => matches!(holds, Holds::Text | Holds::Word(_)),
+            | Self::IRegex => matches!(holds, ColumnType::Text | ColumnType::Word(_)),
         }
     }
 
     /// Whether the value is the whole of what the field holds.
     fn takes_whole_values(self) -> bool {
-        self.applies_to(Holds::Bool) || self.applies_to(Holds::Int) || self == Self::IExact
+        self.applies_to(ColumnType::Bool)
+            || self.applies_to(ColumnType::Int)
+            || self == Self::IExact
     }
 }
 
@@ -122,11 +124,11 @@ impl Condition {
         let column = self.of.column(self.field);
         let cast = match self.field.holds {
             _ if self.lookup == Lookup::IsNull => "::boolean",
-            Holds::Text | Holds::Word(_) => "",
-            Holds::Int => "::bigint",
-            Holds::Bool => "::boolean",
-            Holds::Duration => "::interval",
-            Holds::Time => "::pg_catalog.timestamptz",
+            ColumnType::Text | ColumnType::Word(_) => "",
+            ColumnType::Int => "::bigint",
+            ColumnType::Bool => "::boolean",
+            ColumnType::Duration => "::interval",
+            ColumnType::Time => "::pg_catalog.timestamptz",
         };
         let bound: Vec<String> = self
             .values
@@ -178,15 +180,15 @@ fn ends_with(text: &str, end: &str) -> String {
 }
 
 /// Whose field the key names, which one, and the lookup's name, where there is one.
-fn resolve(key: &str, blocked: bool) -> Result<(Of, &'static Field, Option<&str>), Error> {
+fn resolve(key: &str, blocked: bool) -> Result<(Entity, &'static Field, Option<&str>), Error> {
     let mut parts = key.split("__").peekable();
     let first = parts.next().unwrap_or_default();
     let (of, name) = match first {
-        "activity" | "activity_id" => (Of::Activity, None),
-        "blocking_activity" | "blocking_activity_id" if blocked => (Of::Blocker, None),
+        "activity" | "activity_id" => (Entity::Activity, None),
+        "blocking_activity" | "blocking_activity_id" if blocked => (Entity::Blocker, None),
         // What django-pglock calls it.
-        "type" => (Of::Lock, Some("kind")),
-        name => (Of::Lock, Some(name)),
+        "type" => (Entity::Lock, Some("kind")),
+        name => (Entity::Lock, Some(name)),
     };
     let name = match name {
         Some(name) => name,
@@ -231,10 +233,10 @@ fn values(key: &str, text: &str, field: &Field, lookup: Lookup) -> Result<Vec<St
         )));
     }
     let holds = match lookup {
-        Lookup::IsNull => Holds::Bool,
+        Lookup::IsNull => ColumnType::Bool,
         _ if lookup.takes_whole_values() => field.holds,
         // A part of a word, or a pattern for one.
-        _ => Holds::Text,
+        _ => ColumnType::Text,
     };
     values
         .into_iter()
@@ -243,23 +245,23 @@ fn values(key: &str, text: &str, field: &Field, lookup: Lookup) -> Result<Vec<St
 }
 
 /// Refuses what the server would refuse, where that can be told; it knows times and durations best.
-fn checked(key: &str, value: &str, holds: Holds) -> Result<String, Error> {
+fn checked(key: &str, value: &str, holds: ColumnType) -> Result<String, Error> {
     let refused = |wanted: &str| {
         Error::config(format!(
             "the value {value:?} of filter {key:?} is not {wanted}"
         ))
     };
     match holds {
-        Holds::Text | Holds::Duration | Holds::Time => Ok(value.to_owned()),
-        Holds::Word(known) => spelled(value, known)
+        ColumnType::Text | ColumnType::Duration | ColumnType::Time => Ok(value.to_owned()),
+        ColumnType::Word(known) => parse_name(value, known)
             .map(str::to_owned)
             .map_err(|error| refused("a word for it; see the source").sourced(error)),
-        Holds::Int => value
+        ColumnType::Int => value
             .trim()
             .parse::<i64>()
             .map(|value| value.to_string())
             .map_err(|_| refused("an integer; write one such as 42")),
-        Holds::Bool => match value.trim() {
+        ColumnType::Bool => match value.trim() {
             "true" | "True" | "t" | "1" => Ok("true".to_owned()),
             "false" | "False" | "f" | "0" => Ok("false".to_owned()),
             _ => Err(refused("a boolean; write True or False")),
@@ -268,9 +270,9 @@ fn checked(key: &str, value: &str, holds: Holds) -> Result<String, Error> {
 }
 
 fn no_field(key: &str, blocked: bool) -> Error {
-    let mut of = vec![Of::Lock, Of::Activity];
+    let mut of = vec![Entity::Lock, Entity::Activity];
     if blocked {
-        of.push(Of::Blocker);
+        of.push(Entity::Blocker);
     }
     let fields: Vec<String> = of
         .into_iter()

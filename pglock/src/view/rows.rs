@@ -5,7 +5,7 @@ use std::ops::Deref;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
-use super::fields::Of;
+use super::fields::Entity;
 use super::words::{LockKind, LockMode, RelKind, State};
 use crate::model::lock_id::{Key, LockId};
 use crate::sql::{Row, Rows};
@@ -160,7 +160,7 @@ impl FromRow for Lock {
 
     #[expect(private_interfaces, reason = "nobody outside can name this trait")]
     fn from_row(row: &Row<'_>) -> Option<Self> {
-        let columns = Columns::of(row, Of::Lock);
+        let columns = Columns::of(row, Entity::Lock);
         let kind = columns.word("kind", LockKind::of)?;
         let (classid, objid) = (columns.parsed("classid"), columns.parsed("objid"));
         let objsubid = columns.parsed("objsubid");
@@ -177,7 +177,7 @@ impl FromRow for Lock {
             classid,
             objid,
             objsubid,
-            activity: Activity::read(&Columns::of(row, Of::Activity))?,
+            activity: Activity::read(&Columns::of(row, Entity::Activity))?,
         })
     }
 }
@@ -189,7 +189,7 @@ impl FromRow for BlockedLock {
     fn from_row(row: &Row<'_>) -> Option<Self> {
         Some(Self {
             lock: Lock::from_row(row)?,
-            blocking_activity: Activity::read(&Columns::of(row, Of::Blocker))?,
+            blocking_activity: Activity::read(&Columns::of(row, Entity::Blocker))?,
         })
     }
 }
@@ -243,17 +243,17 @@ fn advisory_key(
 /// The columns of a row that describe one thing.
 struct Columns<'r> {
     row: &'r Row<'r>,
-    of: Of,
+    of: Entity,
     first: usize,
 }
 
 impl<'r> Columns<'r> {
-    fn of(row: &'r Row<'r>, of: Of) -> Self {
+    fn of(row: &'r Row<'r>, of: Entity) -> Self {
         // In the order in which `sql::columns` lists them.
-        let before: &[Of] = match of {
-            Of::Lock => &[],
-            Of::Activity => &[Of::Lock],
-            Of::Blocker => &[Of::Lock, Of::Activity],
+        let before: &[Entity] = match of {
+            Entity::Lock => &[],
+            Entity::Activity => &[Entity::Lock],
+            Entity::Blocker => &[Entity::Lock, Entity::Activity],
         };
         let first = before.iter().map(|of| of.fields().len()).sum();
         Self { row, of, first }

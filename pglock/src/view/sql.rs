@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::fields::{Field, Holds, Of};
+use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use super::words::RelKind;
 use crate::model::table::TableName;
@@ -12,7 +12,7 @@ use crate::sql::{Statement, Values};
 
 /// Which locks are asked for.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Asked {
+pub(crate) struct LocksQuery {
     pub(crate) pids: Option<Vec<i32>>,
     /// Only what these sessions wait for, by pid.
     pub(crate) waiting: Option<Vec<i32>>,
@@ -24,12 +24,12 @@ pub(crate) struct Asked {
 
 /// How a session is hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Blow {
+pub(crate) enum Signal {
     Cancel,
     Terminate,
 }
 
-impl Blow {
+impl Signal {
     /// What was done to who was hit.
     pub(crate) fn done(self) -> &'static str {
         match self {
@@ -54,7 +54,7 @@ pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
 }
 
 /// The locks: a row each, or for each of their blockers, with the columns of [`columns`].
-pub(crate) fn fetch(asked: &Asked, blocked: bool) -> Statement {
+pub(crate) fn fetch(asked: &LocksQuery, blocked: bool) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(asked, blocked, &mut values);
     let found = found(&columns(blocked), asked, blocked, &mut values);
@@ -66,17 +66,23 @@ pub(crate) fn fetch(asked: &Asked, blocked: bool) -> Statement {
 ///
 /// A session that is gone, or that we have no right to hit, is left alone: the server would raise an error, after
 /// having hit others. It is looked at twice, so that one that came since with the same pid is not hit.
-pub(crate) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool) -> Statement {
+pub(crate) fn signal(
+    asked: &LocksQuery,
+    blocked: bool,
+    whom: Entity,
+    signal: Signal,
+    own: bool,
+) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(asked, blocked, &mut values);
     let victim = match whom {
-        Of::Blocker => "x.pid, b.backend_start",
-        Of::Lock | Of::Activity => "l.pid, a.backend_start",
+        Entity::Blocker => "x.pid, b.backend_start",
+        Entity::Lock | Entity::Activity => "l.pid, a.backend_start",
     };
     let found = found(victim, asked, blocked, &mut values);
-    let hit = match blow {
-        Blow::Cancel => "pg_catalog.pg_cancel_backend",
-        Blow::Terminate => "pg_catalog.pg_terminate_backend",
+    let signal = match signal {
+        Signal::Cancel => "pg_catalog.pg_cancel_backend",
+        Signal::Terminate => "pg_catalog.pg_terminate_backend",
     };
     let sql = format!(
         "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
@@ -89,13 +95,13 @@ pub(crate) fn hit(asked: &Asked, blocked: bool, whom: Of, blow: Blow, own: bool)
          JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
          SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
-         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {hit}(v.pid) ELSE false END ORDER BY v.pid"
+         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {signal}(v.pid) ELSE false END ORDER BY v.pid"
     );
     (sql, values.into_inner())
 }
 
 /// CTEs, of which `found` has the pid of each session that is in the way of the locks.
-pub(crate) fn blockers_found(asked: &Asked, values: &mut Values) -> String {
+pub(crate) fn blockers_found(asked: &LocksQuery, values: &mut Values) -> String {
     let ctes = ctes(asked, true, values);
     let found = found("x.pid", asked, true, values);
     format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
@@ -110,9 +116,9 @@ pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::pg_catalog
 
 /// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
 pub(crate) fn columns(blocked: bool) -> String {
-    let mut of = vec![Of::Lock, Of::Activity];
+    let mut of = vec![Entity::Lock, Entity::Activity];
     if blocked {
-        of.push(Of::Blocker);
+        of.push(Entity::Blocker);
     }
     let columns: Vec<String> = of
         .into_iter()
@@ -121,20 +127,20 @@ pub(crate) fn columns(blocked: bool) -> String {
     columns.join(", ")
 }
 
-fn as_text(of: Of, field: &Field) -> String {
+fn as_text(of: Entity, field: &Field) -> String {
     let column = of.column(field);
     match field.holds {
-        Holds::Duration | Holds::Time => {
+        ColumnType::Duration | ColumnType::Time => {
             format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint::pg_catalog.text")
         }
-        Holds::Text | Holds::Word(_) | Holds::Int | Holds::Bool => {
+        ColumnType::Text | ColumnType::Word(_) | ColumnType::Int | ColumnType::Bool => {
             format!("{column}::pg_catalog.text")
         }
     }
 }
 
 /// `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` its session.
-fn found(columns: &str, asked: &Asked, blocked: bool, values: &mut Values) -> String {
+fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let blockers = if blocked {
         "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
          LEFT JOIN activity b ON b.pid = x.pid"
@@ -161,7 +167,7 @@ fn found(columns: &str, asked: &Asked, blocked: bool, values: &mut Values) -> St
 }
 
 /// The sessions, and the locks of this database. Their columns are those of `fields.rs`.
-fn ctes(asked: &Asked, blocked: bool, values: &mut Values) -> String {
+fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let mut only = Vec::new();
     if blocked {
         only.push("NOT l.granted".to_owned());

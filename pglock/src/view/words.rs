@@ -26,7 +26,7 @@ impl fmt::Display for ParseWordError {
 impl std::error::Error for ParseWordError {}
 
 /// The one of `known` that is meant, whatever the case, with spaces or underscores.
-pub(crate) fn spelled(
+pub(crate) fn parse_name(
     text: &str,
     known: &'static [&'static str],
 ) -> Result<&'static str, ParseWordError> {
@@ -84,7 +84,7 @@ macro_rules! words {
 
             /// Reads the word in any case, with spaces or underscores.
             fn from_str(text: &str) -> Result<Self, ParseWordError> {
-                spelled(text, Self::WORDS).map(Self::of)
+                parse_name(text, Self::WORDS).map(Self::of)
             }
         }
     };

@@ -2,19 +2,19 @@
 
 use std::fmt;
 
-use super::policy::{Plan, Strike};
+use super::policy::{Escalation, KillPolicy};
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::view::sql::Asked;
+use crate::view::sql::LocksQuery;
 use crate::view::{BlockedLock, Condition};
 
 /// The watcher, as a side effect can ask it.
 pub(super) trait SectionWatcher: Sync {
     /// The locks that the query asks for.
-    fn fetch(&self, query: Asked) -> Result<Vec<BlockedLock>, Error>;
+    fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error>;
 
     /// Hits who blocks these sessions; answers whom it hit, by pid.
-    fn strike(&self, waiting: Vec<Backend>, strike: Strike) -> Result<Vec<i32>, Error>;
+    fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error>;
 }
 
 /// What a prioritized section waits for, and who is in the way: what a
@@ -129,10 +129,10 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
-        self.watcher.fetch(Asked {
+        self.watcher.fetch(LocksQuery {
             waiting: Some(self.pids()),
             conditions: self.conditions.clone(),
-            ..Asked::default()
+            ..LocksQuery::default()
         })
     }
 
@@ -149,7 +149,7 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn cancel(&mut self) -> Result<Vec<i32>, Error> {
-        self.strike(Strike::new(Plan::Cancel))
+        self.signal(KillPolicy::new(Escalation::Cancel))
     }
 
     /// Ends the sessions in the way, as [`Terminate`](struct@crate::Terminate) does; answers whom it hit, by pid.
@@ -167,12 +167,12 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn terminate(&mut self) -> Result<Vec<i32>, Error> {
-        self.strike(Strike::new(Plan::Terminate))
+        self.signal(KillPolicy::new(Escalation::Terminate))
     }
 
-    pub(crate) fn strike(&mut self, mut strike: Strike) -> Result<Vec<i32>, Error> {
-        strike.conditions.extend(self.conditions.iter().cloned());
-        self.watcher.strike(self.waiting.clone(), strike)
+    pub(crate) fn signal(&mut self, mut policy: KillPolicy) -> Result<Vec<i32>, Error> {
+        policy.conditions.extend(self.conditions.iter().cloned());
+        self.watcher.signal(self.waiting.clone(), policy)
     }
 }
 

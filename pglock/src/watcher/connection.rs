@@ -11,7 +11,7 @@ use crate::engine::pool::{Lease, Pool};
 use crate::error::{Error, Failure};
 use crate::model::options::Scope;
 use crate::sql::{Rows, Statement};
-use crate::wire::BoundWire as _;
+use crate::wire::ExtendedQuery as _;
 
 /// How long a statement of the watcher's may take.
 const STATEMENT_BOUND: Duration = Duration::from_secs(5);
@@ -24,9 +24,9 @@ pub(super) struct Watcher {
     connection: Mutex<Option<Lease>>,
 }
 
-struct Purpose;
+struct OpenedFor;
 
-impl fmt::Display for Purpose {
+impl fmt::Display for OpenedFor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the watcher of prioritized sections")
     }
@@ -66,7 +66,7 @@ impl Watcher {
         let usable = kept.take().filter(|lease| lease.session().is_usable());
         let lease = match usable {
             Some(lease) => lease,
-            None => self.pool.session(Scope::Transaction, &Purpose).await?,
+            None => self.pool.session(Scope::Transaction, &OpenedFor).await?,
         };
         Ok(Speech { kept, lease })
     }
@@ -76,7 +76,10 @@ impl Watcher {
         let mut speech = self.speak().await?;
         match speech.answer(statement).await? {
             Err(failure) if failure.session_ended => {
-                speech.lease = self.pool.new_session(Scope::Transaction, &Purpose).await?;
+                speech.lease = self
+                    .pool
+                    .new_session(Scope::Transaction, &OpenedFor)
+                    .await?;
                 speech.query(statement).await
             }
             answer => speech.end(answer),
@@ -104,8 +107,8 @@ impl Speech<'_> {
     }
 
     async fn answer(&self, (sql, values): &Statement) -> Result<Result<Rows, Failure>, Error> {
-        let conversation = self.lease.session().conversation().await;
-        let mut wire = conversation.wire();
+        let exclusive = self.lease.session().exclusive().await;
+        let mut wire = exclusive.wire();
         let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
         answer.map_err(|_| {
             // Its answer would be taken for the next one's.

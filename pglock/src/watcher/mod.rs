@@ -11,9 +11,9 @@ mod sections;
 mod side_effect;
 mod sql;
 
-pub(crate) use options::Watch;
-pub(crate) use policy::{Plan, Strike};
-pub(crate) use section::Section;
+pub(crate) use options::SectionOptions;
+pub(crate) use policy::{Escalation, KillPolicy};
+pub(crate) use section::SectionHandle;
 pub(crate) use sql::who;
 
 pub use blocked::Blocked;

@@ -8,11 +8,11 @@ use super::side_effect::PrioritizeSideEffect;
 use crate::database::Database;
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::telemetry::Origin;
+use crate::telemetry::TraceContext;
 
 /// What is to be watched, and how.
 #[derive(Clone)]
-pub(crate) struct Watch {
+pub(crate) struct SectionOptions {
     /// Where the watcher looks.
     pub(crate) database: Database,
     /// Whose waits.
@@ -22,17 +22,17 @@ pub(crate) struct Watch {
     pub(crate) periodic: bool,
     pub(crate) side_effect: Arc<dyn PrioritizeSideEffect>,
     /// Where it was begun.
-    pub(crate) origin: Origin,
+    pub(crate) context: TraceContext,
 }
 
 /// What has become of a section.
-pub(crate) struct Ended {
+pub(crate) struct SectionResult {
     pub(crate) report: PrioritizeReport,
     /// The first thing that went wrong.
     pub(crate) error: Option<Error>,
 }
 
-impl Ended {
+impl SectionResult {
     pub(crate) fn into_result(self) -> Result<PrioritizeReport, Error> {
         self.error.map_or(Ok(self.report), Err)
     }

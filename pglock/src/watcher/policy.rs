@@ -7,7 +7,7 @@ use crate::view::Condition;
 
 /// How sessions are hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Plan {
+pub(crate) enum Escalation {
     Terminate,
     Cancel,
     /// Canceled, and ended if they are still in the way after that time.
@@ -18,16 +18,16 @@ pub(crate) enum Plan {
 
 /// What is done to whom.
 #[derive(Clone, Debug)]
-pub(crate) struct Strike {
-    pub(crate) plan: Plan,
+pub(crate) struct KillPolicy {
+    pub(crate) plan: Escalation,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) never_applications: Vec<String>,
     pub(crate) never_users: Vec<String>,
     pub(crate) dry_run: bool,
 }
 
-impl Strike {
-    pub(crate) const fn new(plan: Plan) -> Self {
+impl KillPolicy {
+    pub(crate) const fn new(plan: Escalation) -> Self {
         Self {
             plan,
             conditions: Vec::new(),

@@ -8,20 +8,23 @@ use tokio::time::Instant;
 
 use super::blocked::{Blocked, SectionWatcher};
 use super::connection::Watcher;
-use super::options::Watch;
-use super::policy::Strike;
+use super::options::SectionOptions;
+use super::policy::KillPolicy;
 use super::sections::{Section, Sections};
 use super::sql;
 use crate::background::{self, block_on};
 use crate::engine::{SectionId, State};
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::view::sql::Asked;
+use crate::view::sql::LocksQuery;
 use crate::view::{self, BlockedLock};
 
 /// Begins to watch a section. The future tells whether it can be seen: a watcher that looks in the wrong place, or can't
 /// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
-pub(super) fn begin(id: SectionId, watch: Watch) -> impl Future<Output = Result<(), Error>> {
+pub(super) fn begin(
+    id: SectionId,
+    watch: SectionOptions,
+) -> impl Future<Output = Result<(), Error>> {
     let pool = State::here().pool(&watch.database);
     let section = Sections::here().begin(id, watch, &pool);
     let watcher = Rc::clone(section.watcher());
@@ -58,13 +61,13 @@ async fn run(watcher: Rc<Watcher>) {
             }
         };
         tokio::select! {
-            () = due => look_at_all_due(&watcher).await,
+            () = due => poll_all_due(&watcher).await,
             () = watcher.until_sections_change() => {}
         }
     }
 }
 
-async fn look_at_all_due(watcher: &Rc<Watcher>) {
+async fn poll_all_due(watcher: &Rc<Watcher>) {
     let now = Instant::now();
     let mut due = Sections::here().of(watcher);
     due.retain(|section| section.next_look().is_some_and(|at| at <= now));
@@ -72,20 +75,20 @@ async fn look_at_all_due(watcher: &Rc<Watcher>) {
         Ok(found) => {
             for (section, found) in due.iter().zip(found) {
                 act(section, found).await;
-                section.looked(now);
+                section.schedule_next(now);
             }
         }
         Err(error) => {
             for section in &due {
                 section.fail(error.clone());
-                section.looked(now);
+                section.schedule_next(now);
             }
         }
     }
 }
 
 /// What a look finds of a section.
-enum Found {
+enum Observed {
     /// The server doesn't have its session.
     Nothing,
     /// Its session is in another database.
@@ -94,9 +97,9 @@ enum Found {
     Waiting(Vec<Backend>),
 }
 
-impl Found {
+impl Observed {
     fn waiting(self, section: &Section) -> Result<Vec<Backend>, Error> {
-        let Watch {
+        let SectionOptions {
             database, backend, ..
         } = section.watch();
         match self {
@@ -107,7 +110,7 @@ impl Found {
     }
 }
 
-async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Found>, Error> {
+async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Observed>, Error> {
     let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
     let statement = sql::waiting(&backends.concat());
     let rows = watcher.read(&statement).await?;
@@ -115,9 +118,9 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Foun
     let found = backends.iter().map(|backends| {
         let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
         match seen.first() {
-            None | Some(None) => Found::Nothing,
-            Some(Some(session)) if !session.is_here => Found::Elsewhere,
-            Some(Some(_)) => Found::Waiting(
+            None | Some(None) => Observed::Nothing,
+            Some(Some(session)) if !session.is_here => Observed::Elsewhere,
+            Some(Some(_)) => Observed::Waiting(
                 std::iter::zip(backends, seen)
                     .filter(|(_, seen)| seen.as_ref().is_some_and(|session| session.may_wait))
                     .map(|(backend, _)| *backend)
@@ -128,7 +131,7 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Foun
     Ok(found.collect())
 }
 
-async fn act(section: &Rc<Section>, found: Found) {
+async fn act(section: &Rc<Section>, found: Observed) {
     let waiting = match found.waiting(section) {
         Ok(waiting) if waiting.is_empty() => {
             return section.forget_all_but(&HashSet::new());
@@ -136,9 +139,9 @@ async fn act(section: &Rc<Section>, found: Found) {
         Ok(waiting) => waiting,
         Err(error) => return section.fail(error),
     };
-    match section.watch().side_effect.strike() {
-        Some(strike) => {
-            if let Err(error) = hit_all(section, &waiting, &strike).await {
+    match section.watch().side_effect.kill_policy() {
+        Some(policy) => {
+            if let Err(error) = signal_all(section, &waiting, &policy).await {
                 section.fail(error);
             }
         }
@@ -147,38 +150,38 @@ async fn act(section: &Rc<Section>, found: Found) {
 }
 
 /// Hits who is in the way of these sessions; answers whom it hit, by pid.
-async fn hit_all(
+async fn signal_all(
     section: &Section,
     waiting: &[Backend],
-    strike: &Strike,
+    policy: &KillPolicy,
 ) -> Result<Vec<i32>, Error> {
-    let (mut hit, mut in_the_way) = (Vec::new(), HashSet::new());
+    let (mut signaled, mut in_the_way) = (Vec::new(), HashSet::new());
     for waiting in waiting {
         let speech = section.watcher().speak().await?;
         // Who waits and who is spared is asked now: to connect may have taken long. Nor is a hit sent twice, where its
         // answer is lost: nobody would know who was hit by the first.
-        let Some(_hits) = section.begin_hit(*waiting).await else {
+        let Some(_hits) = section.begin_signal(*waiting).await else {
             continue;
         };
-        let before = section.hit_before(strike.plan);
-        let statement = sql::strike(*waiting, strike, &never_hit(), &before);
+        let before = section.canceled_before(policy.plan);
+        let statement = sql::signal_blockers(*waiting, policy, &never_signal(), &before);
         let rows = speech.query(&statement).await?;
         for row in rows.iter() {
-            if let Some(blocker) = sql::blocker(&row, strike) {
-                hit.extend(blocker.was_hit().then_some(blocker.pid));
+            if let Some(blocker) = sql::blocker(&row, policy) {
+                signaled.extend(blocker.was_signaled().then_some(blocker.pid));
                 in_the_way.insert(blocker.backend());
-                section.note(strike.plan, &blocker);
+                section.record(policy.plan, &blocker);
             }
         }
     }
     section.forget_all_but(&in_the_way);
-    hit.sort_unstable();
-    hit.dedup();
-    Ok(hit)
+    signaled.sort_unstable();
+    signaled.dedup();
+    Ok(signaled)
 }
 
 /// Sessions that no section may hit: those of pglock's own, and those of other sections.
-fn never_hit() -> Vec<Backend> {
+fn never_signal() -> Vec<Backend> {
     let mut backends = State::here().backends();
     backends.extend(Sections::here().connections());
     backends
@@ -227,7 +230,7 @@ impl AskWatcher {
 }
 
 impl SectionWatcher for AskWatcher {
-    fn fetch(&self, query: Asked) -> Result<Vec<BlockedLock>, Error> {
+    fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error> {
         self.ask(move |section| async move {
             // A section that has ended waits for nobody.
             let Some(section) = section else {
@@ -241,13 +244,13 @@ impl SectionWatcher for AskWatcher {
         })
     }
 
-    fn strike(&self, waiting: Vec<Backend>, strike: Strike) -> Result<Vec<i32>, Error> {
+    fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error> {
         self.ask(move |section| async move {
             // For a section that has ended nobody is hit.
             let Some(section) = section else {
                 return Ok(Vec::new());
             };
-            hit_all(&section, &waiting, &strike).await
+            signal_all(&section, &waiting, &policy).await
         })
     }
 }

@@ -40,9 +40,13 @@ impl PrioritizeReport {
 
     /// The pids of those that were canceled or ended, each once.
     #[must_use]
-    pub fn hit(&self) -> Vec<i32> {
+    pub fn signaled(&self) -> Vec<i32> {
         let mut pids = Vec::new();
-        for blocker in self.blockers.iter().filter(|blocker| blocker.was_hit()) {
+        for blocker in self
+            .blockers
+            .iter()
+            .filter(|blocker| blocker.was_signaled())
+        {
             if !pids.contains(&blocker.pid) {
                 pids.push(blocker.pid);
             }
@@ -80,7 +84,7 @@ impl PrioritizeReport {
     pub(crate) fn add_reported(&mut self, pids: Vec<i32>) -> Vec<i32> {
         let mut new = Vec::new();
         for pid in pids {
-            if !self.hit().contains(&pid) {
+            if !self.signaled().contains(&pid) {
                 self.blockers.push(Blocker::reported(pid));
                 new.push(pid);
             }
@@ -174,7 +178,7 @@ impl Blocker {
     }
 
     /// Whether something was done to it.
-    pub(crate) fn was_hit(&self) -> bool {
+    pub(crate) fn was_signaled(&self) -> bool {
         match self.action {
             BlockerAction::Canceled | BlockerAction::Terminated | BlockerAction::Reported => true,
             BlockerAction::WouldCancel
@@ -271,13 +275,13 @@ impl fmt::Display for Spared {
             Self::PreparedTransaction => "it is a prepared transaction",
             Self::Gone => "it was gone",
             Self::Own => "it is pglock's own, or prioritized too",
-            Self::Application => "its application is never to be hit",
-            Self::User => "its user is never to be hit",
+            Self::Application => "its application is never to be signaled",
+            Self::User => "its user is never to be signaled",
             Self::Filter => "the filters leave it out",
             Self::Grace => "it was canceled and has a grace time",
             Self::Wraparound => "it is a vacuum against wraparound",
             Self::Background => "it is a process of the server's",
-            Self::Denied => "our role has no right to hit it",
+            Self::Denied => "our role has no right to signaled it",
         })
     }
 }
@@ -304,7 +308,7 @@ mod tests {
         report.add(blocker(7, 1, BlockerAction::Terminated));
         report.add(blocker(7, 2, BlockerAction::Terminated));
         assert_eq!(report.blockers().len(), 3);
-        assert_eq!(report.hit(), [7]);
+        assert_eq!(report.signaled(), [7]);
     }
 
     #[test]
@@ -312,7 +316,7 @@ mod tests {
         let mut report = PrioritizeReport::default();
         report.add(blocker(7, 1, BlockerAction::Canceled));
         assert_eq!(report.add_reported(vec![7, 8, 8]), [8]);
-        assert_eq!(report.hit(), [7, 8]);
+        assert_eq!(report.signaled(), [7, 8]);
         assert_eq!(report.blockers().len(), 2);
     }
 
@@ -321,7 +325,7 @@ mod tests {
         let mut report = PrioritizeReport::default();
         report.add(blocker(7, 1, BlockerAction::WouldTerminate));
         report.add(blocker(8, 1, BlockerAction::WouldCancel));
-        assert!(report.hit().is_empty());
+        assert!(report.signaled().is_empty());
         assert_eq!(
             report.to_string(),
             "pid 7: would be terminated\npid 8: would be canceled"

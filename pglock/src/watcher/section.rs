@@ -4,29 +4,28 @@ use std::fmt;
 
 use tokio::sync::oneshot;
 
-use super::options::{Ended, Watch};
+use super::options::{SectionOptions, SectionResult};
 use super::poll;
 use super::report::PrioritizeReport;
 use super::sections::Sections;
-use crate::background;
+use crate::background::{self, OwnerProcess};
 use crate::engine::SectionId;
 use crate::error::Error;
 
 /// A section that is watched; dropping it ends the watch without waiting for a look that is under way.
-pub(crate) struct Section {
+pub(crate) struct SectionHandle {
     id: SectionId,
-    /// The process that began it: after a fork, the child has only a copy of this value.
-    process: u32,
+    process: OwnerProcess,
 }
 
-impl Section {
+impl SectionHandle {
     /// Begins the watch; an error when the watcher can't see the session.
     ///
     /// Dropped before that is known, nothing is watched any more.
-    pub(crate) async fn begin(watch: Watch) -> Result<Self, Error> {
+    pub(crate) async fn begin(watch: SectionOptions) -> Result<Self, Error> {
         let section = Self {
             id: SectionId::next(),
-            process: std::process::id(),
+            process: OwnerProcess::current(),
         };
         let id = section.id;
         answer(background::ask(move || poll::begin(id, watch))?).await??;
@@ -52,8 +51,8 @@ impl Section {
     /// Ends the watch: afterwards nobody is hit for this section any more.
     ///
     /// Dropped before that, the watch ends all the same.
-    pub(crate) async fn end(&self) -> Result<Ended, Error> {
-        if self.process != std::process::id() {
+    pub(crate) async fn end(&self) -> Result<SectionResult, Error> {
+        if !self.process.is_current() {
             return Err(Error::watch_lost_to_fork());
         }
         let id = self.id;
@@ -76,18 +75,18 @@ async fn answer<T>(answer: oneshot::Receiver<T>) -> Result<T, Error> {
     answer.await.map_err(|_| Error::watch_lost())
 }
 
-impl Drop for Section {
+impl Drop for SectionHandle {
     fn drop(&mut self) {
         let id = self.id;
-        if self.process == std::process::id() {
+        if self.process.is_current() {
             // A thread that can't be started watches nothing.
             let _ = background::run(move || drop(Sections::here().end(id)));
         }
     }
 }
 
-impl fmt::Debug for Section {
+impl fmt::Debug for SectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Section").field(&self.id).finish()
+        f.debug_tuple("SectionHandle").field(&self.id).finish()
     }
 }

@@ -10,19 +10,19 @@ use tokio::sync::{Mutex, MutexGuard, Notify, OwnedMutexGuard};
 use tokio::time::Instant;
 
 use super::connection::Watcher;
-use super::options::{Ended, Watch};
-use super::policy::Plan;
+use super::options::{SectionOptions, SectionResult};
+use super::policy::Escalation;
 use super::report::{Blocker, BlockerAction, PrioritizeReport, Spared};
-use super::sql::HitBefore;
+use super::sql::Canceled;
 use crate::background;
 use crate::engine::pool::Pool;
 use crate::engine::{SectionId, State};
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::telemetry::{Kill, Origin};
+use crate::telemetry::{SignalReport, TraceContext};
 
 /// How long the end of a section waits for a hit that is under way.
-const HIT_BOUND: Duration = Duration::from_secs(5);
+const SIGNAL_BOUND: Duration = Duration::from_secs(5);
 
 /// How long the end of a section waits for a side effect of the user's that is at work.
 const SIDE_EFFECT_BOUND: Duration = Duration::from_secs(1);
@@ -41,18 +41,23 @@ impl Sections {
     }
 
     /// Adds a section.
-    pub(super) fn begin(&self, id: SectionId, watch: Watch, pool: &Rc<Pool>) -> Rc<Section> {
+    pub(super) fn begin(
+        &self,
+        id: SectionId,
+        watch: SectionOptions,
+        pool: &Rc<Pool>,
+    ) -> Rc<Section> {
         let section = Rc::new(Section::new(id, watch, &self.watcher(pool)));
         self.sections.borrow_mut().insert(id, Rc::clone(&section));
         section
     }
 
     /// Takes a section away: nobody is hit for it any more but by what is under way, for which the future waits.
-    pub(super) fn end(&self, id: SectionId) -> Option<impl Future<Output = Ended> + use<>> {
+    pub(super) fn end(&self, id: SectionId) -> Option<impl Future<Output = SectionResult> + use<>> {
         let section = self.sections.borrow_mut().remove(&id)?;
         section.ended.set(true);
         section.watcher.sections_changed();
-        Some(section.what_became())
+        Some(section.finish())
     }
 
     pub(super) fn get(&self, id: SectionId) -> Option<Rc<Section>> {
@@ -97,16 +102,16 @@ impl Sections {
 }
 
 /// While it lives, the end of the section waits, and that of the wait on a session of pglock's own.
-type HitPermit<'s> = (MutexGuard<'s, ()>, Option<OwnedMutexGuard<()>>);
+type SignalPermit<'s> = (MutexGuard<'s, ()>, Option<OwnedMutexGuard<()>>);
 
 pub(super) struct Section {
     id: SectionId,
-    watch: Watch,
+    watch: SectionOptions,
     watcher: Rc<Watcher>,
     next_look: Cell<Option<Instant>>,
     ended: Cell<bool>,
     /// Had by who hits for this section: its end waits for that.
-    hits: Mutex<()>,
+    signals: Mutex<()>,
     /// Whom `Escalate` has canceled, and when.
     canceled: RefCell<HashMap<Backend, Instant>>,
     report: RefCell<PrioritizeReport>,
@@ -116,14 +121,14 @@ pub(super) struct Section {
 }
 
 impl Section {
-    fn new(id: SectionId, watch: Watch, watcher: &Rc<Watcher>) -> Self {
+    fn new(id: SectionId, watch: SectionOptions, watcher: &Rc<Watcher>) -> Self {
         Self {
             id,
             next_look: Cell::new(Instant::now().checked_add(watch.interval)),
             watch,
             watcher: Rc::clone(watcher),
             ended: Cell::new(false),
-            hits: Mutex::new(()),
+            signals: Mutex::new(()),
             canceled: RefCell::default(),
             report: RefCell::default(),
             error: RefCell::default(),
@@ -136,7 +141,7 @@ impl Section {
         self.id
     }
 
-    pub(super) fn watch(&self) -> &Watch {
+    pub(super) fn watch(&self) -> &SectionOptions {
         &self.watch
     }
 
@@ -157,7 +162,7 @@ impl Section {
     }
 
     /// Says when to look again after a look: after the interval, or when the grace time of one who was canceled is over.
-    pub(super) fn looked(&self, look_began: Instant) {
+    pub(super) fn schedule_next(&self, look_began: Instant) {
         let interval = self.watch.periodic.then_some(self.watch.interval);
         let regular = interval.and_then(|interval| Instant::now().checked_add(interval));
         let grace_over = self.grace_over(look_began);
@@ -167,9 +172,9 @@ impl Section {
 
     /// When the next grace time is over that was not yet when a look began.
     fn grace_over(&self, look_began: Instant) -> Option<Instant> {
-        let grace = match self.watch.side_effect.strike()?.plan {
-            Plan::Escalate { grace } => grace,
-            Plan::Terminate | Plan::Cancel => return None,
+        let grace = match self.watch.side_effect.kill_policy()?.plan {
+            Escalation::Escalate { grace } => grace,
+            Escalation::Terminate | Escalation::Cancel => return None,
         };
         let canceled = self.canceled.borrow();
         let over = canceled.values().filter_map(|at| at.checked_add(grace));
@@ -177,18 +182,18 @@ impl Section {
     }
 
     /// The right to hit for a wait of this section, unless that is over.
-    pub(super) async fn begin_hit(&self, waiting: Backend) -> Option<HitPermit<'_>> {
-        let hits = self.hits.lock().await;
+    pub(super) async fn begin_signal(&self, waiting: Backend) -> Option<SignalPermit<'_>> {
+        let signals = self.signals.lock().await;
         if self.ended.get() {
             return None;
         }
         if waiting == self.watch.backend {
-            return Some((hits, None));
+            return Some((signals, None));
         }
         let waits = State::here().section_waits().of(self.id);
         let wait = waits.iter().find(|wait| wait.backend() == waiting)?;
         let wait = wait.begin_signal().await?;
-        Some((hits, Some(wait)))
+        Some((signals, Some(wait)))
     }
 
     /// Forgets whom `Escalate` has canceled and who got out of the way since: should they come back, they have a grace
@@ -200,12 +205,12 @@ impl Section {
     }
 
     /// Those that this plan has hit before.
-    pub(super) fn hit_before(&self, plan: Plan) -> Vec<HitBefore> {
-        let Plan::Escalate { grace } = plan else {
+    pub(super) fn canceled_before(&self, plan: Escalation) -> Vec<Canceled> {
+        let Escalation::Escalate { grace } = plan else {
             return Vec::new();
         };
         let canceled = self.canceled.borrow();
-        let before = canceled.iter().map(|(backend, at)| HitBefore {
+        let before = canceled.iter().map(|(backend, at)| Canceled {
             backend: *backend,
             overdue: at.elapsed() >= grace,
         });
@@ -213,24 +218,24 @@ impl Section {
     }
 
     /// Notes what was done to one who is in the way.
-    pub(super) fn note(&self, plan: Plan, blocker: &Blocker) {
+    pub(super) fn record(&self, plan: Escalation, blocker: &Blocker) {
         let was_canceled = matches!(
             blocker.action,
             BlockerAction::Canceled | BlockerAction::WouldCancel
         );
-        if was_canceled && matches!(plan, Plan::Escalate { .. }) {
+        if was_canceled && matches!(plan, Escalation::Escalate { .. }) {
             let mut canceled = self.canceled.borrow_mut();
             canceled
                 .entry(blocker.backend())
                 .or_insert_with(Instant::now);
         }
         let is_new = self.report.borrow_mut().add(blocker.clone());
-        tell(&self.watch.origin, blocker, is_new);
+        tell(&self.watch.context, blocker, is_new);
     }
 
     /// What was done until now, with what is under way.
     pub(super) async fn report(&self) -> PrioritizeReport {
-        let _hits = self.hits.lock().await;
+        let _hits = self.signals.lock().await;
         let mut report = self.report.borrow().clone();
         report.error.clone_from(&self.error.borrow());
         report
@@ -250,7 +255,7 @@ impl Section {
         match result {
             Ok(pids) => {
                 for pid in self.report.borrow_mut().add_reported(pids) {
-                    Kill::of(pid, "reported").tell(&self.watch.origin);
+                    SignalReport::of(pid, "reported").tell(&self.watch.context);
                 }
             }
             Err(error) => self.fail(error),
@@ -259,12 +264,12 @@ impl Section {
         self.side_effect_returned.notify_one();
     }
 
-    async fn what_became(self: Rc<Self>) -> Ended {
-        if tokio::time::timeout(HIT_BOUND, self.hits.lock())
+    async fn finish(self: Rc<Self>) -> SectionResult {
+        if tokio::time::timeout(SIGNAL_BOUND, self.signals.lock())
             .await
             .is_err()
         {
-            self.fail(Error::watch_timeout(HIT_BOUND));
+            self.fail(Error::watch_timeout(SIGNAL_BOUND));
         }
         if self.side_effect_runs.get() {
             let returned = async {
@@ -276,7 +281,7 @@ impl Section {
             let in_time = tokio::time::timeout(SIDE_EFFECT_BOUND, returned).await;
             self.report.borrow_mut().side_effect_unfinished = in_time.is_err();
         }
-        Ended {
+        SectionResult {
             report: self.report.take(),
             error: self.error.take(),
         }
@@ -284,24 +289,24 @@ impl Section {
 }
 
 /// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
-fn tell(origin: &Origin, blocker: &Blocker, is_new: bool) {
-    let kill = |action| Kill {
+fn tell(context: &TraceContext, blocker: &Blocker, is_new: bool) {
+    let kill = |action| SignalReport {
         pid: blocker.pid,
         action,
         application_name: Some(&blocker.application_name),
         user: blocker.user.as_deref(),
     };
     match blocker.action {
-        BlockerAction::Canceled => kill("canceled").tell(origin),
-        BlockerAction::Terminated => kill("terminated").tell(origin),
-        BlockerAction::Reported => kill("reported").tell(origin),
+        BlockerAction::Canceled => kill("canceled").tell(context),
+        BlockerAction::Terminated => kill("terminated").tell(context),
+        BlockerAction::Reported => kill("reported").tell(context),
         BlockerAction::WouldCancel
         | BlockerAction::WouldTerminate
         // Over in a moment.
         | BlockerAction::Spared(Spared::Gone | Spared::Grace) => {}
         BlockerAction::Spared(why) => {
             if is_new {
-                kill("spared").tell_spared(origin, &why);
+                kill("spared").tell_spared(context, &why);
             }
         }
     }

@@ -1,7 +1,7 @@
 //! What users implement to deal with blocking sessions in their own way.
 
 use super::blocked::Blocked;
-use super::policy::Strike;
+use super::policy::KillPolicy;
 use crate::error::Error;
 
 /// What is done, at each look, when a prioritized section waits for a lock: [`Terminate`](struct@crate::Terminate),
@@ -52,7 +52,7 @@ pub trait PrioritizeSideEffect: Send + Sync + 'static {
     /// What pglock does by itself, without a thread.
     #[doc(hidden)]
     #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
-    fn strike(&self) -> Option<Strike> {
+    fn kill_policy(&self) -> Option<KillPolicy> {
         None
     }
 }
@@ -64,8 +64,8 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for Box<S> {
     }
 
     #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
-    fn strike(&self) -> Option<Strike> {
-        (**self).strike()
+    fn kill_policy(&self) -> Option<KillPolicy> {
+        (**self).kill_policy()
     }
 }
 
@@ -76,7 +76,7 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for std::sync::Arc<S
     }
 
     #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
-    fn strike(&self) -> Option<Strike> {
-        (**self).strike()
+    fn kill_policy(&self) -> Option<KillPolicy> {
+        (**self).kill_policy()
     }
 }

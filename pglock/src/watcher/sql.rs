@@ -4,12 +4,12 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::policy::{Plan, Strike};
+use super::policy::{Escalation, KillPolicy};
 use super::report::{Blocker, BlockerAction, Spared};
 use crate::model::backend::Backend;
 use crate::sql::backend::start_of;
 use crate::sql::{Row, Rows, Statement, Values};
-use crate::view::sql::{Asked, FORGET, blockers_found};
+use crate::view::sql::{FORGET, LocksQuery, blockers_found};
 
 /// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
 /// transaction keeps it, and its own look would find what is old.
@@ -22,8 +22,8 @@ pub(crate) fn who() -> String {
     )
 }
 
-/// A session that was hit before: see [`Plan::Escalate`].
-pub(crate) struct HitBefore {
+/// A session that was hit before: see [`Escalation::Escalate`].
+pub(crate) struct Canceled {
     pub(crate) backend: Backend,
     /// Whether its grace time is over.
     pub(crate) overdue: bool,
@@ -50,19 +50,19 @@ pub(crate) fn waiting(backends: &[Backend]) -> Statement {
 }
 
 /// What a look sees of a session.
-pub(crate) struct Seen {
+pub(crate) struct SectionActivity {
     /// Whether it is in the database of who asks.
     pub(crate) is_here: bool,
     pub(crate) may_wait: bool,
 }
 
 /// The answer of [`waiting`] for so many sessions, in order; none for those that the server doesn't have.
-pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<Seen>> {
+pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>> {
     let mut seen: Vec<_> = std::iter::repeat_with(|| None).take(sessions).collect();
     for row in rows.iter() {
         let place = row.parsed(0).and_then(|place: usize| place.checked_sub(1));
         if let Some(seen) = place.and_then(|place| seen.get_mut(place)) {
-            *seen = Some(Seen {
+            *seen = Some(SectionActivity {
                 is_here: row.text(1) == Some("true"),
                 may_wait: row.text(2) == Some("true"),
             });
@@ -76,34 +76,34 @@ pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<Seen>> {
 /// They are found and hit in one statement. Never hit are the sessions of `own`; one of `before` is hit only if that
 /// is overdue. Those that are gone, or that we have no right to hit, are left alone: the server would raise an error,
 /// after having hit others.
-pub(crate) fn strike(
+pub(crate) fn signal_blockers(
     waiting: Backend,
-    strike: &Strike,
+    policy: &KillPolicy,
     own: &[Backend],
-    before: &[HitBefore],
+    before: &[Canceled],
 ) -> Statement {
     let mut values = Values::default();
-    let (ctes, left_out) = filtered(waiting, strike, &mut values);
+    let (ctes, left_out) = filtered(waiting, policy, &mut values);
     let own = bind(own, &mut values);
-    let applications: Vec<String> = strike
+    let applications: Vec<String> = policy
         .never_applications
         .iter()
         .flat_map(|name| as_shown(name))
         .collect();
     let applications = bind_names(&applications, &mut values);
-    let users = bind_names(&strike.never_users, &mut values);
+    let users = bind_names(&policy.never_users, &mut values);
     let before_backends: Vec<Backend> = before.iter().map(|before| before.backend).collect();
     let overdue: Vec<bool> = before.iter().map(|before| before.overdue).collect();
     let before = bind_with(&before_backends, Some(&overdue), &mut values);
     let waiting_now = bind(&[waiting], &mut values);
-    let blow = match strike.plan {
-        Plan::Terminate => "'terminate'",
-        Plan::Cancel => "'cancel'",
-        Plan::Escalate { .. } => {
+    let blow = match policy.plan {
+        Escalation::Terminate => "'terminate'",
+        Escalation::Cancel => "'cancel'",
+        Escalation::Escalate { .. } => {
             "CASE WHEN h.overdue THEN 'terminate' WHEN h.overdue IS NULL THEN 'cancel' END"
         }
     };
-    let hit = if strike.dry_run {
+    let signaled = if policy.dry_run {
         "true"
     } else {
         "CASE v.blow WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) ELSE pg_catalog.pg_cancel_backend(v.pid) END"
@@ -135,7 +135,7 @@ pub(crate) fn strike(
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
          SELECT v.pid::pg_catalog.text, {started}::pg_catalog.text, v.application_name, v.usename::pg_catalog.text, \
          pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
-         (CASE WHEN v.spared IS NULL THEN {hit} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
+         (CASE WHEN v.spared IS NULL THEN {signaled} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
         started = start_of("v.backend_start"),
         same_waiting = same_start("s.backend_start", "w.started"),
         same_own = same_start("s.backend_start", "o.started"),
@@ -153,14 +153,14 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
      OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
 
 /// The CTEs of the filters, each with a comma behind, and the condition that they leave a blocker out.
-fn filtered(waiting: Backend, strike: &Strike, values: &mut Values) -> (String, String) {
-    if strike.conditions.is_empty() {
+fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (String, String) {
+    if policy.conditions.is_empty() {
         return (String::new(), "false".to_owned());
     }
-    let asked = Asked {
+    let asked = LocksQuery {
         waiting: Some(vec![waiting.pid]),
-        conditions: strike.conditions.clone(),
-        ..Asked::default()
+        conditions: policy.conditions.clone(),
+        ..LocksQuery::default()
     };
     let found = blockers_found(&asked, values);
     (
@@ -242,16 +242,16 @@ fn as_shown(application_name: &str) -> [String; 2] {
     ]
 }
 
-/// A row of [`strike`].
-pub(crate) fn blocker(row: &Row<'_>, strike: &Strike) -> Option<Blocker> {
+/// A row of [`policy`].
+pub(crate) fn blocker(row: &Row<'_>, policy: &KillPolicy) -> Option<Blocker> {
     let started: Option<i64> = row.parsed(1);
     let action = match (row.text(7), row.text(6), row.text(8)) {
         (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
         // The server says that there was nobody to hit.
         (None, _, Some("false")) => BlockerAction::Spared(Spared::Gone),
-        (None, Some("terminate"), _) if strike.dry_run => BlockerAction::WouldTerminate,
+        (None, Some("terminate"), _) if policy.dry_run => BlockerAction::WouldTerminate,
         (None, Some("terminate"), _) => BlockerAction::Terminated,
-        (None, _, _) if strike.dry_run => BlockerAction::WouldCancel,
+        (None, _, _) if policy.dry_run => BlockerAction::WouldCancel,
         (None, _, _) => BlockerAction::Canceled,
     };
     Some(Blocker {
@@ -295,7 +295,7 @@ mod tests {
     use super::*;
     use crate::background::block_on;
     use crate::drivers::BlockingWire;
-    use crate::wire::BoundWire as _;
+    use crate::wire::ExtendedQuery as _;
 
     fn backend(client: &mut Client) -> Backend {
         let rows = block_on(BlockingWire(client).query(&who(), &[])).unwrap();
@@ -345,8 +345,11 @@ mod tests {
         let db = database();
         let (mut holder, _, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let terminate = Strike::new(Plan::Terminate);
-        let rows = ask(&mut watcher, &strike(earlier(waits), &terminate, &[], &[]));
+        let terminate = KillPolicy::new(Escalation::Terminate);
+        let rows = ask(
+            &mut watcher,
+            &signal_blockers(earlier(waits), &terminate, &[], &[]),
+        );
         assert!(rows.is_empty());
         holder.batch_execute("SELECT 1").unwrap();
     }
@@ -356,22 +359,25 @@ mod tests {
         let db = database();
         let (mut holder, holds, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let escalate = Strike::new(Plan::Escalate {
+        let escalate = KillPolicy::new(Escalation::Escalate {
             grace: Duration::ZERO,
         });
-        let mut hit = |backend| {
-            let before = [HitBefore {
+        let mut signaled = |backend| {
+            let before = [Canceled {
                 backend,
                 overdue: true,
             }];
-            let rows = ask(&mut watcher, &strike(waits, &escalate, &[], &before));
+            let rows = ask(
+                &mut watcher,
+                &signal_blockers(waits, &escalate, &[], &before),
+            );
             let blocker = blocker(&rows.first_row().unwrap(), &escalate).unwrap();
             assert_eq!(blocker.backend(), holds);
             blocker.action
         };
-        assert_eq!(hit(earlier(holds)), BlockerAction::Canceled);
+        assert_eq!(signaled(earlier(holds)), BlockerAction::Canceled);
         holder.batch_execute("SELECT 1").unwrap();
-        assert_eq!(hit(holds), BlockerAction::Terminated);
+        assert_eq!(signaled(holds), BlockerAction::Terminated);
         holder.batch_execute("SELECT 1").unwrap_err();
     }
 
@@ -380,15 +386,18 @@ mod tests {
         let db = database();
         let (mut holder, holds, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let terminate = Strike::new(Plan::Terminate);
-        let mut hit = |own| {
-            let rows = ask(&mut watcher, &strike(waits, &terminate, &[own], &[]));
+        let terminate = KillPolicy::new(Escalation::Terminate);
+        let mut signaled = |own| {
+            let rows = ask(
+                &mut watcher,
+                &signal_blockers(waits, &terminate, &[own], &[]),
+            );
             blocker(&rows.first_row().unwrap(), &terminate)
                 .unwrap()
                 .action
         };
-        assert_eq!(hit(holds), BlockerAction::Spared(Spared::Own));
+        assert_eq!(signaled(holds), BlockerAction::Spared(Spared::Own));
         holder.batch_execute("SELECT 1").unwrap();
-        assert_eq!(hit(earlier(holds)), BlockerAction::Terminated);
+        assert_eq!(signaled(earlier(holds)), BlockerAction::Terminated);
     }
 }

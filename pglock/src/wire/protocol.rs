@@ -4,151 +4,164 @@ use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Failure, Holder};
 use crate::model::lock_id::{Key, LockId};
-use crate::model::options::{Mode, Wait};
+use crate::model::options::{AdvisoryMode, WaitPolicy};
 use crate::model::table::{TableMode, TableName};
 use crate::sql;
 use crate::sql::Rows;
-use crate::wire::Wire;
-use crate::wire::outcome::{self, Acquired, Released};
+use crate::wire::SimpleQuery;
+use crate::wire::reply::{self, AcquireReply, Released};
 
 /// How an acquire ended, with nothing left behind where it wasn't granted.
 #[derive(Debug)]
-pub(crate) enum Outcome {
+pub(crate) enum AcquireOutcome {
     Granted,
     Busy,
     InTransaction,
     Failed(Failure),
     /// What was left behind could not be released: the session must not be used again.
-    Doubtful(Failure),
+    Broken(Failure),
 }
 
 /// Takes a session lock. Where it is a session of our own, `own` is its backend; as nobody else speaks on it,
-/// [`Outcome::InTransaction`] then means that a pooler has moved it to another one.
+/// [`AcquireOutcome::InTransaction`] then means that a pooler has moved it to another one.
 pub(crate) async fn acquire_session(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     key: Key,
-    mode: Mode,
-    wait: Wait,
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
     own: Option<i32>,
-) -> Outcome {
+) -> AcquireOutcome {
     let answer = wire
         .simple_query(&sql::acquire_session(key, mode, wait, own))
         .await;
-    match outcome::of_acquire(wait, answer) {
-        Acquired::Granted => Outcome::Granted,
-        Acquired::Busy => Outcome::Busy,
-        Acquired::InTransaction => Outcome::InTransaction,
-        Acquired::Unknown(failure) if failure.session_ended => Outcome::Failed(failure),
-        Acquired::Unknown(failure) => {
+    match reply::of_acquire(wait, answer) {
+        AcquireReply::Granted => AcquireOutcome::Granted,
+        AcquireReply::Busy => AcquireOutcome::Busy,
+        AcquireReply::InTransaction => AcquireOutcome::InTransaction,
+        AcquireReply::Unknown(failure) if failure.session_ended => AcquireOutcome::Failed(failure),
+        AcquireReply::Unknown(failure) => {
             let release = match own {
                 None => sql::release_leftover(key, mode),
                 Some(pid) => sql::release_own_leftover(key, mode, pid),
             };
             match wire.simple_query(&release).await {
                 Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
-                    Outcome::Failed(failure)
+                    AcquireOutcome::Failed(failure)
                 }
-                Err(again) if again.session_ended => Outcome::Failed(failure),
-                Ok(_) | Err(_) => Outcome::Doubtful(failure),
+                Err(again) if again.session_ended => AcquireOutcome::Failed(failure),
+                Ok(_) | Err(_) => AcquireOutcome::Broken(failure),
             }
         }
     }
 }
 
 /// Releases a session lock on a session of our own, whose backend is `pid`.
-pub(crate) async fn release_own(wire: &mut impl Wire, key: Key, mode: Mode, pid: i32) -> Released {
+pub(crate) async fn release_own(
+    wire: &mut impl SimpleQuery,
+    key: Key,
+    mode: AdvisoryMode,
+    pid: i32,
+) -> Released {
     let release = sql::release_own(key, mode, pid);
-    match outcome::of_release(wire.simple_query(&release).await) {
-        Released::InTransaction { .. } => Released::Elsewhere,
+    match reply::of_release(wire.simple_query(&release).await) {
+        Released::InTransaction { .. } => Released::WrongBackend,
         released => released,
     }
 }
 
 /// Releases a session lock. A transaction that was left open or aborted on the session is rolled back first: an
-/// unlock before its end would let the next holder see data without it. The session keeps the `note`.
+/// unlock before its end would let the next holder see data without it. The session keeps the `release_token`.
 pub(crate) async fn release_session(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     key: Key,
-    mode: Mode,
-    note: Option<u64>,
+    mode: AdvisoryMode,
+    release_token: Option<u64>,
 ) -> Released {
-    let release = sql::release_session(key, mode, note);
-    match outcome::of_release(wire.simple_query(&release).await) {
+    let release = sql::release_session(key, mode, release_token);
+    match reply::of_release(wire.simple_query(&release).await) {
         Released::InTransaction { aborted } => {
             if let Err(failure) = wire.simple_query("ROLLBACK").await {
                 return Released::Failed(failure);
             }
-            let release = sql::release_session_anywhere(key, mode, note);
-            outcome::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
+            let release = sql::release_session_anywhere(key, mode, release_token);
+            reply::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
         }
         released => released,
     }
 }
 
 /// Whether the session holds a session lock, as its release would find.
-pub(crate) async fn holds(wire: &mut impl Wire, key: Key, mode: Mode) -> bool {
+pub(crate) async fn holds(wire: &mut impl SimpleQuery, key: Key, mode: AdvisoryMode) -> bool {
     let answer = wire.simple_query(&sql::holds(key, mode)).await;
-    matches!(outcome::of_release(answer), Released::Yes)
+    matches!(reply::of_release(answer), Released::Yes)
 }
 
 /// Takes a transaction lock in a transaction of our own, which a failure ends.
 pub(crate) async fn begin_and_acquire(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     key: Key,
-    mode: Mode,
-    wait: Wait,
-    server: sql::Server,
-) -> Outcome {
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+    server: sql::ServerFeatures,
+) -> AcquireOutcome {
     let answer = wire
         .simple_query(&sql::begin_and_acquire(key, mode, wait, server))
         .await;
-    let outcome = match outcome::of_acquire(wait, answer) {
-        Acquired::Granted => return Outcome::Granted,
-        Acquired::Busy => Outcome::Busy,
-        Acquired::InTransaction => Outcome::InTransaction,
-        Acquired::Unknown(failure) if failure.session_ended => return Outcome::Failed(failure),
-        Acquired::Unknown(failure) => Outcome::Failed(failure),
+    let outcome = match reply::of_acquire(wait, answer) {
+        AcquireReply::Granted => return AcquireOutcome::Granted,
+        AcquireReply::Busy => AcquireOutcome::Busy,
+        AcquireReply::InTransaction => AcquireOutcome::InTransaction,
+        AcquireReply::Unknown(failure) if failure.session_ended => {
+            return AcquireOutcome::Failed(failure);
+        }
+        AcquireReply::Unknown(failure) => AcquireOutcome::Failed(failure),
     };
     match (wire.simple_query("ROLLBACK").await, outcome) {
-        (Err(rollback), Outcome::Failed(cause)) if !rollback.session_ended => {
-            Outcome::Doubtful(cause)
+        (Err(rollback), AcquireOutcome::Failed(cause)) if !rollback.session_ended => {
+            AcquireOutcome::Broken(cause)
         }
-        (Err(rollback), _) if !rollback.session_ended => Outcome::Doubtful(rollback),
+        (Err(rollback), _) if !rollback.session_ended => AcquireOutcome::Broken(rollback),
         (_, outcome) => outcome,
     }
 }
 
 /// Takes a transaction lock in the caller's transaction, which can go on whatever the outcome.
 pub(crate) async fn acquire_in_transaction(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     key: Key,
-    mode: Mode,
-    wait: Wait,
-) -> Outcome {
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+) -> AcquireOutcome {
     let sql = sql::acquire_in_transaction(key, mode, wait);
-    match in_transaction(wire, &sql, wait != Wait::Try).await {
-        Ok(rows) if wait == Wait::Try && rows.last_bool() != Some(true) => Outcome::Busy,
-        Ok(_) => Outcome::Granted,
+    match in_transaction(wire, &sql, wait != WaitPolicy::NoWait).await {
+        Ok(rows) if wait == WaitPolicy::NoWait && rows.last_bool() != Some(true) => {
+            AcquireOutcome::Busy
+        }
+        Ok(_) => AcquireOutcome::Granted,
         Err(outcome) => outcome,
     }
 }
 
 /// Locks tables in the caller's transaction, which can go on whatever the outcome.
 pub(crate) async fn lock_tables(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     tables: &[TableName],
     mode: TableMode,
-    wait: Option<Wait>,
-) -> Outcome {
+    wait: Option<WaitPolicy>,
+) -> AcquireOutcome {
     let sql = sql::lock_tables(tables, mode, wait);
     match in_transaction(wire, &sql, true).await {
-        Ok(_) => Outcome::Granted,
+        Ok(_) => AcquireOutcome::Granted,
         Err(outcome) => outcome,
     }
 }
 
 /// Asks for a lock in the caller's transaction. Where that fails behind its own `savepoint`, the failure is undone.
-async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Result<Rows, Outcome> {
+async fn in_transaction(
+    wire: &mut impl SimpleQuery,
+    sql: &str,
+    savepoint: bool,
+) -> Result<Rows, AcquireOutcome> {
     let answer = match wire.expect_transaction() {
         Ok(()) => wire.simple_query(sql).await,
         Err(failure) => Err(failure),
@@ -157,14 +170,14 @@ async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Res
         Ok(rows) => return Ok(rows),
         // Nothing was done, so nothing is to be undone.
         Err(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
-            return Err(Outcome::Failed(failure));
+            return Err(AcquireOutcome::Failed(failure));
         }
         // Not ours to mend: the transaction was aborted before.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-            return Err(Outcome::InTransaction);
+            return Err(AcquireOutcome::InTransaction);
         }
-        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Outcome::Busy,
-        Err(failure) => Outcome::Failed(failure),
+        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => AcquireOutcome::Busy,
+        Err(failure) => AcquireOutcome::Failed(failure),
     };
     if savepoint {
         // A failure here is one of the transaction's, and its next statement tells it.
@@ -174,19 +187,19 @@ async fn in_transaction(wire: &mut impl Wire, sql: &str, savepoint: bool) -> Res
 }
 
 /// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
-pub(crate) async fn holder(wire: &mut impl Wire, key: Key) -> Option<Holder> {
+pub(crate) async fn holder(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
     let rows = wire.simple_query(&sql::holder(key)).await.ok()?;
-    outcome::of_holder(&rows)
+    reply::of_holder(&rows)
 }
 
 /// As [`holder`], in the caller's transaction.
-pub(crate) async fn holder_in_transaction(wire: &mut impl Wire, key: Key) -> Option<Holder> {
+pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
     look_up_in_transaction(wire, &sql::holder(key)).await
 }
 
 /// Who has a lock on one of the tables that keeps this one out, in the caller's transaction.
 pub(crate) async fn table_holder(
-    wire: &mut impl Wire,
+    wire: &mut impl SimpleQuery,
     tables: &[TableName],
     mode: TableMode,
 ) -> Option<Holder> {
@@ -194,7 +207,7 @@ pub(crate) async fn table_holder(
 }
 
 /// The transaction can go on where the look-up fails, as when our role may not read `pg_locks`.
-async fn look_up_in_transaction(wire: &mut impl Wire, holder: &str) -> Option<Holder> {
+async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Holder> {
     let answer = wire.simple_query(&sql::behind_a_savepoint(holder)).await;
     let end = match answer {
         Ok(_) => sql::RELEASE_SAVEPOINT,
@@ -202,7 +215,7 @@ async fn look_up_in_transaction(wire: &mut impl Wire, holder: &str) -> Option<Ho
     };
     // A failure here is one of the transaction's, and its next statement tells it.
     let _ = wire.simple_query(end).await;
-    outcome::of_holder(&answer.ok()?)
+    reply::of_holder(&answer.ok()?)
 }
 
 /// What a release means to the caller.
@@ -213,7 +226,7 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
             id,
             "its session no longer held it when it was released",
         )),
-        Released::Elsewhere => Err(Error::lost(
+        Released::WrongBackend => Err(Error::lost(
             id,
             "a pooler moved its session to another backend (use `xact`, or connect to postgres directly)",
         )),
@@ -252,7 +265,7 @@ mod tests {
         }
     }
 
-    impl Wire for FailsAtTheEnd<'_> {
+    impl SimpleQuery for FailsAtTheEnd<'_> {
         async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
             if std::mem::replace(&mut self.has_failed, true) {
                 return self.wire.simple_query(sql).await;
@@ -269,11 +282,15 @@ mod tests {
         let mut client = db.connect();
         let pid = pid_of(&mut client);
         for own in [None, Some(pid)] {
-            for mode in [Mode::Exclusive, Mode::Shared] {
-                for wait in [Wait::Try, Wait::Millis(1000), Wait::Forever] {
+            for mode in [AdvisoryMode::Exclusive, AdvisoryMode::Shared] {
+                for wait in [
+                    WaitPolicy::NoWait,
+                    WaitPolicy::Millis(1000),
+                    WaitPolicy::Block,
+                ] {
                     let mut wire = FailsAtTheEnd::new(&mut client);
                     let outcome = block_on(acquire_session(&mut wire, KEY, mode, wait, own));
-                    assert!(matches!(outcome, Outcome::Failed(_)), "{outcome:?}");
+                    assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
                     assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
                 }
             }
@@ -284,14 +301,20 @@ mod tests {
     fn a_transaction_of_our_own_whose_acquire_failed_is_over() {
         let db = database();
         let mut client = db.connect();
-        let server = sql::Server {
+        let server = sql::ServerFeatures {
             transaction_timeout: false,
             client_connection_check: false,
-            heartbeat: crate::model::liveness::Heartbeat::default(),
+            heartbeat: crate::model::liveness::Liveness::default(),
         };
         let mut wire = FailsAtTheEnd::new(&mut client);
-        let acquire = begin_and_acquire(&mut wire, KEY, Mode::Exclusive, Wait::Forever, server);
-        assert!(matches!(block_on(acquire), Outcome::Failed(_)));
+        let acquire = begin_and_acquire(
+            &mut wire,
+            KEY,
+            AdvisoryMode::Exclusive,
+            WaitPolicy::Block,
+            server,
+        );
+        assert!(matches!(block_on(acquire), AcquireOutcome::Failed(_)));
         client.batch_execute("SELECT 1").unwrap();
     }
 }

@@ -221,7 +221,7 @@ impl Shadowed {
         section
             .batch_execute("SELECT pg_catalog.pg_advisory_lock(1)")
             .unwrap();
-        assert_eq!(section.finish().unwrap().hit().len(), 1);
+        assert_eq!(section.finish().unwrap().signaled().len(), 1);
     }
 }
 

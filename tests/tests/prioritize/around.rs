@@ -46,7 +46,7 @@ fn a_section_within_one_on_the_same_connection() {
     // The outer one goes on.
     let other = Blocker::named(&db, "other", "SELECT pg_advisory_lock(2)");
     outer.batch_execute("SELECT pg_advisory_lock(2)").unwrap();
-    assert_eq!(outer.finish().unwrap().hit(), [other.pid]);
+    assert_eq!(outer.finish().unwrap().signaled(), [other.pid]);
 }
 
 #[test]
@@ -59,7 +59,7 @@ fn sections_one_after_the_other_have_reports_of_their_own() {
         section
             .batch_execute(&format!("SELECT pg_advisory_lock({key})"))
             .unwrap();
-        assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+        assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
     }
 }
 
@@ -84,7 +84,7 @@ fn on_an_executor_that_is_no_runtime() {
             .unwrap();
         section.finish().await.unwrap()
     });
-    assert_eq!(report.hit(), [blocker.pid]);
+    assert_eq!(report.signaled(), [blocker.pid]);
 }
 
 #[tokio::test]
@@ -141,7 +141,7 @@ fn a_side_effect_may_use_pglock_itself() {
         .on(&mut client)
         .unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn a_wait_within_in_another_database_is_one_of_the_section() {
         let lock = pglock::advisory(1).using(here(&other)).timeout(BOUND);
         lock.acquire().unwrap().release().unwrap();
     });
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]
@@ -187,7 +187,7 @@ fn the_workers_of_a_parallel_query_are_in_the_way_as_one() {
     section
         .batch_execute("BEGIN; LOCK TABLE orders; COMMIT")
         .unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [pid]);
     scan.join().unwrap().unwrap_err();
 }
 
@@ -205,7 +205,7 @@ fn a_session_that_waits_under_a_filter_of_what_it_waits_for() {
     section
         .batch_execute("BEGIN; LOCK TABLE orders; COMMIT")
         .unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]
@@ -249,7 +249,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
             began.elapsed() > Duration::from_millis(1500)
         });
         proxy.resume();
-        assert_eq!(section.join().unwrap().hit(), [blocker.pid]);
+        assert_eq!(section.join().unwrap().signaled(), [blocker.pid]);
     });
 }
 

@@ -20,7 +20,7 @@ fn block_once(db: &TestDb, holds: &str, waits_for: &str) -> (Duration, Prioritiz
     section.batch_execute(waits_for).unwrap();
     let took = began.elapsed();
     let report = section.finish().unwrap();
-    assert_eq!(report.hit(), [blocker.pid], "{report}");
+    assert_eq!(report.signaled(), [blocker.pid], "{report}");
     let blockers: Vec<_> = report.blockers().iter().collect();
     assert_eq!(blockers[0].action, BlockerAction::Terminated, "{report}");
     assert_eq!(blockers[0].application_name, "blocker", "{report}");
@@ -61,7 +61,7 @@ fn a_table_lock_of_a_statement_that_runs() {
                 .batch_execute("BEGIN; LOCK TABLE orders; COMMIT")
                 .unwrap();
             let took = began.elapsed();
-            assert_eq!(section.finish().unwrap().hit(), [pid]);
+            assert_eq!(section.finish().unwrap().signaled(), [pid]);
             thread.join().unwrap().unwrap_err();
             took
         })
@@ -117,7 +117,7 @@ fn a_row_that_two_wait_for() {
     let mut client = db.connect();
     let mut section = prioritize(&db).on(&mut client).unwrap();
     section.batch_execute("UPDATE orders SET id = 1").unwrap();
-    let hit = section.finish().unwrap().hit();
+    let hit = section.finish().unwrap().signaled();
     assert!(hit.contains(&queued_pid), "{hit:?}");
     queued.join().unwrap();
     holder.was_terminated();
@@ -137,7 +137,7 @@ fn one_that_only_waits_ahead_in_the_queue() {
     let mut client = db.connect();
     let mut section = prioritize(&db).on(&mut client).unwrap();
     section.batch_execute("SELECT FROM orders").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [queued_pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [queued_pid]);
     queued.join().unwrap();
     assert!(reader.is_alive(), "it was not in the way");
 }

@@ -86,7 +86,7 @@ fn in_a_transaction_and_with_other_scopes_around() {
     let mut section = prioritize(&db).on(&mut patient).unwrap();
     pglock::tables(["orders"]).lock(&mut section).unwrap();
     let report = section.finish().unwrap();
-    assert_eq!(report.hit(), [blocker.pid]);
+    assert_eq!(report.signaled(), [blocker.pid]);
     patient.restore().unwrap();
     transaction.commit().unwrap();
 
@@ -153,8 +153,8 @@ async fn an_async_section() {
         .batch_execute("SELECT pg_advisory_lock(1)")
         .await
         .unwrap();
-    assert_eq!(section.report().await.unwrap().hit(), [blocker.pid]);
-    assert_eq!(section.finish().await.unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.report().await.unwrap().signaled(), [blocker.pid]);
+    assert_eq!(section.finish().await.unwrap().signaled(), [blocker.pid]);
     let row = client.query_one("SHOW lock_timeout", &[]).await.unwrap();
     assert_eq!(row.get::<_, String>(0), "7s");
 }
@@ -192,7 +192,7 @@ fn waits_on_sessions_of_pglocks_own_count_within_run() {
         let lock = pglock::advisory(1).using(here(&db)).timeout(BOUND);
         lock.run(|| Ok::<(), Error>(())).unwrap();
     });
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
     blocker.was_terminated();
 
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(2)");
@@ -219,7 +219,7 @@ async fn waits_on_sessions_of_pglocks_own_count_within_an_async_run() {
             guard.release_async().await.unwrap();
         })
         .await;
-    assert_eq!(section.finish().await.unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().await.unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]
@@ -242,6 +242,6 @@ fn one_of_two_prioritized_waits_goes_first_to_the_server() {
             .run(|| Ok::<(), Error>(()))
             .unwrap();
     });
-    assert!(section.finish().unwrap().hit().contains(&blocker.pid));
+    assert!(section.finish().unwrap().signaled().contains(&blocker.pid));
     waiter.join().unwrap();
 }

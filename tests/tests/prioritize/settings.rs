@@ -24,7 +24,7 @@ fn it_works(db: &TestDb) {
         .unwrap();
     section.batch_execute("SET lock_timeout = '20s'").unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
     blocker.was_terminated();
 }
 

@@ -69,7 +69,7 @@ fn it_sees_filters_and_hits_who_is_in_the_way() {
             .all(|it| it.activity.pid == pid && it.is_advisory(1))
     );
 
-    assert_eq!(report.hit(), [one.pid, 4_000_000]);
+    assert_eq!(report.signaled(), [one.pid, 4_000_000]);
     let of = |pid: i32| {
         let mut of_it = report.blockers().iter().filter(|it| it.pid == pid);
         of_it.next().unwrap().action
@@ -98,7 +98,7 @@ fn it_may_hand_on_to_one_of_pglocks() {
         .on(&mut client)
         .unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]
@@ -232,6 +232,6 @@ fn it_may_use_a_connection_of_its_own() {
         .on(&mut client)
         .unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
     blocker.was_terminated();
 }

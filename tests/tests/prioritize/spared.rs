@@ -43,7 +43,7 @@ fn a_dry_run_hits_nobody_and_says_whom_it_would_have_hit() {
         let report = try_for_it(&db, side_effect);
         assert_eq!(action(&report), action_of_it);
         assert_eq!(report.blockers()[0].pid, blocker.pid);
-        assert!(report.hit().is_empty());
+        assert!(report.signaled().is_empty());
         assert!(blocker.is_alive());
     }
     let both = Escalate::new().after(INTERVAL).dry_run(true);
@@ -89,7 +89,7 @@ fn applications_and_users_on_the_list_are_spared() {
     let mut client = db.connect();
     let mut section = prioritize(&db).side_effect(spare).on(&mut client).unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [dump.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [dump.pid]);
     dump.was_terminated();
 }
 
@@ -143,7 +143,7 @@ fn filters_say_who_is_hit() {
     let mut client = db.connect();
     let mut section = prioritize(&db).side_effect(long).on(&mut client).unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [idler.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [idler.pid]);
     idler.was_terminated();
 }
 
@@ -262,7 +262,7 @@ fn a_bystander_who_waits_too_is_left_alone() {
     let mut client = db.connect();
     let mut section = prioritize(&db).on(&mut client).unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
     bystander.join().unwrap();
 }
 
@@ -343,7 +343,7 @@ fn one_that_got_out_of_the_way_and_comes_back_has_a_grace_time_again() {
     section
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
-    assert_eq!(section.report().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.report().unwrap().signaled(), [blocker.pid]);
     blocker.execute("SELECT pg_advisory_unlock(1)").unwrap();
     section.batch_execute("SELECT pg_sleep(2.5)").unwrap();
     blocker.execute("SELECT pg_advisory_lock(2)").unwrap();
@@ -368,6 +368,6 @@ fn a_statement_that_runs_is_canceled_and_its_session_lives() {
     let mut client = db.connect();
     let mut section = prioritize(&db).side_effect(Cancel).on(&mut client).unwrap();
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [pid]);
     blocker.join().unwrap();
 }

@@ -63,7 +63,7 @@ fn a_watcher_whose_session_was_ended_connects_again() {
     }
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    assert_eq!(section.finish().unwrap().hit(), [blocker.pid]);
+    assert_eq!(section.finish().unwrap().signaled(), [blocker.pid]);
 }
 
 #[test]

@@ -99,7 +99,7 @@ fn a_panic_at_a_kill_does_not_end_the_watch() {
                 .timeout(BOUND);
             let mut section = section.on(&mut client).unwrap();
             section.batch_execute(&takes).unwrap();
-            assert_eq!(section.finish().unwrap().hit().len(), 1);
+            assert_eq!(section.finish().unwrap().signaled().len(), 1);
         }
     });
 }

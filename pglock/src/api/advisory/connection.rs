@@ -81,7 +81,10 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
     /// # }
     /// ```
     pub fn acquire(self) -> Result<ConnectionGuard<'c, C>, Error> {
-        ConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?)
+        ConnectionGuard::acquire(
+            self.connection,
+            self.advisory.for_connection(Timeout::FOREVER)?,
+        )
     }
 
     /// Tries for the lock once, or up to the timeout; `None` when it is busy.
@@ -99,7 +102,7 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
     /// # }
     /// ```
     pub fn try_acquire(self) -> Result<Option<ConnectionGuard<'c, C>>, Error> {
-        let asked = self.advisory.skipping().asked(Timeout::ZERO)?;
+        let asked = self.advisory.skipping().for_connection(Timeout::ZERO)?;
         unless_busy(ConnectionGuard::acquire(self.connection, asked))
     }
 }
@@ -138,7 +141,11 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// # }
     /// ```
     pub async fn acquire(self) -> Result<AsyncConnectionGuard<'c, C>, Error> {
-        AsyncConnectionGuard::acquire(self.connection, self.advisory.asked(Timeout::FOREVER)?).await
+        AsyncConnectionGuard::acquire(
+            self.connection,
+            self.advisory.for_connection(Timeout::FOREVER)?,
+        )
+        .await
     }
 
     /// Like [`AdvisoryOn::try_acquire`].
@@ -162,7 +169,7 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// # }
     /// ```
     pub async fn try_acquire(self) -> Result<Option<AsyncConnectionGuard<'c, C>>, Error> {
-        let asked = self.advisory.skipping().asked(Timeout::ZERO)?;
+        let asked = self.advisory.skipping().for_connection(Timeout::ZERO)?;
         unless_busy(AsyncConnectionGuard::acquire(self.connection, asked).await)
     }
 }

@@ -9,14 +9,15 @@ use std::marker::PhantomData;
 use std::time::Duration;
 
 use crate::api::catalog::Site;
-use crate::calls::call::Wanted;
-use crate::calls::on_connection::{Asked, new_note};
+use crate::calls::call::CallRequest;
+use crate::calls::on_connection::ConnectionRequest;
 use crate::database::Using;
-use crate::engine::Lock;
+use crate::engine::DatabaseLock;
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::model::lock_id::{Key, LockId};
-use crate::model::options::{Mode, Scope, Timeout, Wait};
+use crate::model::lock_request::{LockRequest, LockSpec};
+use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout};
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
@@ -68,12 +69,12 @@ pub struct Advisory<S = SessionScope> {
     site: Option<&'static Site>,
     /// What it is called in metrics.
     label: Option<&'static str>,
-    mode: Mode,
+    mode: AdvisoryMode,
     scope: Scope,
     timeout: Option<Timeout>,
     limits: HoldLimits,
     using: Using,
-    skips: bool,
+    on_busy: OnBusy,
     marker: PhantomData<fn() -> S>,
 }
 
@@ -96,12 +97,12 @@ impl Advisory {
             id,
             site,
             label: site.map(Site::id),
-            mode: Mode::Exclusive,
+            mode: AdvisoryMode::Exclusive,
             scope: Scope::Session,
             timeout: None,
             limits: HoldLimits::default(),
             using: Using::DEFAULT,
-            skips: false,
+            on_busy: OnBusy::Fail,
             marker: PhantomData,
         }
     }
@@ -130,7 +131,7 @@ impl Advisory {
             timeout: self.timeout,
             limits: self.limits,
             using: self.using,
-            skips: self.skips,
+            on_busy: self.on_busy,
             marker: PhantomData,
         }
     }
@@ -210,7 +211,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn shared(mut self) -> Self {
-        self.mode = Mode::Shared;
+        self.mode = AdvisoryMode::Shared;
         self
     }
 
@@ -273,57 +274,50 @@ impl<S> Advisory<S> {
 
     /// For callers that go on without a busy lock: who holds it is looked up only for traces.
     pub(crate) fn skipping(mut self) -> Self {
-        self.skips = true;
+        self.on_busy = OnBusy::Skip;
         self
     }
 
-    fn checked(&self, default: Timeout) -> Result<(Key, Wait), Error> {
+    fn request(self, default: Timeout) -> Result<LockRequest, Error> {
         if let Some(site) = self.site {
             site.refuse_duplicate()?;
         }
-        Ok((
-            Key::checked(&self.id)?,
-            self.timeout.unwrap_or(default).try_into()?,
-        ))
+        Ok(LockRequest {
+            wait: self.timeout.unwrap_or(default).try_into()?,
+            limits: self.limits.checked(&self.id)?,
+            on_busy: self.on_busy,
+            lock: LockSpec {
+                key: Key::checked(&self.id)?,
+                id: self.id,
+                label: self.label,
+                mode: self.mode,
+            },
+        })
     }
 
-    /// What to ask of the engine.
-    pub(crate) fn wanted(self, default: Timeout) -> Result<Wanted, Error> {
-        let (key, wait) = self.checked(default)?;
-        let limits = self.limits.checked(&self.id)?;
-        if self.scope == Scope::Transaction {
-            limits.refuse(&self.id, "in a transaction")?;
+    /// What is asked for on a session of pglock's own.
+    pub(crate) fn for_own_session(self, default: Timeout) -> Result<CallRequest, Error> {
+        let (scope, using) = (self.scope, self.using.clone());
+        let request = self.request(default)?;
+        if scope == Scope::Transaction {
+            request
+                .limits
+                .refuse(&request.lock.id, "in a transaction")?;
         }
-        let database = self.using.database()?;
-        let lock = Lock {
-            id: self.id,
-            label: self.label,
-            key,
-            mode: self.mode,
-            scope: self.scope,
+        let database = using.database()?;
+        Ok(request.for_lock(|spec| DatabaseLock {
+            spec,
+            scope,
             database,
-        };
-        Ok(Wanted {
-            lock,
-            wait,
-            limits,
-            skips: self.skips,
-        })
+        }))
     }
 
-    /// What to ask on a connection of the caller's.
-    pub(crate) fn asked(self, default: Timeout) -> Result<Asked, Error> {
-        let (key, wait) = self.checked(default)?;
-        self.limits.refuse(&self.id, "on a connection of yours")?;
-        Ok(Asked {
-            id: self.id,
-            label: self.label,
-            key,
-            mode: self.mode,
-            wait,
-            skips: self.skips,
-            process: std::process::id(),
-            note: new_note(),
-        })
+    /// What is asked for on a connection of the caller's.
+    pub(crate) fn for_connection(self, default: Timeout) -> Result<ConnectionRequest, Error> {
+        let request = self.request(default)?;
+        request
+            .limits
+            .refuse(&request.lock.id, "on a connection of yours")?;
+        Ok(request.into())
     }
 }

@@ -31,7 +31,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn acquire(self) -> Result<Guard, Error> {
-        block_on(self.wanted(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
+        block_on(self.for_own_session(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
     }
 
     /// Tries for the lock once, or up to the timeout; `None` when it is busy.
@@ -53,7 +53,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn try_acquire(self) -> Result<Option<Guard>, Error> {
-        let wanted = self.skipping().wanted(Timeout::ZERO)?;
+        let wanted = self.skipping().for_own_session(Timeout::ZERO)?;
         Ok(unless_busy(block_on(wanted.guard(true)))?.map(Guard::of_this_thread))
     }
 
@@ -79,7 +79,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub async fn acquire_async(self) -> Result<Guard, Error> {
-        self.wanted(Timeout::FOREVER)?
+        self.for_own_session(Timeout::FOREVER)?
             .guard(false)
             .await
             .map(Guard::new)
@@ -105,7 +105,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub async fn try_acquire_async(self) -> Result<Option<Guard>, Error> {
-        let wanted = self.skipping().wanted(Timeout::ZERO)?;
+        let wanted = self.skipping().for_own_session(Timeout::ZERO)?;
         Ok(unless_busy(wanted.guard(false).await)?.map(Guard::new))
     }
 
@@ -128,7 +128,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn run<T, E: From<Error>>(self, body: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let call = self.wanted(Timeout::FOREVER)?.enter()?;
+        let call = self.for_own_session(Timeout::FOREVER)?.enter()?;
         call.run(body, Result::is_err)?
     }
 
@@ -151,7 +151,7 @@ impl<S> Advisory<S> {
         self,
         body: impl FnOnce() -> Result<T, E>,
     ) -> Result<Option<T>, E> {
-        match unless_busy(self.skipping().wanted(Timeout::ZERO)?.enter())? {
+        match unless_busy(self.skipping().for_own_session(Timeout::ZERO)?.enter())? {
             Some(call) => call.run(body, Result::is_err)?.map(Some),
             None => Ok(None),
         }
@@ -187,7 +187,10 @@ impl<S> Advisory<S> {
         self,
         body: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
-        let call = self.wanted(Timeout::FOREVER)?.enter_async().await?;
+        let call = self
+            .for_own_session(Timeout::FOREVER)?
+            .enter_async()
+            .await?;
         call.run_async(body, Result::is_err).await?
     }
 
@@ -215,7 +218,12 @@ impl<S> Advisory<S> {
         self,
         body: impl Future<Output = Result<T, E>>,
     ) -> Result<Option<T>, E> {
-        match unless_busy(self.skipping().wanted(Timeout::ZERO)?.enter_async().await)? {
+        match unless_busy(
+            self.skipping()
+                .for_own_session(Timeout::ZERO)?
+                .enter_async()
+                .await,
+        )? {
             Some(call) => call.run_async(body, Result::is_err).await?.map(Some),
             None => Ok(None),
         }

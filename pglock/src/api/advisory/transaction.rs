@@ -30,7 +30,8 @@ impl Advisory {
     /// # }
     /// ```
     pub fn acquire_xact<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
-        self.asked(Timeout::FOREVER)?.acquire_xact(transaction)
+        self.for_connection(Timeout::FOREVER)?
+            .acquire_xact(transaction)
     }
 
     /// Like [`acquire_xact`](Advisory::acquire_xact), but tries once, or up to the timeout; `false` when it is busy, and
@@ -57,7 +58,7 @@ impl Advisory {
     ) -> Result<bool, Error> {
         unless_busy(
             self.skipping()
-                .asked(Timeout::ZERO)?
+                .for_connection(Timeout::ZERO)?
                 .acquire_xact(transaction),
         )
         .map(|had| had.is_some())
@@ -91,7 +92,7 @@ impl Advisory {
         self,
         transaction: &mut T,
     ) -> Result<(), Error> {
-        self.asked(Timeout::FOREVER)?
+        self.for_connection(Timeout::FOREVER)?
             .acquire_xact_async(transaction)
             .await
     }
@@ -123,7 +124,7 @@ impl Advisory {
         self,
         transaction: &mut T,
     ) -> Result<bool, Error> {
-        let asked = self.skipping().asked(Timeout::ZERO)?;
+        let asked = self.skipping().for_connection(Timeout::ZERO)?;
         unless_busy(asked.acquire_xact_async(transaction).await).map(|had| had.is_some())
     }
 }

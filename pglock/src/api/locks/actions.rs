@@ -4,11 +4,11 @@ use super::{Locks, query, refuse_unknown_tables};
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
-use crate::telemetry::{Kill, Origin};
-use crate::view::fields::Of;
-use crate::view::sql::{self, Blow};
+use crate::telemetry::{SignalReport, TraceContext};
+use crate::view::fields::Entity;
+use crate::view::sql::{self, Signal};
 use crate::view::{BlockedLock, FromRow};
-use crate::wire::BoundWire;
+use crate::wire::ExtendedQuery;
 
 impl<R: FromRow> Locks<R> {
     /// Lets [`terminate_activity`](Locks::terminate_activity) and its like end the session that asks, too.
@@ -59,7 +59,11 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        block_on(self.hit(&mut BlockingWire(connection), Of::Activity, Blow::Cancel))
+        block_on(self.signal(
+            &mut BlockingWire(connection),
+            Entity::Activity,
+            Signal::Cancel,
+        ))
     }
 
     /// Ends the sessions that hold the locks, or wait for them; answers whom it hit, by pid.
@@ -89,7 +93,11 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        block_on(self.hit(&mut BlockingWire(connection), Of::Activity, Blow::Terminate))
+        block_on(self.signal(
+            &mut BlockingWire(connection),
+            Entity::Activity,
+            Signal::Terminate,
+        ))
     }
 
     /// Like [`cancel_activity`](Locks::cancel_activity).
@@ -120,7 +128,7 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(connection), Of::Activity, Blow::Cancel)
+        self.signal(&mut AsyncWire(connection), Entity::Activity, Signal::Cancel)
             .await
     }
 
@@ -152,25 +160,34 @@ impl<R: FromRow> Locks<R> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(connection), Of::Activity, Blow::Terminate)
-            .await
+        self.signal(
+            &mut AsyncWire(connection),
+            Entity::Activity,
+            Signal::Terminate,
+        )
+        .await
     }
 
-    async fn hit(self, wire: &mut impl BoundWire, whom: Of, blow: Blow) -> Result<Vec<i32>, Error> {
+    async fn signal(
+        self,
+        wire: &mut impl ExtendedQuery,
+        whom: Entity,
+        signal: Signal,
+    ) -> Result<Vec<i32>, Error> {
         refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
         // What our own session runs is this statement, and canceling it would only lose the answer.
-        let own = self.own_session && blow == Blow::Terminate;
-        let statement = sql::hit(&self.asked, R::BLOCKED, whom, blow, own);
+        let own = self.own_session && signal == Signal::Terminate;
+        let statement = sql::signal(&self.asked, R::BLOCKED, whom, signal, own);
         let rows = query(wire, &statement).await?;
-        let hit: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
-        for pid in &hit {
-            Kill::of(*pid, blow.done()).tell(&Origin::here());
+        let signaled: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
+        for pid in &signaled {
+            SignalReport::of(*pid, signal.done()).tell(&TraceContext::here());
         }
         if rows.iter().any(|row| row.parsed(1) == Some(true)) {
             // It can only fail: the session ends before it could answer.
             let _ = wire.query(sql::TERMINATE_OWN, &[]).await;
         }
-        Ok(hit)
+        Ok(signaled)
     }
 }
 
@@ -199,7 +216,11 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        block_on(self.hit(&mut BlockingWire(connection), Of::Blocker, Blow::Cancel))
+        block_on(self.signal(
+            &mut BlockingWire(connection),
+            Entity::Blocker,
+            Signal::Cancel,
+        ))
     }
 
     /// Ends the sessions that are in the way; answers whom it hit, by pid.
@@ -225,7 +246,11 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        block_on(self.hit(&mut BlockingWire(connection), Of::Blocker, Blow::Terminate))
+        block_on(self.signal(
+            &mut BlockingWire(connection),
+            Entity::Blocker,
+            Signal::Terminate,
+        ))
     }
 
     /// Like [`cancel_blocking_activity`](Locks::cancel_blocking_activity).
@@ -255,7 +280,7 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(connection), Of::Blocker, Blow::Cancel)
+        self.signal(&mut AsyncWire(connection), Entity::Blocker, Signal::Cancel)
             .await
     }
 
@@ -286,7 +311,11 @@ impl Locks<BlockedLock> {
         self,
         connection: &mut C,
     ) -> Result<Vec<i32>, Error> {
-        self.hit(&mut AsyncWire(connection), Of::Blocker, Blow::Terminate)
-            .await
+        self.signal(
+            &mut AsyncWire(connection),
+            Entity::Blocker,
+            Signal::Terminate,
+        )
+        .await
     }
 }

@@ -331,7 +331,7 @@ impl File {
         }
         let current = current.map_err(|error| {
             Error::config(format!(
-                "the current folder, where {FILE} is looked for, can't be told; name the file in {VARIABLE}"
+                "the current folder, where {FILE} is schedule_next for, can't be told; name the file in {VARIABLE}"
             ))
             .sourced(error)
         })?;

@@ -11,9 +11,9 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::error::Error;
 use crate::model::table::TableName;
 use crate::sql::{Rows, Statement};
-use crate::view::sql::{self, Asked};
+use crate::view::sql::{self, LocksQuery};
 use crate::view::{self, BlockedLock, Condition, FromRow, Lock};
-use crate::wire::BoundWire;
+use crate::wire::ExtendedQuery;
 
 /// The locks in this database, held and waited for, of every kind: django-pglock's `PGLock`.
 ///
@@ -63,7 +63,7 @@ pub fn blocked_locks() -> Locks<BlockedLock> {
 #[derive(Debug)]
 #[must_use = "nothing is asked before `fetch` or one of the actions"]
 pub struct Locks<R = Lock> {
-    asked: Asked,
+    asked: LocksQuery,
     own_session: bool,
     #[cfg(feature = "toml")]
     database: Option<Box<tokio_postgres::Config>>,
@@ -86,7 +86,7 @@ impl<R> Clone for Locks<R> {
 impl<R: FromRow> Locks<R> {
     fn new() -> Self {
         Self {
-            asked: Asked::default(),
+            asked: LocksQuery::default(),
             own_session: false,
             #[cfg(feature = "toml")]
             database: None,
@@ -280,7 +280,7 @@ impl<R: FromRow> Locks<R> {
         self.find(&mut AsyncWire(connection)).await
     }
 
-    async fn find(self, wire: &mut impl BoundWire) -> Result<Vec<R>, Error> {
+    async fn find(self, wire: &mut impl ExtendedQuery) -> Result<Vec<R>, Error> {
         refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
         let statement = sql::fetch(&self.asked, R::BLOCKED);
         Ok(view::read(&query(wire, &statement).await?))
@@ -288,7 +288,7 @@ impl<R: FromRow> Locks<R> {
 }
 
 pub(crate) async fn refuse_unknown_tables(
-    wire: &mut impl BoundWire,
+    wire: &mut impl ExtendedQuery,
     tables: Option<&[TableName]>,
 ) -> Result<(), Error> {
     let tables = tables.unwrap_or_default();
@@ -304,7 +304,7 @@ pub(crate) async fn refuse_unknown_tables(
 }
 
 pub(crate) async fn query(
-    wire: &mut impl BoundWire,
+    wire: &mut impl ExtendedQuery,
     (sql, values): &Statement,
 ) -> Result<Rows, Error> {
     wire.query(sql, values).await.map_err(Error::look_failed)

@@ -14,9 +14,9 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::error::{Error, Failure};
 use crate::model::backend::Backend;
 use crate::model::options::Timeout;
-use crate::telemetry::Origin;
-use crate::watcher::{self, PrioritizeSideEffect, Section, Watch};
-use crate::wire::BoundWire;
+use crate::telemetry::TraceContext;
+use crate::watcher::{self, PrioritizeSideEffect, SectionHandle, SectionOptions};
+use crate::wire::ExtendedQuery;
 
 pub(crate) use scope::end;
 
@@ -190,10 +190,10 @@ impl Prioritize {
     pub(crate) fn begin<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<(Section, Option<Before>), Error> {
+    ) -> Result<(SectionHandle, Option<Before>), Error> {
         self.check()?;
         let backend = block_on(who(&mut BlockingWire(connection)))?;
-        let section = block_on(Section::begin(self.watch(backend)?))?;
+        let section = block_on(SectionHandle::begin(self.watch(backend)?))?;
         let before = match self.timeout {
             Some(limit) => Some(timeout(limit).begin(connection)?),
             None => None,
@@ -231,7 +231,7 @@ impl Prioritize {
     ) -> Result<AsyncPrioritizeScope<'_, C>, Error> {
         self.check()?;
         let backend = who(&mut AsyncWire(&mut *connection)).await?;
-        let section = Section::begin(self.watch(backend)?).await?;
+        let section = SectionHandle::begin(self.watch(backend)?).await?;
         let connection = match self.timeout {
             Some(limit) => timeout(limit).on_async(connection).await?,
             None => AsyncTimeoutScope::unchanged(connection),
@@ -254,14 +254,14 @@ impl Prioritize {
         }
     }
 
-    fn watch(&self, backend: Backend) -> Result<Watch, Error> {
-        Ok(Watch {
+    fn watch(&self, backend: Backend) -> Result<SectionOptions, Error> {
+        Ok(SectionOptions {
             database: self.using.database().map_err(Error::no_watcher)?,
             backend,
             interval: self.interval,
             periodic: self.periodic,
             side_effect: Arc::clone(&self.side_effect),
-            origin: Origin::here(),
+            context: TraceContext::here(),
         })
     }
 }
@@ -278,7 +278,7 @@ impl fmt::Debug for Prioritize {
 }
 
 /// Asks a connection which session it is.
-async fn who(wire: &mut impl BoundWire) -> Result<Backend, Error> {
+async fn who(wire: &mut impl ExtendedQuery) -> Result<Backend, Error> {
     let rows = wire
         .query(&watcher::who(), &[])
         .await

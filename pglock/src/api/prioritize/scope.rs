@@ -4,13 +4,13 @@ use std::fmt;
 
 use crate::api::timeout::{AsyncTimeoutScope, Before};
 use crate::background::block_on;
-use crate::calls::call_stack::Link;
+use crate::calls::call_stack::Frame;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction, lend_async, lend_blocking,
 };
 use crate::error::Error;
-use crate::watcher::{PrioritizeReport, Section};
+use crate::watcher::{PrioritizeReport, SectionHandle};
 
 /// A blocking connection that is prioritized: see [`Prioritize::on`](crate::Prioritize::on).
 ///
@@ -18,12 +18,16 @@ use crate::watcher::{PrioritizeReport, Section};
 #[must_use = "the watch ends when the scope is dropped: bind it, as in `let mut section = ..`"]
 pub struct PrioritizeScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
-    section: Option<Section>,
+    section: Option<SectionHandle>,
     before: Option<Before>,
 }
 
 impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
-    pub(super) fn new(connection: &'c mut C, section: Section, before: Option<Before>) -> Self {
+    pub(super) fn new(
+        connection: &'c mut C,
+        section: SectionHandle,
+        before: Option<Before>,
+    ) -> Self {
         Self {
             connection,
             section: Some(section),
@@ -53,7 +57,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// ```
     pub fn run<R>(&mut self, body: impl FnOnce(&mut C) -> R) -> R {
         match &self.section {
-            Some(section) => Link::prioritized(section.id()).run(|| body(self.connection)),
+            Some(section) => Frame::prioritized(section.id()).run(|| body(self.connection)),
             None => body(self.connection),
         }
     }
@@ -103,7 +107,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// # client.batch_execute("CREATE TABLE orders ()")?;
     /// let mut section = pglock::prioritize().on(&mut client)?;
     /// section.batch_execute("ALTER TABLE orders ADD total numeric")?;
-    /// assert!(section.finish()?.hit().is_empty()); // nobody was in the way
+    /// assert!(section.finish()?.signaled().is_empty()); // nobody was in the way
     /// # Ok(())
     /// # }
     /// ```
@@ -121,7 +125,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
 
 /// Ends a watch on a blocking connection, and its timeout.
 pub(crate) fn end<C: AnyConnection + ?Sized>(
-    section: &Section,
+    section: &SectionHandle,
     before: Option<Before>,
     connection: &mut C,
 ) -> Result<PrioritizeReport, Error> {
@@ -145,12 +149,12 @@ impl<C: AnyConnection + ?Sized> Drop for PrioritizeScope<'_, C> {
 #[must_use = "the watch ends when the scope is dropped: bind it, as in `let section = ..`"]
 pub struct AsyncPrioritizeScope<'c, C: AnyAsyncConnection + ?Sized> {
     // Dropped first.
-    section: Section,
+    section: SectionHandle,
     connection: AsyncTimeoutScope<'c, C>,
 }
 
 impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
-    pub(super) fn new(connection: AsyncTimeoutScope<'c, C>, section: Section) -> Self {
+    pub(super) fn new(connection: AsyncTimeoutScope<'c, C>, section: SectionHandle) -> Self {
         Self {
             section,
             connection,
@@ -183,12 +187,12 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     /// # }
     /// ```
     pub async fn run<R>(&mut self, body: impl AsyncFnOnce(&mut C) -> R) -> R {
-        let link = Link::prioritized(self.section.id());
-        link.run_async(body(&mut self.connection)).await
+        let frame = Frame::prioritized(self.section.id());
+        frame.run_async(body(&mut self.connection)).await
     }
 
-    pub(crate) fn link(&self) -> std::sync::Arc<Link> {
-        Link::prioritized(self.section.id())
+    pub(crate) fn frame(&self) -> std::sync::Arc<Frame> {
+        Frame::prioritized(self.section.id())
     }
 
     /// Like [`PrioritizeScope::report`].
@@ -238,7 +242,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
     /// # tokio::spawn(connection);
     /// let section = pglock::prioritize().on_async(&mut client).await?;
     /// section.batch_execute("SELECT 1").await?;
-    /// assert!(section.finish().await?.hit().is_empty()); // nobody was in the way
+    /// assert!(section.finish().await?.signaled().is_empty()); // nobody was in the way
     /// # Ok(())
     /// # }
     /// ```

@@ -4,7 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::watcher::{Blocked, Plan, PrioritizeSideEffect, Strike};
+use crate::watcher::{Blocked, Escalation, KillPolicy, PrioritizeSideEffect};
 
 /// Ends the sessions that are in the way: their transactions are rolled back, and their locks released. The default.
 ///
@@ -33,7 +33,7 @@ use crate::watcher::{Blocked, Plan, PrioritizeSideEffect, Strike};
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Terminate {
-    strike: Strike,
+    policy: KillPolicy,
 }
 
 /// [`struct@Terminate`] with nobody spared, to be written as `side_effect(Terminate)`.
@@ -63,7 +63,7 @@ pub const Terminate: Terminate = Terminate::new();
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Cancel {
-    strike: Strike,
+    policy: KillPolicy,
 }
 
 /// [`struct@Cancel`] with nobody spared, to be written as `side_effect(Cancel)`.
@@ -92,7 +92,7 @@ pub const Cancel: Cancel = Cancel::new();
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Escalate {
-    strike: Strike,
+    policy: KillPolicy,
 }
 
 /// [`struct@Escalate`] with nobody spared, to be written as `side_effect(Escalate)`.
@@ -111,7 +111,7 @@ impl Escalate {
     /// let section = pglock::prioritize().side_effect(patient);
     /// ```
     pub const fn after(mut self, grace: Duration) -> Self {
-        self.strike.plan = Plan::Escalate { grace };
+        self.policy.plan = Escalation::Escalate { grace };
         self
     }
 }
@@ -122,23 +122,23 @@ macro_rules! side_effect {
             /// Hits all that are in the way, until a method says who is spared.
             ///
             /// ```
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new();")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new();")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// ```
             pub const fn new() -> Self {
                 Self {
-                    strike: Strike::new($plan),
+                    policy: KillPolicy::new($plan),
                 }
             }
 
             /// Only those whose current statement, or for idlers the latest, began that long ago or longer.
             ///
             /// ```
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().blocking_duration_gte(std::time::Duration::from_secs(5));")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new().blocking_duration_gte(std::time::Duration::from_secs(5));")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// ```
             pub fn blocking_duration_gte(mut self, duration: Duration) -> Self {
-                self.strike.blocking_duration_gte(duration);
+                self.policy.blocking_duration_gte(duration);
                 self
             }
 
@@ -151,13 +151,13 @@ macro_rules! side_effect {
             ///
             /// ```
             /// # fn main() -> Result<(), pglock::Error> {
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().filter(\"blocking_activity__state=IDLE_IN_TRANSACTION\")?;")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new().filter(\"blocking_activity__state=IDLE_IN_TRANSACTION\")?;")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// # Ok(())
             /// # }
             /// ```
             pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-                self.strike.filter(filter.as_ref(), false)?;
+                self.policy.filter(filter.as_ref(), false)?;
                 Ok(self)
             }
 
@@ -169,13 +169,13 @@ macro_rules! side_effect {
             ///
             /// ```
             /// # fn main() -> Result<(), pglock::Error> {
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().exclude(\"blocking_activity__application_name=psql\")?;")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new().exclude(\"blocking_activity__application_name=psql\")?;")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// # Ok(())
             /// # }
             /// ```
             pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-                self.strike.filter(filter.as_ref(), true)?;
+                self.policy.filter(filter.as_ref(), true)?;
                 Ok(self)
             }
 
@@ -183,22 +183,22 @@ macro_rules! side_effect {
             /// the one that the session was given, also where the server shows less of it: it keeps ASCII and 63 bytes.
             ///
             /// ```
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().never_application(\"pg_dump\");")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new().never_application(\"pg_dump\");")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// ```
             pub fn never_application(mut self, name: impl Into<String>) -> Self {
-                self.strike.never_applications.push(name.into());
+                self.policy.never_applications.push(name.into());
                 self
             }
 
             /// Never a session of this user; each call adds one.
             ///
             /// ```
-            #[doc = concat!("let hits = pglock::", stringify!($name), "::new().never_user(\"replicator\");")]
+            #[doc = concat!("let signals = pglock::", stringify!($name), "::new().never_user(\"replicator\");")]
             /// let section = pglock::prioritize().side_effect(hits);
             /// ```
             pub fn never_user(mut self, name: impl Into<String>) -> Self {
-                self.strike.never_users.push(name.into());
+                self.policy.never_users.push(name.into());
                 self
             }
 
@@ -209,7 +209,7 @@ macro_rules! side_effect {
             /// let section = pglock::prioritize().side_effect(tells);
             /// ```
             pub fn dry_run(mut self, dry_run: bool) -> Self {
-                self.strike.dry_run = dry_run;
+                self.policy.dry_run = dry_run;
                 self
             }
         }
@@ -222,23 +222,23 @@ macro_rules! side_effect {
 
         impl PrioritizeSideEffect for $name {
             fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
-                blocked.strike(self.strike.clone())
+                blocked.signal(self.policy.clone())
             }
 
             #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
-            fn strike(&self) -> Option<Strike> {
-                Some(self.strike.clone())
+            fn kill_policy(&self) -> Option<KillPolicy> {
+                Some(self.policy.clone())
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Debug::fmt(&self.strike, f)
+                fmt::Debug::fmt(&self.policy, f)
             }
         }
     };
 }
 
-side_effect!(Terminate, Plan::Terminate);
-side_effect!(Cancel, Plan::Cancel);
-side_effect!(Escalate, Plan::Escalate { grace: GRACE });
+side_effect!(Terminate, Escalation::Terminate);
+side_effect!(Cancel, Escalation::Cancel);
+side_effect!(Escalate, Escalation::Escalate { grace: GRACE });

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
 
+use super::components::components;
 use super::model::{Edge, PreparedTransaction, WaitGraph, WaitSession};
-use super::search::parts;
 use super::sql::Column;
 use crate::sql::Row;
 use crate::view::{FromRow, Lock};
@@ -114,7 +114,7 @@ pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
     }
 
     let ends = edges.iter().map(|edge| (edge.waiter, edge.blocker));
-    let part = parts(sessions.len(), ends);
+    let part = components(sessions.len(), ends);
     let mut marks_of_part = vec![Vec::new(); sessions.len()];
     for (marks, part) in marks.iter().zip(&part) {
         add_marks(&mut marks_of_part[*part], marks);

@@ -1,11 +1,11 @@
 //! Who waits for whom.
 
 mod build;
+mod components;
 mod dot;
 #[cfg(test)]
 mod fixture;
 mod model;
-mod search;
 mod sql;
 mod text;
 mod tree;
@@ -15,9 +15,9 @@ use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
 use crate::model::table::TableName;
-use crate::wire::BoundWire;
+use crate::wire::ExtendedQuery;
 use build::Entry;
-use sql::Asked;
+use sql::GraphQuery;
 
 pub use model::{PreparedTransaction, WaitEdge, WaitGraph, WaitSession};
 
@@ -52,7 +52,7 @@ pub fn wait_graph() -> WaitGraphQuery {
 #[derive(Clone, Debug, Default)]
 #[must_use = "nothing is asked before `fetch`"]
 pub struct WaitGraphQuery {
-    asked: Asked,
+    asked: GraphQuery,
 }
 
 impl WaitGraphQuery {
@@ -146,7 +146,7 @@ impl WaitGraphQuery {
         self.find(&mut AsyncWire(connection)).await
     }
 
-    async fn find(self, wire: &mut impl BoundWire) -> Result<WaitGraph, Error> {
+    async fn find(self, wire: &mut impl ExtendedQuery) -> Result<WaitGraph, Error> {
         refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
         let rows = query(wire, &sql::fetch(&self.asked)).await?;
         let entries = rows.iter().filter_map(|row| Entry::from_row(&row));

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use super::search::{Neighbours, strongly_connected};
+use super::components::{Adjacency, strongly_connected};
 use crate::view::{Activity, Lock};
 
 /// Which session waits for which: a moment of a database.
@@ -195,7 +195,7 @@ impl WaitGraph {
 
     /// Those that others wait for come first.
     pub(super) fn cycle_places(&self) -> Vec<Vec<usize>> {
-        let blockers = Neighbours::new(
+        let blockers = Adjacency::new(
             self.sessions.len(),
             self.edges.iter().map(|edge| (edge.waiter, edge.blocker)),
         );

@@ -11,7 +11,7 @@ use crate::view::sql::{
 
 /// Which parts of the graph are asked for.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Asked {
+pub(super) struct GraphQuery {
     pub(super) pids: Option<Vec<i32>>,
     pub(super) tables: Option<Vec<TableName>>,
 }
@@ -46,7 +46,7 @@ impl Column {
 /// All locks are read at once. Then the server is asked for the blockers of each waiter, one after the other while the
 /// locks change, so its answers are not of one moment; `build.rs` takes of them what is. For that the waits are looked at
 /// once more in the end.
-pub(super) fn fetch(asked: &Asked) -> Statement {
+pub(super) fn fetch(asked: &GraphQuery) -> Statement {
     let mut values = Values::default();
     let marks: Vec<String> = marks(asked, &mut values)
         .iter()
@@ -90,7 +90,7 @@ pub(super) fn fetch(asked: &Asked) -> Statement {
     (sql, values.into_inner())
 }
 
-fn marks(asked: &Asked, values: &mut Values) -> Vec<String> {
+fn marks(asked: &GraphQuery, values: &mut Values) -> Vec<String> {
     let mut marks = vec![of_this_database()];
     if let Some(pids) = &asked.pids {
         let pids = values.bind_pids(pids);

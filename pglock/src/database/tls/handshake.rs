@@ -17,25 +17,25 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Identity, Mode, Roots, Settled};
+use super::{Identity, Roots, SslMode, TlsSettings};
 use crate::error::Error;
 
 /// What does the handshakes; `None` where none is wanted.
 ///
 /// It reads the files each time, so that a new session goes by a certificate that was renewed.
-pub(super) fn connector(settled: &Settled) -> Result<Option<MakeRustlsConnect>, Error> {
+pub(super) fn connector(settled: &TlsSettings) -> Result<Option<MakeRustlsConnect>, Error> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match settled.mode {
-        Mode::Disable => return Ok(None),
-        Mode::Prefer | Mode::Require => Arc::new(AnyName {
+        SslMode::Disable => return Ok(None),
+        SslMode::Prefer | SslMode::Require => Arc::new(AnyName {
             roots: None,
             provider: provider.clone(),
         }),
-        Mode::VerifyCa => Arc::new(AnyName {
+        SslMode::VerifyCa => Arc::new(AnyName {
             roots: Some(store(&settled.roots)?),
             provider: provider.clone(),
         }),
-        Mode::VerifyFull => {
+        SslMode::VerifyFull => {
             let roots = store(&settled.roots)?;
             WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                 .build()

@@ -7,7 +7,7 @@ mod text;
 use std::path::PathBuf;
 use std::pin::Pin;
 
-use tokio_postgres::config::{Host, SslMode};
+use tokio_postgres::config::{Host, SslMode as DriverSslMode};
 use tokio_postgres::{Client, Config, NoTls};
 
 use crate::error::{Error, Failure};
@@ -16,7 +16,7 @@ pub(crate) use text::taken_out_of;
 
 /// The levels of libpq's `sslmode`, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Mode {
+enum SslMode {
     Disable,
     Prefer,
     Require,
@@ -24,21 +24,21 @@ enum Mode {
     VerifyFull,
 }
 
-impl Mode {
+impl SslMode {
     fn of(config: &Config) -> Self {
         match config.get_ssl_mode() {
-            SslMode::Disable => Self::Disable,
-            SslMode::Prefer => Self::Prefer,
+            DriverSslMode::Disable => Self::Disable,
+            DriverSslMode::Prefer => Self::Prefer,
             // Whatever the driver may add: not less than encrypted.
             _ => Self::Require,
         }
     }
 
-    fn of_driver(self) -> SslMode {
+    fn of_driver(self) -> DriverSslMode {
         match self {
-            Self::Disable => SslMode::Disable,
-            Self::Prefer => SslMode::Prefer,
-            Self::Require | Self::VerifyCa | Self::VerifyFull => SslMode::Require,
+            Self::Disable => DriverSslMode::Disable,
+            Self::Prefer => DriverSslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => DriverSslMode::Require,
         }
     }
 }
@@ -65,9 +65,9 @@ impl From<PathBuf> for Roots {
 
 /// What was asked for, word by word.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Asked {
+pub(crate) struct TlsOptions {
     /// `None` where only the driver's own [`Config`] says it.
-    mode: Option<Mode>,
+    mode: Option<SslMode>,
     roots: Option<Roots>,
     certificate: Option<PathBuf>,
     key: Option<PathBuf>,
@@ -75,8 +75,8 @@ pub(crate) struct Asked {
 
 /// What is done.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Settled {
-    mode: Mode,
+struct TlsSettings {
+    mode: SslMode,
     roots: Roots,
     identity: Option<Identity>,
 }
@@ -91,15 +91,15 @@ struct Identity {
 /// How a database's sessions are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tls {
-    asked: Asked,
-    settled: Settled,
+    asked: TlsOptions,
+    settled: TlsSettings,
 }
 
 impl Tls {
     /// Decides, tells the driver's `config`, and reads the files once, so that a mistake shows before the first lock.
-    pub(crate) fn new(asked: Asked, config: &mut Config) -> Result<Self, Error> {
+    pub(crate) fn new(asked: TlsOptions, config: &mut Config) -> Result<Self, Error> {
         let settled = asked.settled(config)?;
-        if settled.mode > Mode::Prefer && !cfg!(feature = "rustls") {
+        if settled.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
                 "the database url asks for TLS, which this build of pglock can't do; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
             ));
@@ -116,12 +116,12 @@ impl Tls {
         Ok(Self { asked, settled })
     }
 
-    pub(crate) fn asked(&self) -> &Asked {
+    pub(crate) fn asked(&self) -> &TlsOptions {
         &self.asked
     }
 }
 
-impl Asked {
+impl TlsOptions {
     #[cfg(feature = "rustls")]
     pub(crate) fn with_roots(self, path: PathBuf) -> Self {
         Self {
@@ -130,13 +130,18 @@ impl Asked {
         }
     }
 
-    fn settled(&self, config: &Config) -> Result<Settled, Error> {
-        let mode = match (self.mode.unwrap_or_else(|| Mode::of(config)), &self.roots) {
+    fn settled(&self, config: &Config) -> Result<TlsSettings, Error> {
+        let mode = match (
+            self.mode.unwrap_or_else(|| SslMode::of(config)),
+            &self.roots,
+        ) {
             // Who says whom to believe wants it verified: else anybody in between could say "no TLS here".
-            (Mode::Prefer, Some(_)) | (Mode::Require, Some(Roots::System)) => Mode::VerifyFull,
+            (SslMode::Prefer, Some(_)) | (SslMode::Require, Some(Roots::System)) => {
+                SslMode::VerifyFull
+            }
             // As libpq.
-            (Mode::Require, Some(Roots::File(_))) => Mode::VerifyCa,
-            (Mode::VerifyCa, None | Some(Roots::System)) => {
+            (SslMode::Require, Some(Roots::File(_))) => SslMode::VerifyCa,
+            (SslMode::VerifyCa, None | Some(Roots::System)) => {
                 return Err(Error::config(
                     "`sslmode=verify-ca` would believe every server with a public certificate, whatever its name; name the file of your own authority as `sslrootcert`, or use `sslmode=verify-full`",
                 ));
@@ -160,16 +165,16 @@ impl Asked {
             0 => mode,
             // As libpq: what goes through a socket of the machine's own is not encrypted.
             all if all == config.get_hosts().len() && config.get_hostaddrs().is_empty() => {
-                Mode::Disable
+                SslMode::Disable
             }
-            _ if mode > Mode::Prefer => {
+            _ if mode > SslMode::Prefer => {
                 return Err(Error::config(
                     "the database url asks for TLS, and names unix sockets, which have none, next to other hosts; leave one of the two out",
                 ));
             }
             _ => mode,
         };
-        Ok(Settled {
+        Ok(TlsSettings {
             mode,
             roots: self.roots.clone().unwrap_or(Roots::System),
             identity,
@@ -202,7 +207,7 @@ pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Drive
         {
             match config.connect(connector).await {
                 // As libpq: `prefer` asks for no safety, so what can't be had encrypted is had without.
-                Err(error) if settled.mode == Mode::Prefer && is_of_encryption(&error) => {}
+                Err(error) if settled.mode == SslMode::Prefer && is_of_encryption(&error) => {}
                 connected => {
                     let (client, connection) = connected?;
                     return Ok((client, Box::pin(connection)));
@@ -252,26 +257,26 @@ pub(crate) async fn cancel(
 mod tests {
     use super::*;
 
-    fn settled(url: &str) -> Result<Settled, Error> {
+    fn settled(url: &str) -> Result<TlsSettings, Error> {
         let (text, asked) = taken_out_of(url)?;
         asked.settled(&text.parse().unwrap())
     }
 
-    fn mode(url: &str) -> Mode {
+    fn mode(url: &str) -> SslMode {
         settled(url).unwrap().mode
     }
 
     #[test]
     fn each_mode_is_what_it_says() {
-        assert_eq!(mode("host=db"), Mode::Prefer);
-        assert_eq!(mode("host=db sslmode=disable"), Mode::Disable);
-        assert_eq!(mode("host=db sslmode=prefer"), Mode::Prefer);
-        assert_eq!(mode("host=db sslmode=require"), Mode::Require);
+        assert_eq!(mode("host=db"), SslMode::Prefer);
+        assert_eq!(mode("host=db sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("host=db sslmode=prefer"), SslMode::Prefer);
+        assert_eq!(mode("host=db sslmode=require"), SslMode::Require);
         assert_eq!(
             mode("host=db sslmode=verify-ca sslrootcert=/ca.pem"),
-            Mode::VerifyCa
+            SslMode::VerifyCa
         );
-        assert_eq!(mode("host=db sslmode=verify-full"), Mode::VerifyFull);
+        assert_eq!(mode("host=db sslmode=verify-full"), SslMode::VerifyFull);
         assert_eq!(
             settled("host=db sslmode=verify-full").unwrap().roots,
             Roots::System
@@ -285,15 +290,15 @@ mod tests {
             "host=db sslmode=prefer sslrootcert=/ca.pem",
             "host=db sslmode=require sslrootcert=system",
         ] {
-            assert_eq!(mode(url), Mode::VerifyFull, "{url}");
+            assert_eq!(mode(url), SslMode::VerifyFull, "{url}");
         }
         assert_eq!(
             mode("host=db sslmode=require sslrootcert=/ca.pem"),
-            Mode::VerifyCa
+            SslMode::VerifyCa
         );
         assert_eq!(
             mode("host=db sslmode=disable sslrootcert=/ca.pem"),
-            Mode::Disable
+            SslMode::Disable
         );
     }
 
@@ -327,10 +332,10 @@ mod tests {
         let verified = "sslmode=verify-full";
         assert_eq!(
             mode(&format!("postgres://%2Frun/app?{verified}")),
-            Mode::Disable
+            SslMode::Disable
         );
         let both = format!("postgres://%2Frun,db/app?{verified}");
         assert!(settled(&both).unwrap_err().is_config());
-        assert_eq!(mode("postgres://%2Frun,db/app"), Mode::Prefer);
+        assert_eq!(mode("postgres://%2Frun,db/app"), SslMode::Prefer);
     }
 }

@@ -2,12 +2,12 @@
 
 use std::path::PathBuf;
 
-use super::{Asked, Mode, Roots};
+use super::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
 
 /// The text without our words, for the driver's parser, and what they said.
-pub(crate) fn taken_out_of(text: &str) -> Result<(String, Asked), Error> {
-    let mut asked = Asked::default();
+pub(crate) fn taken_out_of(text: &str) -> Result<(String, TlsOptions), Error> {
+    let mut asked = TlsOptions::default();
     let rest = match ["postgres://", "postgresql://"]
         .iter()
         .find(|prefix| text.starts_with(**prefix))
@@ -18,7 +18,7 @@ pub(crate) fn taken_out_of(text: &str) -> Result<(String, Asked), Error> {
     Ok((rest, asked))
 }
 
-impl Asked {
+impl TlsOptions {
     /// Whether the word is one of ours.
     fn take(&mut self, keyword: &str, value: &str) -> Result<bool, Error> {
         // An empty one is as none, as for libpq.
@@ -26,11 +26,11 @@ impl Asked {
         match keyword {
             "sslmode" => {
                 self.mode = Some(match value {
-                    "disable" => Mode::Disable,
-                    "prefer" => Mode::Prefer,
-                    "require" => Mode::Require,
-                    "verify-ca" => Mode::VerifyCa,
-                    "verify-full" => Mode::VerifyFull,
+                    "disable" => SslMode::Disable,
+                    "prefer" => SslMode::Prefer,
+                    "require" => SslMode::Require,
+                    "verify-ca" => SslMode::VerifyCa,
+                    "verify-full" => SslMode::VerifyFull,
                     _ => {
                         return Err(Error::config(
                             "the database url's `sslmode` is none that pglock knows; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
@@ -47,7 +47,7 @@ impl Asked {
     }
 }
 
-fn of_url(url: &str, prefix: usize, asked: &mut Asked) -> Result<String, Error> {
+fn of_url(url: &str, prefix: usize, asked: &mut TlsOptions) -> Result<String, Error> {
     // As the driver: the first `@` ends the user and the password, in which all else may be.
     let host = url[prefix..].find('@').map_or(prefix, |at| prefix + at + 1);
     if ["?ssl", "&ssl"]
@@ -98,7 +98,7 @@ fn decoded(text: &str) -> Result<String, Error> {
     })
 }
 
-fn of_keywords(text: &str, asked: &mut Asked) -> Result<String, Error> {
+fn of_keywords(text: &str, asked: &mut TlsOptions) -> Result<String, Error> {
     let mut kept = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -141,7 +141,7 @@ fn keyword_and_value(text: &str) -> Option<(&str, String, &str)> {
 mod tests {
     use super::*;
 
-    fn taken(text: &str) -> (String, Asked) {
+    fn taken(text: &str) -> (String, TlsOptions) {
         taken_out_of(text).unwrap()
     }
 
@@ -155,7 +155,7 @@ mod tests {
             "postgres://app:s%3Fc@db:5433/app?sslmode=verify%2Dfull&connect_timeout=3&sslrootcert=%2Fetc%2Fa+b%20%c3%a9.pem&sslcert=c&sslkey=k",
         );
         assert_eq!(rest, "postgres://app:s%3Fc@db:5433/app?connect_timeout=3");
-        assert_eq!(asked.mode, Some(Mode::VerifyFull));
+        assert_eq!(asked.mode, Some(SslMode::VerifyFull));
         assert_eq!(asked.roots, Some(file("/etc/a+b é.pem")));
         assert_eq!(asked.certificate, Some("c".into()));
         assert_eq!(asked.key, Some("k".into()));
@@ -169,7 +169,7 @@ mod tests {
             "postgresql://db/app?options=-c%20x=sslmode",
             "postgres://db/app?a&b=c&&%zz=%",
         ] {
-            assert_eq!(taken(url), (url.to_owned(), Asked::default()));
+            assert_eq!(taken(url), (url.to_owned(), TlsOptions::default()));
         }
         assert_eq!(taken("postgres://db?sslmode=disable").0, "postgres://db");
     }
@@ -179,9 +179,12 @@ mod tests {
         let mode = |text| taken(text).1.mode;
         assert_eq!(
             mode("postgres://db?sslmode=disable&sslmode=require"),
-            Some(Mode::Require)
+            Some(SslMode::Require)
         );
-        assert_eq!(mode("sslmode=require sslmode=disable"), Some(Mode::Disable));
+        assert_eq!(
+            mode("sslmode=require sslmode=disable"),
+            Some(SslMode::Disable)
+        );
     }
 
     #[test]
@@ -193,7 +196,7 @@ mod tests {
             rest,
             r"host=db password = 'it\'s sslmode=disable' user=a\ b"
         );
-        assert_eq!(asked.mode, Some(Mode::VerifyCa));
+        assert_eq!(asked.mode, Some(SslMode::VerifyCa));
         assert_eq!(asked.roots, Some(file("/my 'ca'.pem")));
         assert_eq!(asked.certificate, Some("c".into()));
         assert_eq!(asked.key, Some("k k".into()));

@@ -126,7 +126,7 @@ fn dollar_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::options::Wait;
+    use crate::model::options::WaitPolicy;
     use crate::model::table::TableMode;
 
     #[test]
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn statements_are_parted_outside_quotes() {
         let tables = [r#"a; b"c;"#.into(), "it's;".into()];
-        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Some(Wait::Try));
+        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Some(WaitPolicy::NoWait));
         assert_eq!(
             statements(&sql),
             [

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use tokio_postgres::Client;
 
-use super::{Abandoned, Answer, send};
+use super::{Answer, DroppedWait, send};
 use crate::background;
 use crate::drivers::clean_up::{CancelWait, CleanUp};
 use crate::error::Failure;
@@ -59,13 +59,13 @@ impl Sent<'_> {
                     self.send(wait.sleep);
                     recover();
                 }
-                let abandoned = Abandoned {
+                let dropped_wait = DroppedWait {
                     started,
                     wait: answer,
                     cancel: self.client.cancel_token(),
                 };
                 // Without the thread the wait ends by its own timeout, and what was sent behind it cleans up then.
-                let _ = background::spawn(abandoned.clean_up());
+                let _ = background::spawn(dropped_wait.clean_up());
             }
         }
     }

@@ -1,7 +1,7 @@
 //! The async `tokio-postgres` driver.
 
-mod abandoned;
 mod cancel_on_drop;
+mod dropped_wait;
 
 use std::pin::Pin;
 
@@ -14,7 +14,7 @@ use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, C
 use crate::error::Failure;
 use crate::sql::Rows;
 
-use abandoned::Abandoned;
+use dropped_wait::DroppedWait;
 
 /// The answer to a statement that was sent, whoever sent it and wherever the connection is by now.
 pub(crate) struct Answer(Pin<Box<SimpleQueryStream>>);

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use super::Session;
-use crate::model::liveness::Heartbeat;
+use crate::model::liveness::Liveness;
 
 /// Into how many parts a bound is cut.
 const PARTS: u32 = 10;
@@ -38,7 +38,7 @@ pub(in crate::engine) async fn within<T>(
 /// The session's own future of a conversation that is short, bounded as an answer is.
 pub(in crate::engine) async fn answered<T>(
     session: &Rc<Session>,
-    heartbeat: Heartbeat,
+    heartbeat: Liveness,
     future: impl Future<Output = T>,
 ) -> Option<T> {
     let answer = within(heartbeat.answer(), future).await;

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::error::SqlState;
 
 use super::backend_key;
-use super::link::Link;
+use super::connection::RawConnection;
 use crate::database::{Database, why_no_session};
 use crate::error::{Error, Failure};
 use crate::model::backend::Backend;
@@ -23,17 +23,17 @@ const ROUNDS: usize = 8;
 const BESIDE_BOUND: Duration = Duration::from_secs(2);
 
 /// What a session has around it.
-pub(in crate::engine) struct Surroundings {
+pub(in crate::engine) struct ServerInfo {
     pub(super) backend: Backend,
     /// Of whatever mode.
     pub(super) behind_pooler: bool,
-    pub(super) server: sql::Server,
+    pub(super) server: sql::ServerFeatures,
     /// How many locks have room in the server's lock table, which all databases share.
     pub(super) lock_table: usize,
 }
 
 /// Why there is no session.
-pub(super) enum Unfit {
+pub(super) enum Unsupported {
     Failed(Failure),
     NotPostgres(Failure),
     Standby,
@@ -41,80 +41,82 @@ pub(super) enum Unfit {
     NoLocks,
 }
 
-impl From<Failure> for Unfit {
+impl From<Failure> for Unsupported {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl Unfit {
-    pub(super) fn explain(self, purpose: &dyn fmt::Display, place: &str) -> Error {
+impl Unsupported {
+    pub(super) fn explain(self, opened_for: &dyn fmt::Display, place: &str) -> Error {
         match self {
             Self::Failed(failure) => {
-                Error::no_session(purpose, place, why_no_session(&failure), failure)
+                Error::no_session(opened_for, place, why_no_session(&failure), failure)
             }
-            Self::NotPostgres(failure) => Error::not_postgres(purpose, place, failure),
-            Self::Standby => Error::standby(purpose, place),
-            Self::Pooler => Error::pooler(purpose, place),
-            Self::NoLocks => Error::no_locks(purpose, place),
+            Self::NotPostgres(failure) => Error::not_postgres(opened_for, place, failure),
+            Self::Standby => Error::standby(opened_for, place),
+            Self::Pooler => Error::pooler(opened_for, place),
+            Self::NoLocks => Error::no_locks(opened_for, place),
         }
     }
 }
 
 /// Greets the server, and looks at what answers.
-pub(super) async fn examine(
+pub(super) async fn probe(
     database: &Database,
-    link: &Link,
+    connection: &RawConnection,
     scope: Scope,
-) -> Result<Surroundings, Unfit> {
-    let announced = backend_key::pid(link.client()).await?;
-    let rows = match link
-        .ask(&sql::greet(scope, announced, database.heartbeat()))
+) -> Result<ServerInfo, Unsupported> {
+    let announced = backend_key::pid(connection.client()).await?;
+    let rows = match connection
+        .ask(&sql::probe(scope, announced, database.heartbeat()))
         .await
     {
         Ok(rows) => rows,
-        Err(failure) if is_unknown_to_server(&failure) => return Err(Unfit::NotPostgres(failure)),
-        Err(failure) => return Err(Unfit::Failed(failure)),
+        Err(failure) if is_unknown_to_server(&failure) => {
+            return Err(Unsupported::NotPostgres(failure));
+        }
+        Err(failure) => return Err(Unsupported::Failed(failure)),
     };
     let mut rows = rows.iter();
     let (Some(facts), Some(seen)) = (rows.next(), rows.next()) else {
-        return Err(Unfit::Failed(Failure::unexpected_answer()));
+        return Err(Unsupported::Failed(Failure::unexpected_answer()));
     };
     let backend = sql::backend::read(&facts).ok_or_else(Failure::unexpected_answer)?;
-    let server = sql::Server {
+    let server = sql::ServerFeatures {
         transaction_timeout: facts.is_true(2),
         client_connection_check: facts.is_true(3),
         heartbeat: database.heartbeat(),
     };
     if database.heartbeat().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
-        return Err(Unfit::Failed(Failure::refused(
+        return Err(Unsupported::Failed(Failure::refused(
             "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
         )));
     }
     let lock_table = facts.parsed(7).ok_or_else(Failure::unexpected_answer)?;
     if facts.is_true(4) {
-        return Err(Unfit::Standby);
+        return Err(Unsupported::Standby);
     }
     let (said_yes, is_there) = (facts.is_true(5), seen.is_true(0));
-    if said_yes && !is_there && gives_one_lock_twice(database, link).await? {
-        return Err(Unfit::NoLocks);
+    if said_yes && !is_there && gives_one_lock_twice(database, connection).await? {
+        return Err(Unsupported::NoLocks);
     }
     // Every pooler makes up the number that it announces, since it announces it before there is a backend.
     let behind_pooler = backend.pid != announced;
     if behind_pooler && scope == Scope::Session {
-        if moves_sessions(database, link, backend.pid).await? {
-            return Err(Unfit::Pooler);
+        if moves_sessions(database, connection, backend.pid).await? {
+            return Err(Unsupported::Pooler);
         }
         // Only now: in a pool that others share, settings would reach them.
-        if link
+        if connection
             .ask(&sql::set_up(backend.pid, database.heartbeat()))
             .await?
             .is_empty()
         {
-            return Err(Unfit::Pooler);
+            return Err(Unsupported::Pooler);
         }
     }
-    Ok(Surroundings {
+    Ok(ServerInfo {
         backend,
         behind_pooler,
         server,
@@ -130,11 +132,15 @@ fn is_unknown_to_server(failure: &Failure) -> bool {
 }
 
 /// Whether the pooler gives a backend to more than one session, or a session more than one backend.
-async fn moves_sessions(database: &Database, first: &Link, pid: i32) -> Result<bool, Failure> {
+async fn moves_sessions(
+    database: &Database,
+    first: &RawConnection,
+    pid: i32,
+) -> Result<bool, Failure> {
     let beside = tokio::time::timeout(BESIDE_BOUND, async {
-        let link = Link::open(database).await?;
-        let pid = backend_pid(&link).await?;
-        Ok::<_, Failure>((link, pid))
+        let connection = RawConnection::open(database).await?;
+        let pid = backend_pid(&connection).await?;
+        Ok::<_, Failure>((connection, pid))
     });
     let Ok(beside) = beside.await else {
         // Ours is answered while the other one waits, so it has a backend for itself.
@@ -155,19 +161,19 @@ async fn moves_sessions(database: &Database, first: &Link, pid: i32) -> Result<b
     Ok(moved)
 }
 
-async fn backend_pid(link: &Link) -> Result<i32, Failure> {
-    let rows = link.ask(sql::BACKEND_PID).await?;
+async fn backend_pid(connection: &RawConnection) -> Result<i32, Failure> {
+    let rows = connection.ask(sql::BACKEND_PID).await?;
     let pid = rows.first_row().and_then(|row| row.parsed(0));
     pid.ok_or_else(Failure::unexpected_answer)
 }
 
 /// Whether two sessions get the same exclusive lock at the same time.
-async fn gives_one_lock_twice(database: &Database, first: &Link) -> Result<bool, Failure> {
+async fn gives_one_lock_twice(database: &Database, first: &RawConnection) -> Result<bool, Failure> {
     // A key that nobody else tries at this moment.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let nanos = i64::from(now.unwrap_or_default().subsec_nanos());
     let key = Key::Big((i64::from(std::process::id()) << 32) | nanos);
-    let second = Link::open(database).await?;
+    let second = RawConnection::open(database).await?;
     let ours = first.ask(&sql::begin_and_try(key)).await?.last_bool();
     let theirs = second.ask(&sql::try_once(key)).await?.last_bool();
     first.ask("ROLLBACK").await?;

@@ -6,21 +6,21 @@ use std::time::{Duration, Instant};
 
 use crate::engine::ids::HoldId;
 use crate::model::lock_id::Key;
-use crate::telemetry::Holding;
+use crate::telemetry::HoldRecord;
 
 #[derive(Default)]
-pub(in crate::engine) struct Holds(RefCell<Vec<Held>>);
+pub(in crate::engine) struct HeldLocks(RefCell<Vec<SessionLock>>);
 
-struct Held {
+struct SessionLock {
     id: HoldId,
     key: Key,
     since: Instant,
-    holding: Arc<Holding>,
+    holding: Arc<HoldRecord>,
 }
 
-impl Holds {
-    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, holding: Arc<Holding>) {
-        self.0.borrow_mut().push(Held {
+impl HeldLocks {
+    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, holding: Arc<HoldRecord>) {
+        self.0.borrow_mut().push(SessionLock {
             id,
             key,
             since: Instant::now(),
@@ -29,7 +29,7 @@ impl Holds {
     }
 
     /// Takes one away, and answers how its end is told.
-    pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<Holding>> {
+    pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<HoldRecord>> {
         let mut holds = self.0.borrow_mut();
         let at = holds.iter().position(|held| held.id == id)?;
         Some(holds.swap_remove(at).holding)

@@ -2,9 +2,9 @@
 
 pub(super) mod answer;
 mod backend_key;
+mod connection;
 mod environment;
 mod held;
-mod link;
 
 use std::cell::Cell;
 use std::fmt;
@@ -14,19 +14,19 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_postgres::Client;
 
-use super::ids::{Life, SessionId};
-use super::lock::Lock;
-use environment::Unfit;
-use held::Holds;
-use link::{Driven, Link, Speaker};
+use super::ids::{SessionId, SessionState};
+use super::lock::DatabaseLock;
+use connection::{ClientWire, ConnectionTask, RawConnection};
+use environment::Unsupported;
+use held::HeldLocks;
 
 use crate::database::Database;
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::model::options::{Scope, Wait};
+use crate::model::options::{Scope, WaitPolicy};
 use crate::sql;
-use crate::wire::protocol::{self, Outcome};
-use crate::wire::{BoundWire, Wire};
+use crate::wire::protocol::{self, AcquireOutcome};
+use crate::wire::{ExtendedQuery, SimpleQuery};
 
 pub(crate) struct Session {
     id: SessionId,
@@ -34,14 +34,14 @@ pub(crate) struct Session {
     backend: Backend,
     scope: Scope,
     behind_pooler: bool,
-    server: sql::Server,
+    server: sql::ServerFeatures,
     lock_table: usize,
-    driven: Driven,
-    conversation: Mutex<()>,
+    task: ConnectionTask,
+    exclusive: Mutex<()>,
     /// How many speak, or wait to: the heartbeat is not one of them.
-    speakers: Cell<usize>,
+    pending: Cell<usize>,
     /// When the last conversation began or ended.
-    spoke: Cell<Instant>,
+    last_used: Cell<Instant>,
     leases: Cell<usize>,
     doubtful: Cell<bool>,
 }
@@ -51,20 +51,20 @@ impl Session {
     pub(super) async fn connect(
         database: &Database,
         scope: Scope,
-        purpose: &dyn fmt::Display,
+        opened_for: &dyn fmt::Display,
     ) -> Result<Rc<Self>, Error> {
         let bound = database.connect_timeout();
         match tokio::time::timeout(bound, Self::open(database, scope)).await {
             Ok(Ok(session)) => Ok(Rc::new(session)),
-            Ok(Err(error)) => Err(error.explain(purpose, &database.place())),
-            Err(_) => Err(Error::connect_timeout(purpose, &database.place(), bound)),
+            Ok(Err(error)) => Err(error.explain(opened_for, &database.place())),
+            Err(_) => Err(Error::connect_timeout(opened_for, &database.place(), bound)),
         }
     }
 
-    async fn open(database: &Database, scope: Scope) -> Result<Self, Unfit> {
-        let link = Link::open(database).await?;
-        let surroundings = environment::examine(database, &link, scope).await?;
-        let (client, driven) = link.finished();
+    async fn open(database: &Database, scope: Scope) -> Result<Self, Unsupported> {
+        let connection = RawConnection::open(database).await?;
+        let surroundings = environment::probe(database, &connection, scope).await?;
+        let (client, task) = connection.finished();
         Ok(Self {
             id: SessionId::next(),
             client,
@@ -73,10 +73,10 @@ impl Session {
             behind_pooler: surroundings.behind_pooler,
             server: surroundings.server,
             lock_table: surroundings.lock_table,
-            driven,
-            conversation: Mutex::new(()),
-            speakers: Cell::new(0),
-            spoke: Cell::new(Instant::now()),
+            task,
+            exclusive: Mutex::new(()),
+            pending: Cell::new(0),
+            last_used: Cell::new(Instant::now()),
             leases: Cell::new(0),
             doubtful: Cell::new(false),
         })
@@ -103,8 +103,8 @@ impl Session {
         self.lock_table
     }
 
-    pub(super) fn life(&self) -> watch::Receiver<Life> {
-        self.driven.life.clone()
+    pub(super) fn state(&self) -> watch::Receiver<SessionState> {
+        self.task.state.clone()
     }
 
     pub(super) fn leases(&self) -> &Cell<usize> {
@@ -112,27 +112,27 @@ impl Session {
     }
 
     /// The locks that it holds.
-    pub(super) fn holds(&self) -> &Holds {
-        &self.driven.holds
+    pub(super) fn holds(&self) -> &HeldLocks {
+        &self.task.holds
     }
 
     pub(crate) fn is_usable(&self) -> bool {
         !self.doubtful.get()
             && !self.client.is_closed()
-            && *self.driven.life.borrow() == Life::Alive
+            && *self.task.state.borrow() == SessionState::Open
     }
 
     /// Whether a statement could be sent at once.
-    pub(super) fn is_silent(&self) -> bool {
-        self.speakers.get() == 0
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.get() == 0
     }
 
     /// The right to speak: a session's statements come one conversation after the other.
-    pub(crate) async fn conversation(&self) -> Conversation<'_> {
-        let speaking = Speaking::new(self);
-        let turn = self.conversation.lock().await;
-        self.spoke.set(Instant::now());
-        Conversation {
+    pub(crate) async fn exclusive(&self) -> Exclusive<'_> {
+        let speaking = Pending::new(self);
+        let turn = self.exclusive.lock().await;
+        self.last_used.set(Instant::now());
+        Exclusive {
             session: self,
             _turn: turn,
             _speaking: Some(speaking),
@@ -140,25 +140,25 @@ impl Session {
     }
 
     /// A conversation for the heartbeat, unless there is one.
-    pub(super) fn beat(&self) -> Option<Conversation<'_>> {
-        Some(Conversation {
+    pub(super) fn try_exclusive(&self) -> Option<Exclusive<'_>> {
+        Some(Exclusive {
             session: self,
-            _turn: self.conversation.try_lock().ok()?,
+            _turn: self.exclusive.try_lock().ok()?,
             _speaking: None,
         })
     }
 
     /// Since when no conversation began or ended.
     pub(super) fn quiet_for(&self) -> Duration {
-        self.spoke.get().elapsed()
+        self.last_used.get().elapsed()
     }
 
     /// Ends a session whose server is silent: first its holders know, and after `grace` the socket is closed.
     pub(super) fn give_up(&self, why: &'static str, grace: Duration) {
         self.doubtful.set(true);
-        let Driven {
+        let ConnectionTask {
             given_up, holds, ..
-        } = &self.driven;
+        } = &self.task;
         given_up.why.set(Some(why));
         // Who waits without a lock is told by the end of the socket, and needs no grace.
         let grace = if holds.is_empty() {
@@ -171,55 +171,55 @@ impl Session {
     }
 
     pub(super) fn is_given_up(&self) -> bool {
-        self.driven.given_up.why.get().is_some()
+        self.task.given_up.why.get().is_some()
     }
 
     /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
     pub(crate) fn close_now(&self) {
         self.doubtful.set(true);
-        self.driven.task.abort();
-        self.driven.holds.lost(IN_DOUBT);
+        self.task.task.abort();
+        self.task.holds.lost(BROKEN);
     }
 }
 
 /// Why sessions are closed that nobody knows the state of.
-pub(super) const IN_DOUBT: &str = "its session was closed since its state was in doubt";
+pub(super) const BROKEN: &str = "its session was closed since its state was in doubt";
 
 /// Who speaks on a session, or waits to.
-struct Speaking<'s>(&'s Session);
+struct Pending<'s>(&'s Session);
 
-impl<'s> Speaking<'s> {
+impl<'s> Pending<'s> {
     fn new(session: &'s Session) -> Self {
-        session.speakers.set(session.speakers.get() + 1);
+        session.pending.set(session.pending.get() + 1);
         Self(session)
     }
 }
 
-impl Drop for Speaking<'_> {
+impl Drop for Pending<'_> {
     fn drop(&mut self) {
-        self.0.speakers.set(self.0.speakers.get() - 1);
+        self.0.pending.set(self.0.pending.get() - 1);
     }
 }
 
 /// A session while it is spoken on.
-pub(crate) struct Conversation<'s> {
+pub(crate) struct Exclusive<'s> {
     session: &'s Session,
     _turn: MutexGuard<'s, ()>,
-    _speaking: Option<Speaking<'s>>,
+    _speaking: Option<Pending<'s>>,
 }
 
-impl Drop for Conversation<'_> {
+impl Drop for Exclusive<'_> {
     fn drop(&mut self) {
-        self.session.spoke.set(Instant::now());
+        self.session.last_used.set(Instant::now());
     }
 }
 
-impl Conversation<'_> {
-    pub(crate) fn wire(&self) -> impl Wire + BoundWire {
-        Speaker(&self.session.client)
+impl Exclusive<'_> {
+    pub(crate) fn wire(&self) -> impl SimpleQuery + ExtendedQuery {
+        ClientWire(&self.session.client)
     }
 
-    pub(super) async fn acquire(&self, lock: &Lock, wait: Wait) -> Outcome {
+    pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {
         let (key, mode) = (lock.key, lock.mode);
         match lock.scope {
             Scope::Session => {

@@ -26,7 +26,7 @@ fn prioritize(db: &TestDb) -> pglock::Prioritize {
 }
 
 fn ended(report: &PrioritizeReport, mut blocker: postgres::Client) {
-    assert_eq!(report.hit().len(), 1, "{report}");
+    assert_eq!(report.signaled().len(), 1, "{report}");
     blocker.batch_execute("SELECT 1").unwrap_err();
 }
 

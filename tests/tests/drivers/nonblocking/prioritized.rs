@@ -44,7 +44,7 @@ async fn who_is_in_the_way_is_ended<D: Driver>() {
     let mut section = section.on_async(connection).await.unwrap();
     assert_eq!(shown(&mut *section, "lock_timeout").await, "20s");
     section.ask("SELECT pg_advisory_lock(1)").await.unwrap();
-    assert_eq!(section.finish().await.unwrap().hit().len(), 1);
+    assert_eq!(section.finish().await.unwrap().signaled().len(), 1);
     assert_eq!(shown(connection, "lock_timeout").await, "0");
     was_ended::<D>(blocker).await;
 }
@@ -58,7 +58,7 @@ async fn in_a_transaction_too<D: Driver>() {
     let mut section = prioritize(&db).on_async(&mut tx).await.unwrap();
     let table = pglock::table("orders");
     table.lock_async(&mut section).await.unwrap();
-    assert_eq!(section.finish().await.unwrap().hit().len(), 1);
+    assert_eq!(section.finish().await.unwrap().signaled().len(), 1);
     was_ended::<D>(blocker).await;
 }
 

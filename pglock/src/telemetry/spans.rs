@@ -7,7 +7,7 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::field::Empty;
 use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
-use super::{Kill, Subject, undisturbed};
+use super::{SignalReport, Subject, undisturbed};
 use crate::error::Holder;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
@@ -18,12 +18,12 @@ pub(super) fn tells_skips() -> bool {
 /// Where in the program something was asked for. What pglock's thread tells of it later belongs there, and goes to the
 /// subscriber of there.
 #[derive(Clone, Debug)]
-pub(crate) struct Origin {
+pub(crate) struct TraceContext {
     span: Span,
     subscriber: Dispatch,
 }
 
-impl Origin {
+impl TraceContext {
     pub(crate) fn here() -> Self {
         Self {
             span: Span::current(),
@@ -35,7 +35,7 @@ impl Origin {
         dispatcher::with_default(&self.subscriber, tell)
     }
 
-    pub(super) fn spared(&self, kill: Kill<'_>, why: &dyn fmt::Display) {
+    pub(super) fn spared(&self, kill: SignalReport<'_>, why: &dyn fmt::Display) {
         self.tell(|| {
             warn!(
                 name: "pglock.spared",
@@ -49,7 +49,7 @@ impl Origin {
         });
     }
 
-    pub(super) fn killed(&self, kill: Kill<'_>) {
+    pub(super) fn killed(&self, kill: SignalReport<'_>) {
         self.tell(|| {
             warn!(
                 name: "pglock.kill",
@@ -117,18 +117,18 @@ impl Acquire {
 }
 
 #[derive(Debug)]
-pub(super) struct Hold {
-    span: InHold,
-    origin: Origin,
+pub(super) struct HoldTrace {
+    span: HoldSpan,
+    context: TraceContext,
 }
 
-impl Hold {
-    pub(super) fn begin(subject: &Subject, origin: &Origin) -> Self {
+impl HoldTrace {
+    pub(super) fn begin(subject: &Subject, context: &TraceContext) -> Self {
         let span = undisturbed(|| {
-            origin.tell(|| {
+            context.tell(|| {
                 info_span!(
                     target: "pglock",
-                    parent: origin.span.id(),
+                    parent: context.span.id(),
                     "pglock.hold",
                     lock = subject.lock,
                     label = subject.label,
@@ -139,17 +139,17 @@ impl Hold {
             })
         });
         Self {
-            span: InHold(span.unwrap_or_else(Span::none)),
-            origin: origin.clone(),
+            span: HoldSpan(span.unwrap_or_else(Span::none)),
+            context: context.clone(),
         }
     }
 
-    pub(super) fn inside(&self) -> InHold {
+    pub(super) fn inside(&self) -> HoldSpan {
         self.span.clone()
     }
 
     pub(super) fn lost(&self, subject: &Subject, why: &dyn fmt::Display) {
-        self.origin.tell(|| {
+        self.context.tell(|| {
             error!(
                 name: "pglock.lost",
                 target: "pglock::lost",
@@ -170,9 +170,9 @@ impl Hold {
 
 /// The inside of a hold.
 #[derive(Clone, Debug)]
-pub(crate) struct InHold(Span);
+pub(crate) struct HoldSpan(Span);
 
-impl InHold {
+impl HoldSpan {
     /// Of what isn't told of.
     pub(crate) fn none() -> Self {
         Self(Span::none())

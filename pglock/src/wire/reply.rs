@@ -5,12 +5,12 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Failure, Holder};
-use crate::model::options::Wait;
+use crate::model::options::WaitPolicy;
 use crate::sql::Rows;
 
 /// How the statement that takes a lock ended.
 #[derive(Debug)]
-pub(crate) enum Acquired {
+pub(crate) enum AcquireReply {
     Granted,
     Busy,
     /// It was asked for in a transaction that was begun by hand; nothing was done.
@@ -19,17 +19,21 @@ pub(crate) enum Acquired {
     Unknown(Failure),
 }
 
-pub(crate) fn of_acquire(wait: Wait, answer: Result<Rows, Failure>) -> Acquired {
+pub(crate) fn of_acquire(wait: WaitPolicy, answer: Result<Rows, Failure>) -> AcquireReply {
     match answer {
-        Ok(rows) if rows.is_empty() => Acquired::InTransaction,
+        Ok(rows) if rows.is_empty() => AcquireReply::InTransaction,
         Ok(rows) => match (wait, rows.last_bool()) {
-            (Wait::Try, Some(false)) => Acquired::Busy,
-            (Wait::Try, None) => Acquired::Unknown(Failure::unexpected_answer()),
-            (Wait::Try, Some(true)) | (Wait::Millis(_) | Wait::Forever, _) => Acquired::Granted,
+            (WaitPolicy::NoWait, Some(false)) => AcquireReply::Busy,
+            (WaitPolicy::NoWait, None) => AcquireReply::Unknown(Failure::unexpected_answer()),
+            (WaitPolicy::NoWait, Some(true)) | (WaitPolicy::Millis(_) | WaitPolicy::Block, _) => {
+                AcquireReply::Granted
+            }
         },
-        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => Acquired::InTransaction,
-        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => Acquired::Busy,
-        Err(failure) => Acquired::Unknown(failure),
+        Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
+            AcquireReply::InTransaction
+        }
+        Err(failure) if failure.is(&SqlState::LOCK_NOT_AVAILABLE) => AcquireReply::Busy,
+        Err(failure) => AcquireReply::Unknown(failure),
     }
 }
 
@@ -44,7 +48,7 @@ pub(crate) enum Released {
         aborted: bool,
     },
     /// A pooler has moved our session to another backend; nothing was done.
-    Elsewhere,
+    WrongBackend,
     /// So it was, but a transaction that the caller had left open was rolled back before.
     AndRolledBack,
     Failed(Failure),

@@ -23,7 +23,7 @@ const CANCEL_BOUND: Duration = Duration::from_millis(150);
 /// How many requests are sent at most.
 const ATTEMPTS: usize = 2;
 
-pub(crate) struct Abandoned {
+pub(crate) struct DroppedWait {
     /// A statement before the wait: once it is answered, the wait is under way. Where it says true there is none, and
     /// what a cancel would hit is the caller's.
     pub(crate) started: Answer,
@@ -31,7 +31,7 @@ pub(crate) struct Abandoned {
     pub(crate) cancel: CancelToken,
 }
 
-impl Abandoned {
+impl DroppedWait {
     pub(crate) async fn clean_up(mut self) {
         let waits = matches!(self.started.rows().await, Ok(rows) if rows.last_bool() != Some(true));
         if !waits {

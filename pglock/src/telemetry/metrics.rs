@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::{Kill, Subject};
+use super::{SignalReport, Subject};
 
 const ATTEMPTS: &str = "pglock_attempts_total";
 const OUTCOMES: &str = "pglock_outcomes_total";
@@ -52,6 +52,6 @@ pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duratio
     histogram!(HOLD, "lock" => lock, "mode" => mode, "outcome" => outcome).record(held);
 }
 
-pub(super) fn killed(kill: Kill<'_>) {
+pub(super) fn killed(kill: SignalReport<'_>) {
     counter!(KILLS, "action" => kill.action).increment(1);
 }

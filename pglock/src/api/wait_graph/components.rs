@@ -2,9 +2,9 @@
 
 /// For each place, the places that an edge leads to.
 #[derive(Debug)]
-pub(super) struct Neighbours(Vec<Vec<usize>>);
+pub(super) struct Adjacency(Vec<Vec<usize>>);
 
-impl Neighbours {
+impl Adjacency {
     pub(super) fn new(places: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
         let mut of = vec![Vec::new(); places];
         for (from, to) in edges {
@@ -15,12 +15,12 @@ impl Neighbours {
 }
 
 /// For each place the number of the part that it is in: what edges connect, in either direction, is one part.
-pub(super) fn parts(
+pub(super) fn components(
     places: usize,
     edges: impl Iterator<Item = (usize, usize)> + Clone,
 ) -> Vec<usize> {
     let back = edges.clone().map(|(from, to)| (to, from));
-    let neighbours = Neighbours::new(places, edges.chain(back));
+    let neighbours = Adjacency::new(places, edges.chain(back));
     let mut part = vec![usize::MAX; places];
     for start in 0..places {
         let mut reached = vec![start];
@@ -38,7 +38,7 @@ pub(super) fn parts(
 ///
 /// A component comes after those that edges lead to from it. Within one, the places are in the order of a walk along the
 /// edges. The stack of the search is a vector, since a queue may be longer than a thread's stack is deep.
-pub(super) fn strongly_connected(neighbours: &Neighbours) -> Vec<Vec<usize>> {
+pub(super) fn strongly_connected(neighbours: &Adjacency) -> Vec<Vec<usize>> {
     const UNSEEN: usize = usize::MAX;
     let places = neighbours.0.len();
     let (mut order, mut low) = (vec![UNSEEN; places], vec![UNSEEN; places]);
@@ -113,7 +113,7 @@ mod tests {
         #[test]
         fn components_are_those_that_reach_each_other((places, edges) in strategy::edges()) {
             let edges: Vec<_> = edges.iter().map(|edge| (edge.0, edge.1)).collect();
-            let components = strongly_connected(&Neighbours::new(places, edges.clone()));
+            let components = strongly_connected(&Adjacency::new(places, edges.clone()));
             let mut number = vec![None; places];
             for (nth, component) in components.iter().enumerate() {
                 for &place in component {
@@ -136,7 +136,7 @@ mod tests {
         #[test]
         fn parts_are_what_hangs_together((places, edges) in strategy::edges()) {
             let edges: Vec<_> = edges.iter().map(|edge| (edge.0, edge.1)).collect();
-            let part = parts(places, edges.iter().copied());
+            let part = components(places, edges.iter().copied());
             let both: Vec<_> = edges.iter().flat_map(|&(from, to)| [(from, to), (to, from)]).collect();
             let reach = reachable(places, &both);
             for one in 0..places {
@@ -151,10 +151,10 @@ mod tests {
     fn a_queue_may_be_longer_than_a_stack_is_deep() {
         let places = 200_000;
         let chain = (1..places).map(|place| (place - 1, place));
-        let components = strongly_connected(&Neighbours::new(places, chain.clone()));
+        let components = strongly_connected(&Adjacency::new(places, chain.clone()));
         assert_eq!(components.len(), places);
         let ring = chain.chain([(places - 1, 0)]);
-        let components = strongly_connected(&Neighbours::new(places, ring));
+        let components = strongly_connected(&Adjacency::new(places, ring));
         assert_eq!(components, [(0..places).collect::<Vec<_>>()]);
     }
 }

@@ -1,9 +1,9 @@
-//! In place of `traces`, without the feature `tracing`.
+//! In place of `spans`, without the feature `tracing`.
 
 use std::fmt;
 use std::time::Duration;
 
-use super::{Kill, Subject};
+use super::{SignalReport, Subject};
 use crate::error::Holder;
 
 pub(super) fn tells_skips() -> bool {
@@ -11,18 +11,18 @@ pub(super) fn tells_skips() -> bool {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct Origin;
+pub(crate) struct TraceContext;
 
-impl Origin {
+impl TraceContext {
     pub(crate) fn here() -> Self {
         Self
     }
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-    pub(super) fn spared(&self, _: Kill<'_>, _: &dyn fmt::Display) {}
+    pub(super) fn spared(&self, _: SignalReport<'_>, _: &dyn fmt::Display) {}
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-    pub(super) fn killed(&self, _: Kill<'_>) {}
+    pub(super) fn killed(&self, _: SignalReport<'_>) {}
 }
 
 #[derive(Debug)]
@@ -42,16 +42,16 @@ impl Acquire {
 }
 
 #[derive(Debug)]
-pub(super) struct Hold;
+pub(super) struct HoldTrace;
 
 #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-impl Hold {
-    pub(super) fn begin(_: &Subject, _: &Origin) -> Self {
+impl HoldTrace {
+    pub(super) fn begin(_: &Subject, _: &TraceContext) -> Self {
         Self
     }
 
-    pub(super) fn inside(&self) -> InHold {
-        InHold
+    pub(super) fn inside(&self) -> HoldSpan {
+        HoldSpan
     }
 
     pub(super) fn lost(&self, _: &Subject, _: &dyn fmt::Display) {}
@@ -60,10 +60,10 @@ impl Hold {
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct InHold;
+pub(crate) struct HoldSpan;
 
 #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-impl InHold {
+impl HoldSpan {
     pub(crate) fn none() -> Self {
         Self
     }

@@ -1,8 +1,8 @@
-//! In place of `measures`, without the feature `metrics`.
+//! In place of `metrics`, without the feature `metrics`.
 
 use std::time::Duration;
 
-use super::{Kill, Subject};
+use super::{SignalReport, Subject};
 
 pub(super) fn attempted(_: &Subject) {}
 
@@ -10,4 +10,4 @@ pub(super) fn attempt_ended(_: &Subject, _: &'static str, _: Duration) {}
 
 pub(super) fn hold_ended(_: &Subject, _: &'static str, _: Duration) {}
 
-pub(super) fn killed(_: Kill<'_>) {}
+pub(super) fn killed(_: SignalReport<'_>) {}

@@ -1,0 +1,36 @@
+//! A lock as it is asked for, wherever it is taken.
+
+use super::hold_limits::HoldLimits;
+use super::lock_id::{Key, LockId};
+use super::options::{AdvisoryMode, OnBusy, WaitPolicy};
+
+/// Which lock.
+#[derive(Clone, Debug)]
+pub(crate) struct LockSpec {
+    pub(crate) id: LockId,
+    /// What it is called in metrics.
+    pub(crate) label: Option<&'static str>,
+    pub(crate) key: Key,
+    pub(crate) mode: AdvisoryMode,
+}
+
+/// Which lock, for how long to wait for it, and how long to hold it.
+#[derive(Debug)]
+pub(crate) struct LockRequest<L = LockSpec> {
+    pub(crate) lock: L,
+    pub(crate) wait: WaitPolicy,
+    pub(crate) limits: HoldLimits,
+    pub(crate) on_busy: OnBusy,
+}
+
+impl<L> LockRequest<L> {
+    /// The same, for a lock of which more is known.
+    pub(crate) fn for_lock<M>(self, to: impl FnOnce(L) -> M) -> LockRequest<M> {
+        LockRequest {
+            lock: to(self.lock),
+            wait: self.wait,
+            limits: self.limits,
+            on_busy: self.on_busy,
+        }
+    }
+}
