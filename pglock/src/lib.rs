@@ -107,8 +107,6 @@
 //! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
 #![cfg_attr(feature = "diesel", doc = "")]
 #![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
-#![doc = ""]
-#![doc = include_str!("telemetry/docs.md")]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
@@ -131,6 +129,11 @@ mod wire;
 #[allow(missing_docs)]
 #[path = "rt.rs"]
 pub mod __rt;
+
+// Only for rustdoc: other builds don't need the files.
+#[cfg(doc)]
+#[path = "guide.rs"]
+pub mod _guide;
 
 pub use api::advisory::{
     Advisory, AdvisoryOn, AdvisoryOnAsync, SessionScope, TransactionScope, advisory,

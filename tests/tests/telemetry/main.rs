@@ -13,7 +13,7 @@ use pglock_tests::TestDb;
 use tracing::Dispatch;
 
 /// What users read of the names.
-const DOCUMENTATION: &str = include_str!("../../../pglock/src/telemetry/docs.md");
+const DOCUMENTATION: &str = include_str!("../../../docs/guide/observability.md");
 
 /// While a process has had one subscriber only, `tracing` asks that of the thread which first tells something whether anybody
 /// wants to hear of it: a test without a subscriber would answer for all.
