@@ -7,7 +7,7 @@
 //! # pglock::configure(database.url())?;
 //! #[pglock::advisory(timeout = "2s", side_effect = Skip)]
 //! fn nightly_report() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//!     // ... runs here only while no other process runs it
+//!     // ... no other process runs this now
 //!     Ok(())
 //! }
 //!
@@ -15,98 +15,91 @@
 //! # ; Ok::<(), Box<dyn std::error::Error + Send + Sync>>(())
 //! ```
 //!
-//! # Overview
-//!
-//! - [`macro@advisory`] is the attribute; what it does can be done by hand with the function of the same name,
-//!   [`fn@advisory`]: a builder whose verbs acquire, try, or run under the lock, each with an async twin.
-//! - [`Guard`] holds a lock on a session of pglock's own, [`ConnectionGuard`] and [`AsyncConnectionGuard`] hold one
-//!   on a connection of yours.
-//! - [`Error`] tells a busy lock from a lost one and from a database that is away, and names the
-//!   [holder](Error::holder). [`check`] asks whether the locks of the calls around are still held.
-//! - [`tables`] and [`table()`] lock tables in a transaction, [`fn@timeout`] (also as an attribute) bounds how long the statements on a connection
-//!   wait for locks.
-//! - [`fn@prioritize`] (also as an attribute) ends whoever keeps a connection waiting for locks.
-//! - [`locks()`] and [`blocked_locks`] show who holds which lock and who keeps whom waiting, and can end those.
-//! - [`fn@wait_graph`] shows who waits for whom, as a whole: where it begins, what goes round in a ring, as a tree and for
-//!   Graphviz.
-//! - [`drain()`] waits, at the end of a process, for the locks that are kept after their calls.
-//! - [`configure`] sets the default database; without it, it is `DATABASE_URL`. [`Database`] is a handle for others.
-//!
-//! # What is promised
-//!
-//! - A timeout never leaves the lock held, and neither does a dropped future, a panic, or an error.
-//! - A lock that is lost is never silent: an async body is dropped and its call returns
-//!   [`Lost`](ErrorKind::Lost); a blocking one learns at [`check`] and at the end.
-//! - Waiting is in the server's queue, first come first served, with one waiter per key and process (a call inside
-//!   a call waits for itself, so that the server sees deadlocks).
-//! - Failures name who held the lock.
-//! - A session that can't carry the lock is refused as [`Environment`](ErrorKind::Environment) when pglock connects: through a
-//!   pooler in transaction mode (use [`xact`](Advisory::xact) there), on a standby, on a server that takes no locks.
-//! - A network that goes silent: the client knows within 4 s, a holder by [`Lost`](ErrorKind::Lost), a waiter by
-//!   [`Connect`](ErrorKind::Connect), and the server frees the lock later, within 15 s of the cut or of a grant after it. See
-//!   [`heartbeat`](DatabaseBuilder::heartbeat), also for the cost, and [`lease`](DatabaseBuilder::lease) for processes that
-//!   are stopped. It rests on `tcp_user_timeout`, so on Linux on both sides, and on pglock's thread getting to run.
-//!   Connections of yours have no heartbeat.
-//!
-//! What no client can promise: after a failover, a lock that was held on the old primary is free on the new one.
-//! A blocking body can't be interrupted when its lock is lost. What this version doesn't promise yet: a deadlock between guards is not seen, one between
-//! calls inside calls is.
-//!
-//! # Calls inside calls
-//!
-//! A call that is made under a lock, and asks for the same lock, re-enters without waiting and without SQL; the lock
-//! is released when the last call that shares it ends. Siblings under `join!` don't see each other's locks; spawned
-//! tasks and threads inherit nothing. Shared inside exclusive is fine; exclusive inside shared would wait for itself
-//! and is refused. Guards are no part of this.
-//!
-//! # How long a lock is held
-//!
-//! As long as the body runs, unless told otherwise. [`hold_at_least`](Advisory::hold_at_least) keeps the lock of a short
-//! job, so that a host whose clock is late doesn't run it again; [`hold_at_most`](Advisory::hold_at_most) drops an async
-//! body that takes too long, and then releases its lock. Both are options of the attribute too:
-//!
-//! ```
-//! # // The example runs on a server of its own.
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-//! # let database = pglock_tests::database();
-//! # pglock::configure(database.url())?;
-//! #[pglock::advisory("digest", timeout = 0, side_effect = Skip, hold_at_least = "300ms", hold_at_most = "10m")]
-//! async fn digest() -> Result<Option<u32>, pglock::Error> {
-//!     Ok(Some(42))
-//! }
-//!
-//! assert_eq!(digest().await?, Some(42));
-//! assert_eq!(digest().await?, None); // kept, so it is busy
-//! pglock::drain_async().await; // at the end of a process, which would free it
-//! assert_eq!(digest().await?, Some(42));
-//! # Ok(())
-//! # }
+//! ```toml
+//! [dependencies]
+//! pglock = "0.1"
 //! ```
 //!
-//! # Connections of yours
+//! Rust 1.88 or newer, Postgres 14 to 18. `DATABASE_URL` is the default database, or what [`configure`] is given.
 //!
-//! Blocking ones are those of `postgres`; async ones those of `tokio-postgres` and, with the feature `sqlx` (which needs
-//! Rust 1.94), of sqlx 0.9, from whatever pool: see [`AsyncConnection`], also for what a drop guarantees on each. Your
-//! own dependency on sqlx chooses its runtime and TLS.
+//! # I want to ..
 //!
-//! # Sessions
+//! | I want to | go to |
+//! | --- | --- |
+//! | run a function once at a time | [`macro@advisory`], and [all its options](_guide::advisory) |
+//! | lock a block, or hold a lock for longer than a function | [`fn@advisory`]: [`run`](Advisory::run), [`acquire`](Advisory::acquire) |
+//! | lock on my own connection or transaction | [`Advisory::on`], [`Advisory::acquire_xact`], and [the drivers](_guide::your_connections) |
+//! | know who holds a busy lock | [`Error::holder`] |
+//! | know whether I still hold it | [`check`], [`Guard::check`] |
+//! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
+//! | lock tables | [`tables`], [`table()`], [`model`] |
+//! | limit how long statements wait for locks | [`macro@timeout`], [`fn@timeout`] |
+//! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
+//! | list locks, and cancel or terminate sessions | [`locks()`], [`blocked_locks`], and [the filters](_guide::looking_at_locks) |
+//! | see who waits for whom | [`wait_graph()`](fn@wait_graph) |
+//! | use several databases, or name my sessions | [`Database`] |
+//! | encrypt pglock's own sessions | the [TLS](_guide::tls) page |
+//! | trace and measure | the [observability](_guide::observability) page |
+//! | test my jobs | the [testing](_guide::testing) page |
+//! | find a lock by hand in `pg_locks` | [`advisory_id`] |
+//! | move from django-pglock | [each name](_guide::django_pglock) |
 //!
-//! Locks that name no connection live on sessions of pglock's own, one per held lock, which a background thread
-//! drives; so blocking functions work inside a runtime, async ones on any executor, and runtimes may come and go.
-//! Idle sessions are used again; at most eight are kept per database, for a minute.
+//! # Which door to take
+//!
+//! **Attribute, closure or guard.** Take the attribute when one function is the whole job, [`run`](Advisory::run) when it is
+//! a block, and a [`Guard`] when the lock must outlive a function. A guard that is dropped releases its lock, but only the
+//! attribute and `run` report a loss by themselves, and only under them do calls inside calls share locks.
+//!
+//! **Own session, connection or transaction.** By default the lock is on a session of pglock's own, so the job needs no
+//! connection. Take it on your connection when no statement of the job may outlive the lock, and in your transaction when
+//! the commit should release it. [`xact`](Advisory::xact) without a transaction of yours is for poolers in transaction mode.
+//!
+//! **Blocking or async.** Methods that take a connection or wait have an async twin that ends in `_async`, on any executor.
+//! An attribute follows its `fn` or `async fn`. Blocking calls work inside a runtime, but block its thread.
+//!
+//! pglock's own sessions are driven by one background thread per process, so runtimes may come and go. Each held lock
+//! takes one; up to eight idle ones per database are kept for a minute.
+//!
+//! # Errors
+//!
+//! [`Error`] is one opaque type; [`Error::kind`] tells the cases apart, and the text says what to do.
+//!
+//! - [`Busy`](ErrorKind::Busy): somebody else holds the lock, see [`Error::holder`]. `Skip` and the `try_` verbs turn it into a value.
+//! - [`Lost`](ErrorKind::Lost): the lock was held and no longer is. [`Error::body_finished`] says if the work was done.
+//! - [`Connect`](ErrorKind::Connect), [`Database`](ErrorKind::Database), [`Deadlock`](ErrorKind::Deadlock): no session, a refusal, a cycle of waits.
+//! - [`Config`](ErrorKind::Config): used in a way that cannot work. [`SideEffect`](ErrorKind::SideEffect): a side effect of your own failed.
+//! - [`Environment`](ErrorKind::Environment): the server cannot hold such a lock: a pooler in transaction mode, a standby.
+//!
+//! # Promises
+//!
+//! The [guarantees](_guide::guarantees) page explains each, and lists the limits.
+//!
+//! - A timeout, a dropped future, a panic or an error never leaves a lock held.
+//! - A session lock is never taken inside a transaction.
+//! - A lost lock is never silent: an async body is dropped, a blocking one learns from [`check`] and at its end.
+//! - Waiting is in the server's queue, first come, first served, without polling.
+//! - A busy lock names its holder.
+//! - A server that cannot hold the lock is refused, with what to do instead.
+//! - A network that goes silent is noticed within 4 s, before the server frees the lock: see [`heartbeat`](DatabaseBuilder::heartbeat).
+//! - Only the right session is signaled, and never one of pglock's own.
+//! - No `unsafe` code; names are quoted, values are bound or formatted integers.
+//!
+//! No client can promise these: after a failover, a lock held on the old primary is free on the new one; and a blocking body
+//! cannot be interrupted when its lock is lost.
 //!
 //! # Features
 //!
 //! None is on by default.
 //!
-//! - `tracing`: spans of what is asked for and held, events of skips, losses, callers that go away, and kills. `metrics`:
-//!   how often, with what outcome, for how long. See "Traces and metrics" below.
-//! - `rustls`: TLS of pglock's own sessions, as `sslmode` in the URL says; without it a URL that asks for TLS is refused. See
-//!   [`Database::builder`](Database::builder).
-//! - `toml`: `config("name")` on [`locks()`] and [`blocked_locks`] asks as it is written in a file, `pglock.toml`.
-#![cfg_attr(feature = "diesel", doc = "")]
-#![cfg_attr(feature = "diesel", doc = include_str!("drivers/diesel/docs.md"))]
+//! | feature | adds | needs |
+//! | --- | --- | --- |
+//! | `sqlx` | sqlx 0.9: connections, pooled connections, transactions | Rust 1.94; your own dependency on sqlx chooses its runtime and TLS |
+//! | `diesel` | diesel 2.3: `PgConnection` | libpq |
+//! | `rustls` | [TLS](_guide::tls) of pglock's own sessions; without it, a URL that requires TLS is refused | |
+//! | `tracing` | [spans and events](_guide::observability) | a subscriber |
+//! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
+//! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
+#![cfg_attr(docsrs, feature(doc_cfg))]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
@@ -166,7 +159,8 @@ pub use watcher::{
     Blocked, Blocker, BlockerAction, PrioritizeReport, PrioritizeSideEffect, Spared,
 };
 
-/// Takes an advisory lock around a function, which then runs once at a time on every host that shares the database.
+/// The attribute: takes an advisory lock around a function, which then runs once at a time on every host that shares the
+/// database. For guards and closures, see [`fn@advisory`].
 ///
 /// # Examples
 ///
@@ -184,7 +178,7 @@ pub use watcher::{
 /// # Ok::<(), pglock::Error>(())
 /// ```
 ///
-/// Skipping when another process runs it, with a value that says so; panicking when the database is away:
+/// Skipping when another process runs it, with a value that says so; panicking when the database cannot be reached:
 ///
 /// ```
 /// # let database = pglock_tests::database();
@@ -213,7 +207,8 @@ pub use watcher::{
 /// ```
 pub use pglock_macros::advisory;
 
-/// Gets what keeps a function waiting for locks out of the way: whoever blocks it is ended.
+/// The attribute: terminates the sessions that keep a function waiting for locks. For a part of a function, and for a report,
+/// see [`fn@prioritize`].
 ///
 /// # Example
 ///
@@ -232,7 +227,7 @@ pub use pglock_macros::advisory;
 /// ```
 pub use pglock_macros::prioritize;
 
-/// Bounds how long the statements of a function wait for locks on a connection.
+/// The attribute: limits how long the statements of a function wait for locks. For a part of a function, see [`fn@timeout`].
 ///
 /// # Example
 ///
