@@ -21,13 +21,14 @@ macro_rules! links {
     };
 }
 
-/// `guide` is a link to `docs/guide`: `cargo package` follows it, so that the pages are published with the crate.
+/// `guide` is a link to `docs/guide`: `cargo package` follows it, so that the pages are published with the crate. The
+/// programs of a page are tested only with the features that they need.
 macro_rules! pages {
-    ($($(#[$attribute:meta])* $name:ident = $file:literal;)+) => {
+    ($($(#[$summary:meta])* $name:ident = $file:literal, if $features:meta;)+) => {
         $(
-            $(#[$attribute])*
+            $(#[$summary])*
             #[doc = links!()]
-            #[doc = include_str!(concat!("../guide/", $file))]
+            #[cfg_attr(any(not(doctest), $features), doc = include_str!(concat!("../guide/", $file)))]
             pub mod $name {}
         )+
     };
@@ -35,28 +36,25 @@ macro_rules! pages {
 
 pages! {
     /// The attribute's options, what a call returns, guards, how long a lock is held, calls inside calls.
-    advisory = "advisory.md";
+    advisory = "advisory.md", if all();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
-    #[cfg(any(not(doctest), all(feature = "diesel", feature = "sqlx")))]
-    your_connections = "your-connections.md";
+    your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
     /// How to test annotated functions: a database per test, busy and lost locks.
-    testing = "testing.md";
+    testing = "testing.md", if all();
     /// TLS of pglock's own sessions.
-    #[cfg(any(not(doctest), feature = "rustls"))]
-    tls = "tls.md";
+    tls = "tls.md", if feature = "rustls";
     /// All spans, events and metrics, with their fields.
-    observability = "observability.md";
+    observability = "observability.md", if all();
     /// Terminating the sessions that block a connection.
-    prioritize = "prioritize.md";
+    prioritize = "prioritize.md", if all();
     /// Listing locks and blocked locks, filters, named configurations, and canceling or terminating sessions.
-    #[cfg(any(not(doctest), feature = "toml"))]
-    looking_at_locks = "looking-at-locks.md";
+    looking_at_locks = "looking-at-locks.md", if feature = "toml";
     /// Who waits for whom, as a tree and for Graphviz.
-    wait_graph = "wait-graph.md";
+    wait_graph = "wait-graph.md", if all();
     /// Everything that pglock guarantees, and every limit.
-    guarantees = "guarantees.md";
+    guarantees = "guarantees.md", if all();
     /// django-pglock, sqlx, DistributedLock and ShedLock side by side.
-    compare = "compare.md";
+    compare = "compare.md", if all();
     /// What each name of django-pglock is called here.
-    django_pglock = "django-pglock.md";
+    django_pglock = "django-pglock.md", if all();
 }
