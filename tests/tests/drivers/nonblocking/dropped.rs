@@ -1,4 +1,4 @@
-//! What is dropped half-way: each cell of the table "What `Drop` guarantees on each driver" in DESIGN.md.
+//! What is dropped half-way: each cell of the table "What `Drop` guarantees on each driver" in docs/internals/drivers.md.
 
 use std::time::{Duration, Instant};
 
