@@ -1,5 +1,5 @@
 //! What the documentation of every public function says: what goes wrong, what becomes of a future that is dropped, and
-//! how it is called. Compilers ask for none of that.
+//! how it is called. And that links between the pages lead somewhere. Compilers ask for none of that.
 
 use std::collections::HashSet;
 use std::fs;
@@ -54,6 +54,101 @@ fn headings_in_examples_or_over_nothing_and_files_are_no_sections() {
     let docs = Docs::of(&function.attrs);
     assert_eq!(docs.sections, ["Cancel safety".to_owned()].into());
     assert!(docs.example);
+}
+
+#[test]
+fn links_between_pages_lead_to_files_and_headings() {
+    let mut links = 0;
+    for page in pages() {
+        for target in links_of(&fs::read_to_string(&page).unwrap()) {
+            let (file, heading) = target.split_once('#').unwrap_or((&target, ""));
+            let file = if file.is_empty() {
+                page.clone()
+            } else {
+                page.parent().unwrap().join(file)
+            };
+            assert!(file.exists(), "{}: {target}", page.display());
+            assert!(
+                heading.is_empty() || headings(&file).contains(heading),
+                "{}: {target}",
+                page.display()
+            );
+            links += 1;
+        }
+    }
+    assert!(links > 50, "{links}");
+}
+
+#[test]
+fn every_page_of_the_guide_is_a_module_and_linked_from_the_readme_or_another_page() {
+    let modules = fs::read_to_string(root().join("pglock/src/guide.rs")).unwrap();
+    let linked: HashSet<String> = (pages().iter())
+        .flat_map(|page| links_of(&fs::read_to_string(page).unwrap()))
+        .filter_map(|target| Some(target.split('#').next()?.rsplit('/').next()?.to_owned()))
+        .collect();
+    for page in markdown(&root().join("docs/guide")) {
+        let name = page.file_name().unwrap().to_str().unwrap();
+        assert!(modules.contains(&format!("\"{name}\"")), "{name}");
+        assert!(linked.contains(name), "{name}");
+    }
+}
+
+/// All pages that people read in the repository.
+fn pages() -> Vec<PathBuf> {
+    let folders = ["", "docs", "docs/guide", "docs/internals"];
+    folders
+        .iter()
+        .flat_map(|it| markdown(&root().join(it)))
+        .collect()
+}
+
+fn markdown(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let files = entries.map(|entry| entry.unwrap().path());
+    files
+        .filter(|path| path.extension().is_some_and(|it| it == "md"))
+        .collect()
+}
+
+/// The lines outside of code.
+fn prose(text: &str) -> impl Iterator<Item = &str> {
+    text.split("```").step_by(2).flat_map(str::lines)
+}
+
+/// Where the links of a page lead inside the repository: `[text](target)` and `[name]: target`.
+fn links_of(text: &str) -> Vec<String> {
+    let mut targets = Vec::new();
+    for line in prose(text) {
+        let inline = line
+            .split("](")
+            .skip(1)
+            .filter_map(|rest| rest.split_once(')'));
+        targets.extend(inline.map(|(target, _)| target.to_owned()));
+        if line.starts_with('[')
+            && let Some((_, target)) = line.split_once("]: ")
+        {
+            targets.push(target.to_owned());
+        }
+    }
+    targets.retain(|target| !target.contains("://"));
+    targets
+}
+
+/// The anchors that the headings of a page get.
+fn headings(page: &Path) -> HashSet<String> {
+    let text = fs::read_to_string(page).unwrap();
+    let headings = prose(&text).filter_map(|line| {
+        line.trim_start_matches('#')
+            .strip_prefix(' ')
+            .filter(|_| line.starts_with('#'))
+    });
+    let anchor = |heading: &str| {
+        heading.to_lowercase().replace(' ', "-").replace(
+            |it: char| !it.is_alphanumeric() && it != '-' && it != '_',
+            "",
+        )
+    };
+    headings.map(anchor).collect()
 }
 
 /// A public function.
