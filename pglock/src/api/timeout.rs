@@ -120,7 +120,7 @@ impl LockTimeout {
         connection: &mut C,
     ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
         let wait = self.checked()?;
-        let clean_up = CleanUp::of_setting(sql::RESTORE_NOTED_LOCK_TIMEOUT);
+        let clean_up = CleanUp::of_setting(sql::lock_timeout::RESTORE_NOTED_LOCK_TIMEOUT);
         let before = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
         Ok(AsyncTimeoutScope {
             connection,
@@ -148,12 +148,15 @@ impl Before {
     }
 
     fn restoring(&self) -> String {
-        sql::restore_lock_timeout(&self.value, self.in_transaction)
+        sql::lock_timeout::restore_lock_timeout(&self.value, self.in_transaction)
     }
 }
 
 async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<Before, Error> {
-    match wire.simple_query(&sql::set_lock_timeout(wait)).await {
+    match wire
+        .simple_query(&sql::lock_timeout::set_lock_timeout(wait))
+        .await
+    {
         Ok(rows) => {
             let row = rows.first_row();
             let value = row.as_ref().and_then(|row| row.text(0));
@@ -184,7 +187,7 @@ async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Err
         }
         // A transaction that was begun by hand in the scope, and left aborted.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
-            let _ = wire.simple_query("ROLLBACK").await;
+            let _ = wire.simple_query(sql::transaction::ROLLBACK).await;
             let again = wire.simple_query(&before.restoring()).await;
             again.map(drop).map_err(Error::setting_failed)
         }

@@ -57,7 +57,7 @@ impl ConnectionRequest {
         connection: &mut (impl Async + ?Sized),
     ) -> Result<ConnectionLock, Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let leftover = sql::release_leftover(lock.key, lock.mode);
+        let leftover = sql::advisory::release_leftover(lock.key, lock.mode);
         let clean_up = CleanUp::in_session(*wait != WaitPolicy::NoWait, leftover);
         self.acquire_session(&mut CleanUpOnDrop::new(connection, clean_up))
             .await
@@ -110,7 +110,7 @@ impl ConnectionRequest {
             AcquireOutcome::Failed(failure) => Err(Error::not_acquired(&lock.id, failure)),
             AcquireOutcome::Broken(failure) => {
                 // The session may hold the lock, and nobody can tell: only its end is certain to release it.
-                let _ = wire.simple_query(sql::TERMINATE_OWN_SESSION).await;
+                let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
                 Err(Error::not_acquired(&lock.id, failure))
             }
         }
@@ -203,7 +203,7 @@ impl ConnectionLock {
             && !failure.session_ended
         {
             // It may be held still, and only the session's end is certain to release it.
-            let _ = wire.simple_query(sql::TERMINATE_OWN_SESSION).await;
+            let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
         }
         protocol::explain_release(id, released)
     }
@@ -215,10 +215,10 @@ impl ConnectionLock {
             return;
         }
         let is_closed = connection.is_closed();
-        for sql in sql::END_ANY_TRANSACTION {
+        for sql in sql::transaction::END_ANY_TRANSACTION {
             connection.queue(sql);
         }
-        connection.queue(&sql::release_unless_done(
+        connection.queue(&sql::advisory::release_unless_done(
             *key,
             *mode,
             self.request.release_token,

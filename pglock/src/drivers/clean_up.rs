@@ -29,8 +29,8 @@ impl CleanUp {
     pub(crate) fn in_session(waits: bool, leftover: String) -> Self {
         let wait = CancelWait {
             // A transaction begun by hand is refused at once, and must not be aborted by a cancel.
-            started: sql::IS_IN_TRANSACTION,
-            sleep: sql::SLEEP,
+            started: sql::transaction::IS_IN_TRANSACTION,
+            sleep: sql::cancel::SLEEP,
             recover: None,
         };
         Self {
@@ -44,8 +44,8 @@ impl CleanUp {
     pub(crate) fn in_transaction(waits: bool) -> Self {
         let wait = CancelWait {
             started: "",
-            sleep: sql::SLEEP_IN_TRANSACTION,
-            recover: Some(sql::UNDO_ACQUIRE_IN_TRANSACTION),
+            sleep: sql::cancel::SLEEP_IN_TRANSACTION,
+            recover: Some(sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION),
         };
         Self {
             wait: waits.then_some(wait),

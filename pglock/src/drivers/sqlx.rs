@@ -15,7 +15,7 @@ use super::sealed::Async;
 use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
 use crate::error::Failure;
 use crate::sql::Rows;
-use crate::sql::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
+use crate::sql::transaction::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
 
 #[diagnostic::do_not_recommend]
 impl AsyncConnection for PgConnection {}

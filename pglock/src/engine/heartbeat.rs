@@ -46,7 +46,7 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Liveness) {
                 heartbeat.answer(),
                 try_exclusive
                     .wire()
-                    .simple_query(&sql::heartbeat(&session.holds().times())),
+                    .simple_query(&sql::session::heartbeat(&session.holds().times())),
             )
             .await
             .is_some(),

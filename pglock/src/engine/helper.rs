@@ -33,7 +33,7 @@ impl Pool {
     ) -> impl Future<Output = ()> + use<> {
         let pool = Rc::clone(self);
         async move {
-            let cancel = sql::cancel_waiter(pid, lock.key);
+            let cancel = sql::cancel::cancel_waiter(pid, lock.key);
             // Without a session beside, the wait is seen to go on, and its socket is closed.
             let _ = pool.on_helper(&lock, &cancel).await;
         }
@@ -43,7 +43,7 @@ impl Pool {
     pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: DatabaseLock) {
         // Without a session beside, the server looks for its client by itself.
         let _ = self
-            .on_helper(&lock, &sql::terminate(backend, lock.key))
+            .on_helper(&lock, &sql::cancel::terminate(backend, lock.key))
             .await;
     }
 
@@ -56,7 +56,7 @@ impl Pool {
         self: &Rc<Self>,
         lock: &DatabaseLock,
     ) -> Result<Option<Holder>, Error> {
-        let who = sql::holder(lock.key);
+        let who = sql::holder::holder(lock.key);
         let asked = self.on_helper(lock, &who);
         match tokio::time::timeout(HOLDER_BOUND, asked).await {
             Ok(rows) => {

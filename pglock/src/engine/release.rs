@@ -15,6 +15,7 @@ use super::session::answer::answered;
 use super::state::{Entry, State};
 use crate::error::{Error, Failure};
 use crate::model::options::Scope;
+use crate::sql;
 use crate::telemetry::HoldRecord;
 use crate::wire::SimpleQuery;
 use crate::wire::protocol;
@@ -145,7 +146,11 @@ async fn converse(exclusive: &Exclusive<'_>, lock: &DatabaseLock, pid: i32) -> R
         Scope::Session => {
             protocol::release_own(&mut exclusive.wire(), lock.key, lock.mode, pid).await
         }
-        Scope::Transaction => match exclusive.wire().simple_query("COMMIT").await {
+        Scope::Transaction => match exclusive
+            .wire()
+            .simple_query(sql::transaction::COMMIT)
+            .await
+        {
             Ok(_) => Released::Yes,
             Err(failure) => Released::Failed(failure),
         },

@@ -8,6 +8,7 @@ use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use super::words::RelKind;
 use crate::model::table::TableName;
+use crate::sql::parts::{THIS_DATABASE, may_signal, microseconds};
 use crate::sql::{Statement, Values};
 
 /// Which locks are asked for.
@@ -88,14 +89,14 @@ pub(crate) fn signal(
         "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
          victim AS MATERIALIZED ( \
          SELECT f.pid, f.pid = pg_catalog.pg_backend_pid() AS own, \
-         me.rolsuper OR s.usesysid IS NOT NULL AND r.rolsuper IS NOT TRUE \
-         AND (pg_catalog.pg_has_role(s.usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) AS may \
+         {may} AS may \
          FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
          JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
          SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
-         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {signal}(v.pid) ELSE false END ORDER BY v.pid"
+         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {signal}(v.pid) ELSE false END ORDER BY v.pid",
+        may = may_signal("me.rolsuper", "r"),
     );
     (sql, values.into_inner())
 }
@@ -131,7 +132,7 @@ fn as_text(of: Entity, field: &Field) -> String {
     let column = of.column(field);
     match field.holds {
         ColumnType::Duration | ColumnType::Time => {
-            format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint::pg_catalog.text")
+            format!("{}::pg_catalog.text", microseconds(&column))
         }
         ColumnType::Text | ColumnType::Word(_) | ColumnType::Int | ColumnType::Bool => {
             format!("{column}::pg_catalog.text")
@@ -224,10 +225,6 @@ pub(crate) fn activity() -> String {
 /// The session that a parallel worker works for. A worker that applies a subscription has a leader too, and waits for
 /// itself.
 const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
-
-/// The OID of the database that is asked.
-pub(crate) const THIS_DATABASE: &str =
-    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
 /// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
 pub(crate) fn of_this_database() -> String {

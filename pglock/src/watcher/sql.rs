@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::policy::{Escalation, KillPolicy};
 use super::report::{Blocker, BlockerAction, Spared};
 use crate::model::backend::Backend;
-use crate::sql::backend::start_of;
+use crate::sql::parts::{may_signal, microseconds};
 use crate::sql::{Row, Rows, Statement, Values};
 use crate::view::sql::{FORGET, LocksQuery, blockers_found};
 
@@ -18,7 +18,7 @@ pub(crate) fn who() -> String {
         "WITH me AS MATERIALIZED (SELECT s.pid::pg_catalog.text, {}::pg_catalog.text AS started \
          FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_catalog.pg_backend_pid()) \
          SELECT me.pid, me.started, {FORGET} FROM me",
-        start_of("s.backend_start")
+        microseconds("s.backend_start")
     )
 }
 
@@ -126,8 +126,7 @@ pub(crate) fn signal_blockers(
          WHEN s.backend_type = 'autovacuum worker' AND {may_prevent_wraparound} THEN 'wraparound' \
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
-         WHEN NOT me.super AND (s.usesysid IS NULL OR u.rolsuper IS NOT FALSE \
-         OR NOT pg_catalog.pg_has_role(s.usesysid, 'USAGE') AND NOT pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')) THEN 'denied' \
+         WHEN NOT {allowed} THEN 'denied' \
          WHEN {blow} IS NULL THEN 'grace' END AS spared \
          FROM blocker b CROSS JOIN me LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
@@ -136,7 +135,8 @@ pub(crate) fn signal_blockers(
          SELECT v.pid::pg_catalog.text, {started}::pg_catalog.text, v.application_name, v.usename::pg_catalog.text, \
          pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
          (CASE WHEN v.spared IS NULL THEN {signaled} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
-        started = start_of("v.backend_start"),
+        allowed = may_signal("me.super", "u"),
+        started = microseconds("v.backend_start"),
         same_waiting = same_start("s.backend_start", "w.started"),
         same_own = same_start("s.backend_start", "o.started"),
         same_before = same_start("s.backend_start", "h.started"),
@@ -171,7 +171,10 @@ fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (Stri
 
 /// Where one of the two is hidden, the pid has to do.
 fn same_start(backend_start: &str, started: &str) -> String {
-    format!("coalesce({} = {started}, true)", start_of(backend_start))
+    format!(
+        "coalesce({} = {started}, true)",
+        microseconds(backend_start)
+    )
 }
 
 fn bind(backends: &[Backend], values: &mut Values) -> String {

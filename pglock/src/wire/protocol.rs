@@ -32,7 +32,7 @@ pub(crate) async fn acquire_session(
     own: Option<i32>,
 ) -> AcquireOutcome {
     let answer = wire
-        .simple_query(&sql::acquire_session(key, mode, wait, own))
+        .simple_query(&sql::advisory::acquire_session(key, mode, wait, own))
         .await;
     match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => AcquireOutcome::Granted,
@@ -41,8 +41,8 @@ pub(crate) async fn acquire_session(
         AcquireReply::Unknown(failure) if failure.session_ended => AcquireOutcome::Failed(failure),
         AcquireReply::Unknown(failure) => {
             let release = match own {
-                None => sql::release_leftover(key, mode),
-                Some(pid) => sql::release_own_leftover(key, mode, pid),
+                None => sql::advisory::release_leftover(key, mode),
+                Some(pid) => sql::advisory::release_own_leftover(key, mode, pid),
             };
             match wire.simple_query(&release).await {
                 Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
@@ -62,7 +62,7 @@ pub(crate) async fn release_own(
     mode: AdvisoryMode,
     pid: i32,
 ) -> Released {
-    let release = sql::release_own(key, mode, pid);
+    let release = sql::advisory::release_own(key, mode, pid);
     match reply::of_release(wire.simple_query(&release).await) {
         Released::InTransaction { .. } => Released::WrongBackend,
         released => released,
@@ -77,13 +77,13 @@ pub(crate) async fn release_session(
     mode: AdvisoryMode,
     release_token: Option<u64>,
 ) -> Released {
-    let release = sql::release_session(key, mode, release_token);
+    let release = sql::advisory::release_session(key, mode, release_token);
     match reply::of_release(wire.simple_query(&release).await) {
         Released::InTransaction { aborted } => {
-            if let Err(failure) = wire.simple_query("ROLLBACK").await {
+            if let Err(failure) = wire.simple_query(sql::transaction::ROLLBACK).await {
                 return Released::Failed(failure);
             }
-            let release = sql::release_session_anywhere(key, mode, release_token);
+            let release = sql::advisory::release_session_anywhere(key, mode, release_token);
             reply::of_release_after_rollback(!aborted, wire.simple_query(&release).await)
         }
         released => released,
@@ -92,7 +92,7 @@ pub(crate) async fn release_session(
 
 /// Whether the session holds a session lock, as its release would find.
 pub(crate) async fn holds(wire: &mut impl SimpleQuery, key: Key, mode: AdvisoryMode) -> bool {
-    let answer = wire.simple_query(&sql::holds(key, mode)).await;
+    let answer = wire.simple_query(&sql::advisory::holds(key, mode)).await;
     matches!(reply::of_release(answer), Released::Yes)
 }
 
@@ -102,10 +102,12 @@ pub(crate) async fn begin_and_acquire(
     key: Key,
     mode: AdvisoryMode,
     wait: WaitPolicy,
-    server: sql::ServerFeatures,
+    server: sql::session::ServerFeatures,
 ) -> AcquireOutcome {
     let answer = wire
-        .simple_query(&sql::begin_and_acquire(key, mode, wait, server))
+        .simple_query(&sql::transaction::begin_and_acquire(
+            key, mode, wait, server,
+        ))
         .await;
     let outcome = match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => return AcquireOutcome::Granted,
@@ -116,7 +118,7 @@ pub(crate) async fn begin_and_acquire(
         }
         AcquireReply::Unknown(failure) => AcquireOutcome::Failed(failure),
     };
-    match (wire.simple_query("ROLLBACK").await, outcome) {
+    match (wire.simple_query(sql::transaction::ROLLBACK).await, outcome) {
         (Err(rollback), AcquireOutcome::Failed(cause)) if !rollback.session_ended => {
             AcquireOutcome::Broken(cause)
         }
@@ -132,7 +134,7 @@ pub(crate) async fn acquire_in_transaction(
     mode: AdvisoryMode,
     wait: WaitPolicy,
 ) -> AcquireOutcome {
-    let sql = sql::acquire_in_transaction(key, mode, wait);
+    let sql = sql::transaction::acquire_in_transaction(key, mode, wait);
     match in_transaction(wire, &sql, wait != WaitPolicy::NoWait).await {
         Ok(rows) if wait == WaitPolicy::NoWait && rows.last_bool() != Some(true) => {
             AcquireOutcome::Busy
@@ -149,7 +151,7 @@ pub(crate) async fn lock_tables(
     mode: TableMode,
     wait: Option<WaitPolicy>,
 ) -> AcquireOutcome {
-    let sql = sql::lock_tables(tables, mode, wait);
+    let sql = sql::transaction::lock_tables(tables, mode, wait);
     match in_transaction(wire, &sql, true).await {
         Ok(_) => AcquireOutcome::Granted,
         Err(outcome) => outcome,
@@ -181,20 +183,22 @@ async fn in_transaction(
     };
     if savepoint {
         // A failure here is one of the transaction's, and its next statement tells it.
-        let _ = wire.simple_query(sql::UNDO_ACQUIRE_IN_TRANSACTION).await;
+        let _ = wire
+            .simple_query(sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION)
+            .await;
     }
     Err(outcome)
 }
 
 /// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
 pub(crate) async fn holder(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
-    let rows = wire.simple_query(&sql::holder(key)).await.ok()?;
+    let rows = wire.simple_query(&sql::holder::holder(key)).await.ok()?;
     reply::of_holder(&rows)
 }
 
 /// As [`holder`], in the caller's transaction.
 pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
-    look_up_in_transaction(wire, &sql::holder(key)).await
+    look_up_in_transaction(wire, &sql::holder::holder(key)).await
 }
 
 /// Who has a lock on one of the tables that keeps this one out, in the caller's transaction.
@@ -203,15 +207,17 @@ pub(crate) async fn table_holder(
     tables: &[TableName],
     mode: TableMode,
 ) -> Option<Holder> {
-    look_up_in_transaction(wire, &sql::table_holder(tables, mode)).await
+    look_up_in_transaction(wire, &sql::holder::table_holder(tables, mode)).await
 }
 
 /// The transaction can go on where the look-up fails, as when our role may not read `pg_locks`.
 async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Holder> {
-    let answer = wire.simple_query(&sql::behind_a_savepoint(holder)).await;
+    let answer = wire
+        .simple_query(&sql::transaction::behind_a_savepoint(holder))
+        .await;
     let end = match answer {
-        Ok(_) => sql::RELEASE_SAVEPOINT,
-        Err(_) => sql::UNDO_ACQUIRE_IN_TRANSACTION,
+        Ok(_) => sql::transaction::RELEASE_SAVEPOINT,
+        Err(_) => sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION,
     };
     // A failure here is one of the transaction's, and its next statement tells it.
     let _ = wire.simple_query(end).await;
@@ -301,7 +307,7 @@ mod tests {
     fn a_transaction_of_our_own_whose_acquire_failed_is_over() {
         let db = database();
         let mut client = db.connect();
-        let server = sql::ServerFeatures {
+        let server = sql::session::ServerFeatures {
             transaction_timeout: false,
             client_connection_check: false,
             heartbeat: crate::model::liveness::Liveness::default(),

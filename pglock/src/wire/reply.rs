@@ -80,7 +80,7 @@ pub(crate) fn of_release_after_rollback(
     }
 }
 
-/// The holder, from the row of [`crate::sql::holder`].
+/// The holder, from the row of [`crate::sql::holder::holder`].
 pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
     let row = rows.first_row()?;
     let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();

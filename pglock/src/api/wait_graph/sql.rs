@@ -3,11 +3,10 @@
 //! How names are written, [`crate::sql`] says.
 
 use crate::model::table::TableName;
+use crate::sql::parts::{THIS_DATABASE, microseconds};
 use crate::sql::{Statement, Values};
 use crate::view::fields::COLUMNS_OF_A_LOCK;
-use crate::view::sql::{
-    RELATION, THIS_DATABASE, activity, columns, lock_columns, of_this_database,
-};
+use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database};
 
 /// Which parts of the graph are asked for.
 #[derive(Clone, Debug, Default)]
@@ -75,12 +74,13 @@ pub(super) fn fetch(asked: &GraphQuery) -> Statement {
          WHERE o.pid IS NULL AND o.granted) \
          SELECT {columns}, l.tag, q.blockers, (g.pid IS NOT NULL)::pg_catalog.text, \
          l.virtualtransaction, p.gid, p.owner::pg_catalog.text, p.database::pg_catalog.text, \
-         (extract(epoch FROM p.prepared) * 1000000::numeric)::bigint::pg_catalog.text, {mark_columns} \
+         {prepared}::pg_catalog.text, {mark_columns} \
          FROM lock l LEFT JOIN activity a ON a.pid = l.pid \
          LEFT JOIN asked q ON NOT l.granted AND q.backend = l.backend \
          LEFT JOIN again g ON NOT l.granted AND g.pid = l.backend AND g.waitstart = l.wait_start \
          LEFT JOIN prepared p ON l.pid = 0 AND p.virtualtransaction = l.virtualtransaction \
          ORDER BY l.granted, l.wait_duration DESC NULLS LAST, l.pid, p.gid, l.kind, l.schema, l.rel_name, l.mode",
+        prepared = microseconds("p.prepared"),
         activity = activity(),
         lock_columns = lock_columns(),
         columns = columns(false),

@@ -67,7 +67,8 @@ impl Blocking for PgConnection {
         let open = match depth(self) {
             Ok(depth) => depth.is_some(),
             Err(_) => {
-                Blocking::simple_query(self, crate::sql::IS_IN_TRANSACTION)?.last_bool()
+                Blocking::simple_query(self, crate::sql::transaction::IS_IN_TRANSACTION)?
+                    .last_bool()
                     == Some(true)
             }
         };

@@ -137,7 +137,10 @@ mod tests {
             answers: false,
         };
         assert_eq!(text("ROLLBACK"), rollback);
-        for sql in ["SELECT 1; SELECT 2", crate::sql::IS_IN_TRANSACTION] {
+        for sql in [
+            "SELECT 1; SELECT 2",
+            crate::sql::transaction::IS_IN_TRANSACTION,
+        ] {
             assert!(matches!(text(sql), Text::Batch { answers: true, .. }));
         }
     }
@@ -145,7 +148,11 @@ mod tests {
     #[test]
     fn statements_are_parted_outside_quotes() {
         let tables = [r#"a; b"c;"#.into(), "it's;".into()];
-        let sql = crate::sql::lock_tables(&tables, TableMode::Share, Some(WaitPolicy::NoWait));
+        let sql = crate::sql::transaction::lock_tables(
+            &tables,
+            TableMode::Share,
+            Some(WaitPolicy::NoWait),
+        );
         assert_eq!(
             statements(&sql),
             [
@@ -154,7 +161,7 @@ mod tests {
                 "RELEASE SAVEPOINT pglock"
             ]
         );
-        let sql = crate::sql::restore_lock_timeout(r#"a';"b\"#, true);
+        let sql = crate::sql::lock_timeout::restore_lock_timeout(r#"a';"b\"#, true);
         assert_eq!(statements(&sql), [&sql]);
     }
 

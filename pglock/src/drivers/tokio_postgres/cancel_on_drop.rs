@@ -55,7 +55,7 @@ impl Sent<'_> {
             Some(Ok(_)) => {}
             Some(Err(_)) => recover(),
             None => {
-                for _ in 0..sql::SLEEPS {
+                for _ in 0..sql::cancel::SLEEPS {
                     self.send(wait.sleep);
                     recover();
                 }

@@ -5,7 +5,7 @@
 //! hits what runs there then. Too early it does nothing: so it is sent once the wait is seen to begin, and again while
 //! the wait is not seen to end. Too late it would hit the caller's next statement (and it strikes twice, since the
 //! server signals the backend and its process group): so statements that only sleep were sent in between,
-//! [`sql::SLEEPS`](crate::sql::SLEEPS) of them, for longer than all requests together may take.
+//! [`sql::cancel::SLEEPS`](crate::sql::cancel::SLEEPS) of them, for longer than all requests together may take.
 //!
 //! Answers come only as the caller's runtime drives the connection. So silence proves nothing, and the requests that
 //! are sent into it are so few that the sleeps can catch them all.

@@ -27,7 +27,7 @@ pub(in crate::engine) struct ServerInfo {
     pub(super) backend: Backend,
     /// Of whatever mode.
     pub(super) behind_pooler: bool,
-    pub(super) server: sql::ServerFeatures,
+    pub(super) server: sql::session::ServerFeatures,
     /// How many locks have room in the server's lock table, which all databases share.
     pub(super) lock_table: usize,
 }
@@ -69,7 +69,7 @@ pub(super) async fn probe(
 ) -> Result<ServerInfo, Unsupported> {
     let announced = backend_key::pid(connection.client()).await?;
     let rows = match connection
-        .ask(&sql::probe(scope, announced, database.heartbeat()))
+        .ask(&sql::session::probe(scope, announced, database.heartbeat()))
         .await
     {
         Ok(rows) => rows,
@@ -83,7 +83,7 @@ pub(super) async fn probe(
         return Err(Unsupported::Failed(Failure::unexpected_answer()));
     };
     let backend = sql::backend::read(&facts).ok_or_else(Failure::unexpected_answer)?;
-    let server = sql::ServerFeatures {
+    let server = sql::session::ServerFeatures {
         transaction_timeout: facts.is_true(2),
         client_connection_check: facts.is_true(3),
         heartbeat: database.heartbeat(),
@@ -109,7 +109,7 @@ pub(super) async fn probe(
         }
         // Only now: in a pool that others share, settings would reach them.
         if connection
-            .ask(&sql::set_up(backend.pid, database.heartbeat()))
+            .ask(&sql::session::set_up(backend.pid, database.heartbeat()))
             .await?
             .is_empty()
         {
@@ -162,7 +162,7 @@ async fn moves_sessions(
 }
 
 async fn backend_pid(connection: &RawConnection) -> Result<i32, Failure> {
-    let rows = connection.ask(sql::BACKEND_PID).await?;
+    let rows = connection.ask(sql::session::BACKEND_PID).await?;
     let pid = rows.first_row().and_then(|row| row.parsed(0));
     pid.ok_or_else(Failure::unexpected_answer)
 }
@@ -174,8 +174,11 @@ async fn gives_one_lock_twice(database: &Database, first: &RawConnection) -> Res
     let nanos = i64::from(now.unwrap_or_default().subsec_nanos());
     let key = Key::Big((i64::from(std::process::id()) << 32) | nanos);
     let second = RawConnection::open(database).await?;
-    let ours = first.ask(&sql::begin_and_try(key)).await?.last_bool();
-    let theirs = second.ask(&sql::try_once(key)).await?.last_bool();
-    first.ask("ROLLBACK").await?;
+    let ours = first
+        .ask(&sql::session::begin_and_try(key))
+        .await?
+        .last_bool();
+    let theirs = second.ask(&sql::session::try_once(key)).await?.last_bool();
+    first.ask(sql::transaction::ROLLBACK).await?;
     Ok(ours == Some(true) && theirs == Some(true))
 }

@@ -34,7 +34,7 @@ pub(crate) struct Session {
     backend: Backend,
     scope: Scope,
     behind_pooler: bool,
-    server: sql::ServerFeatures,
+    server: sql::session::ServerFeatures,
     lock_table: usize,
     task: ConnectionTask,
     exclusive: Mutex<()>,

@@ -1,0 +1,132 @@
+//! Session locks: taking, releasing, and releasing what may be left.
+
+use super::parts::{
+    CAN_LOOK_FOR_CLIENT, OUTSIDE_A_TRANSACTION, TRANSACTION_TIMEOUT, arguments, lock_timeout,
+    on_backend, pg_locks_mode, suffix,
+};
+use crate::model::lock_id::Key;
+use crate::model::options::{AdvisoryMode, WaitPolicy};
+
+/// Takes a session lock, outside a transaction: no row when there is one, else a last row that is true for a try.
+///
+/// The wait is in the second statement, for a lock that ends with the implicit transaction; the third finds it
+/// granted and cannot wait. A timer that fires late can't leave the session lock behind, as it does when
+/// `pg_advisory_lock` itself waits. While it waits, a client that is gone is looked for every second.
+///
+/// With a `pid`, nothing is done on another backend either: no row.
+pub(crate) fn acquire_session(
+    key: Key,
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+    pid: Option<i32>,
+) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
+    match wait {
+        WaitPolicy::NoWait => {
+            format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
+        }
+        WaitPolicy::Millis(_) | WaitPolicy::Block => format!(
+            "SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '{}', true), \
+             pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
+             pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
+             CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true) {guard}; \
+             SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key}) {guard}; \
+             SELECT pg_catalog.pg_advisory_lock{suffix}({key}) {guard}",
+            lock_timeout(wait)
+        ),
+    }
+}
+
+/// Releases a session lock, outside a transaction: no row when there is one, else whether it was held. The session
+/// keeps the `release_token`, for [`release_unless_done`].
+pub(crate) fn release_session(key: Key, mode: AdvisoryMode, release_token: Option<u64>) -> String {
+    format!(
+        "{} {OUTSIDE_A_TRANSACTION}",
+        release_session_anywhere(key, mode, release_token)
+    )
+}
+
+/// Releases a session lock of our own session, on that backend only: no row on another one, which may hold the same
+/// lock for somebody else.
+pub(crate) fn release_own(key: Key, mode: AdvisoryMode, pid: i32) -> String {
+    format!(
+        "{} {OUTSIDE_A_TRANSACTION}{}",
+        unlock(key, mode),
+        on_backend(Some(pid))
+    )
+}
+
+/// Releases a session lock wherever the session is, an aborted transaction apart.
+pub(crate) fn release_session_anywhere(
+    key: Key,
+    mode: AdvisoryMode,
+    release_token: Option<u64>,
+) -> String {
+    let keep = release_token.map(|release_token| {
+        format!(", pg_catalog.set_config('pglock.released', '{release_token}', false)")
+    });
+    format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
+}
+
+/// Releases a session lock, unless a release whose answer nobody waited for has done so.
+pub(crate) fn release_unless_done(key: Key, mode: AdvisoryMode, release_token: u64) -> String {
+    format!(
+        "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{release_token}'",
+        unlock(key, mode)
+    )
+}
+
+fn unlock(key: Key, mode: AdvisoryMode) -> String {
+    format!(
+        "SELECT pg_catalog.pg_advisory_unlock{}({})",
+        suffix(mode),
+        arguments(key)
+    )
+}
+
+/// As [`release_leftover`], on that backend only: the first row says whether it is.
+pub(crate) fn release_own_leftover(key: Key, mode: AdvisoryMode, pid: i32) -> String {
+    format!(
+        "SELECT pg_catalog.pg_backend_pid() = {pid}; {}{}",
+        release_leftover(key, mode),
+        on_backend(Some(pid))
+    )
+}
+
+/// Releases a session lock that an acquire which failed may have left; says nothing when there is none.
+pub(crate) fn release_leftover(key: Key, mode: AdvisoryMode) -> String {
+    format!("{} WHERE {}", unlock(key, mode), is_held(key, mode))
+}
+
+/// Whether the session holds the lock.
+pub(crate) fn holds(key: Key, mode: AdvisoryMode) -> String {
+    format!("SELECT {}", is_held(key, mode))
+}
+
+fn is_held(key: Key, mode: AdvisoryMode) -> String {
+    let (classid, objid) = key.pg_locks_columns();
+    format!(
+        "EXISTS (SELECT FROM pg_catalog.pg_locks WHERE locktype = 'advisory' AND pid = pg_catalog.pg_backend_pid() AND granted \
+         AND classid = '{classid}' AND objid = '{objid}' AND objsubid = {} AND mode = '{}')",
+        key.objsubid(),
+        pg_locks_mode(mode),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
+        for wait in [WaitPolicy::NoWait, WaitPolicy::Millis(5), WaitPolicy::Block] {
+            let sql = acquire_session(Key::Big(1), AdvisoryMode::Shared, wait, Some(7));
+            let guarded = |statement: &str| {
+                statement.contains(OUTSIDE_A_TRANSACTION)
+                    && statement.ends_with("pg_backend_pid() = 7")
+            };
+            assert!(sql.split(';').all(guarded), "{sql}");
+        }
+    }
+}

@@ -1,0 +1,109 @@
+//! Pieces that more than one statement is made of.
+
+use crate::model::lock_id::Key;
+use crate::model::options::{AdvisoryMode, WaitPolicy};
+
+/// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
+/// calls nothing, in a transaction that was begun by hand.
+pub(super) const OUTSIDE_A_TRANSACTION: &str =
+    "WHERE pg_catalog.now() = pg_catalog.statement_timestamp()";
+
+/// The reverse, as a value.
+pub(super) const IN_A_TRANSACTION: &str = "pg_catalog.now() <> pg_catalog.statement_timestamp()";
+
+/// `transaction_timeout` where the server knows it (17 and later), else a setting that is 0 already.
+pub(super) const TRANSACTION_TIMEOUT: &str = "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000 \
+     THEN 'transaction_timeout' ELSE 'statement_timeout' END";
+
+/// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.
+pub(super) const CAN_LOOK_FOR_CLIENT: &str = "(pg_catalog.current_setting('server_version_num')::int \
+     >= CASE WHEN pg_catalog.version() ~* 'linux' THEN 140000 ELSE 150000 END AND pg_catalog.version() !~* 'visual c|mingw|msvc')";
+
+/// Holds on that backend only: a pooler that moves a session of ours to another one is found before it does harm.
+pub(super) fn on_backend(pid: Option<i32>) -> String {
+    pid.map(|pid| format!(" AND pg_catalog.pg_backend_pid() = {pid}"))
+        .unwrap_or_default()
+}
+
+/// The key as arguments of the advisory lock functions; quoted, since `-9223372036854775808` can't be cast unquoted.
+pub(super) fn arguments(key: Key) -> String {
+    match key {
+        Key::Big(key) => format!("'{key}'::bigint"),
+        Key::Pair(first, second) => format!("'{first}'::int, '{second}'::int"),
+    }
+}
+
+pub(super) fn suffix(mode: AdvisoryMode) -> &'static str {
+    match mode {
+        AdvisoryMode::Exclusive => "",
+        AdvisoryMode::Shared => "_shared",
+    }
+}
+
+/// How `pg_locks` names the mode.
+pub(super) fn pg_locks_mode(mode: AdvisoryMode) -> &'static str {
+    match mode {
+        AdvisoryMode::Exclusive => "ExclusiveLock",
+        AdvisoryMode::Shared => "ShareLock",
+    }
+}
+
+/// `lock_timeout` in milliseconds; 0 is no limit.
+pub(super) fn lock_timeout(wait: WaitPolicy) -> i32 {
+    match wait {
+        WaitPolicy::Millis(millis) => millis,
+        WaitPolicy::NoWait | WaitPolicy::Block => 0,
+    }
+}
+
+/// A condition on `pg_locks`: this lock, in this database.
+pub(super) fn is_lock(key: Key) -> String {
+    let (classid, objid) = key.pg_locks_columns();
+    format!(
+        "locktype = 'advisory' AND database = {THIS_DATABASE} \
+         AND classid = '{classid}' AND objid = '{objid}' AND objsubid = {}",
+        key.objsubid()
+    )
+}
+
+/// Whether we may signal a session, from whether we are a superuser, its row `s` of `pg_stat_activity`, and the row of
+/// its role in `pg_roles`. A superuser's session is signaled by superusers only.
+pub(crate) fn may_signal(superuser: &str, role: &str) -> String {
+    format!(
+        "({superuser} OR s.usesysid IS NOT NULL AND {role}.rolsuper IS FALSE \
+         AND (pg_catalog.pg_has_role(s.usesysid, 'USAGE') OR pg_catalog.pg_has_role('pg_signal_backend', 'USAGE')))"
+    )
+}
+
+/// Microseconds since 1970, from a column such as `backend_start`: whatever the session's time zone.
+pub(crate) fn microseconds(column: &str) -> String {
+    format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint")
+}
+
+/// The OID of the database that is asked.
+pub(crate) const THIS_DATABASE: &str =
+    "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
+
+/// A text as a literal that reads the same whatever `standard_conforming_strings` says.
+pub(super) fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn literals_keep_what_is_in_them() {
+        assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
+    }
+
+    #[test]
+    fn keys_are_written_as_quoted_integers() {
+        assert_eq!(
+            arguments(Key::Big(i64::MIN)),
+            "'-9223372036854775808'::bigint"
+        );
+        assert_eq!(arguments(Key::Pair(-1, 2)), "'-1'::int, '2'::int");
+    }
+}

@@ -1,0 +1,137 @@
+//! Locks in a transaction, and what leaves that transaction usable when they are not acquired.
+
+use super::parts::{arguments, lock_timeout, suffix};
+use super::session::{ServerFeatures, lease};
+use crate::model::lock_id::Key;
+use crate::model::options::{AdvisoryMode, WaitPolicy};
+use crate::model::table::{self, TableMode, TableName};
+
+/// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
+/// and a client that is gone is looked for every second.
+pub(crate) fn begin_and_acquire(
+    key: Key,
+    mode: AdvisoryMode,
+    wait: WaitPolicy,
+    server: ServerFeatures,
+) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    let lock_timeout = u128::from(lock_timeout(wait).unsigned_abs());
+    let mut settings = vec![
+        ("statement_timeout", 0),
+        ("lock_timeout", lock_timeout),
+        (
+            "idle_in_transaction_session_timeout",
+            lease(server.heartbeat),
+        ),
+    ];
+    settings.extend(server.heartbeat.server_settings());
+    if server.transaction_timeout {
+        settings.push(("transaction_timeout", 0));
+    }
+    if server.client_connection_check {
+        settings.push(("client_connection_check_interval", 1000));
+    }
+    let settings: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| format!("pg_catalog.set_config('{name}', '{value}', true)"))
+        .collect();
+    let acquire = match wait {
+        WaitPolicy::NoWait => "pg_try_advisory_xact_lock",
+        WaitPolicy::Millis(_) | WaitPolicy::Block => "pg_advisory_xact_lock",
+    };
+    format!(
+        "BEGIN; SELECT {}; SELECT pg_catalog.{acquire}{suffix}({key})",
+        settings.join(", ")
+    )
+}
+
+/// Takes a transaction lock in the caller's transaction.
+pub(crate) fn acquire_in_transaction(key: Key, mode: AdvisoryMode, wait: WaitPolicy) -> String {
+    let (key, suffix) = (arguments(key), suffix(mode));
+    match wait {
+        WaitPolicy::NoWait => format!("SELECT pg_catalog.pg_try_advisory_xact_lock{suffix}({key})"),
+        WaitPolicy::Millis(_) | WaitPolicy::Block => wait_in_transaction(
+            &format!("SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key})"),
+            wait,
+        ),
+    }
+}
+
+/// Locks tables in the caller's transaction; without a `wait` of its own, as `lock_timeout` says there.
+pub(crate) fn lock_tables(
+    tables: &[TableName],
+    mode: TableMode,
+    wait: Option<WaitPolicy>,
+) -> String {
+    let lock = format!("LOCK TABLE {} IN {} MODE", table::list(tables), mode.sql());
+    match wait {
+        None => format!("SAVEPOINT pglock; {lock}; RELEASE SAVEPOINT pglock"),
+        Some(WaitPolicy::NoWait) => {
+            format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock")
+        }
+        Some(wait) => wait_in_transaction(&lock, wait),
+    }
+}
+
+/// A statement that waits for a lock in the caller's transaction, whose `lock_timeout` is back at the end.
+///
+/// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
+    format!(
+        "SAVEPOINT pglock; \
+         SELECT pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), true), pg_catalog.set_config('lock_timeout', '{}', true); \
+         {statement}; \
+         SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('pglock.lock_timeout'), true); \
+         RELEASE SAVEPOINT pglock",
+        lock_timeout(wait)
+    )
+}
+
+/// Puts the caller's transaction back to where the acquire found it.
+pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
+    "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
+
+/// A statement in the caller's transaction that may fail, to be followed by [`RELEASE_SAVEPOINT`], or, where it failed, by
+/// [`UNDO_ACQUIRE_IN_TRANSACTION`].
+pub(crate) fn behind_a_savepoint(statement: &str) -> String {
+    format!("SAVEPOINT pglock; {statement}")
+}
+
+pub(crate) const RELEASE_SAVEPOINT: &str = "RELEASE SAVEPOINT pglock";
+
+/// Whether a transaction is open; an error in an aborted one.
+pub(crate) const IS_IN_TRANSACTION: &str =
+    "SELECT pg_catalog.now() <> pg_catalog.statement_timestamp()";
+
+/// Ends a transaction, and undoes it.
+pub(crate) const ROLLBACK: &str = "ROLLBACK";
+
+/// Ends a transaction.
+pub(crate) const COMMIT: &str = "COMMIT";
+
+/// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
+/// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
+pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", ROLLBACK];
+
+/// Leaves the session in an aborted transaction, which refuses all statements until its end, and says why.
+#[cfg(feature = "sqlx")]
+pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
+     SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identifiers_keep_what_is_in_them() {
+        let sql = lock_tables(
+            &[r#"a"b"#.into()],
+            TableMode::Share,
+            Some(WaitPolicy::NoWait),
+        );
+        assert!(
+            sql.contains(r#"LOCK TABLE "a""b" IN SHARE MODE NOWAIT"#),
+            "{sql}"
+        );
+    }
+}
