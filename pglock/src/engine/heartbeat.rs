@@ -14,15 +14,15 @@ use crate::sql;
 use crate::wire::SimpleQuery;
 
 /// Looks after the sessions of a pool, each from when it is opened.
-pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, heartbeat: Liveness) {
+pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, liveness: Liveness) {
     while let Some(session) = opened.recv().await {
-        tokio::task::spawn_local(keep(Weak::clone(&pool), session, heartbeat));
+        tokio::task::spawn_local(keep(Weak::clone(&pool), session, liveness));
     }
 }
 
 /// Looks after a session for as long as there is one.
-async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Liveness) {
-    let interval = heartbeat.interval();
+async fn keep(pool: Weak<Pool>, session: Weak<Session>, liveness: Liveness) {
+    let interval = liveness.interval();
     let mut next = interval;
     loop {
         tokio::time::sleep(next).await;
@@ -43,7 +43,7 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Liveness) {
         }
         let answered = match session.try_exclusive() {
             Some(try_exclusive) if !session.holds().is_empty() => within(
-                heartbeat.answer(),
+                liveness.answer(),
                 try_exclusive
                     .wire()
                     .simple_query(&sql::session::heartbeat(&session.holds().times())),
@@ -51,10 +51,10 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, heartbeat: Liveness) {
             .await
             .is_some(),
             Some(_) => continue,
-            None => pool.ping(heartbeat).await,
+            None => pool.ping(liveness).await,
         };
         if !answered {
-            session.give_up(SILENT, heartbeat.grace());
+            session.give_up(SILENT, liveness.grace());
             return;
         }
     }

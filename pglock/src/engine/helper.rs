@@ -74,23 +74,23 @@ impl Pool {
     }
 
     /// Whether the server is there, asked on a session beside: once for all who want to know.
-    pub(super) async fn ping(self: &Rc<Self>, heartbeat: Liveness) -> bool {
+    pub(super) async fn ping(self: &Rc<Self>, liveness: Liveness) -> bool {
         let answered_since = |bound: Duration| {
             let answered = self.helper_answered.get();
             answered.is_some_and(|answered| answered.elapsed() < bound)
         };
-        if answered_since(heartbeat.interval()) {
+        if answered_since(liveness.interval()) {
             return true;
         }
         let opened_for = "the heartbeat of sessions that wait";
         // An error is an answer too: of the server, or of the kernel of its host.
         let asked = self.on_helper(&opened_for, "");
-        let answered = match within(heartbeat.answer(), asked).await {
+        let answered = match within(liveness.answer(), asked).await {
             Some(Ok(_)) => true,
             Some(Err(error)) => std::error::Error::source(&error).is_some(),
             None => false,
         };
-        answered || answered_since(heartbeat.answer())
+        answered || answered_since(liveness.answer())
     }
 
     fn answered_lately(&self) -> bool {
@@ -110,7 +110,7 @@ impl Pool {
         let mut half_way = HalfWay(Some(&lease));
         let rows = {
             let exclusive = lease.session().exclusive().await;
-            let bounds = self.database().heartbeat();
+            let bounds = self.database().liveness();
             let mut wire = exclusive.wire();
             let answer = answered(lease.session(), bounds, wire.simple_query(sql)).await;
             if answer.is_none() {
@@ -145,7 +145,7 @@ impl Lease {
             Duration::ZERO
         } else {
             // Calls around have locks on it, and stop first.
-            let grace = self.pool().database().heartbeat().grace();
+            let grace = self.pool().database().liveness().grace();
             self.session().give_up(BROKEN, grace);
             grace
         };

@@ -77,7 +77,7 @@ async fn keep(
         let exclusive = session.exclusive().await;
         let mut wire = exclusive.wire();
         let asked = protocol::holds(&mut wire, lock.key, lock.mode);
-        let answer = answered(&session, lock.database.heartbeat(), asked).await;
+        let answer = answered(&session, lock.database.liveness(), asked).await;
         answer.unwrap_or(false)
     };
     if is_held {
@@ -133,7 +133,7 @@ async fn release(lock: &DatabaseLock, lease: &Lease) -> Released {
     }
     let released = answered(
         lease.session(),
-        lease.pool().database().heartbeat(),
+        lease.pool().database().liveness(),
         converse(&exclusive, lock, lease.session().backend().pid),
     );
     released

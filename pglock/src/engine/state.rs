@@ -70,7 +70,7 @@ impl State {
         tokio::task::spawn_local(heartbeat::keep_all(
             Rc::downgrade(&pool),
             opened,
-            database.heartbeat(),
+            database.liveness(),
         ));
         pools.push(Rc::clone(&pool));
         pool

@@ -15,7 +15,7 @@ pub(crate) struct ServerFeatures {
     /// `client_connection_check_interval`, not on Windows.
     pub(crate) client_connection_check: bool,
     /// What it is told of silent networks.
-    pub(crate) heartbeat: Liveness,
+    pub(crate) liveness: Liveness,
 }
 
 /// How many locks have room in the server's lock table at the least.
@@ -26,7 +26,7 @@ const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction'
 /// the lock that the first one took is seen.
 ///
 /// On the backend that was `announced` when the session began, a session for session locks is set up as well.
-pub(crate) fn probe(scope: Scope, announced: i32, heartbeat: Liveness) -> String {
+pub(crate) fn probe(scope: Scope, announced: i32, liveness: Liveness) -> String {
     let facts = format!(
         "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
          pg_catalog.current_setting('server_version_num')::int >= 170000, {CAN_LOOK_FOR_CLIENT}, pg_catalog.pg_is_in_recovery(), \
@@ -38,7 +38,7 @@ pub(crate) fn probe(scope: Scope, announced: i32, heartbeat: Liveness) -> String
         is_lock(SEEN)
     );
     match scope {
-        Scope::Session => format!("{facts}; {}", set_up(announced, heartbeat)),
+        Scope::Session => format!("{facts}; {}", set_up(announced, liveness)),
         // Behind a pooler a setting of the session would stay with the pool's next client.
         Scope::Transaction => facts,
     }
@@ -51,7 +51,7 @@ const SEEN: Key = Key::Big(i64::from_be_bytes(*b"\0pglock?"));
 /// gone; on another backend nothing, and no row.
 ///
 /// Those names come from `pg_settings`, since they differ between versions.
-pub(crate) fn set_up(pid: i32, heartbeat: Liveness) -> String {
+pub(crate) fn set_up(pid: i32, liveness: Liveness) -> String {
     format!(
         "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' {} \
          WHEN 'idle_session_timeout' THEN '{}' ELSE '0' END, false) \
@@ -59,11 +59,11 @@ pub(crate) fn set_up(pid: i32, heartbeat: Liveness) -> String {
          'idle_session_timeout', 'transaction_timeout', 'tcp_keepalives_idle', 'tcp_keepalives_interval', \
          'tcp_keepalives_count', 'tcp_user_timeout') \
          OR name = 'client_connection_check_interval' AND {CAN_LOOK_FOR_CLIENT}){}",
-        heartbeat
+        liveness
             .server_settings()
             .map(|(name, value)| format!("WHEN '{name}' THEN '{value}'"))
             .join(" "),
-        lease(heartbeat),
+        lease(liveness),
         on_backend(Some(pid))
     )
 }
@@ -85,8 +85,8 @@ pub(crate) fn try_once(key: Key) -> String {
 }
 
 /// Milliseconds after which the server ends a session that says nothing; 0 is never.
-pub(super) fn lease(heartbeat: Liveness) -> u128 {
-    heartbeat.lease().map_or(0, |lease| lease.as_millis())
+pub(super) fn lease(liveness: Liveness) -> u128 {
+    liveness.lease().map_or(0, |lease| lease.as_millis())
 }
 
 /// Asks a session that holds locks whether there is a server. A comment only, which says for how long the locks are held: it

@@ -21,10 +21,10 @@ pub(crate) fn begin_and_acquire(
         ("lock_timeout", lock_timeout),
         (
             "idle_in_transaction_session_timeout",
-            lease(server.heartbeat),
+            lease(server.liveness),
         ),
     ];
-    settings.extend(server.heartbeat.server_settings());
+    settings.extend(server.liveness.server_settings());
     if server.transaction_timeout {
         settings.push(("transaction_timeout", 0));
     }

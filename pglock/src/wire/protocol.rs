@@ -310,7 +310,7 @@ mod tests {
         let server = sql::session::ServerFeatures {
             transaction_timeout: false,
             client_connection_check: false,
-            heartbeat: crate::model::liveness::Liveness::default(),
+            liveness: crate::model::liveness::Liveness::default(),
         };
         let mut wire = FailsAtTheEnd::new(&mut client);
         let acquire = begin_and_acquire(

@@ -38,12 +38,12 @@ pub(in crate::engine) async fn within<T>(
 /// The session's own future of a conversation that is short, bounded as an answer is.
 pub(in crate::engine) async fn answered<T>(
     session: &Rc<Session>,
-    heartbeat: Liveness,
+    liveness: Liveness,
     future: impl Future<Output = T>,
 ) -> Option<T> {
-    let answer = within(heartbeat.answer(), future).await;
+    let answer = within(liveness.answer(), future).await;
     if answer.is_none() {
-        session.give_up(SILENT, heartbeat.grace());
+        session.give_up(SILENT, liveness.grace());
     }
     answer
 }

@@ -69,7 +69,7 @@ pub(super) async fn probe(
 ) -> Result<ServerInfo, Unsupported> {
     let announced = backend_key::pid(connection.client()).await?;
     let rows = match connection
-        .ask(&sql::session::probe(scope, announced, database.heartbeat()))
+        .ask(&sql::session::probe(scope, announced, database.liveness()))
         .await
     {
         Ok(rows) => rows,
@@ -86,9 +86,9 @@ pub(super) async fn probe(
     let server = sql::session::ServerFeatures {
         transaction_timeout: facts.is_true(2),
         client_connection_check: facts.is_true(3),
-        heartbeat: database.heartbeat(),
+        liveness: database.liveness(),
     };
-    if database.heartbeat().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
+    if database.liveness().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
         return Err(Unsupported::Failed(Failure::refused(
             "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
         )));
@@ -109,7 +109,7 @@ pub(super) async fn probe(
         }
         // Only now: in a pool that others share, settings would reach them.
         if connection
-            .ask(&sql::session::set_up(backend.pid, database.heartbeat()))
+            .ask(&sql::session::set_up(backend.pid, database.liveness()))
             .await?
             .is_empty()
         {

@@ -1,0 +1,92 @@
+//! A database's handle: where its sessions connect, and how.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::Host;
+
+use super::tls::Tls;
+use crate::model::liveness::Liveness;
+
+/// A database that pglock opens sessions of its own to: a cheap handle, for `using =`.
+///
+/// Handles with the same settings are one database: they share sessions, and calls inside calls.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// let reports = pglock::Database::builder("postgres://app@reports.example/app").build()?;
+/// reports.register("reports")?; // from now on also `using = "reports"`
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Database(pub(super) Arc<Settings>);
+
+#[derive(PartialEq, Eq)]
+pub(super) struct Settings {
+    /// As it was given, with what its sessions are called.
+    pub(super) given: Config,
+    /// As it is used, with keepalives.
+    pub(super) config: Config,
+    pub(super) tls: Tls,
+    pub(super) connect_timeout: Duration,
+    pub(super) liveness: Liveness,
+}
+
+impl Database {
+    pub(crate) fn config(&self) -> &Config {
+        &self.0.config
+    }
+
+    pub(crate) fn tls(&self) -> &Tls {
+        &self.0.tls
+    }
+
+    pub(crate) fn connect_timeout(&self) -> Duration {
+        self.0.connect_timeout
+    }
+
+    pub(crate) fn liveness(&self) -> Liveness {
+        self.0.liveness
+    }
+
+    /// Database, hosts, ports and user, for messages: never the password.
+    pub(crate) fn place(&self) -> String {
+        let config = self.config();
+        let ports = config.get_ports();
+        let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
+        let hosts = config.get_hosts().iter().map(|host| match host {
+            Host::Tcp(name) => name.clone(),
+            #[cfg(unix)]
+            Host::Unix(path) => path.display().to_string(),
+        });
+        let hosts: Vec<String> = hosts
+            .enumerate()
+            .map(|(at, host)| format!("{host}:{}", port(at)))
+            .collect();
+        let mut place = hosts.join(",");
+        if let Some(name) = config.get_dbname() {
+            place = format!("database {name:?} at {place}");
+        }
+        if let Some(user) = config.get_user() {
+            place = format!("{place} as {user:?}");
+        }
+        place
+    }
+}
+
+impl PartialEq for Database {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Eq for Database {}
+
+impl fmt::Debug for Database {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Database").field(&self.place()).finish()
+    }
+}

@@ -1,0 +1,188 @@
+//! Which database is meant: the default one, or one that was registered by name.
+
+use std::collections::BTreeMap;
+use std::sync::{Mutex, PoisonError};
+
+use once_cell::sync::OnceCell;
+
+use super::builder::DatabaseConfig;
+use super::handle::Database;
+use crate::error::Error;
+
+static DEFAULT: OnceCell<DefaultDatabase> = OnceCell::new();
+static REGISTERED: Mutex<BTreeMap<String, Database>> = Mutex::new(BTreeMap::new());
+
+struct DefaultDatabase {
+    database: Database,
+    origin: &'static str,
+}
+
+impl Database {
+    /// Gives the database a name for `using = "name"`, and returns the handle once more.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has the name, or the name is `default`.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// pglock::Database::builder(database.url()).build()?.register("reports")?;
+    /// pglock::advisory("nightly").using("reports").acquire()?.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn register(&self, name: impl Into<String>) -> Result<Self, Error> {
+        let name = name.into();
+        if name == "default" {
+            return Err(Error::config(
+                "the name `default` is taken; set the default database with `pglock::configure`",
+            ));
+        }
+        let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+        match registered.get(&name) {
+            Some(other) if other != self => Err(Error::config(format!(
+                "the name {name:?} is registered for another database; choose another name"
+            ))),
+            _ => {
+                registered.insert(name, self.clone());
+                Ok(self.clone())
+            }
+        }
+    }
+}
+
+/// Sets the default database, for locks that name no other.
+///
+/// Without it the default is `DATABASE_URL`, read at the first lock. Setting the same again is fine.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or another default is set, or in use.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// let database = pglock::Database::builder("postgres://app@db.example/app").application_name("billing").build()?;
+/// pglock::configure(&database)?;
+/// pglock::configure(&database)?; // the same again
+/// assert!(pglock::configure("postgres://app@db.example/other").unwrap_err().is_config());
+/// # Ok(())
+/// # }
+/// ```
+pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
+    let database = Database::builder(config).build()?;
+    match DEFAULT.try_insert(DefaultDatabase {
+        database,
+        origin: "an earlier `pglock::configure`",
+    }) {
+        Ok(_) => Ok(()),
+        Err((set, wanted)) if set.database == wanted.database => Ok(()),
+        Err((set, _)) => Err(Error::config(format!(
+            "the default database is set already, by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
+            set.origin
+        ))),
+    }
+}
+
+fn default_database() -> Result<Database, Error> {
+    let default = DEFAULT.get_or_try_init(|| {
+        // Empty is how it is taken away where it can't be unset.
+        let url = std::env::var("DATABASE_URL").unwrap_or_default();
+        if url.is_empty() {
+            return Err(Error::config(
+                "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL",
+            ));
+        }
+        let database = Database::builder(url).build()?;
+        Ok(DefaultDatabase { database, origin: "the first use of DATABASE_URL" })
+    })?;
+    Ok(default.database.clone())
+}
+
+/// Which database a lock is in: a name given to [`Database::register`], or a handle.
+///
+/// ```
+/// use pglock::{Database, Using};
+///
+/// # fn main() -> Result<(), pglock::Error> {
+/// let database = Database::builder("postgres://app@db.example/app").build()?;
+/// let by_handle = Using::from(&database);
+/// let by_name = Using::from("default");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct Using(Target);
+
+#[derive(Clone, Debug)]
+enum Target {
+    Default,
+    Named(String),
+    Handle(Database),
+}
+
+impl Using {
+    pub(crate) const DEFAULT: Self = Self(Target::Default);
+
+    pub(crate) fn database(&self) -> Result<Database, Error> {
+        match &self.0 {
+            Target::Default => default_database(),
+            Target::Handle(database) => Ok(database.clone()),
+            Target::Named(name) => {
+                let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
+                registered.get(name).cloned().ok_or_else(|| {
+                    let known: Vec<&str> =
+                        std::iter::once("default").chain(registered.keys().map(String::as_str)).collect();
+                    Error::config(format!(
+                        "no database is registered as {name:?}; known are {}; make it known with `Database::builder(url).build()?.register({name:?})?`",
+                        known.join(", ")
+                    ))
+                })
+            }
+        }
+    }
+}
+
+impl From<&str> for Using {
+    fn from(name: &str) -> Self {
+        if name == "default" {
+            Self::DEFAULT
+        } else {
+            Self(Target::Named(name.to_owned()))
+        }
+    }
+}
+
+impl From<String> for Using {
+    fn from(name: String) -> Self {
+        Self::from(name.as_str())
+    }
+}
+
+impl From<&Database> for Using {
+    fn from(database: &Database) -> Self {
+        Self(Target::Handle(database.clone()))
+    }
+}
+
+impl From<Database> for Using {
+    fn from(database: Database) -> Self {
+        Self(Target::Handle(database))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unknown_name_lists_the_known() {
+        Database::builder("postgres://app@localhost/app")
+            .build()
+            .unwrap()
+            .register("reports")
+            .unwrap();
+        let error = Using::from("report").database().unwrap_err();
+        assert!(error.to_string().contains("default, reports"), "{error}");
+    }
+}
