@@ -1,0 +1,83 @@
+# shellcheck shell=bash
+# What ./dev needs on this machine, and how it gets there. Sourced by ./dev.
+
+as_root() {
+    if [ "$(id -u)" = 0 ]; then "$@"
+    elif have sudo; then sudo "$@"
+    else die "run this as root, then try again: $*"
+    fi
+}
+
+apt() {
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -qq -y "$@" >&2
+}
+
+# Where programs are kept that ./dev builds or fetches for itself: next to what cargo builds.
+tools_folder() {
+    local folder=${CARGO_TARGET_DIR:-target}/tools
+    mkdir -p "$folder"
+    (cd "$folder" && pwd)
+}
+
+need_cargo() {
+    have cargo || die "no cargo: install Rust 1.88 or newer, see https://rustup.rs"
+    local version major minor
+    version=$(cargo --version)
+    IFS=' .' read -r _ major minor _ <<<"$version"
+    [ "$major" -gt 1 ] || [ "$minor" -ge 88 ] || die "$version is too old: Rust 1.88 or newer is needed"
+    have cc || install_linker
+}
+
+install_linker() {
+    say "no C linker (cc), which cargo needs"
+    if have apt-get; then as_root apt-get update -qq; apt gcc libc6-dev
+    elif have dnf; then as_root dnf install -q -y gcc >&2
+    else die "install one: the package gcc, or on macOS: xcode-select --install"
+    fi
+}
+
+# The tests run on diesel too. Whether libpq is there, the linker knows, or pg_config, which pq-sys asks.
+need_libpq() {
+    links_libpq || install_libpq
+    links_libpq || die "still can't link against libpq: name its folder in PQ_LIB_DIR"
+}
+
+links_libpq() {
+    local folder
+    for folder in "${PQ_LIB_DIR:-}" "$(pg_config --libdir 2>/dev/null)"; do
+        echo 'int main(void) { return 0; }' | cc -x c - ${folder:+-L"$folder"} -lpq -o /dev/null 2>/dev/null && return
+    done
+    return 1
+}
+
+install_libpq() {
+    say "installing libpq, which diesel links against"
+    if have apt-get; then as_root apt-get update -qq; apt libpq-dev
+    elif have dnf; then as_root dnf install -q -y libpq-devel >&2
+    elif have brew; then brew install -q libpq >&2
+    else die "install libpq, with what is needed to link against it"
+    fi
+}
+
+# Where tests/src/pgbouncer.rs looks for it.
+need_pgbouncer() {
+    PATH="$PATH:/usr/sbin:/usr/bin:/opt/homebrew/bin:/usr/local/bin" have pgbouncer || install_pgbouncer
+}
+
+install_pgbouncer() {
+    say "installing PgBouncer"
+    if have apt-get; then as_root apt-get update -qq; apt pgbouncer
+    elif have dnf; then as_root dnf install -q -y pgbouncer >&2
+    elif have brew; then brew install -q pgbouncer >&2
+    else die "install PgBouncer, which the tests go through"
+    fi
+}
+
+need_npm() {
+    have npm && return
+    say "installing npm, which fetches versions of Postgres that are not installed"
+    if have apt-get; then as_root apt-get update -qq; apt --no-install-recommends npm
+    elif have dnf; then as_root dnf install -q -y npm >&2
+    else die "install npm"
+    fi
+}
