@@ -87,6 +87,16 @@ need_npm() {
     fi
 }
 
+need_jq() {
+    have jq && return
+    say "installing jq, which reads what cargo says of packages"
+    if have apt-get; then as_root apt-get update -qq; apt jq
+    elif have dnf; then as_root dnf install -q -y jq >&2
+    elif have brew; then brew install -q jq >&2
+    else die "install jq"
+    fi
+}
+
 # An installed cargo-deny, or the release above, which is kept in `target`.
 need_cargo_deny() {
     have cargo-deny && return

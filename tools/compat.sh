@@ -1,0 +1,70 @@
+# shellcheck shell=bash
+# What pglock compiles with: sets of features, versions of Rust, versions of dependencies. Sourced by ./dev.
+
+# The features of pglock, as its Cargo.toml has them.
+features() {
+    metadata | jq -r '.features | keys[] | select(. != "default")'
+}
+
+# What cargo knows of the package pglock.
+metadata() {
+    need_jq
+    cargo metadata --locked --no-deps --format-version 1 | jq '.packages[] | select(.name == "pglock")'
+}
+
+# Each feature alone, and each pair. None and all are in `./dev check`.
+check_features() {
+    local all sets=() first second
+    all=$(features)
+    for first in $all; do
+        sets+=("$first")
+        for second in $all; do
+            [[ $first < $second ]] && sets+=("$first,$second")
+        done
+    done
+    for first in "${sets[@]}"; do
+        cargo clippy -q --locked -p pglock --no-default-features --features "$first" -- -D warnings ||
+            die "with --no-default-features --features $first, pglock does not compile without warnings"
+    done
+    say "pglock compiles with each of ${#sets[@]} sets of features"
+}
+
+# The `rust-version` of Cargo.toml is at least what the dependencies ask for; and where that Rust is installed, pglock
+# compiles on it. sqlx is left out: it asks for a newer one, as Cargo.toml says at the feature.
+check_rust_version() {
+    local declared dependencies newer set
+    declared=$(metadata | jq -r .rust_version)
+    set=$(features | grep -vx sqlx | paste -sd , -)
+    dependencies=$(cargo tree --locked -p pglock -e normal,build --prefix none --no-default-features --features "$set" --target all)
+    newer=$(cargo metadata --locked --format-version 1 | jq -r --arg declared "$declared" --arg dependencies "$dependencies" '
+        def number: split(".") | map(tonumber);
+        ($dependencies | split("\n") | map(split(" ")[:2] | join(" "))) as $used
+        | .packages[]
+        | select(.rust_version != null and ("\(.name) v\(.version)" | IN($used[])))
+        | select((.rust_version | number[:2]) > ($declared | number[:2]))
+        | "\(.name) \(.version) needs Rust \(.rust_version)"' | paste -sd , -)
+    [ -z "$newer" ] || die "rust-version in Cargo.toml is $declared, which is too low: $newer"
+    say "no dependency needs a newer Rust than $declared"
+    if have rustup && rustup toolchain list | grep -q "^$declared"; then
+        cargo "+$declared" check --locked -p pglock --no-default-features --features "$set"
+    else
+        say "not compiled with Rust $declared, which is not installed (rustup toolchain install $declared)"
+    fi
+}
+
+# pglock compiles with the lowest versions that its Cargo.toml allows, in a copy: Cargo.lock stays as it is. The copy
+# has no tests, whose dependencies would raise the versions.
+check_minimal_versions() {
+    local copy crate
+    copy=$(tools_folder)/minimal_versions
+    rm -rf "$copy"
+    mkdir -p "$copy"
+    tar --exclude=./target --exclude=./.git --exclude=./Cargo.lock -cf - . | tar -xf - -C "$copy"
+    sed -i.bak 's/^members = .*/members = ["pglock", "pglock-macros"]/' "$copy/Cargo.toml"
+    for crate in pglock pglock-macros; do
+        awk '/^\[/ { dev = $0 == "[dev-dependencies]" } !dev' "$crate/Cargo.toml" >"$copy/$crate/Cargo.toml"
+    done
+    # Only this step is unstable in cargo.
+    (cd "$copy" && RUSTC_BOOTSTRAP=1 cargo update -q -Z direct-minimal-versions)
+    (cd "$copy" && CARGO_TARGET_DIR=$copy/../.. cargo check --locked -p pglock --all-features)
+}
