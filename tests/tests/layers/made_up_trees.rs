@@ -212,9 +212,13 @@ fn a_mod_may_pass_on_what_its_children_define() {
             "use super::B; pub struct A; trait T: super::Shared {}",
         ),
         ("low/b.rs", "pub struct B;"),
+        ("low/c.rs", "use super::A;"),
     ];
-    let with = |text: &str| broken_with(&[children[0], children[1], ("low/mod.rs", text)]);
-    let passes_on = "mod a; mod b; pub use a::A; pub use b::B; pub trait Shared {}";
+    let with = |text: &str| {
+        let root = ("low/mod.rs", text);
+        broken_with(&[children.as_slice(), &[root]].concat())
+    };
+    let passes_on = "mod a; mod b; mod c; pub use a::A; pub use b::B; pub trait Shared {}";
     assert_eq!(with(passes_on), Vec::<String>::new());
 
     // But `a` needs `Shared` of `mod.rs`: code there that needs `a` closes a circle.
@@ -234,6 +238,31 @@ fn a_mod_may_pass_on_what_its_children_define() {
             "{only}"
         );
     }
+}
+
+#[test]
+fn a_mod_and_a_part_of_it_may_import_each_other() {
+    let root = (
+        "low/mod.rs",
+        "mod a; mod b; pub struct Shared; fn f(_: a::A) {}",
+    );
+    let part = ("low/a.rs", "use super::Shared; pub struct A;");
+    assert_eq!(
+        broken_with(&[root, part, ("low/b.rs", "")]),
+        Vec::<String>::new()
+    );
+
+    // Together they are in a circle with `b`.
+    let part = ("low/a.rs", "use super::b::B; pub struct A;");
+    let broken = broken_with(&[root, part, ("low/b.rs", "pub struct B(super::Shared);")]);
+    assert_eq!(
+        broken,
+        [
+            "2 files import each other in a circle: move what they share to a file of its own\
+          \n    src/low/a.rs:1 imports `super::b::B` of low/b.rs\
+          \n    src/low/b.rs:1 imports `super::Shared` of low/mod.rs"
+        ]
+    );
 }
 
 #[test]

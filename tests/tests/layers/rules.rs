@@ -1,6 +1,6 @@
 //! The rules, and what is said of a file that breaks one.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::graph::circles;
 use crate::imports::{Import, imports};
@@ -67,11 +67,17 @@ fn runs_upward(of: &Crate, layers: &[&str], import: &Import) -> String {
 }
 
 fn in_circles(of: &Crate, imports: &[Import]) -> Vec<String> {
-    let edges: Vec<(usize, usize)> = imports.iter().map(|it| (it.from, it.to)).collect();
+    let wholes = wholes(of, imports);
+    let edges = imports.iter().map(|it| (wholes[it.from], wholes[it.to]));
+    let edges: Vec<(usize, usize)> = edges.collect();
+    let between: Vec<usize> = (0..edges.len())
+        .filter(|&edge| edges[edge].0 != edges[edge].1)
+        .collect();
+    let edges: Vec<(usize, usize)> = between.iter().map(|&edge| edges[edge]).collect();
     let circles = circles(of.files.len(), &edges);
     let sentences = circles.iter().map(|circle| {
         let steps = circle.iter().map(|&edge| {
-            let import = &imports[edge];
+            let import = &imports[between[edge]];
             let to = &of.files[import.to].path;
             format!(
                 "\n    {} imports `{}` of {to}",
@@ -86,6 +92,24 @@ fn in_circles(of: &Crate, imports: &[Import]) -> Vec<String> {
         )
     });
     sentences.collect()
+}
+
+/// For each file the one that it is a part of: its `mod.rs`, if nothing else imports it, or else itself. The two are one
+/// subject in two files, and may import each other.
+fn wholes(of: &Crate, imports: &[Import]) -> Vec<usize> {
+    let mut wholes: Vec<usize> = (0..of.files.len()).collect();
+    // Parents come before their children.
+    for file in 0..of.files.len() {
+        let importers = imports.iter().filter(|it| it.to == file);
+        let importers: BTreeSet<usize> = importers.map(|it| it.from).collect();
+        if importers.len() == 1
+            && let Some(&parent) = importers.first()
+            && of.is_below(file, parent)
+        {
+            wholes[file] = wholes[parent];
+        }
+    }
+    wholes
 }
 
 fn place(of: &Crate, import: &Import) -> String {
