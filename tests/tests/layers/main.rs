@@ -10,3 +10,52 @@ mod made_up_trees;
 mod modules;
 mod rules;
 mod syntax;
+
+use std::path::Path;
+
+use crate::modules::Crate;
+
+/// The folders and files of each crate, the lowest first.
+const PGLOCK: &[&str] = &[
+    "error",
+    "model",
+    "background",
+    "sql",
+    "database",
+    "telemetry",
+    "view",
+    "wire",
+    "drivers",
+    "engine",
+    "watcher",
+    "calls",
+    "api",
+    "rt.rs",
+    "lib.rs",
+];
+const PGLOCK_MACROS: &[&str] = &[
+    "types.rs",
+    "function.rs",
+    "options",
+    "wrap.rs",
+    "attributes",
+    "expand.rs",
+    "lib.rs",
+];
+
+#[test]
+fn pglock_keeps_the_rules() {
+    keeps_the_rules("pglock/src", PGLOCK);
+}
+
+#[test]
+fn pglock_macros_keeps_the_rules() {
+    keeps_the_rules("pglock-macros/src", PGLOCK_MACROS);
+}
+
+#[track_caller]
+fn keeps_the_rules(folder: &str, layers: &[&str]) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let broken = rules::broken(&Crate::read(&root, folder), layers);
+    assert!(broken.is_empty(), "\n{}", broken.join("\n"));
+}

@@ -1,6 +1,8 @@
 //! The modules of a crate: which file each is in, and which names it has.
 
 use std::collections::{BTreeMap, HashMap};
+use std::fs;
+use std::path::Path;
 
 use syn::{Item, ItemMod};
 
@@ -56,6 +58,13 @@ pub(crate) struct Target {
 }
 
 impl Crate {
+    /// Reads the `.rs` files below `root/folder`.
+    pub(crate) fn read(root: &Path, folder: &str) -> Self {
+        let mut texts = BTreeMap::new();
+        read_folder(&root.join(folder), "", &mut texts);
+        Self::new(folder, texts)
+    }
+
     pub(crate) fn new(folder: &str, texts: BTreeMap<String, String>) -> Self {
         let mut this = Self {
             folder: folder.to_owned(),
@@ -272,5 +281,17 @@ fn with_crate(path: &[String]) -> String {
         path.to_owned()
     } else {
         format!("crate::{path}")
+    }
+}
+
+fn read_folder(folder: &Path, below: &str, texts: &mut BTreeMap<String, String>) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = format!("{below}{}", path.file_name().unwrap().to_str().unwrap());
+        if path.is_dir() {
+            read_folder(&path, &format!("{name}/"), texts);
+        } else if path.extension().is_some_and(|it| it == "rs") {
+            texts.insert(name, fs::read_to_string(&path).unwrap());
+        }
     }
 }
