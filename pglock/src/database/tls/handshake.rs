@@ -17,7 +17,7 @@ use rustls::{
 };
 use tokio_postgres_rustls::MakeRustlsConnect;
 
-use super::{Identity, Roots, SslMode, TlsSettings};
+use super::settings::{Identity, Roots, SslMode, TlsSettings};
 use crate::error::Error;
 
 /// What does the handshakes; `None` where none is wanted.

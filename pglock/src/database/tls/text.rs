@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{Roots, SslMode, TlsOptions};
+use super::settings::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
 
 /// The text without our words, for the driver's parser, and what they said.
