@@ -10,7 +10,7 @@ use syn::{
     braced, token,
 };
 
-use crate::args::local;
+use crate::options::parse::local;
 use crate::types;
 
 pub(crate) struct Function {

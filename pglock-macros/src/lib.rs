@@ -1,26 +1,19 @@
 //! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to belongs to
 //! the version of it that they come with.
 
-mod advisory;
-#[cfg(test)]
-mod arbitrary;
-mod args;
-mod client;
-mod common;
-mod duration;
-mod frame;
+mod attributes;
+mod expand;
 mod function;
-mod layers;
-mod lock_id;
-mod on_error;
-mod prioritize;
-mod template;
+mod options;
 #[cfg(test)]
 mod tests;
-mod timeout;
 mod types;
+mod wrap;
 
 use proc_macro::TokenStream;
+
+use self::attributes::{advisory, prioritize, timeout};
+use self::expand as layers;
 
 /// Takes an advisory lock of Postgres around a function: it runs once at a time in every process, on every host, that
 /// shares the database.

@@ -13,13 +13,13 @@ use syn::{Error, Expr, Ident, Path, Result, Token};
 use self::expand::Expansion;
 use self::hold_limits::HoldLimits;
 use self::side_effect::SideEffect;
-use crate::args::{self, Options, Spanned, set_once};
-use crate::common::Common;
-use crate::duration::{Advice, Limit};
+use crate::expand::Layer;
 use crate::function::Function;
-use crate::layers::Layer;
-use crate::lock_id::LockId;
-use crate::on_error::OnError;
+use crate::options::duration::{Advice, Limit};
+use crate::options::lock_id::LockId;
+use crate::options::on_error::OnError;
+use crate::options::parse::{self as args, Options, Spanned, set_once};
+use crate::options::shared::Common;
 
 const OPTIONS: &Options = &[
     ("lock_id", "lock_id = \"invoices\""),

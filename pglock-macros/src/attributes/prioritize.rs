@@ -8,12 +8,12 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, Token};
 
-use crate::args::{self, Options, Spanned, set_once};
-use crate::common::{Common, refuse_zero_timeout};
-use crate::duration::{Advice, Limit};
-use crate::frame::OnClient;
+use crate::expand::Layer;
 use crate::function::Function;
-use crate::layers::Layer;
+use crate::options::duration::{Advice, Limit};
+use crate::options::parse::{self as args, Options, Spanned, set_once};
+use crate::options::shared::{Common, refuse_zero_timeout};
+use crate::wrap::OnClient;
 
 const OPTIONS: &Options = &[
     ("interval", "interval = \"500ms\""),

@@ -2,7 +2,7 @@
 
 use syn::{Error, Expr, Result};
 
-use crate::args;
+use crate::options::parse as args;
 
 /// What happens when the lock is not had in time.
 pub(crate) enum SideEffect {

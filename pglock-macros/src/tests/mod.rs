@@ -1,9 +1,12 @@
 //! What functions become, token for token.
 
+mod arbitrary;
+
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote};
 
-use crate::{advisory, layers};
+use crate::attributes::advisory;
+use crate::expand as layers;
 
 fn expand(arguments: TokenStream, function: &TokenStream) -> String {
     layers::expand(advisory::read, arguments, function).to_string()

@@ -4,9 +4,9 @@ use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Result, UnOp};
 
-use crate::args;
 use crate::function::Function;
-use crate::template::Template;
+use crate::options::parse as args;
+use crate::options::template::Template;
 
 pub(crate) enum LockId {
     Name(Template),

@@ -7,8 +7,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Attribute, Error, Meta, Path, Result, parse_quote};
 
+use crate::attributes::{advisory, prioritize, timeout};
 use crate::function::Function;
-use crate::{advisory, args, prioritize, timeout};
+use crate::options::parse as args;
 
 /// What is known of one attribute from its arguments.
 pub(crate) trait Layer {

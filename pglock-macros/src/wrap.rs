@@ -4,10 +4,10 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::args::local;
-use crate::client::Client;
 use crate::function::Function;
-use crate::on_error::OnError;
+use crate::options::client::Client;
+use crate::options::on_error::OnError;
+use crate::options::parse::local;
 
 /// One attribute's frame around the body of `function`.
 pub(crate) struct Frame<'a> {

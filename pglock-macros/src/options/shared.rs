@@ -4,11 +4,11 @@ use proc_macro2::{Ident, Span, TokenStream};
 use syn::parse::ParseStream;
 use syn::{Error, Expr, Path, Result, parse_quote_spanned};
 
-use crate::args::{self, CratePath, Options, Spanned, set_once};
-use crate::client::Client;
-use crate::frame::{Frame, OnClient};
 use crate::function::Function;
-use crate::on_error::OnError;
+use crate::options::client::Client;
+use crate::options::on_error::OnError;
+use crate::options::parse::{self as args, CratePath, Options, Spanned, set_once};
+use crate::wrap::{Frame, OnClient};
 
 /// `client`, `on_error` and `crate`.
 #[derive(Default)]

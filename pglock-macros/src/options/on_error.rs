@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
 
-use crate::args::{self, local};
 use crate::function::Function;
+use crate::options::parse::{self as args, local};
 
 pub(crate) enum OnError {
     Panic,

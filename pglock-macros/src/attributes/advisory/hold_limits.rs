@@ -5,9 +5,9 @@ use quote::quote;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
-use crate::args::{self, Spanned, set_once};
-use crate::duration::{Advice, Limit};
 use crate::function::Function;
+use crate::options::duration::{Advice, Limit};
+use crate::options::parse::{self as args, Spanned, set_once};
 
 const AT_LEAST: Advice = Advice {
     example: |duration| format!("hold_at_least = \"{duration}\""),

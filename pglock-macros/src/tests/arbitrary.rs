@@ -8,7 +8,8 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::{advisory, layers, prioritize, timeout};
+use crate::attributes::{advisory, prioritize, timeout};
+use crate::expand as layers;
 
 /// How often each attribute is tried.
 const CASES: u32 = 4000;

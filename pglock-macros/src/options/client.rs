@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
 
-use crate::args;
 use crate::function::Function;
+use crate::options::parse as args;
 use crate::types;
 
 #[derive(Clone)]

@@ -6,11 +6,11 @@ use syn::Path;
 use syn::spanned::Spanned as _;
 
 use super::{Args, SideEffect};
-use crate::args::{Spanned, local};
-use crate::client::Client;
-use crate::frame::{Frame, OnClient, Steps};
 use crate::function::Function;
-use crate::on_error::OnError;
+use crate::options::client::Client;
+use crate::options::on_error::OnError;
+use crate::options::parse::{Spanned, local};
+use crate::wrap::{Frame, OnClient, Steps};
 
 /// One attribute, about to be put into its function.
 pub(super) struct Expansion<'a> {

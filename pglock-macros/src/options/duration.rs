@@ -6,7 +6,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, Result, UnOp};
 
-use crate::args;
+use crate::options::parse as args;
 
 /// The shortest time above zero, and the longest, that Postgres can express.
 const SHORTEST: Duration = Duration::from_millis(1);

@@ -1,0 +1,9 @@
+//! The options of attributes: how each is read, what it refuses, and what it becomes.
+
+pub(crate) mod client;
+pub(crate) mod duration;
+pub(crate) mod lock_id;
+pub(crate) mod on_error;
+pub(crate) mod parse;
+pub(crate) mod shared;
+mod template;
