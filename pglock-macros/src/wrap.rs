@@ -1,6 +1,6 @@
 //! What all attributes put around a body: enter, run, leave, and what to do with an error.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Path;
 
@@ -24,18 +24,9 @@ pub(crate) struct Steps {
     pub(crate) run: TokenStream,
 }
 
-/// The functions of the runtime that an attribute calls for a connection of the caller's; in an `async fn`, `enter`
-/// and `leave` are those that end in `_async`.
-pub(crate) struct OnClient {
-    /// The local that has the builder.
-    pub(crate) request: &'static str,
-    pub(crate) enter: &'static str,
-    pub(crate) leave: &'static str,
-}
-
 impl Frame<'_> {
-    // Input:  advisory, {builder}
-    // Output: let advisory = {builder};
+    // Input:  {request}
+    // Output: let builder = {request};
     //         let on_error = ..;
     //         let error = match {enter} {
     //             {run}
@@ -47,16 +38,15 @@ impl Frame<'_> {
     // The match ends before a value is skipped with, so that this value can use the connection.
     pub(crate) fn statements(
         &self,
-        request: &str,
-        builder: &TokenStream,
+        request: &TokenStream,
         steps: &Steps,
         skip: &TokenStream,
     ) -> TokenStream {
-        let (request, on_error, error) = (local(request), local("on_error"), local("error"));
+        let (builder, on_error, error) = (local("builder"), local("on_error"), local("error"));
         let handler = OnError::expand(self.on_error, self.function, self.krate);
         let Steps { enter, run } = steps;
         quote! {
-            let #request = #builder;
+            let #builder = #request;
             let #on_error = #handler;
             let #error = match #enter {
                 #run
@@ -67,43 +57,43 @@ impl Frame<'_> {
         }
     }
 
-    /// The steps on a connection of the caller's.
-    pub(crate) fn on_client(&self, calls: &OnClient, client: &Client, body: &TokenStream) -> Steps {
+    /// The steps on a connection of the caller's. `enter` is the runtime's function, without the `_async` of its twin.
+    pub(crate) fn on_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
         if self.function.sig.asyncness.is_some() {
-            self.on_async_client(calls, client, body)
+            self.on_async_client(enter, client, body)
         } else {
-            self.on_blocking_client(calls, client, body)
+            self.on_blocking_client(enter, client, body)
         }
     }
 
     // Input:  client = conn                                         client = self.db
-    // Output: ::pglock::__rt::enter_on(advisory, &mut *conn)        ::pglock::__rt::enter_on(advisory, &mut self.db)
-    //         Ok((call, place)) => {                                Ok((call, place)) => {
-    //             let out = {                                           let out = ::pglock::__rt::catch(place, || -> R { .. });
+    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut *conn)        ::pglock::__rt::enter_advisory_on(builder, &mut self.db)
+    //         Ok((call, context)) => {                                Ok((call, context)) => {
+    //             let out = {                                           let out = ::pglock::__rt::run_catching(context, || -> R { .. });
     //                 let conn = &mut *conn;                            return ::pglock::__rt::leave_on(
-    //                 ::pglock::__rt::catch(                                call, &mut self.db, out, failed, on_error);
-    //                     place, move || -> R { .. })               }
+    //                 ::pglock::__rt::run_catching(                                call, &mut self.db, out, failed, on_error);
+    //                     context, move || -> R { .. })               }
     //             };
     //             return ::pglock::__rt::leave_on(
     //                 call, &mut *conn, out, failed, on_error);
     //         }
-    fn on_blocking_client(&self, calls: &OnClient, client: &Client, body: &TokenStream) -> Steps {
+    fn on_blocking_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
         let (krate, function, span) = (self.krate, self.function, client.span());
-        let (request, on_error) = (local(calls.request), local("on_error"));
-        let (call, place, out) = (local("call"), local("place"), local("out"));
-        let (enter, leave) = (named(calls.enter, span), named(calls.leave, span));
+        let (builder, on_error) = (local("builder"), local("on_error"));
+        let enter = Ident::new(enter, span);
+        let (call, context, out) = (local("call"), local("context"), local("out"));
         let failed = OnError::expand_failed(self.on_error, function, krate);
         let connection = client.reborrow(function);
         let shadow = client.shadow(function, &connection);
         let body = client.body(&function.closure(body));
-        let leave = quote_spanned!(span=> #krate::__rt::#leave(#call, #connection, #out, #failed, #on_error));
+        let leave = quote_spanned!(span=> #krate::__rt::leave_on(#call, #connection, #out, #failed, #on_error));
         Steps {
-            enter: quote_spanned!(span=> #krate::__rt::#enter(#request, #connection)),
+            enter: quote_spanned!(span=> #krate::__rt::#enter(#builder, #connection)),
             run: quote! {
-                ::core::result::Result::Ok((#call, #place)) => {
+                ::core::result::Result::Ok((#call, #context)) => {
                     let #out = {
                         #shadow
-                        #krate::__rt::catch(#place, #body)
+                        #krate::__rt::run_catching(#context, #body)
                     };
                     return #leave;
                 }
@@ -112,24 +102,21 @@ impl Frame<'_> {
     }
 
     // Input:  client = conn
-    // Output: ::pglock::__rt::enter_on_async(advisory, &mut *conn).await
-    //         Ok((mut conn, place)) => {
+    // Output: ::pglock::__rt::enter_advisory_on_async(builder, &mut *conn).await
+    //         Ok((mut conn, context)) => {
     //             let out = {
     //                 let conn = ::pglock::__rt::lend(&mut conn);
-    //                 ::pglock::__rt::within(place, async move { .. }).await
+    //                 ::pglock::__rt::run_async_in(context, async move { .. }).await
     //             };
     //             return ::pglock::__rt::leave_on_async(conn, out, failed, on_error).await;
     //         }
     //
     // The call has the connection's name: of any other it would be said, too, that it is no connection.
-    fn on_async_client(&self, calls: &OnClient, client: &Client, body: &TokenStream) -> Steps {
+    fn on_async_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
         let (krate, function, span) = (self.krate, self.function, client.span());
-        let (request, on_error) = (local(calls.request), local("on_error"));
-        let (place, out) = (local("place"), local("out"));
-        let (enter, leave) = (
-            named(&format!("{}_async", calls.enter), span),
-            named(&format!("{}_async", calls.leave), span),
-        );
+        let (builder, on_error) = (local("builder"), local("on_error"));
+        let enter = Ident::new(&format!("{enter}_async"), span);
+        let (context, out) = (local("context"), local("out"));
         let failed = OnError::expand_failed(self.on_error, function, krate);
         let connection = client.reborrow(function);
         let call = client.name(function);
@@ -138,23 +125,18 @@ impl Frame<'_> {
             &quote_spanned!(span=> #krate::__rt::lend(&mut #call)),
         );
         let body = function.future(body);
-        let leave =
-            quote_spanned!(span=> #krate::__rt::#leave(#call, #out, #failed, #on_error).await);
+        let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);
         Steps {
-            enter: quote_spanned!(span=> #krate::__rt::#enter(#request, #connection).await),
+            enter: quote_spanned!(span=> #krate::__rt::#enter(#builder, #connection).await),
             run: quote! {
-                ::core::result::Result::Ok((mut #call, #place)) => {
+                ::core::result::Result::Ok((mut #call, #context)) => {
                     let #out = {
                         #shadow
-                        #krate::__rt::within(#place, #body).await
+                        #krate::__rt::run_async_in(#context, #body).await
                     };
                     return #leave;
                 }
             },
         }
     }
-}
-
-fn named(function: &str, span: Span) -> Ident {
-    Ident::new(function, span)
 }

@@ -1,4 +1,7 @@
-//! What generated code calls, and nothing else may: it changes with any version.
+//! What generated code calls. Not part of the public API: it may change in any version.
+//!
+//! What a call goes through, in order: on a session of pglock's own `enter`, `run`; on a connection of the caller's
+//! `enter_.._on`, the body in its [`CallContext`], `leave_on`; in a transaction of the caller's `enter_xact`, `run_xact`.
 
 use std::fmt;
 use std::future::Future;
@@ -6,24 +9,23 @@ use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
 
-use crate::api::advisory::TransactionScope;
-use crate::api::timeout::Before;
+use crate::api::advisory::{Advisory, TransactionScope};
+use crate::api::prioritize::{AsyncPrioritizeScope, Prioritize};
+use crate::api::timeout::{AsyncTimeoutScope, LockTimeout};
+use crate::calls::AsyncConnectionGuard;
 use crate::calls::call_stack::Frame;
-use crate::calls::on_connection::ConnectionLock;
 use crate::drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
     InTransaction,
 };
+use crate::error::Error;
 use crate::model::options::Timeout;
 use crate::telemetry::HoldSpan;
-use crate::watcher::SectionHandle;
-use crate::{
-    Advisory, AsyncConnectionGuard, AsyncPrioritizeScope, AsyncTimeoutScope, Error, LockTimeout,
-    Prioritize,
-};
 
 pub use crate::api::advisory::advisory;
 pub use crate::api::catalog::{Registered, Site};
+pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
+pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
 pub use crate::model::skippable::Skippable;
 pub use inventory;
@@ -33,7 +35,7 @@ pub fn advisory_at(site: &'static Site) -> Advisory {
     Advisory::new(site.id().into(), Some(site))
 }
 
-/// A lock that is skipped when busy: who has it is asked only where somebody listens.
+/// A lock that is skipped when busy: its holder is looked up only when a subscriber would record it.
 pub fn skip<S>(advisory: Advisory<S>) -> Advisory<S> {
     advisory.skipping()
 }
@@ -43,12 +45,12 @@ pub fn is_busy(error: &Error) -> bool {
     error.is_busy()
 }
 
-/// A return type that an error of pglock's fits into.
+/// A return type that can be built from an error of pglock's.
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't carry an error of pglock's",
-    label = "the lock may not be had, and this return type has no place to say so",
+    message = "`{Self}` cannot be built from a `pglock::Error`",
+    label = "acquiring the lock can fail, and this return type cannot report it",
     note = "return `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>` or `anyhow::Error`",
-    note = "or say what to do: `on_error = Panic`, or `on_error = |error| ...`"
+    note = "or handle the error in the attribute: `on_error = Panic` or `on_error = |error| ...`"
 )]
 pub trait FromError {
     fn from_error(error: Error) -> Self;
@@ -67,7 +69,7 @@ impl<T, E: From<Error>> FromError for Result<T, E> {
     }
 }
 
-/// Holds `on_error` to the function's return type.
+/// Checks that `on_error` returns the function's return type, and infers the type of its argument.
 pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
     f
 }
@@ -80,32 +82,32 @@ pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
 #[expect(clippy::must_use_candidate, reason = "it never returns")]
 #[expect(
     clippy::needless_pass_by_value,
-    reason = "it stands where `FnOnce(Error) -> R` is asked for"
+    reason = "it is used as a `FnOnce(Error) -> R`"
 )]
 pub fn panic<R>(error: Error) -> R {
     panic!("{error}")
 }
 
-/// Asks a value whether it is an `Err`, whatever its type: a `Result` answers by [`ProbeResult`], all others by
-/// [`ProbeOther`], which method look-up finds one reference later.
+/// Tells whether a value of any type is an `Err`: for a `Result`, method lookup finds [`IsErr`]; for all other types it
+/// goes on to [`NeverErr`], which needs one more reference.
 #[derive(Debug)]
 pub struct Probe<'a, R>(pub &'a R);
 
-pub trait ProbeResult {
+pub trait IsErr {
     fn failed(&self) -> bool;
 }
 
-impl<T, E> ProbeResult for Probe<'_, Result<T, E>> {
+impl<T, E> IsErr for Probe<'_, Result<T, E>> {
     fn failed(&self) -> bool {
         self.0.is_err()
     }
 }
 
-pub trait ProbeOther {
+pub trait NeverErr {
     fn failed(&self) -> bool;
 }
 
-impl<R> ProbeOther for &Probe<'_, R> {
+impl<R> NeverErr for &Probe<'_, R> {
     fn failed(&self) -> bool {
         false
     }
@@ -139,33 +141,36 @@ pub async fn run_async<R>(
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    // Boxed, since each function that it is handed on to would keep room for it, and so each attribute around.
+    // Boxed: otherwise each async function that it is passed to, and each enclosing attribute, would reserve space for it.
     let body = Box::pin(body);
     call.run_async(body, failed).await.unwrap_or_else(on_error)
 }
 
-// What all calls on a connection of the caller's have in common.
+/// The call that a body runs in, whose locks nested calls inherit; none for a lock timeout.
+pub struct CallContext(Option<Arc<Frame>>);
 
-/// Where a body runs: in a call, whose locks the calls in it inherit, or in none.
-pub struct Place(Option<Arc<Frame>>);
-
-impl fmt::Debug for Place {
+impl fmt::Debug for CallContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Place").field(&self.0.is_some()).finish()
+        f.debug_tuple("CallContext")
+            .field(&self.0.is_some())
+            .finish()
     }
 }
 
-/// Runs the body; a panic is kept until what was entered is left.
-pub fn catch<R>(Place(frame): Place, body: impl FnOnce() -> R) -> std::thread::Result<R> {
-    // Nothing is looked at in between: the panic goes on as it came.
+/// Runs the body, and returns its panic as a value, so that the scope is left before the panic goes on.
+pub fn run_catching<R>(
+    CallContext(frame): CallContext,
+    body: impl FnOnce() -> R,
+) -> std::thread::Result<R> {
+    // Unwind safe: the panic is resumed before other code can see what the body left behind.
     catch_unwind(AssertUnwindSafe(|| match frame {
         Some(frame) => frame.run(body),
         None => body(),
     }))
 }
 
-/// Runs the body.
-pub async fn within<F: Future>(Place(frame): Place, body: F) -> F::Output {
+/// Runs the body. A panic goes on at once: dropping the call leaves the scope.
+pub async fn run_async_in<F: Future>(CallContext(frame): CallContext, body: F) -> F::Output {
     // Boxed for the same reason as in `run_async`.
     let body = Box::pin(body);
     match frame {
@@ -174,209 +179,186 @@ pub async fn within<F: Future>(Place(frame): Place, body: F) -> F::Output {
     }
 }
 
-// A session lock on a connection of the caller's.
+// A scope on a connection of the caller's: a session lock, a lock timeout, or a prioritized section.
+//
+// One function to enter each of them, so that the bound on the connection is the function's own: with one function for
+// all, whose bound is a trait of the builders, the compiler points at the whole attribute, and twice in an `async fn`.
 
-#[derive(Debug)]
-pub struct OnCall(ConnectionLock);
+/// An entered scope on a blocking connection: what leaves it.
+pub struct ConnectionCall<C: ?Sized> {
+    leave: Leave<C>,
+}
 
-pub fn enter_on<C: Connection + ?Sized>(
+type Leave<C> = Box<dyn FnOnce(&mut C) -> Result<(), Error>>;
+
+impl<C: ?Sized> ConnectionCall<C> {
+    fn new(leave: impl FnOnce(&mut C) -> Result<(), Error> + 'static) -> Self {
+        Self {
+            leave: Box::new(leave),
+        }
+    }
+}
+
+impl<C: ?Sized> fmt::Debug for ConnectionCall<C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ConnectionCall").finish_non_exhaustive()
+    }
+}
+
+pub fn enter_advisory_on<C: Connection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
-) -> Result<(OnCall, Place), Error> {
+) -> Result<(ConnectionCall<C>, CallContext), Error> {
     let taken = advisory
         .for_connection(Timeout::FOREVER)?
         .acquire(connection)?;
-    let place = Place(Some(Frame::on_connection(taken.inside())));
-    Ok((OnCall(taken), place))
+    let context = CallContext(Some(Frame::on_connection(taken.inside())));
+    let call = ConnectionCall::new(move |connection| taken.release(connection));
+    Ok((call, context))
 }
 
-pub fn leave_on<C: Connection + ?Sized, R>(
-    OnCall(taken): OnCall,
+pub fn enter_timeout_on<C: AnyConnection + ?Sized>(
+    timeout: LockTimeout,
+    connection: &mut C,
+) -> Result<(ConnectionCall<C>, CallContext), Error> {
+    let before = timeout.begin(connection)?;
+    let call = ConnectionCall::new(move |connection| before.end(connection));
+    Ok((call, CallContext(None)))
+}
+
+pub fn enter_prioritize_on<C: AnyConnection + ?Sized>(
+    prioritize: Prioritize,
+    connection: &mut C,
+) -> Result<(ConnectionCall<C>, CallContext), Error> {
+    let (section, before) = prioritize.begin(connection)?;
+    let context = CallContext(Some(Frame::prioritized(section.id())));
+    let call = ConnectionCall::new(move |connection| {
+        crate::api::prioritize::end(&section, before, connection).map(drop)
+    });
+    Ok((call, context))
+}
+
+/// Leaves the scope, then returns what the body returned, or goes on with its panic.
+pub fn leave_on<C: ?Sized, R>(
+    call: ConnectionCall<C>,
     connection: &mut C,
     result: std::thread::Result<R>,
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    left(result, taken.release(connection), failed, on_error)
-}
-
-/// The body's panic goes on, once what was entered is left.
-fn left<R>(
-    result: std::thread::Result<R>,
-    left: Result<(), Error>,
-    failed: impl FnOnce(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
+    let left = (call.leave)(connection);
     match result {
-        Ok(result) => body_first(result, left, failed, on_error),
+        Ok(result) => finish(result, left, failed, on_error),
         Err(panic) => resume_unwind(panic),
     }
 }
 
-fn body_first<R>(
+/// The body's own `Err` wins over an error of leaving the scope.
+fn finish<R>(
     result: R,
-    released: Result<(), Error>,
+    left: Result<(), Error>,
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    match released {
+    match left {
         Err(error) if !failed(&result) => on_error(error.after_the_body()),
         _ => result,
     }
 }
 
-pub type AsyncOnCall<'c, C> = AsyncConnectionGuard<'c, C>;
-
-pub async fn enter_on_async<C: AsyncConnection + ?Sized>(
-    advisory: Advisory,
-    connection: &mut C,
-) -> Result<(AsyncOnCall<'_, C>, Place), Error> {
-    let asked = advisory.for_connection(Timeout::FOREVER)?;
-    let call = AsyncConnectionGuard::acquire(connection, asked).await?;
-    let place = Place(Some(Frame::on_connection(call.inside())));
-    Ok((call, place))
+/// An entered scope on an async connection. It lends the connection; dropping it, as a panic of the body does, leaves the
+/// scope too.
+pub trait AsyncConnectionCall: DerefMut + Sized {
+    fn leave(self) -> impl Future<Output = Result<(), Error>> + Send;
 }
 
-/// The connection for the body; the call is left when it is dropped, as by a panic of the body.
+impl<C: AsyncConnection + ?Sized> AsyncConnectionCall for AsyncConnectionGuard<'_, C> {
+    async fn leave(self) -> Result<(), Error> {
+        self.release().await
+    }
+}
+
+impl<C: AnyAsyncConnection + ?Sized> AsyncConnectionCall for AsyncTimeoutScope<'_, C> {
+    async fn leave(self) -> Result<(), Error> {
+        self.restore().await
+    }
+}
+
+impl<C: AnyAsyncConnection + ?Sized> AsyncConnectionCall for AsyncPrioritizeScope<'_, C> {
+    async fn leave(self) -> Result<(), Error> {
+        self.finish().await.map(drop)
+    }
+}
+
+pub async fn enter_advisory_on_async<C: AsyncConnection + ?Sized>(
+    advisory: Advisory,
+    connection: &mut C,
+) -> Result<(AsyncConnectionGuard<'_, C>, CallContext), Error> {
+    let asked = advisory.for_connection(Timeout::FOREVER)?;
+    let call = AsyncConnectionGuard::acquire(connection, asked).await?;
+    let context = CallContext(Some(Frame::on_connection(call.inside())));
+    Ok((call, context))
+}
+
+pub async fn enter_timeout_on_async<C: AnyAsyncConnection + ?Sized>(
+    timeout: LockTimeout,
+    connection: &mut C,
+) -> Result<(AsyncTimeoutScope<'_, C>, CallContext), Error> {
+    Ok((timeout.on_async(connection).await?, CallContext(None)))
+}
+
+pub async fn enter_prioritize_on_async<C: AnyAsyncConnection + ?Sized>(
+    prioritize: Prioritize,
+    connection: &mut C,
+) -> Result<(AsyncPrioritizeScope<'_, C>, CallContext), Error> {
+    let call = prioritize.on_async(connection).await?;
+    let context = CallContext(Some(call.frame()));
+    Ok((call, context))
+}
+
+/// The connection, for the body.
 pub fn lend<G: DerefMut>(call: &mut G) -> &mut G::Target {
     call
 }
 
-pub async fn leave_on_async<C: AsyncConnection + ?Sized, R>(
-    call: AsyncOnCall<'_, C>,
+/// Like [`leave_on`].
+pub async fn leave_on_async<G: AsyncConnectionCall, R>(
+    call: G,
     result: R,
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
 ) -> R {
-    let released = call.release().await;
-    body_first(result, released, failed, on_error)
+    finish(result, call.leave().await, failed, on_error)
 }
 
 // A lock in a transaction of the caller's, whose end releases it.
 
-#[derive(Debug)]
-pub struct XactCall(());
-
 pub fn enter_xact<T: InTransaction + ?Sized>(
     advisory: Advisory<TransactionScope>,
     transaction: &mut T,
-) -> Result<XactCall, Error> {
+) -> Result<(), Error> {
     advisory
         .for_connection(Timeout::FOREVER)?
-        .acquire_xact(transaction)?;
-    Ok(XactCall(()))
+        .acquire_xact(transaction)
 }
 
-pub fn run_xact<R>(_call: XactCall, body: impl FnOnce() -> R) -> R {
+pub fn run_xact<R>(body: impl FnOnce() -> R) -> R {
     Frame::on_connection(HoldSpan::none()).run(body)
 }
 
 pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
     advisory: Advisory<TransactionScope>,
     transaction: &mut T,
-) -> Result<XactCall, Error> {
+) -> Result<(), Error> {
     advisory
         .for_connection(Timeout::FOREVER)?
         .acquire_xact_async(transaction)
-        .await?;
-    Ok(XactCall(()))
+        .await
 }
 
-pub async fn run_xact_async<F: Future>(_call: XactCall, body: F) -> F::Output {
+pub async fn run_xact_async<F: Future>(body: F) -> F::Output {
     // Boxed for the same reason as in `run_async`.
     Frame::on_connection(HoldSpan::none())
         .run_async(Box::pin(body))
         .await
-}
-
-// A lock timeout on a connection of the caller's.
-
-pub use crate::api::timeout::timeout;
-
-#[derive(Debug)]
-pub struct TimeoutCall(Before);
-
-pub fn enter_timeout<C: AnyConnection + ?Sized>(
-    timeout: LockTimeout,
-    connection: &mut C,
-) -> Result<(TimeoutCall, Place), Error> {
-    let before = timeout.begin(connection)?;
-    Ok((TimeoutCall(before), Place(None)))
-}
-
-pub fn leave_timeout<C: AnyConnection + ?Sized, R>(
-    TimeoutCall(before): TimeoutCall,
-    connection: &mut C,
-    result: std::thread::Result<R>,
-    failed: impl FnOnce(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
-    left(result, before.end(connection), failed, on_error)
-}
-
-pub async fn enter_timeout_async<C: AnyAsyncConnection + ?Sized>(
-    timeout: LockTimeout,
-    connection: &mut C,
-) -> Result<(AsyncTimeoutScope<'_, C>, Place), Error> {
-    let call = timeout.on_async(connection).await?;
-    Ok((call, Place(None)))
-}
-
-pub async fn leave_timeout_async<C: AnyAsyncConnection + ?Sized, R>(
-    call: AsyncTimeoutScope<'_, C>,
-    result: R,
-    failed: impl FnOnce(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
-    let restored = call.restore().await;
-    body_first(result, restored, failed, on_error)
-}
-
-// A prioritized connection of the caller's.
-
-pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
-
-#[derive(Debug)]
-pub struct PrioritizeCall {
-    section: SectionHandle,
-    before: Option<Before>,
-}
-
-pub fn enter_prioritize<C: AnyConnection + ?Sized>(
-    prioritize: Prioritize,
-    connection: &mut C,
-) -> Result<(PrioritizeCall, Place), Error> {
-    let (section, before) = prioritize.begin(connection)?;
-    let place = Place(Some(Frame::prioritized(section.id())));
-    Ok((PrioritizeCall { section, before }, place))
-}
-
-pub fn leave_prioritize<C: AnyConnection + ?Sized, R>(
-    PrioritizeCall { section, before }: PrioritizeCall,
-    connection: &mut C,
-    result: std::thread::Result<R>,
-    failed: impl FnOnce(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
-    let ended = crate::api::prioritize::end(&section, before, connection);
-    left(result, ended.map(drop), failed, on_error)
-}
-
-pub async fn enter_prioritize_async<C: AnyAsyncConnection + ?Sized>(
-    prioritize: Prioritize,
-    connection: &mut C,
-) -> Result<(AsyncPrioritizeScope<'_, C>, Place), Error> {
-    let call = prioritize.on_async(connection).await?;
-    let place = Place(Some(call.frame()));
-    Ok((call, place))
-}
-
-pub async fn leave_prioritize_async<C: AnyAsyncConnection + ?Sized, R>(
-    call: AsyncPrioritizeScope<'_, C>,
-    result: R,
-    failed: impl FnOnce(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
-    let ended = call.finish().await;
-    body_first(result, ended.map(drop), failed, on_error)
 }

@@ -13,7 +13,6 @@ use crate::function::Function;
 use crate::options::duration::{Advice, Limit};
 use crate::options::parse::{self as args, Options, Spanned, set_once};
 use crate::options::shared::{Common, refuse_zero_timeout};
-use crate::wrap::OnClient;
 
 const OPTIONS: &Options = &[
     ("interval", "interval = \"500ms\""),
@@ -25,12 +24,6 @@ const OPTIONS: &Options = &[
     ("on_error", "on_error = Panic"),
     ("crate", "crate = my_crate::pglock"),
 ];
-
-const ON_CLIENT: OnClient = OnClient {
-    request: "prioritize",
-    enter: "enter_prioritize",
-    leave: "leave_prioritize",
-};
 
 const INTERVAL: Advice = Advice {
     example: |duration| format!("interval = \"{duration}\""),
@@ -241,7 +234,9 @@ impl Layer for Args {
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         self.common
-            .expand_on_client(&ON_CLIENT, function, body, |krate| self.builder(krate))
+            .expand_on_client("enter_prioritize_on", function, body, |krate| {
+                self.builder(krate)
+            })
     }
 }
 

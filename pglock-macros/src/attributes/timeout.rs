@@ -11,19 +11,12 @@ use crate::function::Function;
 use crate::options::duration::{Advice, Limit};
 use crate::options::parse::{self as args, Options, Spanned};
 use crate::options::shared::{Common, refuse_zero_timeout};
-use crate::wrap::OnClient;
 
 const OPTIONS: &Options = &[
     ("client", "client = conn"),
     ("on_error", "on_error = Panic"),
     ("crate", "crate = my_crate::pglock"),
 ];
-
-const ON_CLIENT: OnClient = OnClient {
-    request: "timeout",
-    enter: "enter_timeout",
-    leave: "leave_timeout",
-};
 
 const LOCK_TIMEOUT: Advice = Advice {
     example: |duration| format!("#[pglock::timeout(\"{duration}\")]"),
@@ -97,12 +90,12 @@ impl Layer for Args {
     }
 
     // Input:  "3s", client = conn
-    // Output: let timeout = ::pglock::__rt::timeout(::core::time::Duration::new(3u64, 0u32));
+    // Output: let builder = ::pglock::__rt::timeout(::core::time::Duration::new(3u64, 0u32));
     //         .. as for a lock on that connection ..
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         let limit = self.limit.as_ref().map(|limit| limit.value.expand());
         self.common.expand_on_client(
-            &ON_CLIENT,
+            "enter_timeout_on",
             function,
             body,
             |krate| quote!(#krate::__rt::timeout(#limit)),

@@ -102,7 +102,7 @@ impl OnError {
         let out = local("out");
         quote! {
             |#out: &#returned| {
-                use #krate::__rt::{ProbeOther as _, ProbeResult as _};
+                use #krate::__rt::{NeverErr as _, IsErr as _};
                 (&#krate::__rt::Probe(#out)).failed()
             }
         }

@@ -8,7 +8,7 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self as args, CratePath, Options, Spanned, set_once};
-use crate::wrap::{Frame, OnClient};
+use crate::wrap::Frame;
 
 /// `client`, `on_error` and `crate`.
 #[derive(Default)]
@@ -62,16 +62,16 @@ impl Common {
     }
 
     // Input:  client = conn, { work() }
-    // Output: let {request} = {builder};
+    // Output: let builder = {request};
     //         .. as for a lock on that connection ..
     //
     // What asks for a connection stands where the option does: what is no connection is blamed there.
     pub(crate) fn expand_on_client(
         &self,
-        calls: &OnClient,
+        enter: &str,
         function: &Function,
         body: &TokenStream,
-        builder: impl FnOnce(&Path) -> TokenStream,
+        request: impl FnOnce(&Path) -> TokenStream,
     ) -> TokenStream {
         let Ok(client) = self.named_or_only(function) else {
             // `validate_on_client` has said why.
@@ -83,8 +83,8 @@ impl Common {
             function,
             on_error: self.on_error(),
         };
-        let steps = frame.on_client(calls, &client, body);
-        frame.statements(calls.request, &builder(&krate), &steps, &TokenStream::new())
+        let steps = frame.on_client(enter, &client, body);
+        frame.statements(&request(&krate), &steps, &TokenStream::new())
     }
 
     /// The connection that the option names, or the only one that there can be.

@@ -15,7 +15,7 @@ fn expand(arguments: TokenStream, function: &TokenStream) -> String {
 /// The statements with which `builder` and `steps` become a function of the default kind.
 fn statements(builder: &TokenStream, enter: &TokenStream, run: &TokenStream) -> TokenStream {
     quote! {
-        let advisory = #builder;
+        let builder = #builder;
         let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error as fn(_) -> _;
         let error = match #enter {
             #run
@@ -34,7 +34,7 @@ fn own_session(builder: &TokenStream, body: &TokenStream) -> TokenStream {
     let failed = failed();
     statements(
         builder,
-        &quote!(::pglock::__rt::enter(advisory)),
+        &quote!(::pglock::__rt::enter(builder)),
         &quote! {
             ::core::result::Result::Ok(call) => {
                 return ::pglock::__rt::run(call, move || -> Result<(), Error> #body, #failed, on_error);
@@ -105,7 +105,7 @@ fn async_function() {
     let failed = failed();
     let statements = statements(
         &quote!(::pglock::__rt::advisory("report").label("report")),
-        &quote!(::pglock::__rt::enter_async(advisory).await),
+        &quote!(::pglock::__rt::enter_async(builder).await),
         &quote! {
             ::core::result::Result::Ok(call) => {
                 return ::pglock::__rt::run_async(
@@ -140,13 +140,13 @@ fn client() {
     let failed = failed();
     let statements = statements(
         &quote!(::pglock::__rt::advisory("report").label("report")),
-        &quote!(::pglock::__rt::enter_on(advisory, &mut *conn)),
+        &quote!(::pglock::__rt::enter_advisory_on(builder, &mut *conn)),
         &quote! {
-            ::core::result::Result::Ok((call, place)) => {
+            ::core::result::Result::Ok((call, context)) => {
                 let out = {
                     let conn = &mut *conn;
                     let _ = &conn;
-                    ::pglock::__rt::catch(place, move || -> Result<(), Error> { work(conn) })
+                    ::pglock::__rt::run_catching(context, move || -> Result<(), Error> { work(conn) })
                 };
                 return ::pglock::__rt::leave_on(call, &mut *conn, out, #failed, on_error);
             }
@@ -168,18 +168,18 @@ fn client() {
 #[test]
 fn skip_and_on_error() {
     let statements = quote! {
-        let advisory = ::pglock::__rt::skip(
+        let builder = ::pglock::__rt::skip(
             ::pglock::__rt::advisory(::std::format!("report:{id}")).label("report:{id}")
                 .timeout(::core::time::Duration::new(0u64, 0u32))
         );
         let on_error = ::pglock::__rt::panic::<()>;
-        let error = match ::pglock::__rt::enter(advisory) {
+        let error = match ::pglock::__rt::enter(builder) {
             ::core::result::Result::Ok(call) => {
                 return ::pglock::__rt::run(
                     call,
                     move || -> () { work(id) },
                     |out: &()| {
-                        use ::pglock::__rt::{ProbeOther as _, ProbeResult as _};
+                        use ::pglock::__rt::{NeverErr as _, IsErr as _};
                         (&::pglock::__rt::Probe(out)).failed()
                     },
                     on_error
@@ -247,7 +247,7 @@ fn attributes_around_and_inside_stay() {
     };
     assert!(expanded.starts_with(&start.to_string()), "{expanded}");
     assert!(
-        expanded.contains("{ # ! [allow (unused)] let advisory ="),
+        expanded.contains("{ # ! [allow (unused)] let builder ="),
         "{expanded}"
     );
 }

@@ -10,7 +10,7 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
 use crate::options::parse::{Spanned, local};
-use crate::wrap::{Frame, OnClient, Steps};
+use crate::wrap::{Frame, Steps};
 
 /// One attribute, about to be put into its function.
 pub(super) struct Expansion<'a> {
@@ -18,13 +18,6 @@ pub(super) struct Expansion<'a> {
     function: &'a Function,
     krate: Path,
 }
-
-/// What a session lock on a connection of the caller's calls.
-const ON_CLIENT: OnClient = OnClient {
-    request: "advisory",
-    enter: "enter_on",
-    leave: "leave_on",
-};
 
 impl<'a> Expansion<'a> {
     pub(super) fn new(args: &'a Args, function: &'a Function) -> Self {
@@ -42,9 +35,9 @@ impl<'a> Expansion<'a> {
     }
 
     // Input:  { work(); Ok(()) }
-    // Output: let advisory = ..;
+    // Output: let builder = ..;
     //         let on_error = ..;
-    //         let error = match ::pglock::__rt::enter(advisory) {
+    //         let error = match ::pglock::__rt::enter(builder) {
     //             Ok(call) => return ::pglock::__rt::run(call, move || -> R { work(); Ok(()) }, ..),
     //             Err(error) => error,
     //         };
@@ -57,10 +50,12 @@ impl<'a> Expansion<'a> {
         let steps = match (&self.args.common.client, is_async) {
             (None, _) => self.own_session(body),
             (Some(client), _) if self.args.is_xact() => self.in_transaction(&client.value, body),
-            (Some(client), _) => self.frame().on_client(&ON_CLIENT, &client.value, body),
+            (Some(client), _) => self
+                .frame()
+                .on_client("enter_advisory_on", &client.value, body),
         };
         self.frame()
-            .statements(ON_CLIENT.request, &self.builder(), &steps, &self.skip())
+            .statements(&self.builder(), &steps, &self.skip())
     }
 
     fn frame(&self) -> Frame<'_> {
@@ -154,17 +149,17 @@ impl<'a> Expansion<'a> {
     }
 
     // Input:  fn                                                    async fn
-    // Output: ::pglock::__rt::enter(advisory)                       ::pglock::__rt::enter_async(advisory).await
+    // Output: ::pglock::__rt::enter(builder)                       ::pglock::__rt::enter_async(builder).await
     //         Ok(call) => return ::pglock::__rt::run(               Ok(call) => return ::pglock::__rt::run_async(
     //             call, move || -> R { .. }, failed, on_error),         call, async move { .. }, failed, on_error).await,
     fn own_session(&self, body: &TokenStream) -> Steps {
         let (krate, function) = (&self.krate, self.function);
-        let (advisory, on_error, call) = (local("advisory"), local("on_error"), local("call"));
+        let (builder, on_error, call) = (local("builder"), local("on_error"), local("call"));
         let failed = OnError::expand_failed(self.args.common.on_error(), function, krate);
         if function.sig.asyncness.is_some() {
             let body = function.future(body);
             return Steps {
-                enter: quote!(#krate::__rt::enter_async(#advisory).await),
+                enter: quote!(#krate::__rt::enter_async(#builder).await),
                 run: quote! {
                     ::core::result::Result::Ok(#call) => {
                         return #krate::__rt::run_async(#call, #body, #failed, #on_error).await;
@@ -174,7 +169,7 @@ impl<'a> Expansion<'a> {
         }
         let body = function.closure(body);
         Steps {
-            enter: quote!(#krate::__rt::enter(#advisory)),
+            enter: quote!(#krate::__rt::enter(#builder)),
             run: quote! {
                 ::core::result::Result::Ok(#call) => {
                     return #krate::__rt::run(#call, move #body, #failed, #on_error);
@@ -184,26 +179,26 @@ impl<'a> Expansion<'a> {
     }
 
     // Input:  fn, client = tx, xact                                 async fn, client = tx, xact
-    // Output: ::pglock::__rt::enter_xact(advisory, &mut *tx)        ::pglock::__rt::enter_xact_async(advisory, &mut *tx).await
-    //         Ok(call) => return ::pglock::__rt::run_xact(          Ok(call) => return ::pglock::__rt::run_xact_async(
-    //             call, move || -> R { .. }),                           call, async move { .. }).await,
+    // Output: ::pglock::__rt::enter_xact(builder, &mut *tx)         ::pglock::__rt::enter_xact_async(builder, &mut *tx).await
+    //         Ok(()) => return ::pglock::__rt::run_xact(            Ok(()) => return ::pglock::__rt::run_xact_async(
+    //             move || -> R { .. }),                                 async move { .. }).await,
     fn in_transaction(&self, client: &Client, body: &TokenStream) -> Steps {
         let (krate, function, span) = (&self.krate, self.function, client.span());
-        let (advisory, call) = (local("advisory"), local("call"));
+        let builder = local("builder");
         let connection = client.reborrow(function);
         if function.sig.asyncness.is_some() {
             let body = function.future(body);
             return Steps {
-                enter: quote_spanned!(span=> #krate::__rt::enter_xact_async(#advisory, #connection).await),
+                enter: quote_spanned!(span=> #krate::__rt::enter_xact_async(#builder, #connection).await),
                 run: quote! {
-                    ::core::result::Result::Ok(#call) => return #krate::__rt::run_xact_async(#call, #body).await,
+                    ::core::result::Result::Ok(()) => return #krate::__rt::run_xact_async(#body).await,
                 },
             };
         }
         let body = client.body(&function.closure(body));
         Steps {
-            enter: quote_spanned!(span=> #krate::__rt::enter_xact(#advisory, #connection)),
-            run: quote!(::core::result::Result::Ok(#call) => return #krate::__rt::run_xact(#call, #body),),
+            enter: quote_spanned!(span=> #krate::__rt::enter_xact(#builder, #connection)),
+            run: quote!(::core::result::Result::Ok(()) => return #krate::__rt::run_xact(#body),),
         }
     }
 }

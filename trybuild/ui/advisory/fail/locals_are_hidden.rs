@@ -1,6 +1,6 @@
 #[pglock::advisory("report", on_error = |_| drop(error))]
 fn report() {
-    drop((advisory, call, on_error, out, returned));
+    drop((builder, call, on_error, out, returned));
 }
 
 fn main() {}

@@ -1,0 +1,239 @@
+//! What `sslmode` and its companions ask for, and what is done about it.
+
+use std::path::PathBuf;
+
+use tokio_postgres::Config;
+use tokio_postgres::config::{Host, SslMode as DriverSslMode};
+
+use crate::error::Error;
+
+/// The levels of libpq's `sslmode`, the weakest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum SslMode {
+    Disable,
+    Prefer,
+    Require,
+    VerifyCa,
+    VerifyFull,
+}
+
+impl SslMode {
+    pub(super) fn of(config: &Config) -> Self {
+        match config.get_ssl_mode() {
+            DriverSslMode::Disable => Self::Disable,
+            DriverSslMode::Prefer => Self::Prefer,
+            // Whatever the driver may add: not less than encrypted.
+            _ => Self::Require,
+        }
+    }
+
+    pub(super) fn of_driver(self) -> DriverSslMode {
+        match self {
+            Self::Disable => DriverSslMode::Disable,
+            Self::Prefer => DriverSslMode::Prefer,
+            Self::Require | Self::VerifyCa | Self::VerifyFull => DriverSslMode::Require,
+        }
+    }
+}
+
+/// Whose signature under the server's certificate is believed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Roots {
+    /// Whom the operating system believes.
+    System,
+    /// A PEM file's certificates.
+    File(PathBuf),
+}
+
+impl From<PathBuf> for Roots {
+    /// As libpq's `sslrootcert`.
+    fn from(path: PathBuf) -> Self {
+        if path.as_os_str() == "system" {
+            Self::System
+        } else {
+            Self::File(path)
+        }
+    }
+}
+
+/// What was asked for, word by word.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct TlsOptions {
+    /// `None` where only the driver's own [`Config`] says it.
+    pub(super) mode: Option<SslMode>,
+    pub(super) roots: Option<Roots>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+}
+
+/// What is done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct TlsSettings {
+    pub(super) mode: SslMode,
+    pub(super) roots: Roots,
+    pub(super) identity: Option<Identity>,
+}
+
+/// With which certificate we log in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Identity {
+    pub(super) certificate: PathBuf,
+    pub(super) key: PathBuf,
+}
+
+impl TlsOptions {
+    #[cfg(feature = "rustls")]
+    pub(crate) fn with_roots(self, path: PathBuf) -> Self {
+        Self {
+            roots: Some(path.into()),
+            ..self
+        }
+    }
+
+    pub(super) fn settled(&self, config: &Config) -> Result<TlsSettings, Error> {
+        let mode = match (
+            self.mode.unwrap_or_else(|| SslMode::of(config)),
+            &self.roots,
+        ) {
+            // Who says whom to believe wants it verified: else anybody in between could say "no TLS here".
+            (SslMode::Prefer, Some(_)) | (SslMode::Require, Some(Roots::System)) => {
+                SslMode::VerifyFull
+            }
+            // As libpq.
+            (SslMode::Require, Some(Roots::File(_))) => SslMode::VerifyCa,
+            (SslMode::VerifyCa, None | Some(Roots::System)) => {
+                return Err(Error::config(
+                    "`sslmode=verify-ca` would believe every server with a public certificate, whatever its name; name the file of your own authority as `sslrootcert`, or use `sslmode=verify-full`",
+                ));
+            }
+            (mode, _) => mode,
+        };
+        let identity = match (&self.certificate, &self.key) {
+            (Some(certificate), Some(key)) => Some(Identity {
+                certificate: certificate.clone(),
+                key: key.clone(),
+            }),
+            (None, None) => None,
+            _ => {
+                return Err(Error::config(
+                    "a client certificate is two files, of which the database url names one; name both, as `sslcert` and `sslkey`",
+                ));
+            }
+        };
+        let sockets = config.get_hosts().iter().filter(|host| is_socket(host));
+        let mode = match sockets.count() {
+            0 => mode,
+            // As libpq: what goes through a socket of the machine's own is not encrypted.
+            all if all == config.get_hosts().len() && config.get_hostaddrs().is_empty() => {
+                SslMode::Disable
+            }
+            _ if mode > SslMode::Prefer => {
+                return Err(Error::config(
+                    "the database url asks for TLS, and names unix sockets, which have none, next to other hosts; leave one of the two out",
+                ));
+            }
+            _ => mode,
+        };
+        Ok(TlsSettings {
+            mode,
+            roots: self.roots.clone().unwrap_or(Roots::System),
+            identity,
+        })
+    }
+}
+
+fn is_socket(host: &Host) -> bool {
+    match host {
+        Host::Tcp(_) => false,
+        #[cfg(unix)]
+        Host::Unix(_) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::tls::taken_out_of;
+
+    fn settled(url: &str) -> Result<TlsSettings, Error> {
+        let (text, asked) = taken_out_of(url)?;
+        asked.settled(&text.parse().unwrap())
+    }
+
+    fn mode(url: &str) -> SslMode {
+        settled(url).unwrap().mode
+    }
+
+    #[test]
+    fn each_mode_is_what_it_says() {
+        assert_eq!(mode("host=db"), SslMode::Prefer);
+        assert_eq!(mode("host=db sslmode=disable"), SslMode::Disable);
+        assert_eq!(mode("host=db sslmode=prefer"), SslMode::Prefer);
+        assert_eq!(mode("host=db sslmode=require"), SslMode::Require);
+        assert_eq!(
+            mode("host=db sslmode=verify-ca sslrootcert=/ca.pem"),
+            SslMode::VerifyCa
+        );
+        assert_eq!(mode("host=db sslmode=verify-full"), SslMode::VerifyFull);
+        assert_eq!(
+            settled("host=db sslmode=verify-full").unwrap().roots,
+            Roots::System
+        );
+    }
+
+    #[test]
+    fn naming_roots_is_asking_for_verification() {
+        for url in [
+            "host=db sslrootcert=/ca.pem",
+            "host=db sslmode=prefer sslrootcert=/ca.pem",
+            "host=db sslmode=require sslrootcert=system",
+        ] {
+            assert_eq!(mode(url), SslMode::VerifyFull, "{url}");
+        }
+        assert_eq!(
+            mode("host=db sslmode=require sslrootcert=/ca.pem"),
+            SslMode::VerifyCa
+        );
+        assert_eq!(
+            mode("host=db sslmode=disable sslrootcert=/ca.pem"),
+            SslMode::Disable
+        );
+    }
+
+    #[test]
+    fn a_public_authority_is_not_enough_without_the_name() {
+        for url in [
+            "host=db sslmode=verify-ca",
+            "host=db sslmode=verify-ca sslrootcert=system",
+        ] {
+            assert!(settled(url).unwrap_err().is_config(), "{url}");
+        }
+    }
+
+    #[test]
+    fn half_a_client_certificate_is_none() {
+        for url in [
+            "host=db sslmode=require sslcert=/c.pem",
+            "host=db sslmode=require sslkey=/k.pem",
+        ] {
+            let error = settled(url).unwrap_err();
+            assert!(
+                error.to_string().contains("`sslcert` and `sslkey`"),
+                "{error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_unix_socket_has_no_tls() {
+        let verified = "sslmode=verify-full";
+        assert_eq!(
+            mode(&format!("postgres://%2Frun/app?{verified}")),
+            SslMode::Disable
+        );
+        let both = format!("postgres://%2Frun,db/app?{verified}");
+        assert!(settled(&both).unwrap_err().is_config());
+        assert_eq!(mode("postgres://%2Frun,db/app"), SslMode::Prefer);
+    }
+}
