@@ -5,14 +5,14 @@
 
 use proc_macro2::TokenStream;
 use quote::quote;
-use syn::{Attribute, Error, Meta, Path, Result, parse_quote};
+use syn::{Error, Meta, Path, Result, parse_quote};
 
 use crate::attributes::{advisory, prioritize, timeout};
 use crate::function::Function;
-use crate::options::parse as args;
+use crate::options::parse;
 
 /// What is known of one attribute from its arguments.
-pub(crate) trait Layer {
+pub(crate) trait Attribute {
     /// The path of the runtime crate.
     fn krate(&self) -> Path;
 
@@ -28,7 +28,7 @@ pub(crate) trait Layer {
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream;
 }
 
-type Read = fn(TokenStream) -> Result<Box<dyn Layer>>;
+type Read = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
 /// All of pglock's attributes, by the names that users write.
 const ATTRIBUTES: [(&str, Read); 3] = [
@@ -49,10 +49,10 @@ pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> 
     let outermost = read(arguments);
     let krate = outermost
         .as_ref()
-        .map_or_else(|_| parse_quote!(::pglock), |layer| layer.krate());
+        .map_or_else(|_| parse_quote!(::pglock), |attribute| attribute.krate());
     let inner = take_attributes(&mut function, &krate);
     match read_and_validate(outermost, &inner, &function) {
-        Ok(layers) => emit(&layers, &inner, &function),
+        Ok(attributes) => emit(&attributes, &inner, &function),
         Err(error) => {
             let (function, error) = (function.unchanged(), error.into_compile_error());
             quote!(#function #error)
@@ -61,7 +61,7 @@ pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> 
 }
 
 /// Takes pglock's attributes off a function.
-fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(Attribute, Read)> {
+fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(syn::Attribute, Read)> {
     let mut taken = Vec::new();
     for attribute in std::mem::take(&mut function.attrs) {
         match find(attribute.path(), krate) {
@@ -74,7 +74,7 @@ fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(Attribute, Rea
 
 /// The attribute of pglock's that a path names: `advisory`, `pglock::advisory`, or with the path of `crate = ..`.
 fn find(path: &Path, krate: &Path) -> Option<Read> {
-    let (path, krate) = (args::path_text(path), args::path_text(krate));
+    let (path, krate) = (parse::path_text(path), parse::path_text(krate));
     ATTRIBUTES.into_iter().find_map(|(name, read)| {
         let names = [
             name.to_owned(),
@@ -87,32 +87,36 @@ fn find(path: &Path, krate: &Path) -> Option<Read> {
 
 /// Reads the inner attributes too, and says all that is wrong at once.
 fn read_and_validate(
-    outermost: Result<Box<dyn Layer>>,
-    inner: &[(Attribute, Read)],
+    outermost: Result<Box<dyn Attribute>>,
+    inner: &[(syn::Attribute, Read)],
     function: &Function,
-) -> Result<Vec<Box<dyn Layer>>> {
-    let (mut layers, mut checks) = (Vec::new(), Vec::new());
-    let inner_layers = inner
+) -> Result<Vec<Box<dyn Attribute>>> {
+    let (mut attributes, mut checks) = (Vec::new(), Vec::new());
+    let inner_attributes = inner
         .iter()
         .map(|(attribute, read)| read(arguments(attribute)?));
-    for layer in std::iter::once(outermost).chain(inner_layers) {
-        match layer {
-            Ok(layer) => layers.push(layer),
+    for attribute in std::iter::once(outermost).chain(inner_attributes) {
+        match attribute {
+            Ok(attribute) => attributes.push(attribute),
             Err(error) => checks.push(Err(error)),
         }
     }
     checks.push(function.check());
-    checks.extend(layers.iter().map(|layer| layer.validate(function)));
-    checks.push(one_default_id(&layers, function));
-    args::all(checks).map(|()| layers)
+    checks.extend(
+        attributes
+            .iter()
+            .map(|attribute| attribute.validate(function)),
+    );
+    checks.push(one_default_id(&attributes, function));
+    parse::all(checks).map(|()| attributes)
 }
 
-fn arguments(attribute: &Attribute) -> Result<TokenStream> {
+fn arguments(attribute: &syn::Attribute) -> Result<TokenStream> {
     match &attribute.meta {
         Meta::Path(_) => Ok(TokenStream::new()),
         Meta::List(list) => Ok(list.tokens.clone()),
         Meta::NameValue(meta) => {
-            let path = args::source(&meta.path);
+            let path = parse::source(&meta.path);
             Err(Error::new_spanned(
                 meta,
                 format!("arguments are written in parentheses: `#[{path}(..)]`"),
@@ -121,8 +125,13 @@ fn arguments(attribute: &Attribute) -> Result<TokenStream> {
     }
 }
 
-fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> {
-    if layers.iter().filter(|layer| layer.has_default_id()).count() < 2 {
+fn one_default_id(attributes: &[Box<dyn Attribute>], function: &Function) -> Result<()> {
+    if attributes
+        .iter()
+        .filter(|attribute| attribute.has_default_id())
+        .count()
+        < 2
+    {
         return Ok(());
     }
     let name = &function.sig.ident;
@@ -142,15 +151,15 @@ fn one_default_id(layers: &[Box<dyn Layer>], function: &Function) -> Result<()> 
 //
 // The inner attributes are gone before the compiler resolves them: without the `use` it would call their imports unused.
 fn emit(
-    layers: &[Box<dyn Layer>],
-    inner: &[(Attribute, Read)],
+    attributes: &[Box<dyn Attribute>],
+    inner: &[(syn::Attribute, Read)],
     function: &Function,
 ) -> TokenStream {
     let paths = inner.iter().map(|(attribute, _)| attribute.path());
     let mut body = function.block();
     let mut statements = TokenStream::new();
-    for layer in layers.iter().rev() {
-        statements = layer.expand(function, &body);
+    for attribute in attributes.iter().rev() {
+        statements = attribute.expand(function, &body);
         body = quote!({ #statements });
     }
     function.emit(&quote!(#(#[allow(unused_imports)] use #paths as _;)* #statements))

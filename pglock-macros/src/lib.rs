@@ -13,7 +13,6 @@ mod wrap;
 use proc_macro::TokenStream;
 
 use self::attributes::{advisory, prioritize, timeout};
-use self::expand as layers;
 
 /// Takes an advisory lock of Postgres around a function: it runs once at a time in every process, on every host, that
 /// shares the database.
@@ -109,7 +108,7 @@ use self::expand as layers;
 /// functions of that kind: there, put the attribute on an `async fn` that the method calls.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    layers::expand(advisory::read, arguments.into(), &item.into()).into()
+    expand::expand(advisory::read, arguments.into(), &item.into()).into()
 }
 
 /// Bounds how long the statements of a function wait for locks on a connection: Postgres' `lock_timeout`.
@@ -136,7 +135,7 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// body had begun a transaction by hand that is aborted.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    layers::expand(timeout::read, arguments.into(), &item.into()).into()
+    expand::expand(timeout::read, arguments.into(), &item.into()).into()
 }
 
 /// Gets what keeps a function waiting for locks out of the way: whoever blocks it is ended.
@@ -172,5 +171,5 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// put back as with `#[pglock::timeout]`, and nobody is told if the watcher had failed.
 #[proc_macro_attribute]
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    layers::expand(prioritize::read, arguments.into(), &item.into()).into()
+    expand::expand(prioritize::read, arguments.into(), &item.into()).into()
 }

@@ -9,22 +9,22 @@ use crate::options::client::Client;
 use crate::options::on_error::OnError;
 use crate::options::parse::local;
 
-/// One attribute's frame around the body of `function`.
-pub(crate) struct Frame<'a> {
+/// One attribute's wrapper around the body of `function`.
+pub(crate) struct Wrapper<'a> {
     pub(crate) krate: &'a Path,
     pub(crate) function: &'a Function,
     pub(crate) on_error: Option<&'a OnError>,
 }
 
 /// What differs between attributes, and between the connections that they work on.
-pub(crate) struct Steps {
+pub(crate) struct EnterAndRun {
     /// Takes what the attribute is about: a `Result`.
     pub(crate) enter: TokenStream,
     /// The arm of a `match` on it that runs the body.
     pub(crate) run: TokenStream,
 }
 
-impl Frame<'_> {
+impl Wrapper<'_> {
     // Input:  {request}
     // Output: let builder = {request};
     //         let on_error = ..;
@@ -39,12 +39,12 @@ impl Frame<'_> {
     pub(crate) fn statements(
         &self,
         request: &TokenStream,
-        steps: &Steps,
+        steps: &EnterAndRun,
         skip: &TokenStream,
     ) -> TokenStream {
         let (builder, on_error, error) = (local("builder"), local("on_error"), local("error"));
         let handler = OnError::expand(self.on_error, self.function, self.krate);
-        let Steps { enter, run } = steps;
+        let EnterAndRun { enter, run } = steps;
         quote! {
             let #builder = #request;
             let #on_error = #handler;
@@ -58,7 +58,12 @@ impl Frame<'_> {
     }
 
     /// The steps on a connection of the caller's. `enter` is the runtime's function, without the `_async` of its twin.
-    pub(crate) fn on_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
+    pub(crate) fn on_client(
+        &self,
+        enter: &str,
+        client: &Client,
+        body: &TokenStream,
+    ) -> EnterAndRun {
         if self.function.sig.asyncness.is_some() {
             self.on_async_client(enter, client, body)
         } else {
@@ -77,7 +82,7 @@ impl Frame<'_> {
     //             return ::pglock::__rt::leave_on(
     //                 call, &mut *conn, out, failed, on_error);
     //         }
-    fn on_blocking_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
+    fn on_blocking_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
         let enter = Ident::new(enter, span);
@@ -87,7 +92,7 @@ impl Frame<'_> {
         let shadow = client.shadow(function, &connection);
         let body = client.body(&function.closure(body));
         let leave = quote_spanned!(span=> #krate::__rt::leave_on(#call, #connection, #out, #failed, #on_error));
-        Steps {
+        EnterAndRun {
             enter: quote_spanned!(span=> #krate::__rt::#enter(#builder, #connection)),
             run: quote! {
                 ::core::result::Result::Ok((#call, #context)) => {
@@ -112,7 +117,7 @@ impl Frame<'_> {
     //         }
     //
     // The call has the connection's name: of any other it would be said, too, that it is no connection.
-    fn on_async_client(&self, enter: &str, client: &Client, body: &TokenStream) -> Steps {
+    fn on_async_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
         let enter = Ident::new(&format!("{enter}_async"), span);
@@ -126,7 +131,7 @@ impl Frame<'_> {
         );
         let body = function.future(body);
         let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);
-        Steps {
+        EnterAndRun {
             enter: quote_spanned!(span=> #krate::__rt::#enter(#builder, #connection).await),
             run: quote! {
                 ::core::result::Result::Ok((mut #call, #context)) => {

@@ -8,11 +8,11 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, Token};
 
-use crate::expand::Layer;
+use crate::expand::Attribute;
 use crate::function::Function;
-use crate::options::duration::{Advice, Limit};
-use crate::options::parse::{self as args, Options, Spanned, set_once};
-use crate::options::shared::{Common, refuse_zero_timeout};
+use crate::options::duration::{DurationArg, Hints};
+use crate::options::parse::{self, Options, Spanned, set_once};
+use crate::options::shared::{SharedOptions, refuse_zero_timeout};
 
 const OPTIONS: &Options = &[
     ("interval", "interval = \"500ms\""),
@@ -25,13 +25,13 @@ const OPTIONS: &Options = &[
     ("crate", "crate = my_crate::pglock"),
 ];
 
-const INTERVAL: Advice = Advice {
+const INTERVAL: Hints = Hints {
     example: |duration| format!("interval = \"{duration}\""),
     least: "leave it out for one second",
     may_be_none: false,
 };
 
-const LOCK_TIMEOUT: Advice = Advice {
+const LOCK_TIMEOUT: Hints = Hints {
     example: |duration| format!("timeout = \"{duration}\""),
     least: "`None` for no limit",
     may_be_none: true,
@@ -41,32 +41,32 @@ const LOCK_TIMEOUT: Advice = Advice {
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Reads the attribute's arguments.
-pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Layer>> {
+pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
     let args: Args = syn::parse2(arguments)?;
     Ok(Box::new(args))
 }
 
 #[derive(Default)]
 struct Args {
-    interval: Option<Spanned<Limit>>,
+    interval: Option<Spanned<DurationArg>>,
     periodic: Option<Spanned<bool>>,
-    timeout: Option<Spanned<Limit>>,
+    timeout: Option<Spanned<DurationArg>>,
     side_effect: Option<Spanned<SideEffect>>,
     using: Option<Spanned<Expr>>,
-    common: Common,
+    shared_options: SharedOptions,
 }
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut args = Self::default();
         while !input.is_empty() {
-            let Some(name) = args::option_name(input, OPTIONS)? else {
+            let Some(name) = parse::option_name(input, OPTIONS)? else {
                 let value: Expr = input.parse()?;
                 return Err(Error::new_spanned(
                     value,
                     format!(
                         "every option has a name: write `name = ..` with one of {}",
-                        args::names(OPTIONS)
+                        parse::names(OPTIONS)
                     ),
                 ));
             };
@@ -84,10 +84,10 @@ impl Args {
     fn parse_option(&mut self, name: &Ident, input: ParseStream<'_>) -> Result<()> {
         let span = name.span();
         let option = name.to_string();
-        let value = || args::value::<Expr>(input, name, OPTIONS);
+        let value = || parse::value::<Expr>(input, name, OPTIONS);
         match option.as_str() {
             "interval" => set_once(&mut self.interval, &option, interval(value()?)?, span),
-            "periodic" => set_once(&mut self.periodic, &option, args::flag(input, name)?, span),
+            "periodic" => set_once(&mut self.periodic, &option, parse::flag(input, name)?, span),
             "timeout" => {
                 let value = value()?;
                 let blamed = value.span();
@@ -117,13 +117,13 @@ impl Args {
                     "`{option}` is said of the side effect: write `side_effect = pglock::Terminate::new().{option}(..)`"
                 ),
             )),
-            _ => self.common.parse_option(name, input, OPTIONS),
+            _ => self.shared_options.parse_option(name, input, OPTIONS),
         }
     }
 
     fn refuse_timeout_below_interval(&self) -> Result<()> {
         let Some(Spanned {
-            value: Limit::After(timeout),
+            value: DurationArg::Literal(timeout),
             span,
         }) = &self.timeout
         else {
@@ -131,8 +131,8 @@ impl Args {
         };
         let interval = match self.interval.as_ref().map(|interval| &interval.value) {
             None => DEFAULT_INTERVAL,
-            Some(Limit::After(interval)) => *interval,
-            Some(Limit::Expression(_) | Limit::Never) => return Ok(()),
+            Some(DurationArg::Literal(interval)) => *interval,
+            Some(DurationArg::Expression(_) | DurationArg::Unlimited) => return Ok(()),
         };
         if *timeout >= interval {
             return Ok(());
@@ -151,25 +151,25 @@ impl Args {
     }
 }
 
-fn interval(value: Expr) -> Result<Limit> {
-    let limit = Limit::new(&INTERVAL, value.clone())?;
+fn interval(value: Expr) -> Result<DurationArg> {
+    let limit = DurationArg::new(&INTERVAL, value.clone())?;
     match &limit {
-        Limit::After(interval) if interval.is_zero() => Err(Error::new_spanned(
+        DurationArg::Literal(interval) if interval.is_zero() => Err(Error::new_spanned(
             value,
             "an interval of zero would look without end: write `\"1ms\"` or more, or leave it out for one second",
         )),
-        Limit::Never => Err(Error::new_spanned(
+        DurationArg::Unlimited => Err(Error::new_spanned(
             value,
             "without an interval nobody would ever look: write a duration such as `\"500ms\"`, or leave it out for one second",
         )),
-        Limit::After(_) | Limit::Expression(_) => Ok(limit),
+        DurationArg::Literal(_) | DurationArg::Expression(_) => Ok(limit),
     }
 }
 
-fn lock_timeout(value: &Expr) -> Result<Limit> {
-    let limit = Limit::new(&LOCK_TIMEOUT, value.clone())?;
+fn lock_timeout(value: &Expr) -> Result<DurationArg> {
+    let limit = DurationArg::new(&LOCK_TIMEOUT, value.clone())?;
     match &limit {
-        Limit::After(timeout) if timeout.is_zero() => Err(refuse_zero_timeout(value)),
+        DurationArg::Literal(timeout) if timeout.is_zero() => Err(refuse_zero_timeout(value)),
         _ => Ok(limit),
     }
 }
@@ -184,18 +184,18 @@ enum SideEffect {
 impl SideEffect {
     fn new(value: Expr) -> Result<Self> {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
-        if let Some(text) = args::text(&value) {
+        if let Some(text) = parse::text(&value) {
             return fail(format!(
                 "a side effect is no string: write `{text}` without quotes"
             ));
         }
-        let called = match args::ungroup(&value) {
-            Expr::Call(call) => args::word(&call.func),
-            _ => args::word(&value),
+        let called = match parse::ungroup(&value) {
+            Expr::Call(call) => parse::word(&call.func),
+            _ => parse::word(&value),
         };
         match called.map(ToString::to_string).as_deref() {
             Some(word @ ("Terminate" | "Cancel" | "Escalate"))
-                if matches!(args::ungroup(&value), Expr::Call(_)) =>
+                if matches!(parse::ungroup(&value), Expr::Call(_)) =>
             {
                 fail(format!(
                     "what `{word}` spares is said by methods: write `pglock::{word}::new().filter(\"blocking_activity__state=IDLE\")?`"
@@ -204,7 +204,7 @@ impl SideEffect {
             Some(word @ ("Skip" | "Raise" | "Return" | "Panic")) => fail(format!(
                 "`{word}` is a word of `#[pglock::advisory]`: here it is `Terminate`, `Cancel`, `Escalate`, or an expression that implements `PrioritizeSideEffect`"
             )),
-            _ => Ok(match args::word(&value) {
+            _ => Ok(match parse::word(&value) {
                 Some(word) if word == "Terminate" || word == "Cancel" || word == "Escalate" => {
                     Self::Named(word.clone())
                 }
@@ -223,17 +223,17 @@ impl SideEffect {
     }
 }
 
-impl Layer for Args {
+impl Attribute for Args {
     fn krate(&self) -> Path {
-        self.common.krate_at(Span::call_site())
+        self.shared_options.krate_at(Span::call_site())
     }
 
     fn validate(&self, function: &Function) -> Result<()> {
-        self.common.validate_on_client(function)
+        self.shared_options.validate_on_client(function)
     }
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
-        self.common
+        self.shared_options
             .expand_on_client("enter_prioritize_on", function, body, |krate| {
                 self.builder(krate)
             })

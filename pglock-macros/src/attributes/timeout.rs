@@ -6,11 +6,11 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, Token};
 
-use crate::expand::Layer;
+use crate::expand::Attribute;
 use crate::function::Function;
-use crate::options::duration::{Advice, Limit};
-use crate::options::parse::{self as args, Options, Spanned};
-use crate::options::shared::{Common, refuse_zero_timeout};
+use crate::options::duration::{DurationArg, Hints};
+use crate::options::parse::{self, Options, Spanned};
+use crate::options::shared::{SharedOptions, refuse_zero_timeout};
 
 const OPTIONS: &Options = &[
     ("client", "client = conn"),
@@ -18,30 +18,30 @@ const OPTIONS: &Options = &[
     ("crate", "crate = my_crate::pglock"),
 ];
 
-const LOCK_TIMEOUT: Advice = Advice {
+const LOCK_TIMEOUT: Hints = Hints {
     example: |duration| format!("#[pglock::timeout(\"{duration}\")]"),
     least: "`None` for no limit",
     may_be_none: true,
 };
 
 /// Reads the attribute's arguments.
-pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Layer>> {
+pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
     let args: Args = syn::parse2(arguments)?;
     Ok(Box::new(args))
 }
 
 #[derive(Default)]
 struct Args {
-    limit: Option<Spanned<Limit>>,
-    common: Common,
+    limit: Option<Spanned<DurationArg>>,
+    shared_options: SharedOptions,
 }
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut args = Self::default();
         while !input.is_empty() {
-            match args::option_name(input, OPTIONS)? {
-                Some(name) => args.common.parse_option(&name, input, OPTIONS)?,
+            match parse::option_name(input, OPTIONS)? {
+                Some(name) => args.shared_options.parse_option(&name, input, OPTIONS)?,
                 None => args.parse_limit(input)?,
             }
             if !input.is_empty() {
@@ -63,7 +63,7 @@ impl Args {
         let value: Expr = input.parse()?;
         let span = value.span();
         if self.limit.is_some() {
-            let names = args::names(OPTIONS);
+            let names = parse::names(OPTIONS);
             return Err(Error::new_spanned(
                 value,
                 format!(
@@ -71,8 +71,8 @@ impl Args {
                 ),
             ));
         }
-        let limit = Limit::new(&LOCK_TIMEOUT, value.clone())?;
-        if matches!(&limit, Limit::After(duration) if duration.is_zero()) {
+        let limit = DurationArg::new(&LOCK_TIMEOUT, value.clone())?;
+        if matches!(&limit, DurationArg::Literal(duration) if duration.is_zero()) {
             return Err(refuse_zero_timeout(&value));
         }
         self.limit = Some(Spanned { value: limit, span });
@@ -80,13 +80,13 @@ impl Args {
     }
 }
 
-impl Layer for Args {
+impl Attribute for Args {
     fn krate(&self) -> Path {
-        self.common.krate_at(Span::call_site())
+        self.shared_options.krate_at(Span::call_site())
     }
 
     fn validate(&self, function: &Function) -> Result<()> {
-        self.common.validate_on_client(function)
+        self.shared_options.validate_on_client(function)
     }
 
     // Input:  "3s", client = conn
@@ -94,7 +94,7 @@ impl Layer for Args {
     //         .. as for a lock on that connection ..
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         let limit = self.limit.as_ref().map(|limit| limit.value.expand());
-        self.common.expand_on_client(
+        self.shared_options.expand_on_client(
             "enter_timeout_on",
             function,
             body,

@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
 
 use crate::function::Function;
-use crate::options::parse as args;
+use crate::options::parse;
 use crate::types;
 
 #[derive(Clone)]
@@ -19,7 +19,7 @@ pub(crate) enum Client {
 
 impl Client {
     pub(crate) fn new(value: Expr) -> Result<Self> {
-        let inner = args::ungroup(&value);
+        let inner = parse::ungroup(&value);
         if let Expr::Path(path) = inner
             && let Some(name) = path.path.get_ident()
             && name != "self"
@@ -32,7 +32,7 @@ impl Client {
                 place: value,
             }),
             (Expr::Reference(ExprReference { expr, .. }), _) => {
-                let place = args::source(expr);
+                let place = parse::source(expr);
                 Err(Error::new_spanned(
                     inner,
                     format!("the borrow is the macro's to write: `client = {place}`"),
@@ -180,7 +180,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             )),
         },
         Type::Reference(reference) => {
-            let element = args::source(&reference.elem);
+            let element = parse::source(&reference.elem);
             Err(Error::new_spanned(
                 ty,
                 format!(
@@ -189,7 +189,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             ))
         }
         owned => {
-            let owned = args::source(owned);
+            let owned = parse::source(owned);
             Err(Error::new_spanned(
                 ty,
                 format!(
@@ -201,7 +201,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
 }
 
 fn root(place: &Expr) -> Option<&Ident> {
-    match args::ungroup(place) {
+    match parse::ungroup(place) {
         Expr::Field(ExprField { base, .. }) | Expr::Index(ExprIndex { expr: base, .. }) => {
             root(base)
         }

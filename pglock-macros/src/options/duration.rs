@@ -6,24 +6,24 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens as _, quote};
 use syn::{Error, Expr, ExprLit, ExprUnary, Lit, Result, UnOp};
 
-use crate::options::parse as args;
+use crate::options::parse;
 
 /// The shortest time above zero, and the longest, that Postgres can express.
 const SHORTEST: Duration = Duration::from_millis(1);
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// How long to wait.
-pub(crate) enum Limit {
+pub(crate) enum DurationArg {
     /// `None`: for ever.
-    Never,
+    Unlimited,
     /// A literal.
-    After(Duration),
+    Literal(Duration),
     /// Decided at run time.
     Expression(Expr),
 }
 
 /// What to tell who wrote a duration that won't do.
-pub(crate) struct Advice {
+pub(crate) struct Hints {
     /// What one can be written like.
     pub(crate) example: fn(&str) -> String,
     /// What to write for the least there is.
@@ -32,14 +32,14 @@ pub(crate) struct Advice {
     pub(crate) may_be_none: bool,
 }
 
-impl Limit {
+impl DurationArg {
     /// Takes a value apart; what is no literal is left to the run time.
-    pub(crate) fn new(advice: &Advice, value: Expr) -> Result<Self> {
-        if args::word(&value).is_some_and(|word| word == "None") {
-            return Ok(Self::Never);
+    pub(crate) fn new(hints: &Hints, value: Expr) -> Result<Self> {
+        if parse::word(&value).is_some_and(|word| word == "None") {
+            return Ok(Self::Unlimited);
         }
-        match literal(advice, &value)? {
-            Some(duration) => Ok(Self::After(duration)),
+        match literal(hints, &value)? {
+            Some(duration) => Ok(Self::Literal(duration)),
             None => Ok(Self::Expression(value)),
         }
     }
@@ -48,8 +48,8 @@ impl Limit {
     // Output: ::core::time::Duration::new(2u64, 0u32)
     pub(crate) fn expand(&self) -> TokenStream {
         match self {
-            Self::Never => quote!(::core::option::Option::None::<::core::time::Duration>),
-            Self::After(duration) => {
+            Self::Unlimited => quote!(::core::option::Option::None::<::core::time::Duration>),
+            Self::Literal(duration) => {
                 let (seconds, nanoseconds) = (duration.as_secs(), duration.subsec_nanos());
                 quote!(::core::time::Duration::new(#seconds, #nanoseconds))
             }
@@ -59,14 +59,14 @@ impl Limit {
 }
 
 /// The duration that a literal says, or nothing when `value` is no literal.
-fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
-    let Advice {
+fn literal(hints: &Hints, value: &Expr) -> Result<Option<Duration>> {
+    let Hints {
         example,
         least,
         may_be_none,
-    } = advice;
+    } = hints;
     let fail = |message: String| Err(Error::new_spanned(value, message));
-    match args::ungroup(value) {
+    match parse::ungroup(value) {
         Expr::Lit(ExprLit { lit, .. }) => {
             let duration = match lit {
                 Lit::Str(text) => {
@@ -111,7 +111,7 @@ fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
             op: UnOp::Neg(_),
             expr,
             ..
-        }) if matches!(args::ungroup(expr), Expr::Lit(_)) => fail(format!(
+        }) if matches!(parse::ungroup(expr), Expr::Lit(_)) => fail(format!(
             "a duration can't be negative: write `\"1ms\"` or more, or {least}"
         )),
         _ => Ok(None),
@@ -122,17 +122,17 @@ fn literal(advice: &Advice, value: &Expr) -> Result<Option<Duration>> {
 mod tests {
     use super::*;
 
-    const ADVICE: Advice = Advice {
+    const HINTS: Hints = Hints {
         example: |duration| format!("timeout = \"{duration}\""),
         least: "`0` to try once",
         may_be_none: true,
     };
 
     fn parsed(value: &str) -> std::result::Result<Option<Duration>, String> {
-        match Limit::new(&ADVICE, syn::parse_str(value).unwrap()) {
-            Ok(Limit::After(duration)) => Ok(Some(duration)),
-            Ok(Limit::Never) => Ok(None),
-            Ok(Limit::Expression(_)) => Err("an expression".to_owned()),
+        match DurationArg::new(&HINTS, syn::parse_str(value).unwrap()) {
+            Ok(DurationArg::Literal(duration)) => Ok(Some(duration)),
+            Ok(DurationArg::Unlimited) => Ok(None),
+            Ok(DurationArg::Expression(_)) => Err("an expression".to_owned()),
             Err(error) => Err(error.to_string()),
         }
     }

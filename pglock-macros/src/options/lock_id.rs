@@ -5,7 +5,7 @@ use quote::{ToTokens, quote};
 use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Result, UnOp};
 
 use crate::function::Function;
-use crate::options::parse as args;
+use crate::options::parse;
 use crate::options::template::Template;
 
 pub(crate) enum LockId {
@@ -17,7 +17,7 @@ pub(crate) enum LockId {
 
 impl LockId {
     pub(crate) fn new(value: Expr) -> Result<Self> {
-        match args::ungroup(&value) {
+        match parse::ungroup(&value) {
             Expr::Lit(ExprLit {
                 lit: Lit::Str(text),
                 ..
@@ -80,7 +80,7 @@ fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
         ));
     }
     for element in &tuple.elems {
-        let inner = args::ungroup(element);
+        let inner = parse::ungroup(element);
         match integer(inner)? {
             Some(number) if number.parse::<i32>().is_err() => {
                 return Err(Error::new_spanned(
@@ -107,7 +107,7 @@ fn integer(value: &Expr) -> Result<Option<String>> {
             op: UnOp::Neg(_),
             expr,
             ..
-        }) => ("-", args::ungroup(expr)),
+        }) => ("-", parse::ungroup(expr)),
         other => ("", other),
     };
     match literal {
@@ -135,7 +135,7 @@ fn is_literal(value: &Expr) -> bool {
             op: UnOp::Neg(_),
             expr,
             ..
-        }) => is_literal(args::ungroup(expr)),
+        }) => is_literal(parse::ungroup(expr)),
         other => matches!(other, Expr::Lit(_)),
     }
 }

@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
 
 use crate::function::Function;
-use crate::options::parse::{self as args, local};
+use crate::options::parse::{self, local};
 
 pub(crate) enum OnError {
     Panic,
@@ -15,13 +15,13 @@ pub(crate) enum OnError {
 
 impl OnError {
     pub(crate) fn new(value: Expr) -> Result<Self> {
-        if args::text(&value).is_some() {
+        if parse::text(&value).is_some() {
             return Err(Error::new_spanned(
                 value,
                 "`on_error` is no string: write `Panic` without quotes, or `|error| ..`",
             ));
         }
-        match args::word(&value).map(ToString::to_string).as_deref() {
+        match parse::word(&value).map(ToString::to_string).as_deref() {
             Some("Panic") => Ok(Self::Panic),
             Some("panic") => Err(Error::new_spanned(&value, "write `on_error = Panic`")),
             Some(word @ ("Raise" | "Skip" | "Return")) => Err(Error::new_spanned(
@@ -70,7 +70,7 @@ impl OnError {
             }
             Some(Self::Panic) => quote!(#krate::__rt::panic::<#returned>),
             Some(Self::Handler(value)) => {
-                let handler = match args::ungroup(value) {
+                let handler = match parse::ungroup(value) {
                     Expr::Path(path) => {
                         let span = Span::mixed_site().located_at(value.span());
                         quote_spanned!(span=> move |error| #path(error))

@@ -7,18 +7,18 @@ use syn::{Error, Expr, Path, Result, parse_quote_spanned};
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
-use crate::options::parse::{self as args, CratePath, Options, Spanned, set_once};
-use crate::wrap::Frame;
+use crate::options::parse::{self, CratePath, Options, Spanned, set_once};
+use crate::wrap::Wrapper;
 
 /// `client`, `on_error` and `crate`.
 #[derive(Default)]
-pub(crate) struct Common {
+pub(crate) struct SharedOptions {
     pub(crate) client: Option<Spanned<Client>>,
     on_error: Option<Spanned<OnError>>,
     krate: Option<Spanned<Path>>,
 }
 
-impl Common {
+impl SharedOptions {
     /// Reads the value of one of them; blames any other name.
     pub(crate) fn parse_option(
         &mut self,
@@ -28,15 +28,15 @@ impl Common {
     ) -> Result<()> {
         let span = name.span();
         let option = name.to_string();
-        let value = || args::value::<Expr>(input, name, options);
+        let value = || parse::value::<Expr>(input, name, options);
         match option.as_str() {
             "client" => set_once(&mut self.client, &option, Client::new(value()?)?, span),
             "on_error" => set_once(&mut self.on_error, &option, OnError::new(value()?)?, span),
             "crate" => {
-                let path = args::value::<CratePath>(input, name, options)?.0;
+                let path = parse::value::<CratePath>(input, name, options)?.0;
                 set_once(&mut self.krate, &option, path, span)
             }
-            _ => Err(args::unknown_option(name, options)),
+            _ => Err(parse::unknown_option(name, options)),
         }
     }
 
@@ -54,7 +54,7 @@ impl Common {
 
     /// Checks an attribute that works on a connection.
     pub(crate) fn validate_on_client(&self, function: &Function) -> Result<()> {
-        args::all([
+        parse::all([
             self.named_or_only(function)
                 .and_then(|client| client.validate(function)),
             OnError::validate(self.on_error(), function),
@@ -78,13 +78,13 @@ impl Common {
             return body.clone();
         };
         let krate = self.krate_at(client.span());
-        let frame = Frame {
+        let wrapper = Wrapper {
             krate: &krate,
             function,
             on_error: self.on_error(),
         };
-        let steps = frame.on_client(enter, &client, body);
-        frame.statements(&request(&krate), &steps, &TokenStream::new())
+        let steps = wrapper.on_client(enter, &client, body);
+        wrapper.statements(&request(&krate), &steps, &TokenStream::new())
     }
 
     /// The connection that the option names, or the only one that there can be.

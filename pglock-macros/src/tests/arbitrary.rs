@@ -9,7 +9,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::attributes::{advisory, prioritize, timeout};
-use crate::expand as layers;
+use crate::expand;
 
 /// How often each attribute is tried.
 const CASES: u32 = 4000;
@@ -151,7 +151,9 @@ fn item() -> impl Strategy<Value = TokenStream> {
     prop_oneof![4 => known, 1 => tokens()]
 }
 
-fn code_or_an_error_comes_of(attribute: fn(TokenStream) -> syn::Result<Box<dyn layers::Layer>>) {
+fn code_or_an_error_comes_of(
+    attribute: fn(TokenStream) -> syn::Result<Box<dyn expand::Attribute>>,
+) {
     let mut runner = TestRunner::new(Config {
         cases: CASES,
         failure_persistence: None,
@@ -159,7 +161,7 @@ fn code_or_an_error_comes_of(attribute: fn(TokenStream) -> syn::Result<Box<dyn l
     });
     let inputs = (tokens(), item());
     let property = |(arguments, item): (TokenStream, TokenStream)| {
-        let expanded = layers::expand(attribute, arguments, &item);
+        let expanded = expand::expand(attribute, arguments, &item);
         // What comes of a function is a function, or that function and an error.
         if syn::parse2::<syn::ItemFn>(item).is_ok() {
             let read = syn::parse2::<syn::File>(expanded.clone());

@@ -6,10 +6,9 @@ use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote};
 
 use crate::attributes::advisory;
-use crate::expand as layers;
 
 fn expand(arguments: TokenStream, function: &TokenStream) -> String {
-    layers::expand(advisory::read, arguments, function).to_string()
+    crate::expand::expand(advisory::read, arguments, function).to_string()
 }
 
 /// The statements with which `builder` and `steps` become a function of the default kind.

@@ -10,7 +10,7 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
 use crate::options::parse::{Spanned, local};
-use crate::wrap::{Frame, Steps};
+use crate::wrap::{EnterAndRun, Wrapper};
 
 /// One attribute, about to be put into its function.
 pub(super) struct Expansion<'a> {
@@ -23,14 +23,14 @@ impl<'a> Expansion<'a> {
     pub(super) fn new(args: &'a Args, function: &'a Function) -> Self {
         // What asks for a connection stands where the option does: what is no connection is blamed there, and once.
         let span = args
-            .common
+            .shared_options
             .client
             .as_ref()
             .map_or_else(Span::call_site, |client| client.value.span());
         Self {
             args,
             function,
-            krate: args.common.krate_at(span),
+            krate: args.shared_options.krate_at(span),
         }
     }
 
@@ -47,22 +47,22 @@ impl<'a> Expansion<'a> {
     // The match ends before a value is skipped with, so that this value can use the connection.
     pub(super) fn statements(&self, body: &TokenStream) -> TokenStream {
         let is_async = self.function.sig.asyncness.is_some();
-        let steps = match (&self.args.common.client, is_async) {
+        let steps = match (&self.args.shared_options.client, is_async) {
             (None, _) => self.own_session(body),
             (Some(client), _) if self.args.is_xact() => self.in_transaction(&client.value, body),
             (Some(client), _) => self
-                .frame()
+                .wrapper()
                 .on_client("enter_advisory_on", &client.value, body),
         };
-        self.frame()
+        self.wrapper()
             .statements(&self.builder(), &steps, &self.skip())
     }
 
-    fn frame(&self) -> Frame<'_> {
-        Frame {
+    fn wrapper(&self) -> Wrapper<'_> {
+        Wrapper {
             krate: &self.krate,
             function: self.function,
-            on_error: self.args.common.on_error(),
+            on_error: self.args.shared_options.on_error(),
         }
     }
 
@@ -152,13 +152,13 @@ impl<'a> Expansion<'a> {
     // Output: ::pglock::__rt::enter(builder)                       ::pglock::__rt::enter_async(builder).await
     //         Ok(call) => return ::pglock::__rt::run(               Ok(call) => return ::pglock::__rt::run_async(
     //             call, move || -> R { .. }, failed, on_error),         call, async move { .. }, failed, on_error).await,
-    fn own_session(&self, body: &TokenStream) -> Steps {
+    fn own_session(&self, body: &TokenStream) -> EnterAndRun {
         let (krate, function) = (&self.krate, self.function);
         let (builder, on_error, call) = (local("builder"), local("on_error"), local("call"));
-        let failed = OnError::expand_failed(self.args.common.on_error(), function, krate);
+        let failed = OnError::expand_failed(self.args.shared_options.on_error(), function, krate);
         if function.sig.asyncness.is_some() {
             let body = function.future(body);
-            return Steps {
+            return EnterAndRun {
                 enter: quote!(#krate::__rt::enter_async(#builder).await),
                 run: quote! {
                     ::core::result::Result::Ok(#call) => {
@@ -168,7 +168,7 @@ impl<'a> Expansion<'a> {
             };
         }
         let body = function.closure(body);
-        Steps {
+        EnterAndRun {
             enter: quote!(#krate::__rt::enter(#builder)),
             run: quote! {
                 ::core::result::Result::Ok(#call) => {
@@ -182,13 +182,13 @@ impl<'a> Expansion<'a> {
     // Output: ::pglock::__rt::enter_xact(builder, &mut *tx)         ::pglock::__rt::enter_xact_async(builder, &mut *tx).await
     //         Ok(()) => return ::pglock::__rt::run_xact(            Ok(()) => return ::pglock::__rt::run_xact_async(
     //             move || -> R { .. }),                                 async move { .. }).await,
-    fn in_transaction(&self, client: &Client, body: &TokenStream) -> Steps {
+    fn in_transaction(&self, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (&self.krate, self.function, client.span());
         let builder = local("builder");
         let connection = client.reborrow(function);
         if function.sig.asyncness.is_some() {
             let body = function.future(body);
-            return Steps {
+            return EnterAndRun {
                 enter: quote_spanned!(span=> #krate::__rt::enter_xact_async(#builder, #connection).await),
                 run: quote! {
                     ::core::result::Result::Ok(()) => return #krate::__rt::run_xact_async(#body).await,
@@ -196,7 +196,7 @@ impl<'a> Expansion<'a> {
             };
         }
         let body = client.body(&function.closure(body));
-        Steps {
+        EnterAndRun {
             enter: quote_spanned!(span=> #krate::__rt::enter_xact(#builder, #connection)),
             run: quote!(::core::result::Result::Ok(()) => return #krate::__rt::run_xact(#body),),
         }

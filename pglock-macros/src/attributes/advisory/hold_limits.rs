@@ -6,16 +6,16 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
 use crate::function::Function;
-use crate::options::duration::{Advice, Limit};
-use crate::options::parse::{self as args, Spanned, set_once};
+use crate::options::duration::{DurationArg, Hints};
+use crate::options::parse::{self, Spanned, set_once};
 
-const AT_LEAST: Advice = Advice {
+const AT_LEAST: Hints = Hints {
     example: |duration| format!("hold_at_least = \"{duration}\""),
     least: "leave it out",
     may_be_none: false,
 };
 
-const AT_MOST: Advice = Advice {
+const AT_MOST: Hints = Hints {
     example: |duration| format!("hold_at_most = \"{duration}\""),
     least: "leave it out",
     may_be_none: false,
@@ -24,8 +24,8 @@ const AT_MOST: Advice = Advice {
 /// For how long the lock is held. The spans are those of the values.
 #[derive(Default)]
 pub(super) struct HoldLimits {
-    at_least: Option<Spanned<Limit>>,
-    at_most: Option<Spanned<Limit>>,
+    at_least: Option<Spanned<DurationArg>>,
+    at_most: Option<Spanned<DurationArg>>,
 }
 
 impl HoldLimits {
@@ -43,7 +43,7 @@ impl HoldLimits {
         function: &Function,
         elsewhere: Option<&'static str>,
     ) -> Result<()> {
-        args::all([
+        parse::all([
             self.refuse(elsewhere),
             self.refuse_at_most_without_async(function),
             self.refuse_least_above_most(),
@@ -58,7 +58,7 @@ impl HoldLimits {
             ("hold_at_least", &self.at_least),
             ("hold_at_most", &self.at_most),
         ];
-        args::all(each.map(|(name, limit)| match limit {
+        parse::all(each.map(|(name, limit)| match limit {
             None => Ok(()),
             Some(limit) => Err(Error::new(
                 limit.span,
@@ -88,11 +88,11 @@ impl HoldLimits {
         match (&self.at_least, &self.at_most) {
             (
                 Some(Spanned {
-                    value: Limit::After(least),
+                    value: DurationArg::Literal(least),
                     span,
                 }),
                 Some(Spanned {
-                    value: Limit::After(most),
+                    value: DurationArg::Literal(most),
                     ..
                 }),
             ) if least > most => Err(Error::new(
@@ -119,25 +119,25 @@ impl HoldLimits {
 }
 
 fn set(
-    slot: &mut Option<Spanned<Limit>>,
+    slot: &mut Option<Spanned<DurationArg>>,
     name: &'static str,
-    advice: &Advice,
+    hints: &Hints,
     value: &Expr,
     span: Span,
 ) -> Result<()> {
-    let limit = match Limit::new(advice, value.clone())? {
-        Limit::After(limit) if limit.is_zero() => {
+    let limit = match DurationArg::new(hints, value.clone())? {
+        DurationArg::Literal(limit) if limit.is_zero() => {
             return Err(Error::new_spanned(
                 value,
                 format!("`{name}` of zero says nothing: write `\"1ms\"` or more, or leave it out"),
             ));
         }
-        Limit::Never => {
+        DurationArg::Unlimited => {
             return Err(Error::new_spanned(
                 value,
                 format!(
                     "`{name}` is a time: write `{}`, or leave it out",
-                    (advice.example)("30s")
+                    (hints.example)("30s")
                 ),
             ));
         }

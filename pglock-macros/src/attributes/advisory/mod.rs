@@ -13,13 +13,13 @@ use syn::{Error, Expr, Ident, Path, Result, Token};
 use self::expand::Expansion;
 use self::hold_limits::HoldLimits;
 use self::side_effect::SideEffect;
-use crate::expand::Layer;
+use crate::expand::Attribute;
 use crate::function::Function;
-use crate::options::duration::{Advice, Limit};
+use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
-use crate::options::parse::{self as args, Options, Spanned, set_once};
-use crate::options::shared::Common;
+use crate::options::parse::{self, Options, Spanned, set_once};
+use crate::options::shared::SharedOptions;
 
 const OPTIONS: &Options = &[
     ("lock_id", "lock_id = \"invoices\""),
@@ -35,14 +35,14 @@ const OPTIONS: &Options = &[
     ("crate", "crate = my_crate::pglock"),
 ];
 
-const WAIT: Advice = Advice {
+const WAIT: Hints = Hints {
     example: |duration| format!("timeout = \"{duration}\""),
     least: "`0` to try once",
     may_be_none: true,
 };
 
 /// Reads the attribute's arguments.
-pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Layer>> {
+pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
     let args: Args = syn::parse2(arguments)?;
     Ok(Box::new(args))
 }
@@ -50,20 +50,20 @@ pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Layer>> {
 #[derive(Default)]
 struct Args {
     lock_id: Option<Spanned<LockId>>,
-    timeout: Option<Spanned<Limit>>,
+    timeout: Option<Spanned<DurationArg>>,
     side_effect: Option<Spanned<SideEffect>>,
     hold_limits: HoldLimits,
     shared: Option<Spanned<bool>>,
     xact: Option<Spanned<bool>>,
     using: Option<Spanned<Expr>>,
-    common: Common,
+    shared_options: SharedOptions,
 }
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let mut args = Self::default();
         while !input.is_empty() {
-            match args::option_name(input, OPTIONS)? {
+            match parse::option_name(input, OPTIONS)? {
                 Some(name) => args.parse_option(&name, input)?,
                 None => args.parse_positional(input)?,
             }
@@ -79,13 +79,13 @@ impl Args {
     fn parse_option(&mut self, name: &Ident, input: ParseStream<'_>) -> Result<()> {
         let span = name.span();
         let option = name.to_string();
-        let value = || args::value::<Expr>(input, name, OPTIONS);
+        let value = || parse::value::<Expr>(input, name, OPTIONS);
         match option.as_str() {
             "lock_id" => set_once(&mut self.lock_id, &option, LockId::new(value()?)?, span),
             "timeout" => set_once(
                 &mut self.timeout,
                 &option,
-                Limit::new(&WAIT, value()?)?,
+                DurationArg::new(&WAIT, value()?)?,
                 span,
             ),
             "side_effect" => set_once(
@@ -96,17 +96,17 @@ impl Args {
             ),
             "hold_at_least" => self.hold_limits.set_at_least(&value()?, span),
             "hold_at_most" => self.hold_limits.set_at_most(&value()?, span),
-            "shared" => set_once(&mut self.shared, &option, args::flag(input, name)?, span),
-            "xact" => set_once(&mut self.xact, &option, args::flag(input, name)?, span),
+            "shared" => set_once(&mut self.shared, &option, parse::flag(input, name)?, span),
+            "xact" => set_once(&mut self.xact, &option, parse::flag(input, name)?, span),
             "using" => set_once(&mut self.using, &option, value()?, span),
-            _ => self.common.parse_option(name, input, OPTIONS),
+            _ => self.shared_options.parse_option(name, input, OPTIONS),
         }
     }
 
     fn parse_positional(&mut self, input: ParseStream<'_>) -> Result<()> {
         let value: Expr = input.parse()?;
         if self.lock_id.is_some() {
-            let names = args::names(OPTIONS);
+            let names = parse::names(OPTIONS);
             return Err(Error::new_spanned(
                 value,
                 format!(
@@ -119,9 +119,9 @@ impl Args {
     }
 }
 
-impl Layer for Args {
+impl Attribute for Args {
     fn krate(&self) -> Path {
-        self.common.krate_at(Span::call_site())
+        self.shared_options.krate_at(Span::call_site())
     }
 
     fn has_default_id(&self) -> bool {
@@ -129,12 +129,12 @@ impl Layer for Args {
     }
 
     fn validate(&self, function: &Function) -> Result<()> {
-        args::all([
+        parse::all([
             self.validate_lock_id(function),
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
-            OnError::validate(self.common.on_error(), function),
+            OnError::validate(self.shared_options.on_error(), function),
         ])
     }
 
@@ -156,7 +156,7 @@ impl Args {
 
     /// The option that has the lock taken elsewhere than in a session of pglock's own.
     fn elsewhere(&self) -> Option<&'static str> {
-        match &self.common.client {
+        match &self.shared_options.client {
             Some(_) => Some("client"),
             None => self.is_xact().then_some("xact"),
         }
@@ -183,8 +183,8 @@ impl Args {
             SideEffect::Raise => return Ok(()),
         };
         match self.timeout.as_ref().map(|timeout| &timeout.value) {
-            Some(Limit::After(_) | Limit::Expression(_)) => Ok(()),
-            Some(Limit::Never) | None => Err(Error::new_spanned(
+            Some(DurationArg::Literal(_) | DurationArg::Expression(_)) => Ok(()),
+            Some(DurationArg::Unlimited) | None => Err(Error::new_spanned(
                 effect,
                 "without a timeout nothing is ever skipped: add `timeout = 0` to try once, or a time such as `timeout = \"2s\"`",
             )),
@@ -192,7 +192,7 @@ impl Args {
     }
 
     fn validate_client(&self, function: &Function) -> Result<()> {
-        match (&self.common.client, &self.using) {
+        match (&self.shared_options.client, &self.using) {
             (Some(_), Some(using)) => Err(Error::new(
                 using.span,
                 "the connection of `client` says where the lock is: remove `using`",

@@ -2,7 +2,7 @@
 
 use syn::{Error, Expr, Result};
 
-use crate::options::parse as args;
+use crate::options::parse;
 
 /// What happens when the lock is not had in time.
 pub(crate) enum SideEffect {
@@ -19,13 +19,13 @@ pub(crate) enum SideEffect {
 impl SideEffect {
     pub(crate) fn new(value: Expr) -> Result<Self> {
         let fail = |message: &str| Err(Error::new_spanned(&value, message));
-        if let Some(text) = args::text(&value) {
+        if let Some(text) = parse::text(&value) {
             return fail(&format!(
                 "a side effect is no string: write `{text}` without quotes"
             ));
         }
-        if let Expr::Call(call) = args::ungroup(&value)
-            && args::word(&call.func).is_some_and(|word| word == "Skip")
+        if let Expr::Call(call) = parse::ungroup(&value)
+            && parse::word(&call.func).is_some_and(|word| word == "Skip")
         {
             return match call.args.iter().collect::<Vec<_>>()[..] {
                 [skipped] => Ok(Self::SkipWith {
@@ -37,7 +37,7 @@ impl SideEffect {
                 ),
             };
         }
-        match args::word(&value).map(ToString::to_string).as_deref() {
+        match parse::word(&value).map(ToString::to_string).as_deref() {
             Some("Raise") => Ok(Self::Raise),
             Some("Skip") => Ok(Self::Skip(value)),
             Some("Return") => fail(
