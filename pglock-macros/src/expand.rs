@@ -7,26 +7,9 @@ use proc_macro2::TokenStream;
 use quote::quote;
 use syn::{Error, Meta, Path, Result, parse_quote};
 
-use crate::attributes::{advisory, prioritize, timeout};
+use crate::attributes::{Attribute, advisory, prioritize, timeout};
 use crate::function::Function;
 use crate::options::parse;
-
-/// What is known of one attribute from its arguments.
-pub(crate) trait Attribute {
-    /// The path of the runtime crate.
-    fn krate(&self) -> Path;
-
-    /// Whether it takes a lock that is called after the function.
-    fn has_default_id(&self) -> bool {
-        false
-    }
-
-    /// Whether it can be put on `function`.
-    fn validate(&self, function: &Function) -> Result<()>;
-
-    /// The statements that run `body`, a block, as this attribute says. `self` has been validated.
-    fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream;
-}
 
 type Read = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 

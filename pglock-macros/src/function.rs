@@ -10,7 +10,6 @@ use syn::{
     braced, token,
 };
 
-use crate::options::parse::local;
 use crate::types;
 
 pub(crate) struct Function {
@@ -283,4 +282,9 @@ fn collect_names<'a>(pattern: &'a Pat, names: &mut Vec<&'a Ident>) {
             .for_each(|field| collect_names(&field.pat, names)),
         _ => {}
     }
+}
+
+/// The name of a local of generated code. User code cannot see it.
+pub(crate) fn local(name: &str) -> Ident {
+    Ident::new(name, Span::mixed_site())
 }

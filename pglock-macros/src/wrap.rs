@@ -1,30 +1,44 @@
-//! What all attributes put around a body: enter, run, leave, and what to do with an error.
+//! The code that an attribute puts around a body: enter, run, leave, and handle an error.
 
-use proc_macro2::{Ident, TokenStream};
+use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::function::Function;
+use crate::function::{Function, local};
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
-use crate::options::parse::local;
+use crate::options::shared::SharedOptions;
 
-/// One attribute's wrapper around the body of `function`.
+/// What one attribute puts around the body of `function`.
 pub(crate) struct Wrapper<'a> {
-    pub(crate) krate: &'a Path,
-    pub(crate) function: &'a Function,
-    pub(crate) on_error: Option<&'a OnError>,
+    pub(crate) krate: Path,
+    function: &'a Function,
+    on_error: Option<&'a OnError>,
 }
 
-/// What differs between attributes, and between the connections that they work on.
+/// The part of the code that depends on where the attribute works.
 pub(crate) struct EnterAndRun {
-    /// Takes what the attribute is about: a `Result`.
-    pub(crate) enter: TokenStream,
-    /// The arm of a `match` on it that runs the body.
-    pub(crate) run: TokenStream,
+    /// Calls the runtime before the body: a `Result`.
+    enter: TokenStream,
+    /// The arm of a `match` on that result which runs the body.
+    run: TokenStream,
 }
 
-impl Wrapper<'_> {
+impl<'a> Wrapper<'a> {
+    /// The path of the runtime has the span of `client`: the compiler reports a type that is not a connection there, and
+    /// once.
+    pub(crate) fn new(
+        options: &'a SharedOptions,
+        function: &'a Function,
+        client: Option<&Client>,
+    ) -> Self {
+        Self {
+            krate: options.krate_at(client.map_or_else(Span::call_site, Client::span)),
+            function,
+            on_error: options.on_error(),
+        }
+    }
+
     // Input:  {request}
     // Output: let builder = {request};
     //         let on_error = ..;
@@ -35,7 +49,8 @@ impl Wrapper<'_> {
     //         {skip}
     //         on_error(error)
     //
-    // The match ends before a value is skipped with, so that this value can use the connection.
+    // `skip` comes after the match, whose borrow of the connection has ended there: the value that is returned instead
+    // of running the body can use the connection.
     pub(crate) fn statements(
         &self,
         request: &TokenStream,
@@ -43,7 +58,7 @@ impl Wrapper<'_> {
         skip: &TokenStream,
     ) -> TokenStream {
         let (builder, on_error, error) = (local("builder"), local("on_error"), local("error"));
-        let handler = OnError::expand(self.on_error, self.function, self.krate);
+        let handler = OnError::expand(self.on_error, self.function, &self.krate);
         let EnterAndRun { enter, run } = steps;
         quote! {
             let #builder = #request;
@@ -57,7 +72,39 @@ impl Wrapper<'_> {
         }
     }
 
-    /// The steps on a connection of the caller's. `enter` is the runtime's function, without the `_async` of its twin.
+    /// On a session of pglock's own.
+    //
+    // Input:  fn                                                    async fn
+    // Output: ::pglock::__rt::enter(builder)                        ::pglock::__rt::enter_async(builder).await
+    //         Ok(call) => return ::pglock::__rt::run(               Ok(call) => return ::pglock::__rt::run_async(
+    //             call, move || -> R { .. }, failed, on_error),         call, async move { .. }, failed, on_error).await,
+    pub(crate) fn own_session(&self, body: &TokenStream) -> EnterAndRun {
+        let (krate, function) = (&self.krate, self.function);
+        let (builder, on_error, call) = (local("builder"), local("on_error"), local("call"));
+        let failed = self.failed();
+        if function.sig.asyncness.is_some() {
+            let body = function.future(body);
+            return EnterAndRun {
+                enter: quote!(#krate::__rt::enter_async(#builder).await),
+                run: quote! {
+                    ::core::result::Result::Ok(#call) => {
+                        return #krate::__rt::run_async(#call, #body, #failed, #on_error).await;
+                    }
+                },
+            };
+        }
+        let body = function.closure(body);
+        EnterAndRun {
+            enter: quote!(#krate::__rt::enter(#builder)),
+            run: quote! {
+                ::core::result::Result::Ok(#call) => {
+                    return #krate::__rt::run(#call, move #body, #failed, #on_error);
+                }
+            },
+        }
+    }
+
+    /// On a connection of the caller's. `enter` is the runtime's function, without the `_async` of its twin.
     pub(crate) fn on_client(
         &self,
         enter: &str,
@@ -71,23 +118,27 @@ impl Wrapper<'_> {
         }
     }
 
-    // Input:  client = conn                                         client = self.db
-    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut *conn)        ::pglock::__rt::enter_advisory_on(builder, &mut self.db)
-    //         Ok((call, context)) => {                                Ok((call, context)) => {
-    //             let out = {                                           let out = ::pglock::__rt::run_catching(context, || -> R { .. });
-    //                 let conn = &mut *conn;                            return ::pglock::__rt::leave_on(
-    //                 ::pglock::__rt::run_catching(                                call, &mut self.db, out, failed, on_error);
-    //                     context, move || -> R { .. })               }
+    // Input:  client = conn
+    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut *conn)
+    //         Ok((call, context)) => {
+    //             let out = {
+    //                 let conn = &mut *conn;
+    //                 ::pglock::__rt::run_catching(context, move || -> R { .. })
     //             };
-    //             return ::pglock::__rt::leave_on(
-    //                 call, &mut *conn, out, failed, on_error);
+    //             return ::pglock::__rt::leave_on(call, &mut *conn, out, failed, on_error);
+    //         }
+    // Input:  client = self.db
+    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut self.db)
+    //         Ok((call, context)) => {
+    //             let out = ::pglock::__rt::run_catching(context, || -> R { .. });
+    //             return ::pglock::__rt::leave_on(call, &mut self.db, out, failed, on_error);
     //         }
     fn on_blocking_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
-        let (krate, function, span) = (self.krate, self.function, client.span());
+        let (krate, function, span) = (&self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
-        let enter = Ident::new(enter, span);
         let (call, context, out) = (local("call"), local("context"), local("out"));
-        let failed = OnError::expand_failed(self.on_error, function, krate);
+        let enter = Ident::new(enter, span);
+        let failed = self.failed();
         let connection = client.reborrow(function);
         let shadow = client.shadow(function, &connection);
         let body = client.body(&function.closure(body));
@@ -116,19 +167,18 @@ impl Wrapper<'_> {
     //             return ::pglock::__rt::leave_on_async(conn, out, failed, on_error).await;
     //         }
     //
-    // The call has the connection's name: of any other it would be said, too, that it is no connection.
+    // The call has the connection's name: under any other name, the compiler would report a second time that the argument
+    // is not a connection.
     fn on_async_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
-        let (krate, function, span) = (self.krate, self.function, client.span());
+        let (krate, function, span) = (&self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
-        let enter = Ident::new(&format!("{enter}_async"), span);
         let (context, out) = (local("context"), local("out"));
-        let failed = OnError::expand_failed(self.on_error, function, krate);
+        let enter = Ident::new(&format!("{enter}_async"), span);
+        let failed = self.failed();
         let connection = client.reborrow(function);
         let call = client.name(function);
-        let shadow = client.shadow(
-            function,
-            &quote_spanned!(span=> #krate::__rt::lend(&mut #call)),
-        );
+        let lent = quote_spanned!(span=> #krate::__rt::lend(&mut #call));
+        let shadow = client.shadow(function, &lent);
         let body = function.future(body);
         let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);
         EnterAndRun {
@@ -144,4 +194,54 @@ impl Wrapper<'_> {
             },
         }
     }
+
+    /// In a transaction of the caller's, whose end releases the lock.
+    //
+    // Input:  fn, client = tx, xact                                 async fn, client = tx, xact
+    // Output: ::pglock::__rt::enter_xact(builder, &mut *tx)         ::pglock::__rt::enter_xact_async(builder, &mut *tx).await
+    //         Ok(()) => return ::pglock::__rt::run_xact(            Ok(()) => return ::pglock::__rt::run_xact_async(
+    //             move || -> R { .. }),                                 async move { .. }).await,
+    pub(crate) fn in_transaction(&self, client: &Client, body: &TokenStream) -> EnterAndRun {
+        let (krate, function, span) = (&self.krate, self.function, client.span());
+        let builder = local("builder");
+        let connection = client.reborrow(function);
+        if function.sig.asyncness.is_some() {
+            let body = function.future(body);
+            return EnterAndRun {
+                enter: quote_spanned!(span=> #krate::__rt::enter_xact_async(#builder, #connection).await),
+                run: quote! {
+                    ::core::result::Result::Ok(()) => return #krate::__rt::run_xact_async(#body).await,
+                },
+            };
+        }
+        let body = client.body(&function.closure(body));
+        EnterAndRun {
+            enter: quote_spanned!(span=> #krate::__rt::enter_xact(#builder, #connection)),
+            run: quote!(::core::result::Result::Ok(()) => return #krate::__rt::run_xact(#body),),
+        }
+    }
+
+    fn failed(&self) -> TokenStream {
+        OnError::expand_failed(self.on_error, self.function, &self.krate)
+    }
+}
+
+/// The statements of an attribute that works on a connection and nothing else. Its options have been validated.
+//
+// Input:  {request}, client = conn, { work() }
+// Output: .. `Wrapper::statements` with `Wrapper::on_client` ..
+pub(crate) fn on_client(
+    enter: &str,
+    options: &SharedOptions,
+    function: &Function,
+    body: &TokenStream,
+    request: impl FnOnce(&Path) -> TokenStream,
+) -> TokenStream {
+    let Ok(client) = options.named_or_only(function) else {
+        // `validate_on_client` has reported why.
+        return body.clone();
+    };
+    let wrapper = Wrapper::new(options, function, Some(&client));
+    let steps = wrapper.on_client(enter, &client, body);
+    wrapper.statements(&request(&wrapper.krate), &steps, &TokenStream::new())
 }

@@ -8,11 +8,12 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, Token};
 
-use crate::expand::Attribute;
+use super::Attribute;
 use crate::function::Function;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::parse::{self, Options, Spanned, set_once};
 use crate::options::shared::{SharedOptions, refuse_zero_timeout};
+use crate::wrap;
 
 const OPTIONS: &Options = &[
     ("interval", "interval = \"500ms\""),
@@ -233,10 +234,13 @@ impl Attribute for Args {
     }
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
-        self.shared_options
-            .expand_on_client("enter_prioritize_on", function, body, |krate| {
-                self.builder(krate)
-            })
+        wrap::on_client(
+            "enter_prioritize_on",
+            &self.shared_options,
+            function,
+            body,
+            |krate| self.builder(krate),
+        )
     }
 }
 

@@ -6,11 +6,12 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, Token};
 
-use crate::expand::Attribute;
+use super::Attribute;
 use crate::function::Function;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::parse::{self, Options, Spanned};
 use crate::options::shared::{SharedOptions, refuse_zero_timeout};
+use crate::wrap;
 
 const OPTIONS: &Options = &[
     ("client", "client = conn"),
@@ -94,8 +95,9 @@ impl Attribute for Args {
     //         .. as for a lock on that connection ..
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         let limit = self.limit.as_ref().map(|limit| limit.value.expand());
-        self.shared_options.expand_on_client(
+        wrap::on_client(
             "enter_timeout_on",
+            &self.shared_options,
             function,
             body,
             |krate| quote!(#krate::__rt::timeout(#limit)),

@@ -5,8 +5,8 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
 
-use crate::function::Function;
-use crate::options::parse::{self, local};
+use crate::function::{Function, local};
+use crate::options::parse;
 
 pub(crate) enum OnError {
     Panic,

@@ -156,11 +156,6 @@ pub(crate) fn all(checks: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     all.map_or(Ok(()), Err)
 }
 
-/// The name of a local of generated code: user code can't see it.
-pub(crate) fn local(name: &str) -> Ident {
-    Ident::new(name, Span::mixed_site())
-}
-
 /// A path as text, without the `::` in front.
 pub(crate) fn path_text(path: &Path) -> String {
     let segments = &path.segments;

@@ -1,6 +1,6 @@
 //! The options that all attributes have, and what those do that work on a connection of the caller's.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, Span};
 use syn::parse::ParseStream;
 use syn::{Error, Expr, Path, Result, parse_quote_spanned};
 
@@ -8,7 +8,6 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, CratePath, Options, Spanned, set_once};
-use crate::wrap::Wrapper;
 
 /// `client`, `on_error` and `crate`.
 #[derive(Default)]
@@ -61,34 +60,8 @@ impl SharedOptions {
         ])
     }
 
-    // Input:  client = conn, { work() }
-    // Output: let builder = {request};
-    //         .. as for a lock on that connection ..
-    //
-    // What asks for a connection stands where the option does: what is no connection is blamed there.
-    pub(crate) fn expand_on_client(
-        &self,
-        enter: &str,
-        function: &Function,
-        body: &TokenStream,
-        request: impl FnOnce(&Path) -> TokenStream,
-    ) -> TokenStream {
-        let Ok(client) = self.named_or_only(function) else {
-            // `validate_on_client` has said why.
-            return body.clone();
-        };
-        let krate = self.krate_at(client.span());
-        let wrapper = Wrapper {
-            krate: &krate,
-            function,
-            on_error: self.on_error(),
-        };
-        let steps = wrapper.on_client(enter, &client, body);
-        wrapper.statements(&request(&krate), &steps, &TokenStream::new())
-    }
-
     /// The connection that the option names, or the only one that there can be.
-    fn named_or_only(&self, function: &Function) -> Result<Client> {
+    pub(crate) fn named_or_only(&self, function: &Function) -> Result<Client> {
         match &self.client {
             Some(client) => Ok(client.value.clone()),
             None => Client::only_argument(function),

@@ -8,7 +8,7 @@ use proptest::prelude::{Strategy, any, prop_oneof};
 use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
-use crate::attributes::{advisory, prioritize, timeout};
+use crate::attributes::{Attribute, advisory, prioritize, timeout};
 use crate::expand;
 
 /// How often each attribute is tried.
@@ -151,9 +151,7 @@ fn item() -> impl Strategy<Value = TokenStream> {
     prop_oneof![4 => known, 1 => tokens()]
 }
 
-fn code_or_an_error_comes_of(
-    attribute: fn(TokenStream) -> syn::Result<Box<dyn expand::Attribute>>,
-) {
+fn code_or_an_error_comes_of(attribute: fn(TokenStream) -> syn::Result<Box<dyn Attribute>>) {
     let mut runner = TestRunner::new(Config {
         cases: CASES,
         failure_persistence: None,

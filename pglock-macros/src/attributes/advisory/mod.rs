@@ -13,8 +13,9 @@ use syn::{Error, Expr, Ident, Path, Result, Token};
 use self::expand::Expansion;
 use self::hold_limits::HoldLimits;
 use self::side_effect::SideEffect;
-use crate::expand::Attribute;
+use crate::attributes::Attribute;
 use crate::function::Function;
+use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
@@ -148,6 +149,13 @@ impl Args {
         self.side_effect
             .as_ref()
             .map_or(&SideEffect::Raise, |effect| &effect.value)
+    }
+
+    fn client(&self) -> Option<&Client> {
+        self.shared_options
+            .client
+            .as_ref()
+            .map(|client| &client.value)
     }
 
     fn is_xact(&self) -> bool {
