@@ -1,17 +1,18 @@
-//! Several of pglock's attributes on one function: they nest in reading order, the topmost is outermost.
+//! One attribute or several on a function: parse, validate, wrap.
 //!
-//! The compiler expands the topmost first, and what the next one then wraps is the whole result, so left to itself
-//! it would be outermost. Therefore the topmost expands them all.
+//! Several nest in reading order: the topmost is outermost. The compiler expands the topmost first and gives its output
+//! to the next one, which would then wrap the whole of it. Therefore the topmost expands them all.
 
 use proc_macro2::TokenStream;
-use quote::quote;
+use quote::{ToTokens, quote};
 use syn::{Error, Meta, Path, Result, parse_quote};
 
 use crate::attributes::{Attribute, advisory, prioritize, timeout};
 use crate::function::Function;
 use crate::options::parse;
 
-type Read = fn(TokenStream) -> Result<Box<dyn Attribute>>;
+/// Reads the arguments of one attribute.
+pub(crate) type Read = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
 /// All of pglock's attributes, by the names that users write.
 const ATTRIBUTES: [(&str, Read); 3] = [
@@ -24,35 +25,113 @@ const ATTRIBUTES: [(&str, Read); 3] = [
 pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> TokenStream {
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
-        Err(error) => {
-            let error = error.into_compile_error();
-            return quote!(#item #error);
-        }
+        Err(error) => return refuse(item, error),
     };
-    let outermost = read(arguments);
-    let krate = outermost
-        .as_ref()
-        .map_or_else(|_| parse_quote!(::pglock), |attribute| attribute.krate());
-    let inner = take_attributes(&mut function, &krate);
-    match read_and_validate(outermost, &inner, &function) {
-        Ok(attributes) => emit(&attributes, &inner, &function),
-        Err(error) => {
-            let (function, error) = (function.unchanged(), error.into_compile_error());
-            quote!(#function #error)
-        }
+    let attributes = Attributes::take(read(arguments), &mut function);
+    match attributes.validate(&function) {
+        Ok(()) => attributes.wrap(&function),
+        Err(error) => refuse(&function.unchanged(), error),
     }
 }
 
-/// Takes pglock's attributes off a function.
-fn take_attributes(function: &mut Function, krate: &Path) -> Vec<(syn::Attribute, Read)> {
-    let mut taken = Vec::new();
-    for attribute in std::mem::take(&mut function.attrs) {
-        match find(attribute.path(), krate) {
-            Some(read) => taken.push((attribute, read)),
-            None => function.attrs.push(attribute),
+/// The item stays, so that the compiler doesn't report each of its uses too.
+fn refuse(item: &impl ToTokens, error: Error) -> TokenStream {
+    let error = error.into_compile_error();
+    quote!(#item #error)
+}
+
+/// The attributes of one function, outermost first.
+struct Attributes {
+    read: Vec<Box<dyn Attribute>>,
+    /// What was wrong with the arguments of the others.
+    mistakes: Vec<Error>,
+    /// The paths of those that were taken off the function.
+    paths: Vec<Path>,
+}
+
+impl Attributes {
+    /// Takes pglock's attributes off a function, and reads their arguments.
+    fn take(outermost: Result<Box<dyn Attribute>>, function: &mut Function) -> Self {
+        let krate = outermost
+            .as_ref()
+            .map_or_else(|_| parse_quote!(::pglock), |attribute| attribute.krate());
+        let mut attributes = Self {
+            read: Vec::new(),
+            mistakes: Vec::new(),
+            paths: Vec::new(),
+        };
+        attributes.add(outermost);
+        for attribute in std::mem::take(&mut function.attrs) {
+            match find(attribute.path(), &krate) {
+                None => function.attrs.push(attribute),
+                Some(read) => {
+                    attributes.add(arguments(&attribute).and_then(read));
+                    attributes.paths.push(attribute.path().clone());
+                }
+            }
+        }
+        attributes
+    }
+
+    fn add(&mut self, read: Result<Box<dyn Attribute>>) {
+        match read {
+            Ok(attribute) => self.read.push(attribute),
+            Err(mistake) => self.mistakes.push(mistake),
         }
     }
-    taken
+
+    /// Reports everything that is wrong at once.
+    fn validate(&self, function: &Function) -> Result<()> {
+        let mistakes = self.mistakes.iter().cloned().map(Err);
+        let each = self
+            .read
+            .iter()
+            .map(|attribute| attribute.validate(function));
+        parse::all(
+            mistakes
+                .chain([function.check()])
+                .chain(each)
+                .chain([self.validate_default_ids(function)]),
+        )
+    }
+
+    fn validate_default_ids(&self, function: &Function) -> Result<()> {
+        let with_default_id = self
+            .read
+            .iter()
+            .filter(|attribute| attribute.has_default_id());
+        if with_default_id.count() < 2 {
+            return Ok(());
+        }
+        let name = &function.sig.ident;
+        Err(Error::new(
+            name.span(),
+            format!(
+                "`{name}` would take the same lock twice: give all but one attribute a `lock_id`"
+            ),
+        ))
+    }
+
+    // Input:  #[pglock::advisory("outer")]
+    //         #[advisory("inner")]
+    //         fn name() -> R { work() }
+    // Output: fn name() -> R {
+    //             #[allow(unused_imports)] use advisory as _;
+    //             {outer, around {{inner, around { work() }}}}
+    //         }
+    //
+    // The inner attributes are gone before the compiler resolves them: without the `use`, it would call their imports
+    // unused.
+    fn wrap(&self, function: &Function) -> TokenStream {
+        let paths = &self.paths;
+        let mut body = function.block();
+        let mut statements = TokenStream::new();
+        for attribute in self.read.iter().rev() {
+            statements = attribute.expand(function, &body);
+            body = quote!({ #statements });
+        }
+        function.emit(&quote!(#(#[allow(unused_imports)] use #paths as _;)* #statements))
+    }
 }
 
 /// The attribute of pglock's that a path names: `advisory`, `pglock::advisory`, or with the path of `crate = ..`.
@@ -68,32 +147,7 @@ fn find(path: &Path, krate: &Path) -> Option<Read> {
     })
 }
 
-/// Reads the inner attributes too, and says all that is wrong at once.
-fn read_and_validate(
-    outermost: Result<Box<dyn Attribute>>,
-    inner: &[(syn::Attribute, Read)],
-    function: &Function,
-) -> Result<Vec<Box<dyn Attribute>>> {
-    let (mut attributes, mut checks) = (Vec::new(), Vec::new());
-    let inner_attributes = inner
-        .iter()
-        .map(|(attribute, read)| read(arguments(attribute)?));
-    for attribute in std::iter::once(outermost).chain(inner_attributes) {
-        match attribute {
-            Ok(attribute) => attributes.push(attribute),
-            Err(error) => checks.push(Err(error)),
-        }
-    }
-    checks.push(function.check());
-    checks.extend(
-        attributes
-            .iter()
-            .map(|attribute| attribute.validate(function)),
-    );
-    checks.push(one_default_id(&attributes, function));
-    parse::all(checks).map(|()| attributes)
-}
-
+/// The tokens between an attribute's parentheses.
 fn arguments(attribute: &syn::Attribute) -> Result<TokenStream> {
     match &attribute.meta {
         Meta::Path(_) => Ok(TokenStream::new()),
@@ -106,44 +160,4 @@ fn arguments(attribute: &syn::Attribute) -> Result<TokenStream> {
             ))
         }
     }
-}
-
-fn one_default_id(attributes: &[Box<dyn Attribute>], function: &Function) -> Result<()> {
-    if attributes
-        .iter()
-        .filter(|attribute| attribute.has_default_id())
-        .count()
-        < 2
-    {
-        return Ok(());
-    }
-    let name = &function.sig.ident;
-    Err(Error::new(
-        name.span(),
-        format!("`{name}` would take the same lock twice: give all but one attribute a `lock_id`"),
-    ))
-}
-
-// Input:  #[pglock::advisory("outer")]
-//         #[advisory("inner")]
-//         fn name() -> R { work() }
-// Output: fn name() -> R {
-//             #[allow(unused_imports)] use advisory as _;
-//             {outer, around {{inner, around { work() }}}}
-//         }
-//
-// The inner attributes are gone before the compiler resolves them: without the `use` it would call their imports unused.
-fn emit(
-    attributes: &[Box<dyn Attribute>],
-    inner: &[(syn::Attribute, Read)],
-    function: &Function,
-) -> TokenStream {
-    let paths = inner.iter().map(|(attribute, _)| attribute.path());
-    let mut body = function.block();
-    let mut statements = TokenStream::new();
-    for attribute in attributes.iter().rev() {
-        statements = attribute.expand(function, &body);
-        body = quote!({ #statements });
-    }
-    function.emit(&quote!(#(#[allow(unused_imports)] use #paths as _;)* #statements))
 }
