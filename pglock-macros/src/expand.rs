@@ -87,7 +87,7 @@ impl Attributes {
             .read
             .iter()
             .map(|attribute| attribute.validate(function));
-        parse::all(
+        parse::combine(
             mistakes
                 .chain([function.check()])
                 .chain(each)

@@ -5,26 +5,59 @@ use std::time::Duration;
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Path, Result, Token};
+use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
 use crate::function::Function;
+use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
-use crate::options::parse::{self, Options, Spanned, set_once};
+use crate::options::on_error::OnError;
+use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
 use crate::options::shared::{SharedOptions, refuse_zero_timeout};
 use crate::wrap;
 
-const OPTIONS: &Options = &[
-    ("interval", "interval = \"500ms\""),
-    ("periodic", "periodic = false"),
-    ("timeout", "timeout = \"10s\""),
-    ("side_effect", "side_effect = Cancel"),
-    ("using", "using = \"reports\""),
-    ("client", "client = conn"),
-    ("on_error", "on_error = Panic"),
-    ("crate", "crate = my_crate::pglock"),
+const OPTIONS: &Options<Args> = &[
+    ("interval", "interval = \"500ms\"", |args, option| {
+        option.value(&mut args.interval, interval)
+    }),
+    ("periodic", "periodic = false", |args, option| {
+        option.flag(&mut args.periodic)
+    }),
+    ("timeout", "timeout = \"10s\"", |args, option| {
+        option.value(&mut args.timeout, lock_timeout)
+    }),
+    ("side_effect", "side_effect = Cancel", |args, option| {
+        option.value(&mut args.side_effect, SideEffect::new)
+    }),
+    ("using", "using = \"reports\"", |args, option| {
+        option.value(&mut args.using, Ok)
+    }),
+    ("client", "client = conn", |args, option| {
+        option.value(&mut args.shared_options.client, Client::new)
+    }),
+    ("on_error", "on_error = Panic", |args, option| {
+        option.value(&mut args.shared_options.on_error, OnError::new)
+    }),
+    ("crate", "crate = my_crate::pglock", |args, option| {
+        option.path(&mut args.shared_options.krate)
+    }),
+    ("filter", "", of_the_side_effect),
+    ("exclude", "", of_the_side_effect),
+    ("never_application", "", of_the_side_effect),
+    ("never_user", "", of_the_side_effect),
+    ("dry_run", "", of_the_side_effect),
+    ("blocking_duration_gte", "", of_the_side_effect),
 ];
+
+fn of_the_side_effect(_: &mut Args, option: NamedOption<'_>) -> Result<()> {
+    let name = &option.name;
+    Err(Error::new(
+        name.span(),
+        format!(
+            "`{name}` is said of the side effect: write `side_effect = pglock::Terminate::new().{name}(..)`"
+        ),
+    ))
+}
 
 const INTERVAL: Hints = Hints {
     example: |duration| format!("interval = \"{duration}\""),
@@ -59,69 +92,17 @@ struct Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut args = Self::default();
-        while !input.is_empty() {
-            let Some(name) = parse::option_name(input, OPTIONS)? else {
-                let value: Expr = input.parse()?;
-                return Err(Error::new_spanned(
-                    value,
-                    format!(
-                        "every option has a name: write `name = ..` with one of {}",
-                        parse::names(OPTIONS)
-                    ),
-                ));
-            };
-            args.parse_option(&name, input)?;
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
-        args.refuse_timeout_below_interval()?;
-        Ok(args)
+        parse_options(input, OPTIONS, |_, value| {
+            let names = parse::names(OPTIONS);
+            Err(Error::new_spanned(
+                value,
+                format!("every option has a name: write `name = ..` with one of {names}"),
+            ))
+        })
     }
 }
 
 impl Args {
-    fn parse_option(&mut self, name: &Ident, input: ParseStream<'_>) -> Result<()> {
-        let span = name.span();
-        let option = name.to_string();
-        let value = || parse::value::<Expr>(input, name, OPTIONS);
-        match option.as_str() {
-            "interval" => set_once(&mut self.interval, &option, interval(value()?)?, span),
-            "periodic" => set_once(&mut self.periodic, &option, parse::flag(input, name)?, span),
-            "timeout" => {
-                let value = value()?;
-                let blamed = value.span();
-                let limit = lock_timeout(&value)?;
-                set_once(&mut self.timeout, &option, limit, span)?;
-                // What may be wrong with it is the value.
-                self.timeout
-                    .iter_mut()
-                    .for_each(|timeout| timeout.span = blamed);
-                Ok(())
-            }
-            "side_effect" => set_once(
-                &mut self.side_effect,
-                &option,
-                SideEffect::new(value()?)?,
-                span,
-            ),
-            "using" => set_once(&mut self.using, &option, value()?, span),
-            "filter"
-            | "exclude"
-            | "never_application"
-            | "never_user"
-            | "dry_run"
-            | "blocking_duration_gte" => Err(Error::new(
-                span,
-                format!(
-                    "`{option}` is said of the side effect: write `side_effect = pglock::Terminate::new().{option}(..)`"
-                ),
-            )),
-            _ => self.shared_options.parse_option(name, input, OPTIONS),
-        }
-    }
-
     fn refuse_timeout_below_interval(&self) -> Result<()> {
         let Some(Spanned {
             value: DurationArg::Literal(timeout),
@@ -167,10 +148,10 @@ fn interval(value: Expr) -> Result<DurationArg> {
     }
 }
 
-fn lock_timeout(value: &Expr) -> Result<DurationArg> {
+fn lock_timeout(value: Expr) -> Result<DurationArg> {
     let limit = DurationArg::new(&LOCK_TIMEOUT, value.clone())?;
     match &limit {
-        DurationArg::Literal(timeout) if timeout.is_zero() => Err(refuse_zero_timeout(value)),
+        DurationArg::Literal(timeout) if timeout.is_zero() => Err(refuse_zero_timeout(&value)),
         _ => Ok(limit),
     }
 }
@@ -230,7 +211,10 @@ impl Attribute for Args {
     }
 
     fn validate(&self, function: &Function) -> Result<()> {
-        self.shared_options.validate_on_client(function)
+        parse::combine([
+            self.refuse_timeout_below_interval(),
+            self.shared_options.validate_on_client(function),
+        ])
     }
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {

@@ -4,19 +4,27 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Path, Result, Token};
+use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
 use crate::function::Function;
+use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
-use crate::options::parse::{self, Options, Spanned};
+use crate::options::on_error::OnError;
+use crate::options::parse::{self, Options, Spanned, parse_options};
 use crate::options::shared::{SharedOptions, refuse_zero_timeout};
 use crate::wrap;
 
-const OPTIONS: &Options = &[
-    ("client", "client = conn"),
-    ("on_error", "on_error = Panic"),
-    ("crate", "crate = my_crate::pglock"),
+const OPTIONS: &Options<Args> = &[
+    ("client", "client = conn", |args, option| {
+        option.value(&mut args.shared_options.client, Client::new)
+    }),
+    ("on_error", "on_error = Panic", |args, option| {
+        option.value(&mut args.shared_options.on_error, OnError::new)
+    }),
+    ("crate", "crate = my_crate::pglock", |args, option| {
+        option.path(&mut args.shared_options.krate)
+    }),
 ];
 
 const LOCK_TIMEOUT: Hints = Hints {
@@ -39,16 +47,7 @@ struct Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut args = Self::default();
-        while !input.is_empty() {
-            match parse::option_name(input, OPTIONS)? {
-                Some(name) => args.shared_options.parse_option(&name, input, OPTIONS)?,
-                None => args.parse_limit(input)?,
-            }
-            if !input.is_empty() {
-                input.parse::<Token![,]>()?;
-            }
-        }
+        let args = parse_options(input, OPTIONS, Self::set_limit)?;
         match args.limit {
             Some(_) => Ok(args),
             None => Err(Error::new(
@@ -60,8 +59,7 @@ impl Parse for Args {
 }
 
 impl Args {
-    fn parse_limit(&mut self, input: ParseStream<'_>) -> Result<()> {
-        let value: Expr = input.parse()?;
+    fn set_limit(&mut self, value: Expr) -> Result<()> {
         let span = value.span();
         if self.limit.is_some() {
             let names = parse::names(OPTIONS);

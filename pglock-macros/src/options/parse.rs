@@ -1,44 +1,51 @@
-//! What the arguments of all attributes have in common: `name = value`, bare flags, words of the macro.
+//! The syntax that the arguments of all attributes share: `name = value`, flags, and words such as `Skip`.
 
 use proc_macro2::Span;
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
+use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result, Token, token};
 
-/// A value, and the tokens to blame when it turns out to be wrong.
+/// A value, and where to report that it is wrong.
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
     pub(crate) span: Span,
 }
 
-/// The options of an attribute, by name, and what to write for each.
-pub(crate) type Options = [(&'static str, &'static str)];
+/// The options of an attribute whose arguments are an `A`: name, example, and what reads the value.
+///
+/// An option whose example is empty is not one of the attribute's: reading it says where it belongs.
+pub(crate) type Options<A> = [(&'static str, &'static str, Read<A>)];
 
-/// Puts an option's value where it belongs, or blames the repeat.
-pub(crate) fn set_once<T>(
-    slot: &mut Option<Spanned<T>>,
-    name: &str,
-    value: T,
-    span: Span,
-) -> Result<()> {
-    if slot.is_some() {
-        return Err(Error::new(
-            span,
-            format!("`{name}` is given twice: remove one of them"),
-        ));
+type Read<A> = fn(&mut A, NamedOption<'_>) -> Result<()>;
+
+/// Parses the arguments of an attribute. `positional` reads those that have no name.
+pub(crate) fn parse_options<A: Default>(
+    input: ParseStream<'_>,
+    options: &Options<A>,
+    positional: fn(&mut A, Expr) -> Result<()>,
+) -> Result<A> {
+    let mut args = A::default();
+    while !input.is_empty() {
+        match option_name(input, options)? {
+            Some(name) => read_option(&mut args, name, input, options)?,
+            None => positional(&mut args, input.parse()?)?,
+        }
+        if !input.is_empty() {
+            input.parse::<Token![,]>()?;
+        }
     }
-    *slot = Some(Spanned { value, span });
-    Ok(())
+    Ok(args)
 }
 
-/// Reads an option's name, or nothing where an argument without a name stands.
-pub(crate) fn option_name(input: ParseStream<'_>, options: &Options) -> Result<Option<Ident>> {
+/// Parses an option's name; `None` before an argument without one.
+fn option_name<A>(input: ParseStream<'_>, options: &Options<A>) -> Result<Option<Ident>> {
     let ahead = input.fork();
     let Ok(name) = ahead.call(Ident::parse_any) else {
         return Ok(None);
     };
-    let is_known = options.iter().any(|(known, _)| name == known);
+    let is_known = options.iter().any(|(known, ..)| name == known);
     let is_expression = ahead.peek(Token![::]) || ahead.peek(Token![.]);
     let is_assignment = ahead.peek(Token![=]) && !ahead.peek(Token![==]) && !ahead.peek(Token![=>]);
     if is_assignment || (is_known && !is_expression) {
@@ -48,64 +55,124 @@ pub(crate) fn option_name(input: ParseStream<'_>, options: &Options) -> Result<O
     }
 }
 
-/// Blames an option that there is not.
-pub(crate) fn unknown_option(name: &Ident, options: &Options) -> Error {
-    Error::new(
-        name.span(),
-        format!(
-            "unknown option `{name}`: expected one of {}",
-            names(options)
-        ),
-    )
-}
-
-/// Reads what follows an option's name: `= value`.
-pub(crate) fn value<T: Parse>(
+fn read_option<A>(
+    args: &mut A,
+    name: Ident,
     input: ParseStream<'_>,
-    name: &Ident,
-    options: &Options,
-) -> Result<T> {
-    let missing = if input.peek(Token![=]) {
-        input.parse::<Token![=]>()?;
-        input.is_empty() || input.peek(Token![,])
-    } else {
-        true
-    };
-    if missing {
-        return Err(Error::new(
+    options: &Options<A>,
+) -> Result<()> {
+    match options.iter().find(|(known, ..)| name == known) {
+        Some(&(_, example, read)) => read(
+            args,
+            NamedOption {
+                name,
+                example,
+                input,
+            },
+        ),
+        None => Err(Error::new(
             name.span(),
-            format!("`{name}` needs a value: write `{}`", example(name, options)),
-        ));
-    }
-    input.parse()
-}
-
-/// Reads what follows a flag's name: nothing, `= true` or `= false`.
-pub(crate) fn flag(input: ParseStream<'_>, name: &Ident) -> Result<bool> {
-    if !input.peek(Token![=]) && !input.peek(token::Paren) {
-        return Ok(true);
-    }
-    let message =
-        format!("`{name}` is a flag: write `{name}`, `{name} = true` or `{name} = false`");
-    if input.parse::<Token![=]>().is_err() || input.is_empty() || input.peek(Token![,]) {
-        return Err(Error::new(name.span(), message));
-    }
-    let value: Expr = input.parse()?;
-    match ungroup(&value) {
-        Expr::Lit(ExprLit {
-            lit: Lit::Bool(LitBool { value, .. }),
-            ..
-        }) => Ok(*value),
-        other => Err(Error::new_spanned(other, message)),
+            format!(
+                "unknown option `{name}`: expected one of {}",
+                names(options)
+            ),
+        )),
     }
 }
 
-/// Reads the path of `crate = path`.
-pub(crate) struct CratePath(pub(crate) Path);
+/// The names of the options, for messages.
+pub(crate) fn names<A>(options: &Options<A>) -> String {
+    let names: Vec<_> = options
+        .iter()
+        .filter(|(_, example, _)| !example.is_empty())
+        .map(|(name, ..)| format!("`{name}`"))
+        .collect();
+    names.join(", ")
+}
 
-impl Parse for CratePath {
-    fn parse(input: ParseStream<'_>) -> Result<Self> {
-        input.call(Path::parse_mod_style).map(Self)
+/// An option whose name was parsed. Its value comes next.
+pub(crate) struct NamedOption<'a> {
+    pub(crate) name: Ident,
+    example: &'static str,
+    input: ParseStream<'a>,
+}
+
+impl NamedOption<'_> {
+    /// Parses `= value` into `slot`.
+    pub(crate) fn value<T>(
+        &self,
+        slot: &mut Option<Spanned<T>>,
+        convert: impl FnOnce(Expr) -> Result<T>,
+    ) -> Result<()> {
+        let value: Expr = self.assigned(Expr::parse)?;
+        let span = value.span();
+        self.set_once(slot, convert(value)?, span)
+    }
+
+    /// Parses `= path` into `slot`, where the path may begin with `crate`.
+    pub(crate) fn path(&self, slot: &mut Option<Spanned<Path>>) -> Result<()> {
+        let path = self.assigned(Path::parse_mod_style)?;
+        let span = path.span();
+        self.set_once(slot, path, span)
+    }
+
+    /// Parses nothing, `= true` or `= false` into `slot`.
+    pub(crate) fn flag(&self, slot: &mut Option<Spanned<bool>>) -> Result<()> {
+        let (value, span) = self.flag_value()?;
+        self.set_once(slot, value, span)
+    }
+
+    fn assigned<T>(&self, parse: fn(ParseStream<'_>) -> Result<T>) -> Result<T> {
+        let Self {
+            name,
+            example,
+            input,
+        } = self;
+        let missing = if input.peek(Token![=]) {
+            input.parse::<Token![=]>()?;
+            input.is_empty() || input.peek(Token![,])
+        } else {
+            true
+        };
+        if missing {
+            return Err(Error::new(
+                name.span(),
+                format!("`{name}` needs a value: write `{example}`"),
+            ));
+        }
+        input.call(parse)
+    }
+
+    fn flag_value(&self) -> Result<(bool, Span)> {
+        let Self { name, input, .. } = self;
+        if !input.peek(Token![=]) && !input.peek(token::Paren) {
+            return Ok((true, name.span()));
+        }
+        let message =
+            format!("`{name}` is a flag: write `{name}`, `{name} = true` or `{name} = false`");
+        if input.parse::<Token![=]>().is_err() || input.is_empty() || input.peek(Token![,]) {
+            return Err(Error::new(name.span(), message));
+        }
+        let value: Expr = input.parse()?;
+        match ungroup(&value) {
+            Expr::Lit(ExprLit {
+                lit: Lit::Bool(LitBool { value, span }),
+                ..
+            }) => Ok((*value, *span)),
+            other => Err(Error::new_spanned(other, message)),
+        }
+    }
+
+    fn set_once<T>(&self, slot: &mut Option<Spanned<T>>, value: T, span: Span) -> Result<()> {
+        let name = &self.name;
+        if slot.is_some() {
+            return Err(Error::new(
+                name.span(),
+                format!("`{name}` is given twice: remove one of them"),
+            ));
+        }
+        *slot = Some(Spanned { value, span });
+        Ok(())
     }
 }
 
@@ -146,14 +213,14 @@ pub(crate) fn ungroup(mut value: &Expr) -> &Expr {
     }
 }
 
-/// Everything that is wrong, at once.
-pub(crate) fn all(checks: impl IntoIterator<Item = Result<()>>) -> Result<()> {
+/// The mistakes that `checks` found, as one error that reports each of them.
+pub(crate) fn combine(checks: impl IntoIterator<Item = Result<()>>) -> Result<()> {
     let errors = checks.into_iter().filter_map(Result::err);
-    let all = errors.reduce(|mut errors, error| {
+    let combined = errors.reduce(|mut errors, error| {
         errors.combine(error);
         errors
     });
-    all.map_or(Ok(()), Err)
+    combined.map_or(Ok(()), Err)
 }
 
 /// A path as text, without the `::` in front.
@@ -180,20 +247,4 @@ pub(crate) fn source(code: &impl ToTokens) -> String {
         source = source.replace(spaced, written);
     }
     source
-}
-
-/// The names of the options, for people.
-pub(crate) fn names(options: &Options) -> String {
-    let names: Vec<_> = options
-        .iter()
-        .map(|(name, _)| format!("`{name}`"))
-        .collect();
-    names.join(", ")
-}
-
-fn example(name: &Ident, options: &Options) -> &'static str {
-    options
-        .iter()
-        .find(|(known, _)| name == known)
-        .map_or("", |(_, example)| example)
 }

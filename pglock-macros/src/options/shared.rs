@@ -1,44 +1,22 @@
 //! The options that all attributes have, and what those do that work on a connection of the caller's.
 
-use proc_macro2::{Ident, Span};
-use syn::parse::ParseStream;
+use proc_macro2::Span;
 use syn::{Error, Expr, Path, Result, parse_quote_spanned};
 
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
-use crate::options::parse::{self, CratePath, Options, Spanned, set_once};
+use crate::options::parse::{self, Spanned};
 
 /// `client`, `on_error` and `crate`.
 #[derive(Default)]
 pub(crate) struct SharedOptions {
     pub(crate) client: Option<Spanned<Client>>,
-    on_error: Option<Spanned<OnError>>,
-    krate: Option<Spanned<Path>>,
+    pub(crate) on_error: Option<Spanned<OnError>>,
+    pub(crate) krate: Option<Spanned<Path>>,
 }
 
 impl SharedOptions {
-    /// Reads the value of one of them; blames any other name.
-    pub(crate) fn parse_option(
-        &mut self,
-        name: &Ident,
-        input: ParseStream<'_>,
-        options: &Options,
-    ) -> Result<()> {
-        let span = name.span();
-        let option = name.to_string();
-        let value = || parse::value::<Expr>(input, name, options);
-        match option.as_str() {
-            "client" => set_once(&mut self.client, &option, Client::new(value()?)?, span),
-            "on_error" => set_once(&mut self.on_error, &option, OnError::new(value()?)?, span),
-            "crate" => {
-                let path = parse::value::<CratePath>(input, name, options)?.0;
-                set_once(&mut self.krate, &option, path, span)
-            }
-            _ => Err(parse::unknown_option(name, options)),
-        }
-    }
-
     /// The path of the runtime crate, for tokens that stand at `span`.
     pub(crate) fn krate_at(&self, span: Span) -> Path {
         self.krate.as_ref().map_or_else(
@@ -53,7 +31,7 @@ impl SharedOptions {
 
     /// Checks an attribute that works on a connection.
     pub(crate) fn validate_on_client(&self, function: &Function) -> Result<()> {
-        parse::all([
+        parse::combine([
             self.named_or_only(function)
                 .and_then(|client| client.validate(function)),
             OnError::validate(self.on_error(), function),

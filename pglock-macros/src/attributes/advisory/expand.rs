@@ -4,7 +4,8 @@ use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
-use super::{Args, SideEffect};
+use super::args::Args;
+use super::side_effect::SideEffect;
 use crate::function::{Function, local};
 use crate::options::parse::Spanned;
 use crate::wrap::Wrapper;

@@ -1,13 +1,12 @@
 //! The options `hold_at_least` and `hold_at_most`.
 
-use proc_macro2::{Span, TokenStream};
+use proc_macro2::TokenStream;
 use quote::quote;
-use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
 use crate::function::Function;
 use crate::options::duration::{DurationArg, Hints};
-use crate::options::parse::{self, Spanned, set_once};
+use crate::options::parse::{self, Spanned};
 
 const AT_LEAST: Hints = Hints {
     example: |duration| format!("hold_at_least = \"{duration}\""),
@@ -21,29 +20,21 @@ const AT_MOST: Hints = Hints {
     may_be_none: false,
 };
 
-/// For how long the lock is held. The spans are those of the values.
+/// Bounds on how long the lock is held.
 #[derive(Default)]
 pub(super) struct HoldLimits {
-    at_least: Option<Spanned<DurationArg>>,
-    at_most: Option<Spanned<DurationArg>>,
+    pub(super) at_least: Option<Spanned<DurationArg>>,
+    pub(super) at_most: Option<Spanned<DurationArg>>,
 }
 
 impl HoldLimits {
-    pub(super) fn set_at_least(&mut self, value: &Expr, name: Span) -> Result<()> {
-        set(&mut self.at_least, "hold_at_least", &AT_LEAST, value, name)
-    }
-
-    pub(super) fn set_at_most(&mut self, value: &Expr, name: Span) -> Result<()> {
-        set(&mut self.at_most, "hold_at_most", &AT_MOST, value, name)
-    }
-
     /// `elsewhere`: the option that has the lock taken where no limit can be kept.
     pub(super) fn validate(
         &self,
         function: &Function,
         elsewhere: Option<&'static str>,
     ) -> Result<()> {
-        parse::all([
+        parse::combine([
             self.refuse(elsewhere),
             self.refuse_at_most_without_async(function),
             self.refuse_least_above_most(),
@@ -58,7 +49,7 @@ impl HoldLimits {
             ("hold_at_least", &self.at_least),
             ("hold_at_most", &self.at_most),
         ];
-        parse::all(each.map(|(name, limit)| match limit {
+        parse::combine(each.map(|(name, limit)| match limit {
             None => Ok(()),
             Some(limit) => Err(Error::new(
                 limit.span,
@@ -118,35 +109,27 @@ impl HoldLimits {
     }
 }
 
-fn set(
-    slot: &mut Option<Spanned<DurationArg>>,
-    name: &'static str,
-    hints: &Hints,
-    value: &Expr,
-    span: Span,
-) -> Result<()> {
-    let limit = match DurationArg::new(hints, value.clone())? {
-        DurationArg::Literal(limit) if limit.is_zero() => {
-            return Err(Error::new_spanned(
-                value,
-                format!("`{name}` of zero says nothing: write `\"1ms\"` or more, or leave it out"),
-            ));
-        }
-        DurationArg::Unlimited => {
-            return Err(Error::new_spanned(
-                value,
-                format!(
-                    "`{name}` is a time: write `{}`, or leave it out",
-                    (hints.example)("30s")
-                ),
-            ));
-        }
-        limit => limit,
-    };
-    set_once(slot, name, limit, span)?;
-    // What may be wrong with it is the value.
-    if let Some(limit) = slot {
-        limit.span = value.span();
+pub(super) fn at_least(value: Expr) -> Result<DurationArg> {
+    limit("hold_at_least", &AT_LEAST, value)
+}
+
+pub(super) fn at_most(value: Expr) -> Result<DurationArg> {
+    limit("hold_at_most", &AT_MOST, value)
+}
+
+fn limit(name: &str, hints: &Hints, value: Expr) -> Result<DurationArg> {
+    match DurationArg::new(hints, value.clone())? {
+        DurationArg::Literal(limit) if limit.is_zero() => Err(Error::new_spanned(
+            value,
+            format!("`{name}` of zero says nothing: write `\"1ms\"` or more, or leave it out"),
+        )),
+        DurationArg::Unlimited => Err(Error::new_spanned(
+            value,
+            format!(
+                "`{name}` is a time: write `{}`, or leave it out",
+                (hints.example)("30s")
+            ),
+        )),
+        limit => Ok(limit),
     }
-    Ok(())
 }

@@ -1,0 +1,64 @@
+//! What `#[pglock::advisory]` refuses.
+
+use syn::ext::IdentExt as _;
+use syn::{Error, Result};
+
+use super::args::Args;
+use super::side_effect::SideEffect;
+use crate::function::Function;
+use crate::options::duration::DurationArg;
+use crate::options::on_error::OnError;
+use crate::options::parse;
+
+impl Args {
+    /// Reports all that is wrong with the options, on `function`, at once.
+    pub(super) fn validate_all(&self, function: &Function) -> Result<()> {
+        parse::combine([
+            self.validate_lock_id(function),
+            self.validate_side_effect(),
+            self.hold_limits.validate(function, self.elsewhere()),
+            self.validate_client(function),
+            OnError::validate(self.shared_options.on_error(), function),
+        ])
+    }
+
+    fn validate_lock_id(&self, function: &Function) -> Result<()> {
+        match (&self.lock_id, function.sig.receiver()) {
+            (Some(lock_id), _) => lock_id.value.validate(function),
+            (None, None) => Ok(()),
+            (None, Some(receiver)) => Err(Error::new_spanned(
+                receiver,
+                format!(
+                    "a method needs a lock ID, as in `#[pglock::advisory(\"{}\")]`: without one, methods of this name on two types would share a lock",
+                    function.sig.ident.unraw()
+                ),
+            )),
+        }
+    }
+
+    /// Whoever waits for ever never skips.
+    fn validate_side_effect(&self) -> Result<()> {
+        let effect = match self.side_effect() {
+            SideEffect::Skip(effect) | SideEffect::SkipWith { effect, .. } => effect,
+            SideEffect::Raise => return Ok(()),
+        };
+        match self.timeout.as_ref().map(|timeout| &timeout.value) {
+            Some(DurationArg::Literal(_) | DurationArg::Expression(_)) => Ok(()),
+            Some(DurationArg::Unlimited) | None => Err(Error::new_spanned(
+                effect,
+                "without a timeout nothing is ever skipped: add `timeout = 0` to try once, or a time such as `timeout = \"2s\"`",
+            )),
+        }
+    }
+
+    fn validate_client(&self, function: &Function) -> Result<()> {
+        match (&self.shared_options.client, &self.using) {
+            (Some(_), Some(using)) => Err(Error::new(
+                using.span,
+                "the connection of `client` says where the lock is: remove `using`",
+            )),
+            (Some(client), None) => client.value.validate(function),
+            (None, _) => Ok(()),
+        }
+    }
+}
