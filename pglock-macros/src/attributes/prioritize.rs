@@ -13,7 +13,7 @@ use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
-use crate::options::shared::{SharedOptions, refuse_zero_timeout};
+use crate::options::shared::{SharedOptions, lock_timeout};
 use crate::wrap;
 
 const OPTIONS: &Options<Args> = &[
@@ -24,7 +24,9 @@ const OPTIONS: &Options<Args> = &[
         option.flag(&mut args.periodic)
     }),
     ("timeout", "timeout = \"10s\"", |args, option| {
-        option.value(&mut args.timeout, lock_timeout)
+        option.value(&mut args.timeout, |value| {
+            lock_timeout(&LOCK_TIMEOUT, value)
+        })
     }),
     ("side_effect", "side_effect = Cancel", |args, option| {
         option.value(&mut args.side_effect, SideEffect::new)
@@ -49,7 +51,7 @@ const OPTIONS: &Options<Args> = &[
     ("blocking_duration_gte", "", of_the_side_effect),
 ];
 
-fn of_the_side_effect(_: &mut Args, option: NamedOption<'_>) -> Result<()> {
+fn of_the_side_effect(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
     let name = &option.name;
     Err(Error::new(
         name.span(),
@@ -134,8 +136,7 @@ impl Args {
 }
 
 fn interval(value: Expr) -> Result<DurationArg> {
-    let limit = DurationArg::new(&INTERVAL, value.clone())?;
-    match &limit {
+    match DurationArg::new(&INTERVAL, value.clone())? {
         DurationArg::Literal(interval) if interval.is_zero() => Err(Error::new_spanned(
             value,
             "an interval of zero would look without end: write `\"1ms\"` or more, or leave it out for one second",
@@ -144,15 +145,7 @@ fn interval(value: Expr) -> Result<DurationArg> {
             value,
             "without an interval nobody would ever look: write a duration such as `\"500ms\"`, or leave it out for one second",
         )),
-        DurationArg::Literal(_) | DurationArg::Expression(_) => Ok(limit),
-    }
-}
-
-fn lock_timeout(value: Expr) -> Result<DurationArg> {
-    let limit = DurationArg::new(&LOCK_TIMEOUT, value.clone())?;
-    match &limit {
-        DurationArg::Literal(timeout) if timeout.is_zero() => Err(refuse_zero_timeout(&value)),
-        _ => Ok(limit),
+        interval => Ok(interval),
     }
 }
 

@@ -12,7 +12,7 @@ use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, Options, Spanned, parse_options};
-use crate::options::shared::{SharedOptions, refuse_zero_timeout};
+use crate::options::shared::{SharedOptions, lock_timeout};
 use crate::wrap;
 
 const OPTIONS: &Options<Args> = &[
@@ -70,10 +70,7 @@ impl Args {
                 ),
             ));
         }
-        let limit = DurationArg::new(&LOCK_TIMEOUT, value.clone())?;
-        if matches!(&limit, DurationArg::Literal(duration) if duration.is_zero()) {
-            return Err(refuse_zero_timeout(&value));
-        }
+        let limit = lock_timeout(&LOCK_TIMEOUT, value)?;
         self.limit = Some(Spanned { value: limit, span });
         Ok(())
     }

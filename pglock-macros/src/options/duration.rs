@@ -33,15 +33,22 @@ pub(crate) struct Hints {
 }
 
 impl DurationArg {
-    /// Takes a value apart; what is no literal is left to the run time.
+    /// Reads a literal; any other expression is checked at run time.
     pub(crate) fn new(hints: &Hints, value: Expr) -> Result<Self> {
         if parse::word(&value).is_some_and(|word| word == "None") {
             return Ok(Self::Unlimited);
         }
-        match literal(hints, &value)? {
-            Some(duration) => Ok(Self::Literal(duration)),
-            None => Ok(Self::Expression(value)),
-        }
+        let read = match parse::ungroup(&value) {
+            Expr::Lit(ExprLit { lit, .. }) => read_literal(lit).and_then(check_bounds),
+            Expr::Unary(ExprUnary {
+                op: UnOp::Neg(_),
+                expr,
+                ..
+            }) if matches!(parse::ungroup(expr), Expr::Lit(_)) => Err(Mistake::Negative),
+            _ => return Ok(Self::Expression(value)),
+        };
+        read.map(Self::Literal)
+            .map_err(|mistake| Error::new_spanned(&value, mistake.message(hints)))
     }
 
     // Input:  timeout = "2s"
@@ -58,63 +65,77 @@ impl DurationArg {
     }
 }
 
-/// The duration that a literal says, or nothing when `value` is no literal.
-fn literal(hints: &Hints, value: &Expr) -> Result<Option<Duration>> {
-    let Hints {
-        example,
-        least,
-        may_be_none,
-    } = hints;
-    let fail = |message: String| Err(Error::new_spanned(value, message));
-    match parse::ungroup(value) {
-        Expr::Lit(ExprLit { lit, .. }) => {
-            let duration = match lit {
-                Lit::Str(text) => {
-                    humantime::parse_duration(&text.value()).map_err(|error| error.to_string())
-                }
-                Lit::Int(number) if number.suffix().is_empty() => number
-                    .base10_parse()
-                    .map(Duration::from_secs)
-                    .map_err(|error| error.to_string()),
-                Lit::Float(number) if number.suffix().is_empty() => number
-                    .base10_parse::<f64>()
-                    .map_err(|error| error.to_string())
-                    .and_then(|seconds| {
-                        Duration::try_from_secs_f64(seconds).map_err(|error| error.to_string())
-                    }),
-                Lit::Int(_) | Lit::Float(_) => {
-                    return fail(format!(
-                        "write a duration with a unit in quotes: `{}`",
-                        example(&quote!(#lit).to_string())
-                    ));
-                }
-                _ => Err("expected a string or a number".to_owned()),
-            };
-            match duration {
-                Ok(duration) if duration > LONGEST => fail(if *may_be_none {
-                    "this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()
-                } else {
-                    "this is too long: write 24 days at most".to_owned()
-                }),
-                Ok(duration) if !duration.is_zero() && duration < SHORTEST => fail(format!(
-                    "this is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or {least}"
-                )),
-                Ok(duration) => Ok(Some(duration)),
-                Err(reason) => fail(format!(
-                    "this is no duration: write `{}`, `\"1m 30s\"`, or a number of seconds{} ({reason})",
-                    example("2s"),
-                    if *may_be_none { ", or `None`" } else { "" }
-                )),
-            }
+/// What is wrong with a literal.
+enum Mistake {
+    /// Why it cannot be parsed.
+    NotADuration(String),
+    /// The literal, such as `2s`.
+    WithoutQuotes(String),
+    Negative,
+    TooShort,
+    TooLong,
+}
+
+impl<E: std::error::Error> From<E> for Mistake {
+    fn from(error: E) -> Self {
+        Self::NotADuration(error.to_string())
+    }
+}
+
+fn read_literal(literal: &Lit) -> std::result::Result<Duration, Mistake> {
+    match literal {
+        Lit::Str(text) => Ok(humantime::parse_duration(&text.value())?),
+        Lit::Int(number) if number.suffix().is_empty() => {
+            Ok(Duration::from_secs(number.base10_parse()?))
         }
-        Expr::Unary(ExprUnary {
-            op: UnOp::Neg(_),
-            expr,
-            ..
-        }) if matches!(parse::ungroup(expr), Expr::Lit(_)) => fail(format!(
-            "a duration can't be negative: write `\"1ms\"` or more, or {least}"
+        Lit::Float(number) if number.suffix().is_empty() => {
+            Ok(Duration::try_from_secs_f64(number.base10_parse()?)?)
+        }
+        Lit::Int(_) | Lit::Float(_) => Err(Mistake::WithoutQuotes(quote!(#literal).to_string())),
+        _ => Err(Mistake::NotADuration(
+            "expected a string or a number".to_owned(),
         )),
-        _ => Ok(None),
+    }
+}
+
+fn check_bounds(duration: Duration) -> std::result::Result<Duration, Mistake> {
+    if duration > LONGEST {
+        Err(Mistake::TooLong)
+    } else if !duration.is_zero() && duration < SHORTEST {
+        Err(Mistake::TooShort)
+    } else {
+        Ok(duration)
+    }
+}
+
+impl Mistake {
+    fn message(&self, hints: &Hints) -> String {
+        let Hints {
+            example,
+            least,
+            may_be_none,
+        } = hints;
+        match self {
+            Self::NotADuration(reason) => format!(
+                "this is no duration: write `{}`, `\"1m 30s\"`, or a number of seconds{} ({reason})",
+                example("2s"),
+                if *may_be_none { ", or `None`" } else { "" }
+            ),
+            Self::WithoutQuotes(literal) => format!(
+                "write a duration with a unit in quotes: `{}`",
+                example(literal)
+            ),
+            Self::Negative => {
+                format!("a duration can't be negative: write `\"1ms\"` or more, or {least}")
+            }
+            Self::TooShort => format!(
+                "this is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or {least}"
+            ),
+            Self::TooLong if *may_be_none => {
+                "this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()
+            }
+            Self::TooLong => "this is too long: write 24 days at most".to_owned(),
+        }
     }
 }
 

@@ -18,7 +18,7 @@ pub(crate) struct Spanned<T> {
 /// An option whose example is empty is not one of the attribute's: reading it says where it belongs.
 pub(crate) type Options<A> = [(&'static str, &'static str, Read<A>)];
 
-type Read<A> = fn(&mut A, NamedOption<'_>) -> Result<()>;
+type Read<A> = fn(&mut A, &NamedOption<'_>) -> Result<()>;
 
 /// Parses the arguments of an attribute. `positional` reads those that have no name.
 pub(crate) fn parse_options<A: Default>(
@@ -64,7 +64,7 @@ fn read_option<A>(
     match options.iter().find(|(known, ..)| name == known) {
         Some(&(_, example, read)) => read(
             args,
-            NamedOption {
+            &NamedOption {
                 name,
                 example,
                 input,

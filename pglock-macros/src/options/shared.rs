@@ -5,6 +5,7 @@ use syn::{Error, Expr, Path, Result, parse_quote_spanned};
 
 use crate::function::Function;
 use crate::options::client::Client;
+use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, Spanned};
 
@@ -47,10 +48,13 @@ impl SharedOptions {
     }
 }
 
-/// Blames a zero where Postgres would take it for "no limit".
-pub(crate) fn refuse_zero_timeout(value: &Expr) -> Error {
-    Error::new_spanned(
-        value,
-        "a lock timeout of zero is no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
-    )
+/// Reads a value for Postgres' `lock_timeout`, where zero means "no limit".
+pub(crate) fn lock_timeout(hints: &Hints, value: Expr) -> Result<DurationArg> {
+    match DurationArg::new(hints, value.clone())? {
+        DurationArg::Literal(timeout) if timeout.is_zero() => Err(Error::new_spanned(
+            value,
+            "a lock timeout of zero is no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
+        )),
+        timeout => Ok(timeout),
+    }
 }
