@@ -1,4 +1,4 @@
-#[pglock::prioritize(timeout = "500ms")]
+#[pglock::prioritize(timeout = "999ms")]
 fn job(conn: &mut postgres::Client) -> Result<(), pglock::Error> {
     let _ = conn;
     Ok(())
