@@ -1,0 +1,41 @@
+// #[pglock::advisory("report", client = conn)]
+// async fn report(conn: &mut Client) -> Result<(), Error> {
+//     work(conn).await
+// }
+
+async fn report(conn: &mut Client) -> Result<(), Error> {
+    let builder = ::pglock::__rt::advisory("report").label("report");
+    let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
+        as fn(_) -> _;
+    let error = match ::pglock::__rt::enter_advisory_on_async(builder, &mut *conn).await
+    {
+        ::core::result::Result::Ok((mut conn, context)) => {
+            let out = {
+                let conn = ::pglock::__rt::lend(&mut conn);
+                let _ = &conn;
+                ::pglock::__rt::run_async_in(
+                        context,
+                        async move {
+                            if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                                Result<(), Error>,
+                            > {
+                                return returned;
+                            }
+                            { work(conn).await }
+                        },
+                    )
+                    .await
+            };
+            return ::pglock::__rt::leave_on_async(
+                    conn,
+                    out,
+                    <Result<(), Error> as ::pglock::__rt::FromError>::failed
+                        as fn(&_) -> _,
+                    on_error,
+                )
+                .await;
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    on_error(error)
+}

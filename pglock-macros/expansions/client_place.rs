@@ -1,0 +1,29 @@
+// #[pglock::advisory("report", client = self.db)]
+// fn report(&mut self) -> Result<(), Error> {
+//     work(&mut self.db)
+// }
+
+fn report(&mut self) -> Result<(), Error> {
+    let builder = ::pglock::__rt::advisory("report").label("report");
+    let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
+        as fn(_) -> _;
+    let error = match ::pglock::__rt::enter_advisory_on(builder, &mut self.db) {
+        ::core::result::Result::Ok((call, context)) => {
+            let out = {
+                ::pglock::__rt::run_catching(
+                    context,
+                    || -> Result<(), Error> { work(&mut self.db) },
+                )
+            };
+            return ::pglock::__rt::leave_on(
+                call,
+                &mut self.db,
+                out,
+                <Result<(), Error> as ::pglock::__rt::FromError>::failed as fn(&_) -> _,
+                on_error,
+            );
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    on_error(error)
+}

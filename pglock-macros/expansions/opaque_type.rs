@@ -1,0 +1,24 @@
+// #[pglock::advisory("report", on_error = handler)]
+// fn report() -> Option<impl Iterator<Item = u8>> {
+//     work()
+// }
+
+fn report() -> Option<impl Iterator<Item = u8>> {
+    let builder = ::pglock::__rt::advisory("report").label("report");
+    let on_error = ::pglock::__rt::on_error::<Option<_>, _>(move |error| handler(error));
+    let error = match ::pglock::__rt::enter(builder) {
+        ::core::result::Result::Ok(call) => {
+            return ::pglock::__rt::run(
+                call,
+                move || -> Option<_> { work() },
+                |out: &Option<_>| {
+                    use ::pglock::__rt::{NeverErr as _, IsErr as _};
+                    (&::pglock::__rt::Probe(out)).failed()
+                },
+                on_error,
+            );
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    on_error(error)
+}

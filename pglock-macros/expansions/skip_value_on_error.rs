@@ -1,0 +1,29 @@
+// #[pglock::advisory("report", timeout = limit(), side_effect = Skip(0), on_error = Panic)]
+// fn report() -> u8 {
+//     work()
+// }
+
+fn report() -> u8 {
+    let builder = ::pglock::__rt::skip(
+        ::pglock::__rt::advisory("report").label("report").timeout(limit()),
+    );
+    let on_error = ::pglock::__rt::panic::<u8>;
+    let error = match ::pglock::__rt::enter(builder) {
+        ::core::result::Result::Ok(call) => {
+            return ::pglock::__rt::run(
+                call,
+                move || -> u8 { work() },
+                |out: &u8| {
+                    use ::pglock::__rt::{NeverErr as _, IsErr as _};
+                    (&::pglock::__rt::Probe(out)).failed()
+                },
+                on_error,
+            );
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    if ::pglock::__rt::is_busy(&error) {
+        return 0;
+    }
+    on_error(error)
+}

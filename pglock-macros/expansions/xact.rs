@@ -1,0 +1,17 @@
+// #[pglock::advisory("report", client = tx, xact)]
+// fn report(tx: &mut Transaction<'_>) -> Result<(), Error> {
+//     work(tx)
+// }
+
+fn report(tx: &mut Transaction<'_>) -> Result<(), Error> {
+    let builder = ::pglock::__rt::advisory("report").label("report").xact();
+    let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
+        as fn(_) -> _;
+    let error = match ::pglock::__rt::enter_xact(builder, &mut *tx) {
+        ::core::result::Result::Ok(()) => {
+            return ::pglock::__rt::run_xact(move || -> Result<(), Error> { work(tx) });
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    on_error(error)
+}

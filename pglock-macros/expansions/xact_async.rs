@@ -1,0 +1,25 @@
+// #[pglock::advisory("report", client = tx, xact)]
+// async fn report(tx: &mut Transaction<'_>) -> Result<(), Error> {
+//     work(tx).await
+// }
+
+async fn report(tx: &mut Transaction<'_>) -> Result<(), Error> {
+    let builder = ::pglock::__rt::advisory("report").label("report").xact();
+    let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
+        as fn(_) -> _;
+    let error = match ::pglock::__rt::enter_xact_async(builder, &mut *tx).await {
+        ::core::result::Result::Ok(()) => {
+            return ::pglock::__rt::run_xact_async(async move {
+                    if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<
+                        Result<(), Error>,
+                    > {
+                        return returned;
+                    }
+                    { work(tx).await }
+                })
+                .await;
+        }
+        ::core::result::Result::Err(error) => error,
+    };
+    on_error(error)
+}
