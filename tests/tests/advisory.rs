@@ -416,7 +416,7 @@ fn a_wait_for_oneself_is_refused_and_not_hung() {
             .unwrap_err();
         assert!(busy.holder().unwrap().this_process, "{busy}");
         assert!(
-            busy.to_string().contains("this process has it itself"),
+            busy.to_string().contains("by this process itself"),
             "{busy}"
         );
         drop(guard);
@@ -647,7 +647,7 @@ fn since_when_a_lock_is_held_is_known_after_heartbeats_too() {
             .unwrap_or_else(|earlier| earlier.duration());
         assert!(apart < Duration::from_millis(200), "{apart:?}");
         assert!(after.held_for.unwrap() >= Duration::from_millis(200));
-        assert!(text.contains("has had it for "), "{text}");
+        assert!(text.contains(": held for "), "{text}");
         guard.release().unwrap();
     }
 }

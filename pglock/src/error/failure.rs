@@ -1,14 +1,14 @@
-//! How a statement failed, before it is known what that means for a lock.
+//! How a statement failed. What that means for a lock is decided by [`Error`](super::Error).
 
 use std::error::Error as StdError;
 use std::fmt;
 
 use tokio_postgres::error::{Severity, SqlState};
 
-/// A statement that failed, whatever the driver.
+/// A statement that failed, in the same form for every driver.
 pub(crate) struct Failure {
     pub(crate) sql_state: Option<SqlState>,
-    /// The session is over: whatever it held is released.
+    /// The session is over, so the server has released all its locks.
     pub(crate) session_ended: bool,
     pub(crate) source: Box<dyn StdError + Send + Sync>,
 }
@@ -18,7 +18,7 @@ impl Failure {
         self.sql_state.as_ref() == Some(state)
     }
 
-    /// One that no server told.
+    /// A failure on our side, without an answer from the server.
     fn local(source: impl Into<Box<dyn StdError + Send + Sync>>, session_ended: bool) -> Self {
         Self {
             sql_state: None,
@@ -27,28 +27,25 @@ impl Failure {
         }
     }
 
-    /// What we ourselves could not do for a session to be.
+    /// A failure before the connection was tried, such as an unreadable certificate file.
     #[cfg(feature = "rustls")]
     pub(crate) fn before_connecting(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::local(source, true)
     }
 
-    /// What we don't go on with, although the server would.
+    /// We end a session that the server would have continued.
     pub(crate) fn refused(why: &'static str) -> Self {
         Self::local(why, true)
     }
 
-    /// No answer; the session is given up.
+    /// No answer within the limit; the session is closed.
     pub(crate) fn silent() -> Self {
         Self::local("the server did not answer in time", true)
     }
 
-    /// An answer that Postgres does not give.
+    /// An answer that Postgres never sends, as from a proxy or another database.
     pub(crate) fn unexpected_answer() -> Self {
-        Self::local(
-            "the server gave an answer that postgres does not give",
-            false,
-        )
+        Self::local("the server sent an answer that postgres never sends", false)
     }
 }
 
@@ -58,7 +55,7 @@ impl fmt::Debug for Failure {
     }
 }
 
-/// The error of tokio-postgres, which is the error of postgres too.
+/// Of `tokio-postgres`, whose error type the `postgres` driver uses as well.
 impl From<tokio_postgres::Error> for Failure {
     fn from(error: tokio_postgres::Error) -> Self {
         let session_ended = match error.as_db_error() {
@@ -66,7 +63,7 @@ impl From<tokio_postgres::Error> for Failure {
                 db.parsed_severity(),
                 Some(Severity::Fatal | Severity::Panic)
             ),
-            // Without an answer from the server the driver has given the connection up.
+            // Without an answer from the server, the driver has closed the connection.
             None => true,
         };
         Self {

@@ -1,10 +1,10 @@
-//! Who was in the way.
+//! Which session holds a busy lock.
 
 use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, SystemTime};
 
-/// Who has the lock that could not be had.
+/// The session that holds a busy lock: see [`Error::holder`](crate::Error::holder).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -15,7 +15,7 @@ use std::time::{Duration, SystemTime};
 /// use std::time::Duration;
 ///
 /// let error = pglock::advisory("invoices").timeout(Duration::from_millis(10)).acquire().unwrap_err();
-/// let holder = error.holder().expect("it is still there");
+/// let holder = error.holder().expect("it still holds the lock");
 /// assert_eq!(holder.application_name, "worker-1");
 /// # Ok(())
 /// # }
@@ -25,24 +25,24 @@ use std::time::{Duration, SystemTime};
 pub struct Holder {
     /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
     pub pid: i32,
-    /// What the holder calls itself; empty when it doesn't say.
+    /// Its `application_name`; empty when it has not set one.
     pub application_name: String,
-    /// The role that it logged in with; `None` when it is gone by now.
+    /// The role that it logged in with; `None` when the session has ended meanwhile.
     pub user: Option<String>,
-    /// Where it connects from; `None` for a unix socket, or where our role may not see it.
+    /// The address that it connects from; `None` for a unix socket, or when our role may not see it.
     pub client_addr: Option<IpAddr>,
-    /// Whether it is a session of pglock's own in this very process: a guard, or a call in another thread or task.
+    /// Whether it is one of pglock's own sessions in this process: a guard, or a call in another thread or task.
     pub this_process: bool,
-    /// Its current or latest statement; `None` where our role may not see it.
+    /// Its current or latest statement; `None` when our role may not see it.
     pub query: Option<String>,
-    /// When it got the lock, by the server's clock. Known of sessions that our role may see: of pglock's own while they hold
-    /// it, of others until their next statement.
+    /// When it acquired the lock, by the server's clock. Known only for sessions that our role may see: for pglock's own
+    /// while they hold it, for others until their next statement.
     pub since: Option<SystemTime>,
-    /// For how long it had had the lock when it was looked up; known when `since` is.
+    /// How long it had held the lock when it was looked up; known when `since` is.
     pub held_for: Option<Duration>,
 }
 
-/// Shows what [`Display`](fmt::Display) does: the query may have a secret in it.
+/// Shows the same as [`Display`](fmt::Display), without the query, which may contain a secret.
 impl fmt::Debug for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Holder({self})")

@@ -1,4 +1,4 @@
-//! What is said of a lock that was not had, or not kept.
+//! Errors of locks that were not acquired, or not kept.
 
 use std::fmt;
 use std::time::Duration;
@@ -9,38 +9,31 @@ use super::humanize;
 use super::{Error, ErrorKind, Failure, Holder};
 
 impl Error {
-    /// `skip` says how to go without the lock.
+    /// `waited` is `None` when the session's own `lock_timeout` ended the wait; `skip` says how to go on without the lock.
     pub(crate) fn busy(
         id: &dyn fmt::Display,
         waited: Option<Duration>,
         holder: Option<Holder>,
         skip: &str,
     ) -> Self {
-        let who = match &holder {
-            Some(holder) if holder.this_process => format!(
-                "this process has it itself, in a guard or in a call of another thread or task ({holder})"
+        let (after, advice) = match waited {
+            Some(waited) if waited.is_zero() => (String::new(), "set a `timeout` to wait for it"),
+            Some(waited) => (
+                format!(" after a wait of {}", humanize::duration(waited)),
+                "wait longer with `timeout`",
             ),
-            Some(holder) => match holder.held_for {
-                Some(time) => format!("{holder} has had it for {}", humanize::duration(time)),
-                None => format!("{holder} has it"),
-            },
-            None => "whoever has it can't be seen".to_owned(),
+            None => (
+                " after a wait as long as `lock_timeout`".to_owned(),
+                "wait longer with `timeout`",
+            ),
         };
-        let advice = match waited {
-            Some(waited) if !waited.is_zero() => format!(
-                "and waiting for {waited:?} was not enough; wait longer with `timeout`, or {skip}"
-            ),
-            Some(_) => {
-                format!("and it was tried only once; wait for it with `timeout`, or {skip}")
-            }
-            // Then the session had a limit.
-            None => format!(
-                "and waiting for as long as `lock_timeout` says was not enough; wait longer with `timeout`, or {skip}"
-            ),
+        let who = match &holder {
+            Some(holder) => held_by(holder),
+            None => "its holder is gone by now, or not visible to this role".to_owned(),
         };
         let mut error = Self::new(
             ErrorKind::Busy,
-            format!("lock {id} is busy: {who}, {advice}"),
+            format!("lock {id} is busy{after}: {who}; {advice}, or {skip}"),
         );
         error.0.holder = holder;
         error
@@ -50,7 +43,7 @@ impl Error {
         Self::new(
             ErrorKind::Lost,
             format!(
-                "lock {id} was lost: {why}; others may have run since, so check what was done before a retry"
+                "lock {id} was lost: {why}; others may have run since, so check what was done before you retry"
             ),
         )
     }
@@ -61,7 +54,7 @@ impl Error {
 
     pub(crate) fn left_open(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "a transaction was left open under lock {id}, and was rolled back before the release, since the next holder would not have seen its work; commit it before the release"
+            "a transaction was left open under lock {id}, and was rolled back before the release, because the next holder would not have seen its work; commit it before the release"
         ))
     }
 
@@ -69,7 +62,8 @@ impl Error {
         Self::new(
             ErrorKind::Lost,
             format!(
-                "lock {id} was held for longer than its hold_at_most ({limit:?}), so the body was stopped before the lock was released; check what was done before a retry, and raise hold_at_most if the work needs longer"
+                "lock {id} was held for longer than its `hold_at_most` ({}), so the body was stopped before the lock was released; check what was done before you retry, and raise `hold_at_most` if the work needs longer",
+                humanize::duration(limit)
             ),
         )
     }
@@ -79,7 +73,8 @@ impl Error {
         Self::new(
             ErrorKind::Lost,
             format!(
-                "lock {id} has been held for longer than its hold_at_most ({limit:?}), and the body will be stopped at its next await; end it now, and raise hold_at_most if the work needs longer"
+                "lock {id} has been held for longer than its `hold_at_most` ({}), and the body will be stopped at its next await; return now, and raise `hold_at_most` if the work needs longer",
+                humanize::duration(limit)
             ),
         )
     }
@@ -92,32 +87,32 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "pglock's thread ended while lock {id} was waited for; call again, and a new one starts"
+                "pglock's thread ended during the wait for lock {id}; call again, which starts a new thread"
             ),
         )
     }
 
-    /// A statement failed before the lock was had; `failure` decides of which kind that is.
+    /// A statement failed before the lock was acquired; `failure` decides the kind.
     pub(crate) fn not_acquired(id: &dyn fmt::Display, failure: Failure) -> Self {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
                 format!(
-                    "the session ended while lock {id} was waited for; call again once the server is back"
+                    "the session ended during the wait for lock {id}; call again once the server is back"
                 ),
             )
         } else if failure.is(&SqlState::T_R_DEADLOCK_DETECTED) {
             (
                 ErrorKind::Deadlock,
                 format!(
-                    "waiting for lock {id} would have waited for ever, since its holder waits for a lock of ours; take locks in the same order everywhere"
+                    "the wait for lock {id} was a deadlock: its holder waits for a lock of this session; acquire locks in the same order everywhere"
                 ),
             )
         } else if failure.is(&SqlState::QUERY_CANCELED) {
             (
                 ErrorKind::Database,
                 format!(
-                    "waiting for lock {id} was canceled in the server, by someone else or by a `statement_timeout`; call again if that was a mistake"
+                    "the wait for lock {id} was canceled in the server, by another session or by a `statement_timeout`; call again if that was a mistake"
                 ),
             )
         } else if failure.is(&SqlState::UNDEFINED_TABLE)
@@ -126,20 +121,22 @@ impl Error {
             (
                 ErrorKind::Config,
                 format!(
-                    "lock {id} can't be taken, since there is no such table; check the spelling, upper and lower case too, or name its schema"
+                    "cannot acquire lock {id}: there is no such table; check the spelling, including upper and lower case, or name its schema"
                 ),
             )
         } else if failure.is(&SqlState::OUT_OF_MEMORY) {
             (
                 ErrorKind::Database,
                 format!(
-                    "lock {id} did not fit into the server's memory, most likely its lock table; raise `max_locks_per_transaction`"
+                    "cannot acquire lock {id}: the server is out of memory, most likely because its lock table is full; raise `max_locks_per_transaction`"
                 ),
             )
         } else {
             (
                 ErrorKind::Database,
-                format!("postgres refused to take lock {id}; the source says why"),
+                format!(
+                    "cannot acquire lock {id}: postgres refused the statement; the source says why"
+                ),
             )
         };
         Self::new(kind, message).caused_by(failure)
@@ -147,43 +144,58 @@ impl Error {
 
     pub(crate) fn inside_a_transaction(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} was asked for inside a transaction, where a session lock would be released at the wrong time; use `acquire_xact` (or `xact`) on the transaction, or ask before it begins"
+            "lock {id} was requested inside a transaction, where a session lock would be released at the wrong time; use `acquire_xact` (or `xact`) on the transaction, or request the lock before it begins"
         ))
     }
 
     pub(crate) fn outside_a_transaction(id: &dyn fmt::Display, failure: Failure) -> Self {
         Self::config(format!(
-            "lock {id} was asked for in a transaction that is not open; begin one first, as in `conn.transaction(|conn| ..)`"
+            "lock {id} needs a transaction, and none is open; begin one first, as in `conn.transaction(|conn| ..)`"
         ))
         .caused_by(failure)
     }
 
     pub(crate) fn in_aborted_transaction(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} was asked for in a transaction that an earlier error has aborted; roll back first"
+            "lock {id} was requested in a transaction that an earlier error has aborted; roll back first"
         ))
     }
 
     pub(crate) fn waits_for_itself(id: &dyn fmt::Display, holder: &str) -> Self {
         Self::config(format!(
-            "lock {id} is already held by {holder}, so this call would wait for itself; release it first, or use a `timeout`"
+            "lock {id} is already held by {holder}, so this call would wait for itself; release it first, or set a `timeout`"
         ))
     }
 
     pub(crate) fn exclusive_inside_shared(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} is held as shared by a call enclosing this one, so asking for it as exclusive would wait for itself; take it as exclusive outside"
+            "lock {id} is held as shared by an enclosing call, so acquiring it as exclusive would wait for that call; acquire it as exclusive in the enclosing call"
         ))
     }
 
     pub(crate) fn no_table(name: &str) -> Self {
         Self::config(format!(
-            "there is no table {name}; check the spelling, upper and lower case too, or name its schema"
+            "there is no table {name}; check the spelling, including upper and lower case, or name its schema"
         ))
     }
 }
 
-/// Busy is no error for who only tries.
+/// As in "held for 2.3 s by pid 42".
+fn held_by(holder: &Holder) -> String {
+    let held = match holder.held_for {
+        Some(time) => format!("held for {}", humanize::duration(time)),
+        None => "held".to_owned(),
+    };
+    if holder.this_process {
+        format!(
+            "{held} by this process itself, in a guard or in another thread or task, as {holder}"
+        )
+    } else {
+        format!("{held} by {holder}")
+    }
+}
+
+/// For the `try_` forms, to which a busy lock is not an error.
 pub(crate) fn unless_busy<T>(result: Result<T, Error>) -> Result<Option<T>, Error> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -192,10 +204,10 @@ pub(crate) fn unless_busy<T>(result: Result<T, Error>) -> Result<Option<T>, Erro
     }
 }
 
-/// How to go without an advisory lock.
+/// How to go on without an advisory lock.
 pub(crate) const SKIP: &str = "skip with `side_effect = Skip` or `try_acquire`";
 
-/// How to go without a table lock.
+/// How to go on without a table lock.
 pub(crate) const TRY_LOCK: &str = "try with `try_lock`";
 
 #[cfg(test)]
@@ -226,12 +238,11 @@ mod tests {
         assert!(error.is_busy());
         let text = error.to_string();
         assert!(
-            text.contains(
-                r#"lock "invoices" is busy: pid 42 ("pglock: worker-1", user "app") has it"#
+            text.starts_with(
+                r#"lock "invoices" is busy after a wait of 2 s: held by pid 42 ("pglock: worker-1", user "app"); "#
             ),
             "{text}"
         );
-        assert!(text.contains("waiting for 2s"), "{text}");
         assert!(!format!("{error} {error:?} {:?}", error.holder()).contains("secret"));
     }
 

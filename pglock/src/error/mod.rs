@@ -1,5 +1,7 @@
-//! The one error type: opaque, told apart by [`ErrorKind`]. What is said of what is in the files beside this one, so that
-//! one thing is said in one way.
+//! The one error type: opaque, classified by [`ErrorKind`].
+//!
+//! All messages are built here, one file per subject, so that the same cause reads the same wherever it occurs. A message
+//! is one sentence in lower case that names the thing, the cause and the remedy.
 
 mod failure;
 mod holder;
@@ -19,15 +21,15 @@ pub(crate) use failure::Failure;
 pub use holder::Holder;
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 
-/// Why a lock could not be had, or was not kept.
+/// Why a lock could not be acquired, or was lost.
 ///
-/// [`kind`](Error::kind) tells what happened, [`holder`](Error::holder) who was in the way. The text says what to
-/// do; it never has a password or the holder's query in it, and never repeats the [source](StdError::source).
+/// [`kind`](Error::kind) says what happened, [`holder`](Error::holder) which session holds the lock. The message says what
+/// to do about it; it never contains a password or the holder's query, and never repeats the [source](StdError::source).
 ///
 /// ```
 /// fn report(error: &pglock::Error) {
 ///     match error.holder() {
-///         Some(holder) => println!("skipped: {} has the lock", holder.application_name),
+///         Some(holder) => println!("skipped: {} holds the lock", holder.application_name),
 ///         None => println!("{error}"),
 ///     }
 /// }
@@ -45,12 +47,12 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What happened, for code that decides by it.
+/// What happened, for code that handles errors by kind.
 ///
 /// ```
 /// use pglock::ErrorKind;
 ///
-/// fn can_be_tried_again(error: &pglock::Error) -> bool {
+/// fn is_retryable(error: &pglock::Error) -> bool {
 ///     match error.kind() {
 ///         ErrorKind::Busy | ErrorKind::Connect | ErrorKind::Deadlock => true,
 ///         ErrorKind::Lost => !error.body_finished(),
@@ -61,21 +63,21 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Somebody else holds the lock, and kept it for as long as we were willing to wait.
+    /// Another session holds the lock, and held it for as long as we were willing to wait.
     Busy,
-    /// The lock was had, and no longer is; or its release could not be confirmed.
+    /// The lock was acquired and is no longer held, or its release could not be confirmed.
     Lost,
-    /// Waiting for the lock would have waited for ever: Postgres found a cycle and ended this wait.
+    /// Postgres detected a deadlock, a cycle of sessions that wait for each other, and ended this wait.
     Deadlock,
-    /// There is no session: the server could not be reached, refused us, or went away while we waited.
+    /// There is no session: the server could not be reached, refused the connection, or closed it while we waited.
     Connect,
-    /// Postgres refused a statement for another reason; see [`Error::sql_state`].
+    /// Postgres refused a statement for another reason: see [`Error::sql_state`].
     Database,
-    /// pglock is used in a way that cannot work; the text says what to write instead.
+    /// pglock is used in a way that cannot work; the message says what to write instead.
     Config,
-    /// A side effect of your own under [`prioritize`](fn@crate::prioritize) failed or panicked.
+    /// Your own side effect under [`prioritize`](fn@crate::prioritize) failed or panicked.
     SideEffect,
-    /// The surroundings cannot carry a lock, such as a standby or a thread that could not be started.
+    /// The environment cannot hold a lock: a standby, for example, or a thread that could not be started.
     Environment,
 }
 
@@ -86,19 +88,19 @@ impl Error {
         self.0.kind
     }
 
-    /// Whether somebody else has the lock: [`ErrorKind::Busy`].
+    /// Whether another session holds the lock: [`ErrorKind::Busy`].
     #[must_use]
     pub fn is_busy(&self) -> bool {
         self.kind() == ErrorKind::Busy
     }
 
-    /// Whether the lock was had and no longer is: [`ErrorKind::Lost`].
+    /// Whether the lock was acquired and is no longer held: [`ErrorKind::Lost`].
     #[must_use]
     pub fn is_lost(&self) -> bool {
         self.kind() == ErrorKind::Lost
     }
 
-    /// Whether the wait was one of a cycle of waits: [`ErrorKind::Deadlock`].
+    /// Whether Postgres ended the wait as a deadlock: [`ErrorKind::Deadlock`].
     #[must_use]
     pub fn is_deadlock(&self) -> bool {
         self.kind() == ErrorKind::Deadlock
@@ -122,30 +124,30 @@ impl Error {
         self.kind() == ErrorKind::Config
     }
 
-    /// Whether the surroundings cannot carry a lock: [`ErrorKind::Environment`].
+    /// Whether the environment cannot hold a lock: [`ErrorKind::Environment`].
     #[must_use]
     pub fn is_environment(&self) -> bool {
         self.kind() == ErrorKind::Environment
     }
 
-    /// Who had the lock when the wait for it ended, where that could still be seen.
+    /// The session that held the lock when the wait for it ended; `None` when that was no longer known.
     ///
-    /// Stands on [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) and
+    /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) and
     /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
     #[must_use]
     pub fn holder(&self) -> Option<&Holder> {
         self.0.holder.as_ref()
     }
 
-    /// The SQLSTATE that Postgres gave, where there was one.
+    /// The SQLSTATE of the error that Postgres reported; `None` when it reported none.
     #[must_use]
     pub fn sql_state(&self) -> Option<&SqlState> {
         self.0.sql_state.as_ref()
     }
 
-    /// Whether the work was done all the same: a lost lock was noticed only after the body had returned `Ok`.
+    /// Whether the body had returned `Ok` before the loss of its lock was noticed.
     ///
-    /// A blind retry would then do the work twice.
+    /// The work is done then, and a retry would do it twice.
     #[must_use]
     pub fn body_finished(&self) -> bool {
         self.0.body_finished
@@ -158,7 +160,7 @@ impl fmt::Display for Error {
     }
 }
 
-/// Shows the text and the sources, for a `main` that returns an error; the holder's query stays out of it.
+/// Shows the message and its sources, for a `main` that returns an error; never the holder's query.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
@@ -177,7 +179,7 @@ impl StdError for Error {
     }
 }
 
-/// What all of them are made of.
+/// Building blocks of the messages in the other files.
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         Self(Box::new(Inner {
@@ -201,19 +203,19 @@ impl Error {
         self
     }
 
-    /// Says where the mistake was made.
+    /// Puts the place of the mistake in front, such as a file and a line.
     #[cfg(feature = "toml")]
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.0.message.insert_str(0, &format!("{place}: "));
         self
     }
 
-    /// Says that the body had returned when the loss was noticed.
+    /// Adds to a loss that the body had already returned; once, even if called again by an outer call.
     pub(crate) fn after_the_body(mut self) -> Self {
         if self.is_lost() && !self.0.body_finished {
             self.0.body_finished = true;
             self.0.message.push_str(
-                "; the body had finished by then, so its work is done and a retry would do it twice",
+                "; the body had finished before that was noticed, so its work is done and a retry would do it twice",
             );
         }
         self

@@ -1,18 +1,18 @@
-//! What is said of prioritized sections and their watcher.
+//! Errors of prioritized sections and their watcher.
 
 use std::error::Error as StdError;
 use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::{Error, ErrorKind, Failure};
+use super::{Error, ErrorKind, Failure, humanize};
 
-/// Of a side effect's own.
+/// What a side effect of the caller's reports.
 impl Error {
-    /// An error of a [side effect](crate::PrioritizeSideEffect) of your own, for the end of the section.
+    /// An error from your own [side effect](crate::PrioritizeSideEffect); the section returns it at its end.
     ///
     /// ```
-    /// let error = pglock::Error::side_effect("the pager is away");
+    /// let error = pglock::Error::side_effect("the pager is not reachable");
     /// assert_eq!(error.kind(), pglock::ErrorKind::SideEffect);
     /// ```
     pub fn side_effect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -26,15 +26,10 @@ impl Error {
 
 impl Error {
     pub(crate) fn not_prioritized(failure: Failure) -> Self {
-        Self::statement_failed(
-            failure,
-            "a connection was to be prioritized",
-            "the session that was to be prioritized has ended; connect again",
-            "postgres refused to tell the session that was to be prioritized; the source says why",
-        )
+        Self::statement_failed(failure, "prioritize this connection")
     }
 
-    /// The watcher has no database to look at.
+    /// The watcher's own connection has no database to connect to.
     pub(crate) fn no_watcher(mut self) -> Self {
         self.0.message = format!(
             "the watcher of prioritized sections needs a connection of its own: {}",
@@ -47,12 +42,12 @@ impl Error {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
-                "the session of the watcher of prioritized sections ended at a look, so who was in the way may or may not have been hit; look at the server's log",
+                "the session of the watcher of prioritized sections ended during a poll, so blocking sessions may or may not have been signaled; check the server's log",
             )
         } else {
             (
                 ErrorKind::Database,
-                "postgres refused a look of the watcher of prioritized sections, so who was in the way may not have been hit; the source says why",
+                "postgres refused a poll of the watcher of prioritized sections, so blocking sessions may not have been signaled; the source says why",
             )
         };
         Self::new(kind, message).caused_by(failure)
@@ -62,7 +57,8 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "a look of the watcher of prioritized sections had no answer within {after:?}, so who was in the way may still be hit; check the server and the network"
+                "a poll of the watcher of prioritized sections got no answer within {}, so blocking sessions may still be signaled; check the server and the network",
+                humanize::duration(after)
             ),
         )
     }
@@ -70,25 +66,25 @@ impl Error {
     pub(crate) fn watch_lost() -> Self {
         Self::new(
             ErrorKind::Connect,
-            "pglock's thread ended while it watched a prioritized section, so who was in the way may not have been hit; call again, and a new one starts",
+            "pglock's thread ended while it watched a prioritized section, so blocking sessions may not have been signaled; call again, which starts a new thread",
         )
     }
 
     pub(crate) fn watch_lost_to_fork() -> Self {
         Self::config(
-            "a prioritized section is watched in the process that began it, and this one was forked from it; begin it after the fork",
+            "a prioritized section is watched only in the process that began it, and this process was forked from that one; begin the section after the fork",
         )
     }
 
     pub(crate) fn section_not_found(pid: i32, place: &str) -> Self {
         Self::config(format!(
-            "the watcher looks at {place}, and there is no session {pid} there to prioritize; name the database of the connection with `using`, unless the session has ended"
+            "cannot prioritize session {pid}: there is no such session on {place}, where the watcher connects; name the database of the connection with `using`, unless the session has ended"
         ))
     }
 
     pub(crate) fn section_elsewhere(pid: i32, place: &str) -> Self {
         Self::config(format!(
-            "the watcher looks at {place}, and session {pid}, which is to be prioritized, is in another database there; name that with `using`"
+            "cannot prioritize session {pid}: the watcher connects to {place}, and the session is in another database of that server; name its database with `using`"
         ))
     }
 
@@ -99,13 +95,13 @@ impl Error {
                 None => payload
                     .downcast_ref::<String>()
                     .cloned()
-                    .unwrap_or_else(|| "no text".to_owned()),
+                    .unwrap_or_else(|| "without a message".to_owned()),
             },
-            Err(_) => "the process ends".to_owned(),
+            Err(_) => "the process is exiting".to_owned(),
         };
         Self::new(
             ErrorKind::SideEffect,
-            format!("the side effect of a prioritized section panicked ({why}); mend its `worker`"),
+            format!("the side effect of a prioritized section panicked ({why}); fix its `worker`"),
         )
     }
 }

@@ -1,11 +1,11 @@
-//! What is said of a session that could not be had, or can't carry a lock.
+//! Errors of sessions that cannot be opened, or cannot hold a lock.
 
 #[cfg(feature = "rustls")]
 use std::error::Error as StdError;
 use std::fmt;
 use std::time::Duration;
 
-use super::{Error, ErrorKind, Failure};
+use super::{Error, ErrorKind, Failure, humanize};
 
 impl Error {
     #[cfg(feature = "rustls")]
@@ -37,32 +37,33 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "cannot connect to {place} for {opened_for}: it did not answer within {after:?}; check the network, or raise `connect_timeout` in the url"
+                "cannot connect to {place} for {opened_for}: it did not answer within {}; check the network, or raise `connect_timeout` in the url",
+                humanize::duration(after)
             ),
         )
     }
 
     pub(crate) fn pooler(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{opened_for} can't be kept through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock goes astray; use `xact`, or connect to postgres directly or to a pool in session mode"
+            "{opened_for} cannot be held through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock can stay on a session that you no longer have; use `xact`, or connect to postgres directly or to a pool in session mode"
         ))
     }
 
     pub(crate) fn standby(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{opened_for} is of no use on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
+            "{opened_for} has no effect on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
         ))
     }
 
     pub(crate) fn no_locks(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "{opened_for} would exclude nobody on {place}: it gave two sessions one exclusive lock at the same time, as some databases do that only speak postgres's protocol; use a postgres server"
+            "{opened_for} would exclude nobody on {place}: it granted one exclusive lock to two sessions at the same time, as some databases do that only share the protocol of postgres; use a postgres server"
         ))
     }
 
     pub(crate) fn lock_table(id: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "lock {id} was not asked for, since this process holds so many on {place} that they fill half of the server's lock table, and a full one stops everybody; hold fewer at once, or raise `max_locks_per_transaction`"
+            "lock {id} was not requested: this process already holds so many locks on {place} that they fill half of the server's lock table, and a full table stops every session; hold fewer locks at once, or raise `max_locks_per_transaction`"
         ))
     }
 
@@ -72,7 +73,7 @@ impl Error {
         failure: Failure,
     ) -> Self {
         Self::environment(format!(
-            "{opened_for} can't be had on {place}: it doesn't know what every postgres server since version 13 knows, so it may only speak its protocol; use a postgres server"
+            "{opened_for} is not possible on {place}: it lacks functions that every postgres server since version 14 has, so it may be another database that shares the protocol; use a postgres server"
         ))
         .caused_by(failure)
     }

@@ -39,7 +39,7 @@ fn is_stopped(result: Result<(), Error>) {
     assert!(error.is_lost(), "{error}");
     assert!(!error.body_finished());
     assert!(
-        error.to_string().contains("hold_at_most (300ms)"),
+        error.to_string().contains("`hold_at_most` (300 ms)"),
         "{error}"
     );
 }
