@@ -1,9 +1,9 @@
-//! Which session of the server's: a pid alone may be another's later.
+//! The identity of a session: the server reuses pids, so a pid alone may mean another session later.
 
-/// A session of the server's.
+/// A session in the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Backend {
     pub(crate) pid: i32,
-    /// When it connected, in microseconds since 1970, `None` where our role may not see it.
+    /// When it connected, in microseconds since 1970; `None` when our role may not see it.
     pub(crate) started: Option<i64>,
 }

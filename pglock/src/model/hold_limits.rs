@@ -1,24 +1,24 @@
-//! For how long a lock is held: at least, whatever the body does, and at most. Pure.
+//! How long a lock is held: at least, even if the body is faster, and at most.
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, humanize};
 use crate::model::lock_id::LockId;
 
-/// What is promised of the time between the lock's being had and its release.
+/// Bounds on how long a lock is held, counted from when the caller receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct HoldLimits {
     pub(crate) at_least: Option<Duration>,
     pub(crate) at_most: Option<Duration>,
 }
 
-/// As for timeouts, so that one rule is enough to know. Beyond it points in time can't be relied on to exist.
+/// The same limit as for timeouts. `Instant + limit` can overflow for durations that are much longer.
 const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl HoldLimits {
     /// # Errors
     ///
-    /// When they can't both be kept, or say nothing.
+    /// When one is zero or too long, or when they exclude each other.
     pub(crate) fn checked(self, id: &LockId) -> Result<Self, Error> {
         let each = [
             ("hold_at_least", self.at_least),
@@ -28,12 +28,13 @@ impl HoldLimits {
             match limit {
                 Some(Duration::ZERO) => {
                     return Err(Error::config(format!(
-                        "{name} of lock {id} is zero; leave it out, or give a time above zero"
+                        "`{name}` of lock {id} is zero; leave it out, or write a time above zero"
                     )));
                 }
                 Some(limit) if limit > LONGEST => {
                     return Err(Error::config(format!(
-                        "{name} of lock {id} is {limit:?}, which is too long; give 24 days at most"
+                        "`{name}` of lock {id} is too long ({}); write 24 days at most",
+                        humanize::duration(limit)
                     )));
                 }
                 _ => {}
@@ -41,7 +42,9 @@ impl HoldLimits {
         }
         match (self.at_least, self.at_most) {
             (Some(least), Some(most)) if least > most => Err(Error::config(format!(
-                "lock {id} can't be held for at least {least:?} and at most {most:?}; make hold_at_most the longer one"
+                "lock {id} cannot be held for at least {} and at most {}; make `hold_at_most` the longer one",
+                humanize::duration(least),
+                humanize::duration(most)
             ))),
             _ => Ok(self),
         }
@@ -49,7 +52,7 @@ impl HoldLimits {
 
     /// # Errors
     ///
-    /// When there is a limit, where `place` can't keep any.
+    /// When a limit is set. `place` says where none can be kept, as in "in a transaction".
     pub(crate) fn refuse(self, id: &LockId, place: &str) -> Result<(), Error> {
         let name = match self {
             Self {
@@ -62,18 +65,18 @@ impl HoldLimits {
             Self { .. } => "hold_at_most",
         };
         Err(Error::config(format!(
-            "{name} of lock {id} can't be kept {place}; take the lock on a session of pglock's own, without `xact`, or leave {name} out"
+            "`{name}` of lock {id} is not possible {place}; acquire the lock on pglock's own session, without `xact`, or leave `{name}` out"
         )))
     }
 
     /// # Errors
     ///
-    /// When the body, or what stands for it, can't be stopped.
+    /// When `hold_at_most` is set. Only an async body can be stopped, so all other calls reject it.
     pub(crate) fn refuse_at_most(self, id: &LockId) -> Result<(), Error> {
         match self.at_most {
             None => Ok(()),
             Some(_) => Err(Error::config(format!(
-                "hold_at_most of lock {id} needs an async body, which can be dropped: a release while a blocking body or the owner of a guard goes on would let a second run overlap; use `run_async` or `try_run_async`"
+                "`hold_at_most` of lock {id} needs an async body, which can be dropped: a blocking body, or the owner of a guard, would continue after the release and overlap with the next run; use `run_async` or `try_run_async`"
             ))),
         }
     }
@@ -108,9 +111,9 @@ mod tests {
     #[test]
     fn limits_that_cannot() {
         for (least, most, message) in [
-            (Some(0), None, "hold_at_least of lock \"job\" is zero"),
-            (None, Some(0), "hold_at_most of lock \"job\" is zero"),
-            (Some(6), Some(5), "at least 6ms and at most 5ms"),
+            (Some(0), None, "`hold_at_least` of lock \"job\" is zero"),
+            (None, Some(0), "`hold_at_most` of lock \"job\" is zero"),
+            (Some(6), Some(5), "at least 6 ms and at most 5 ms"),
             (Some(2_147_483_648), None, "24 days"),
             (None, Some(2_147_483_648), "24 days"),
         ] {

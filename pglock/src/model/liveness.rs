@@ -1,18 +1,24 @@
-//! How soon each side of a silent network gives a session up: the client always before the server. Pure.
+//! How soon each side gives up a session when the network is silent.
+//!
+//! The client must notice before the server does: the server then releases the session's locks, and a holder that has not
+//! noticed would overlap with the next one.
 
 use std::time::Duration;
 
 use tokio_postgres::Config;
 
-/// Within which time a client notices that the network is silent, unless the builder says otherwise.
+use crate::error::humanize;
+
+/// The time within which a client notices a silent network, unless the builder sets another.
 const DEFAULT: Duration = Duration::from_secs(4);
 
 const LONGEST: Duration = Duration::from_secs(60 * 60);
 
-/// What tokio-postgres has where nobody said anything.
+/// The default of tokio-postgres.
 const DRIVERS_KEEPALIVES_IDLE: Duration = Duration::from_secs(2 * 60 * 60);
 
-/// The bounds of the sessions to one database. All but the lease follow from one: within which time a client knows.
+/// The limits of the sessions to one database. All but the lease derive from `bound`: the time within which a client
+/// notices that its session is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Liveness {
     bound: Duration,
@@ -29,7 +35,8 @@ impl Default for Liveness {
 }
 
 impl Liveness {
-    /// The kernels count keepalives in whole seconds, and Postgres timeouts in an `i32` of milliseconds.
+    /// Rejects values out of range: kernels count keepalives in whole seconds, Postgres counts timeouts in an `i32` of
+    /// milliseconds.
     pub(crate) fn with(
         self,
         bound: Option<Duration>,
@@ -38,31 +45,34 @@ impl Liveness {
         let (bound, lease) = (bound.unwrap_or(self.bound), lease.or(self.lease));
         if !(Duration::from_secs(1)..=LONGEST).contains(&bound) {
             return Err(format!(
-                "a heartbeat of {bound:?} is too short or too long; write one from 1 s to 1 h"
+                "a heartbeat of {} is too short or too long; write one from 1 s to 1 h",
+                humanize::duration(bound)
             ));
         }
         match lease {
             Some(lease) if lease < 2 * bound || lease > 24 * LONGEST => Err(format!(
-                "a lease of {lease:?} does not fit a heartbeat of {bound:?}: the server would free locks before \
-                 their holders know; write one from {:?}, twice the heartbeat, to 24 h",
-                2 * bound
+                "a lease of {} does not fit a heartbeat of {}: the server would release locks before \
+                 their holders notice; write one from {}, twice the heartbeat, to 24 h",
+                humanize::duration(lease),
+                humanize::duration(bound),
+                humanize::duration(2 * bound)
             )),
             lease => Ok(Self { bound, lease }),
         }
     }
 
-    /// How long a session that holds locks may be quiet before it is asked.
+    /// How long a session that holds locks may be silent before it is pinged.
     pub(crate) fn interval(self) -> Duration {
         self.bound / 4
     }
 
-    /// How long an answer may take: with the interval, and some time for a loaded machine, that makes the bound.
+    /// How long an answer may take. Interval, answer and grace add up to the bound; see the test below.
     pub(crate) fn answer(self) -> Duration {
         self.bound * 5 / 8
     }
 
-    /// For how long the socket of a session that is given up stays open, so that its holders stop before the server can
-    /// hear of its end: the rest of the bound.
+    /// How long the socket of a session that is given up stays open. Closing it at once would let the server release the
+    /// locks before their holders have stopped.
     pub(crate) fn grace(self) -> Duration {
         self.bound / 8
     }
@@ -71,8 +81,8 @@ impl Liveness {
         self.lease
     }
 
-    /// The keepalives of the client's kernel, which work while a session waits in the server too. What the URL says
-    /// itself, wins.
+    /// Sets the keepalives of the client's kernel, which also work while a session waits in the server. Settings in the
+    /// URL win.
     pub(crate) fn keep_alive(self, config: &mut Config) {
         let interval = whole_seconds(self.interval());
         if config.get_keepalives_idle() == DRIVERS_KEEPALIVES_IDLE {
@@ -89,10 +99,10 @@ impl Liveness {
         }
     }
 
-    /// What the server is told of its end of the session: it gives up after three bounds of silence, a fourth at most.
+    /// The settings of the server's end of the session: it gives up after a silence of three to four bounds.
     ///
-    /// An idle session is found by keepalives, an answer that is never acknowledged (a lock that is granted in the dark) by
-    /// the user timeout alone, and a wait needs `client_connection_check_interval` besides.
+    /// Keepalives find an idle session. Only the user timeout finds an answer that is never acknowledged, such as a grant
+    /// that reached no one. A session that waits for a lock needs `client_connection_check_interval` as well.
     pub(crate) fn server_settings(self) -> [(&'static str, u128); 4] {
         [
             (
@@ -124,15 +134,15 @@ mod tests {
             let heartbeat = Liveness::default().with(Some(bound), lease).unwrap();
             let asked = heartbeat.interval() + heartbeat.answer();
             assert!(asked + heartbeat.grace() <= bound, "{bound:?}");
-            // The last that the server heard may be one interval before the cut.
+            // The server may have heard from us for the last time one interval before the network was cut.
             assert!(asked + heartbeat.interval() < 2 * bound, "{bound:?}");
             let mut config = Config::new();
             heartbeat.keep_alive(&mut config);
-            // The probe after the one that finds the user timeout over.
+            // The user timeout is noticed at the next probe only.
             let by_kernel =
                 heartbeat.answer() + config.get_keepalives_interval().unwrap_or_default();
             let user_timeout = heartbeat.server_settings()[3].1;
-            // The last that the server's kernel heard may be its own idle time ago.
+            // The server's kernel may have heard from us for the last time its own idle time ago.
             let idle = Duration::from_secs(heartbeat.server_settings()[0].1.try_into().unwrap());
             if bound >= Duration::from_secs(2) {
                 assert!(

@@ -1,4 +1,4 @@
-//! What a lock is called, and the key that Postgres knows it by. Pure.
+//! A lock's name, and the key that Postgres knows it by.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -7,13 +7,13 @@ use sha2::{Digest, Sha256};
 
 use crate::error::Error;
 
-/// What a lock is called: a name, an integer, or a pair of integers.
+/// The ID of a lock: a name, an integer, or a pair of integers.
 ///
-/// A name is turned into the first 8 bytes of its SHA-256, little-endian and signed: the same key that
-/// django-pglock derives, so that a worker in Rust and one in Python exclude each other. Keys, and pairs, are
-/// separate spaces in Postgres: `(0, 1)` and `1` are two locks. The hash never changes between versions.
+/// A name is hashed to a key: the first 8 bytes of its SHA-256, little-endian and signed. django-pglock derives the same
+/// key, so that a worker in Rust and one in Python exclude each other. The hash never changes between versions. Postgres
+/// keeps integers and pairs apart: `(0, 1)` and `1` are two locks.
 ///
-/// Stands on [`pg_advisory_lock(bigint)` and `pg_advisory_lock(integer, integer)`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+/// See also [`pg_advisory_lock(bigint)` and `pg_advisory_lock(integer, integer)`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
 ///
 /// ```
 /// use pglock::LockId;
@@ -24,11 +24,11 @@ use crate::error::Error;
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LockId {
-    /// A name, hashed into a 64-bit key. An empty one is refused as [`ErrorKind::Config`](crate::ErrorKind::Config).
+    /// A name, hashed to a 64-bit key. An empty one is rejected as [`ErrorKind::Config`](crate::ErrorKind::Config).
     Name(Cow<'static, str>),
-    /// A 64-bit key, as it is.
+    /// A 64-bit key.
     Key(i64),
-    /// A pair of 32-bit keys, a space of its own in Postgres.
+    /// A pair of 32-bit keys, which never equals a 64-bit key.
     Pair(i32, i32),
 }
 
@@ -80,10 +80,10 @@ impl From<(i32, i32)> for LockId {
 
 /// The `classid` and `objid` under which `pg_locks` shows a lock.
 ///
-/// With these two numbers a lock is found by hand: `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND
-/// classid = ... AND objid = ...`. `objsubid` is 1 for names and integers, 2 for pairs.
+/// Use them to find a lock by hand: `SELECT pid FROM pg_locks WHERE locktype = 'advisory' AND classid = ... AND
+/// objid = ...`. `objsubid` is 1 for names and integers, 2 for pairs.
 ///
-/// Stands on the view [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+/// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
 ///
 /// ```
 /// assert_eq!(pglock::advisory_id("hello"), (245_608_543, 3_125_670_444));
@@ -94,7 +94,7 @@ pub fn advisory_id(id: impl Into<LockId>) -> (u32, u32) {
     Key::of(&id.into()).pg_locks_columns()
 }
 
-/// A lock as Postgres tells it from others within one database.
+/// Identifies a lock within one database, as Postgres does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) enum Key {
     Big(i64),
@@ -115,7 +115,7 @@ impl Key {
             && name.is_empty()
         {
             return Err(Error::config(
-                "the lock's name is empty, and all locks without a name would be one; give it a name",
+                "the lock's name is empty, and all locks with an empty name would be the same lock; write a name",
             ));
         }
         Ok(Self::of(id))

@@ -1,4 +1,4 @@
-//! A lock as it is asked for, wherever it is taken.
+//! A request for a lock, the same for every kind of connection.
 
 use super::hold_limits::HoldLimits;
 use super::lock_id::{Key, LockId};
@@ -8,7 +8,7 @@ use super::options::{AdvisoryMode, OnBusy, WaitPolicy};
 #[derive(Clone, Debug)]
 pub(crate) struct LockSpec {
     pub(crate) id: LockId,
-    /// What it is called in metrics.
+    /// Its name in metrics.
     pub(crate) label: Option<&'static str>,
     pub(crate) key: Key,
     pub(crate) mode: AdvisoryMode,
@@ -24,7 +24,7 @@ pub(crate) struct LockRequest<L = LockSpec> {
 }
 
 impl<L> LockRequest<L> {
-    /// The same, for a lock of which more is known.
+    /// The same request, with `lock` replaced.
     pub(crate) fn for_lock<M>(self, to: impl FnOnce(L) -> M) -> LockRequest<M> {
         LockRequest {
             lock: to(self.lock),

@@ -1,4 +1,4 @@
-//! What a lock is: plain values, checked when they are made.
+//! What a lock is: plain values, checked when they are made. Nothing here does IO.
 
 pub(crate) mod backend;
 pub(crate) mod hold_limits;

@@ -1,16 +1,16 @@
-//! How long to wait, in which mode, for how long to keep. Pure.
+//! Options of a lock: how long to wait, in which mode, and what ends it.
 
 use std::time::Duration;
 
-use crate::error::Error;
+use crate::error::{Error, humanize};
 
-/// How long to wait for a lock: a time, or for ever.
+/// How long to wait for a lock: a duration, or without a limit.
 ///
-/// Made from a [`Duration`], or from an `Option<Duration>` where `None` waits for ever. A zero duration tries once.
-/// Above zero, less than 1 ms becomes 1 ms (Postgres counts in milliseconds, and 0 would mean "for ever"); above
-/// [`i32::MAX`] ms, about 24.8 days, the acquire is refused as [`ErrorKind::Config`](crate::ErrorKind::Config).
+/// Made from a [`Duration`], or from an `Option<Duration>` where `None` waits without a limit. A zero duration tries once.
+/// Postgres counts in milliseconds: a duration between zero and 1 ms becomes 1 ms, since 0 ms would mean "no limit". More
+/// than [`i32::MAX`] ms, about 24.8 days, is rejected as [`ErrorKind::Config`](crate::ErrorKind::Config).
 ///
-/// Stands on [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT).
+/// See also [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT).
 ///
 /// ```
 /// use std::time::Duration;
@@ -23,7 +23,7 @@ use crate::error::Error;
 pub struct Timeout(Option<Duration>);
 
 impl Timeout {
-    /// Waits until the lock is had.
+    /// Waits until the lock is acquired.
     pub const FOREVER: Self = Self(None);
 
     /// Tries once, without waiting.
@@ -46,7 +46,7 @@ impl From<Option<Duration>> for Timeout {
     }
 }
 
-/// A timeout as the server can be told it.
+/// A timeout in the form that the server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitPolicy {
     NoWait,
@@ -55,7 +55,7 @@ pub(crate) enum WaitPolicy {
 }
 
 impl WaitPolicy {
-    /// For how long it waits at most; zero for a try.
+    /// How long it waits at most; zero for a single try, `None` without a limit.
     pub(crate) fn bound(self) -> Option<Duration> {
         match self {
             Self::NoWait => Some(Duration::ZERO),
@@ -75,8 +75,8 @@ impl TryFrom<Timeout> for WaitPolicy {
             Some(duration) => match i32::try_from(duration.as_millis()) {
                 Ok(millis) => Ok(Self::Millis(millis.max(1))),
                 Err(_) => Err(Error::config(format!(
-                    "a timeout of {duration:?} is more than Postgres can count ({} ms); use `None` to wait for ever",
-                    i32::MAX
+                    "a timeout of {} is too long; write 24 days at most, or `None` to wait without a limit",
+                    humanize::duration(duration)
                 ))),
             },
         }
@@ -90,12 +90,12 @@ pub(crate) enum AdvisoryMode {
     Shared,
 }
 
-/// What a busy lock means to the caller.
+/// What to do when the lock is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum OnBusy {
-    /// It is an error.
+    /// Return an error.
     Fail,
-    /// The caller goes on without the lock.
+    /// Continue without the lock.
     Skip,
 }
 

@@ -1,9 +1,9 @@
-//! Values that can say "skipped".
+//! Return values that can express "skipped".
 
-/// A return value that can say that the function did not run, for `side_effect = Skip`.
+/// A return type that can express that the function did not run, for `side_effect = Skip`.
 ///
-/// `()` says it by itself, `Option<T>` by `None`, `Result<T, E>` by an `Ok` of what `T` says. Implement it for types
-/// of your own, or give the value in the attribute: `side_effect = Skip(value)`.
+/// The value is `()` for `()`, `None` for `Option<T>`, and `Ok(T::skipped())` for `Result<T, E>`. Implement it for your own
+/// types, or write the value in the attribute: `side_effect = Skip(value)`.
 ///
 /// ```
 /// use pglock::Skippable;
@@ -19,13 +19,13 @@
 /// assert_eq!(Option::<u32>::skipped(), None);
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` can't say that the function was skipped",
+    message = "`{Self}` cannot express that the function was skipped",
     label = "`side_effect = Skip` has no value to return for this type",
-    note = "return `Result<Option<T>, E>` or `Result<(), E>`, or say what to return: `side_effect = Skip(value)`",
+    note = "return `Result<Option<T>, E>` or `Result<(), E>`, or write the value to return: `side_effect = Skip(value)`",
     note = "or implement `pglock::Skippable` for it"
 )]
 pub trait Skippable {
-    /// The value that says so.
+    /// The value of a call that was skipped.
     fn skipped() -> Self;
 }
 

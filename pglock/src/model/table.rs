@@ -1,17 +1,17 @@
-//! What a table is called, and the modes in which it is locked. Pure.
+//! A table's name, and the modes in which a table is locked.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::error::Error;
 
-/// More bytes than Postgres keeps of a name: what it cuts off could make it another table's.
+/// In bytes. Postgres cuts off the rest, so a longer name could turn into another table's.
 const LONGEST_NAME: usize = 63;
 
-/// What a table is called: its name, and its schema where that is given.
+/// The name of a table, with or without its schema.
 ///
-/// `"orders"` is looked up by the `search_path`, `"billing.invoices"` names its schema; a pair takes both as they
-/// are, for names with a dot in them. Names are taken to the letter, so `"Order"` is not `order`.
+/// `"orders"` is found by the `search_path`, `"billing.invoices"` names its schema. A pair of schema and name allows dots in
+/// both. Upper and lower case count: `"Order"` is not `order`.
 ///
 /// ```
 /// use pglock::TableName;
@@ -53,15 +53,15 @@ impl<S: Into<String>, N: Into<String>> From<(S, N)> for TableName {
 }
 
 impl TableName {
-    /// Refuses what can't be a name, before the server is asked.
+    /// Rejects what cannot be a name, without a round trip.
     pub(crate) fn checked(&self) -> Result<(), Error> {
         for part in self.schema.iter().chain([&self.name]) {
             let problem = if part.is_empty() {
                 "is empty"
             } else if part.contains('\0') {
-                "has a NUL in it"
+                "contains a NUL"
             } else if part.len() > LONGEST_NAME {
-                "is longer than the 63 bytes that Postgres tells names apart by"
+                "is longer than 63 bytes, the longest that postgres keeps"
             } else {
                 continue;
             };
@@ -73,13 +73,13 @@ impl TableName {
     }
 }
 
-/// Quoted, as in SQL.
-/// The names, quoted, one after the other.
+/// The names as in SQL: quoted, with commas.
 pub(crate) fn list(names: &[TableName]) -> String {
     let names: Vec<String> = names.iter().map(ToString::to_string).collect();
     names.join(", ")
 }
 
+/// Quoted, as in SQL.
 impl fmt::Display for TableName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(schema) = &self.schema {
@@ -93,7 +93,7 @@ fn quoted(identifier: &str) -> String {
     format!("\"{}\"", identifier.replace('"', "\"\""))
 }
 
-/// A type that stands for a table, so that locks name it by the type.
+/// A type that represents a table, for [`model`](crate::model).
 ///
 /// ```
 /// use pglock::Model;
@@ -108,13 +108,13 @@ fn quoted(identifier: &str) -> String {
 /// let both = pglock::tables([Order::TABLE, "customers"]);
 /// ```
 pub trait Model {
-    /// The table's name, as [`TableName`] reads it.
+    /// The table's name, in the form that [`TableName`] parses.
     const TABLE: &'static str;
 }
 
-/// In which mode a table is locked: what others may do with it meanwhile.
+/// The mode in which a table is locked: what others may do with it meanwhile.
 ///
-/// Stands on the [table-level lock modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES).
+/// See also the [table-level lock modes](https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-TABLES).
 ///
 /// ```
 /// use pglock::TableMode;
@@ -124,21 +124,21 @@ pub trait Model {
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum TableMode {
-    /// What a plain `SELECT` takes: keeps only `AccessExclusive` out.
+    /// Taken by a plain `SELECT`; conflicts only with `AccessExclusive`.
     AccessShare,
-    /// What `SELECT ... FOR UPDATE` takes: keeps `Exclusive` and `AccessExclusive` out.
+    /// Taken by `SELECT ... FOR UPDATE`; conflicts with `Exclusive` and `AccessExclusive`.
     RowShare,
-    /// What `INSERT`, `UPDATE` and `DELETE` take: keeps `Share` and stronger modes out.
+    /// Taken by `INSERT`, `UPDATE` and `DELETE`; conflicts with `Share` and stronger modes.
     RowExclusive,
-    /// What `VACUUM` and `CREATE INDEX CONCURRENTLY` take: keeps itself and schema changes out.
+    /// Taken by `VACUUM` and `CREATE INDEX CONCURRENTLY`; conflicts with itself and with schema changes.
     ShareUpdateExclusive,
-    /// What `CREATE INDEX` takes: keeps writers out.
+    /// Taken by `CREATE INDEX`; conflicts with writers.
     Share,
-    /// Keeps writers and itself out.
+    /// Conflicts with writers and with itself.
     ShareRowExclusive,
-    /// Lets nothing in but reading.
+    /// Conflicts with all but reading.
     Exclusive,
-    /// Lets nothing in at all: what `ALTER TABLE` and a bare `LOCK TABLE` take.
+    /// Taken by `ALTER TABLE` and by `LOCK TABLE` without a mode; conflicts with every mode.
     #[default]
     AccessExclusive,
 }
@@ -190,7 +190,7 @@ impl TableMode {
         }
     }
 
-    /// The modes that keep this one out: the table of the Postgres manual, row by row.
+    /// The modes that conflict with this one: the table in Postgres' manual, row by row.
     pub(crate) fn conflicts(self) -> &'static [Self] {
         use TableMode::{
             AccessExclusive, Exclusive, RowExclusive, RowShare, Share, ShareRowExclusive,
@@ -242,7 +242,7 @@ impl fmt::Display for TableMode {
     }
 }
 
-/// A text that is no [`TableMode`].
+/// The error of parsing a [`TableMode`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseTableModeError(String);
 
@@ -251,7 +251,7 @@ impl fmt::Display for ParseTableModeError {
         let known: Vec<_> = TableMode::ALL.iter().map(|mode| mode.as_str()).collect();
         write!(
             f,
-            "{:?} is no table lock mode; write one of {}",
+            "{:?} is not a table lock mode; write one of {}",
             self.0,
             known.join(", ")
         )
@@ -263,7 +263,7 @@ impl std::error::Error for ParseTableModeError {}
 impl FromStr for TableMode {
     type Err = ParseTableModeError;
 
-    /// Reads `ACCESS_SHARE` and its like, in any case, with spaces or underscores.
+    /// Parses a mode such as `ACCESS_SHARE`, in any case, with spaces or underscores.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let spelled = text.trim().to_ascii_uppercase().replace(' ', "_");
         Self::ALL
@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_be_no_name_is_refused() {
+    fn names_that_postgres_cannot_keep_are_rejected() {
         for name in ["", ".", "billing.", ".invoices", "nul\0", &"n".repeat(64)] {
             assert!(
                 TableName::from(name).checked().unwrap_err().is_config(),
