@@ -7,7 +7,10 @@ use crate::sql::Rows;
 use crate::wire::SimpleQuery;
 
 /// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
-pub(crate) struct CleanUp {
+///
+/// `pub`, since the methods of a sealed public trait name it; the module is private.
+#[derive(Debug)]
+pub struct CleanUp {
     /// For a statement that may wait for a lock. Where the driver can cancel it, that is tried.
     pub(super) wait: Option<CancelWait>,
     /// Against what it did all the same.
@@ -15,6 +18,7 @@ pub(crate) struct CleanUp {
 }
 
 /// What is needed around a cancel, which hits whatever runs when it arrives.
+#[derive(Debug)]
 pub(super) struct CancelWait {
     /// Sent before the wait, to see it begin, and whether there can be one.
     pub(super) started: &'static str,

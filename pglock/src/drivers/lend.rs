@@ -20,7 +20,6 @@ macro_rules! lend_blocking {
         #[diagnostic::do_not_recommend]
         impl<C: $connection + ?Sized> $crate::drivers::AnyConnection for $guard<'_, C> {}
 
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         impl<C: $connection + ?Sized> $crate::drivers::sealed::Blocking for $guard<'_, C> {
             fn simple_query(
                 &mut self,
@@ -68,7 +67,6 @@ macro_rules! lend_async {
         #[diagnostic::do_not_recommend]
         impl<C: $connection + ?Sized> $crate::drivers::AnyAsyncConnection for $guard<'_, C> {}
 
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         impl<C: $connection + ?Sized> $crate::drivers::sealed::Async for $guard<'_, C> {
             fn simple_query<'c>(&'c mut self, sql: &'c str) -> $crate::drivers::Answered<'c> {
                 self.connection.simple_query(sql)

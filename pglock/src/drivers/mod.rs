@@ -123,17 +123,14 @@ pub(crate) mod sealed {
     /// What a blocking driver does for pglock.
     pub trait Blocking: Send {
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure>;
 
         /// Runs one statement with bound values, in one round trip: parameters and columns are text.
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure>;
 
         /// Fails where no transaction is open. Most types of transactions say that one is.
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn expect_transaction(&mut self) -> Result<(), Failure> {
             Ok(())
         }
@@ -149,17 +146,14 @@ pub(crate) mod sealed {
     pub trait Async: Send + Sync {
         /// Sends the statements by the simple protocol; their rows.
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c>;
 
         /// Runs one statement with bound values: parameters and columns are text.
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
 
         /// Like `simple_query`; dropped between the sending and the answer, it is cleaned up.
         #[doc(hidden)]
-        #[expect(private_interfaces, reason = "nobody outside can name this trait")]
         fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c>;
 
         /// Queues the statements now, behind what was sent before; nobody learns their answer.

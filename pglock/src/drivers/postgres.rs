@@ -14,7 +14,6 @@ impl Connection for Client {}
 #[diagnostic::do_not_recommend]
 impl AnyConnection for Client {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Blocking for Client {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         Ok(Client::simple_query(self, sql)?.into())
@@ -35,7 +34,6 @@ impl InTransaction for Transaction<'_> {}
 #[diagnostic::do_not_recommend]
 impl AnyConnection for Transaction<'_> {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Blocking for Transaction<'_> {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         Ok(Transaction::simple_query(self, sql)?.into())

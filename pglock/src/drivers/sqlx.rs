@@ -23,7 +23,6 @@ impl AsyncConnection for PgConnection {}
 #[diagnostic::do_not_recommend]
 impl AnyAsyncConnection for PgConnection {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Async for PgConnection {
     fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
         Box::pin(async move {
@@ -170,7 +169,6 @@ impl AsyncConnection for PoolConnection<Postgres> {}
 #[diagnostic::do_not_recommend]
 impl AnyAsyncConnection for PoolConnection<Postgres> {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Async for PoolConnection<Postgres> {
     fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
         Async::simple_query(&mut **self, sql)
@@ -221,7 +219,6 @@ impl AsyncInTransaction for Transaction<'_, Postgres> {}
 #[diagnostic::do_not_recommend]
 impl AnyAsyncConnection for Transaction<'_, Postgres> {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Async for Transaction<'_, Postgres> {
     fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
         Async::simple_query(&mut **self, sql)

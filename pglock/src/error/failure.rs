@@ -6,7 +6,9 @@ use std::fmt;
 use tokio_postgres::error::{Severity, SqlState};
 
 /// A statement that failed, in the same form for every driver.
-pub(crate) struct Failure {
+///
+/// `pub`, since the methods of a sealed public trait name it; the module is private.
+pub struct Failure {
     pub(crate) sql_state: Option<SqlState>,
     /// The session is over, so the server has released all its locks.
     pub(crate) session_ended: bool,

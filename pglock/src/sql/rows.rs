@@ -5,8 +5,10 @@ use tokio_postgres::SimpleQueryMessage;
 use crate::error::Failure;
 
 /// The rows of all statements of one query, in order.
-#[derive(Default)]
-pub(crate) struct Rows(Vec<Vec<Option<String>>>);
+///
+/// `pub`, since the methods of a sealed public trait name it; the module is private.
+#[derive(Debug, Default)]
+pub struct Rows(Vec<Vec<Option<String>>>);
 
 impl Rows {
     pub(crate) fn is_empty(&self) -> bool {
@@ -74,7 +76,10 @@ impl<'a> FromIterator<&'a SimpleQueryMessage> for Rows {
 }
 
 /// One row, its columns as text.
-pub(crate) struct Row<'a>(&'a [Option<String>]);
+///
+/// `pub`, since the methods of a sealed public trait name it; the module is private.
+#[derive(Debug)]
+pub struct Row<'a>(&'a [Option<String>]);
 
 impl Row<'_> {
     pub(crate) fn text(&self, column: usize) -> Option<&str> {

@@ -146,7 +146,6 @@ pub trait FromRow: Sized {
     const BLOCKED: bool;
 
     #[doc(hidden)]
-    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
     fn from_row(row: &Row<'_>) -> Option<Self>;
 }
 
@@ -158,7 +157,6 @@ pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
 impl FromRow for Lock {
     const BLOCKED: bool = false;
 
-    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
     fn from_row(row: &Row<'_>) -> Option<Self> {
         let columns = Columns::of(row, Entity::Lock);
         let kind = columns.word("kind", LockKind::of)?;
@@ -185,7 +183,6 @@ impl FromRow for Lock {
 impl FromRow for BlockedLock {
     const BLOCKED: bool = true;
 
-    #[expect(private_interfaces, reason = "nobody outside can name this trait")]
     fn from_row(row: &Row<'_>) -> Option<Self> {
         Some(Self {
             lock: Lock::from_row(row)?,

@@ -31,7 +31,6 @@ impl AnyConnection for PgConnection {}
 #[diagnostic::do_not_recommend]
 impl InTransaction for PgConnection {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Blocking for PgConnection {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         let (sql, answers) = match sql::text(sql) {

@@ -52,7 +52,6 @@ impl AsyncConnection for Client {}
 #[diagnostic::do_not_recommend]
 impl AnyAsyncConnection for Client {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Async for Client {
     fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
         simple_query(self, sql)
@@ -90,7 +89,6 @@ impl AsyncInTransaction for Transaction<'_> {}
 #[diagnostic::do_not_recommend]
 impl AnyAsyncConnection for Transaction<'_> {}
 
-#[expect(private_interfaces, reason = "nobody outside can name this trait")]
 impl Async for Transaction<'_> {
     fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
         simple_query(self.client(), sql)
