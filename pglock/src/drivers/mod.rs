@@ -17,7 +17,9 @@ use crate::sql::Rows;
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
 pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
-pub(crate) use lend::{lend_async, lend_blocking};
+pub(crate) use lend::{
+    deref_to_connection, forward_async, forward_blocking, lend_async, lend_blocking,
+};
 pub(crate) use tokio_postgres::query;
 
 /// The rows that an async driver is asked for.

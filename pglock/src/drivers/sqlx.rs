@@ -12,7 +12,9 @@ use sqlx::{
 use tokio_postgres::error::SqlState;
 
 use super::sealed::Async;
-use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use super::{
+    Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp, forward_async,
+};
 use crate::error::Failure;
 use crate::sql::Rows;
 use crate::sql::transaction::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
@@ -170,13 +172,7 @@ impl AsyncConnection for PoolConnection<Postgres> {}
 impl AnyAsyncConnection for PoolConnection<Postgres> {}
 
 impl Async for PoolConnection<Postgres> {
-    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
-        Async::simple_query(&mut **self, sql)
-    }
-
-    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
-        Async::query(&mut **self, sql, values)
-    }
+    forward_async!(simple_query query queue is_closed);
 
     fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
         if clean_up.wait.is_none() {
@@ -191,14 +187,6 @@ impl Async for PoolConnection<Postgres> {
             waits.0 = None;
             rows
         })
-    }
-
-    fn queue(&mut self, sql: &str) {
-        (**self).queue(sql);
-    }
-
-    fn is_closed(&self) -> bool {
-        (**self).is_closed()
     }
 }
 
@@ -220,23 +208,5 @@ impl AsyncInTransaction for Transaction<'_, Postgres> {}
 impl AnyAsyncConnection for Transaction<'_, Postgres> {}
 
 impl Async for Transaction<'_, Postgres> {
-    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
-        Async::simple_query(&mut **self, sql)
-    }
-
-    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
-        Async::query(&mut **self, sql, values)
-    }
-
-    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
-        (**self).simple_query_or(sql, clean_up)
-    }
-
-    fn queue(&mut self, sql: &str) {
-        (**self).queue(sql);
-    }
-
-    fn is_closed(&self) -> bool {
-        (**self).is_closed()
-    }
+    forward_async!(simple_query query simple_query_or queue is_closed);
 }

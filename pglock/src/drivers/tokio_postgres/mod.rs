@@ -50,67 +50,48 @@ pub(in crate::drivers) fn as_text(values: &[String]) -> Vec<(&(dyn ToSql + Sync)
 impl AsyncConnection for Client {}
 
 #[diagnostic::do_not_recommend]
-impl AnyAsyncConnection for Client {}
+impl AsyncInTransaction for Transaction<'_> {}
 
-impl Async for Client {
-    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
-        simple_query(self, sql)
-    }
+/// Implements a connection by statements on its client.
+macro_rules! on_client {
+    ($connection:ty, |$this:ident| $client:expr) => {
+        #[diagnostic::do_not_recommend]
+        impl AnyAsyncConnection for $connection {}
 
-    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
-        query(self, sql, values)
-    }
+        impl Async for $connection {
+            fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
+                let $this = &*self;
+                let client: &Client = $client;
+                Box::pin(async move { send(client, sql)?.rows().await })
+            }
 
-    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
-        Box::pin(cancel_on_drop::simple_query_or(self, sql, clean_up))
-    }
+            fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+                let $this = &*self;
+                query($client, sql, values)
+            }
 
-    fn queue(&mut self, sql: &str) {
-        drop(send(self, sql));
-    }
+            fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
+                let $this = &*self;
+                Box::pin(cancel_on_drop::simple_query_or($client, sql, clean_up))
+            }
 
-    fn is_closed(&self) -> bool {
-        Client::is_closed(self)
-    }
+            fn queue(&mut self, sql: &str) {
+                let $this = &*self;
+                drop(send($client, sql));
+            }
+
+            fn is_closed(&self) -> bool {
+                let $this = self;
+                Client::is_closed($client)
+            }
+        }
+    };
 }
 
-fn simple_query<'c>(client: &'c Client, sql: &'c str) -> Answered<'c> {
-    Box::pin(async move { send(client, sql)?.rows().await })
-}
+on_client!(Client, |client| client);
+on_client!(Transaction<'_>, |transaction| transaction.client());
 
 /// Runs one statement with bound values.
 pub(crate) fn query<'c>(client: &'c Client, sql: &'c str, values: &'c [String]) -> Answered<'c> {
     Box::pin(async move { client.query_typed(sql, &as_text(values)).await?.try_into() })
-}
-
-#[diagnostic::do_not_recommend]
-impl AsyncInTransaction for Transaction<'_> {}
-
-#[diagnostic::do_not_recommend]
-impl AnyAsyncConnection for Transaction<'_> {}
-
-impl Async for Transaction<'_> {
-    fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
-        simple_query(self.client(), sql)
-    }
-
-    fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
-        query(self.client(), sql, values)
-    }
-
-    fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
-        Box::pin(cancel_on_drop::simple_query_or(
-            self.client(),
-            sql,
-            clean_up,
-        ))
-    }
-
-    fn queue(&mut self, sql: &str) {
-        drop(send(self.client(), sql));
-    }
-
-    fn is_closed(&self) -> bool {
-        self.client().is_closed()
-    }
 }
