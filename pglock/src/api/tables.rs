@@ -302,7 +302,9 @@ impl TableLockRequest {
                     TRY_LOCK,
                 ))
             }
-            AcquireOutcome::InTransaction => Err(Error::in_aborted_transaction(self)),
+            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
+                Err(Error::in_aborted_transaction(self))
+            }
             AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
                 Err(Error::outside_a_transaction(self, failure))
             }

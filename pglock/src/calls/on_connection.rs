@@ -106,7 +106,9 @@ impl ConnectionRequest {
                 };
                 Err(self.busy(holder))
             }
-            AcquireOutcome::InTransaction => Err(Error::inside_a_transaction(&lock.id)),
+            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
+                Err(Error::inside_a_transaction(&lock.id))
+            }
             AcquireOutcome::Failed(failure) => Err(Error::not_acquired(&lock.id, failure)),
             AcquireOutcome::Broken(failure) => {
                 // The session may hold the lock, and nobody can tell: only its end is certain to release it.
@@ -128,7 +130,9 @@ impl ConnectionRequest {
                 };
                 Err(self.busy(holder))
             }
-            AcquireOutcome::InTransaction => Err(Error::in_aborted_transaction(&lock.id)),
+            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
+                Err(Error::in_aborted_transaction(&lock.id))
+            }
             AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
                 Err(Error::outside_a_transaction(&lock.id, failure))
             }

@@ -171,8 +171,7 @@ async fn attempt(
             Err(busy(request, lease.holder(request.lock.key).await))
         }
         AcquireOutcome::Busy => Err(busy(request, None)),
-        // Nobody can have begun one, so the session is on another backend.
-        AcquireOutcome::InTransaction => {
+        AcquireOutcome::WrongBackend | AcquireOutcome::InTransaction => {
             lease.close_wrong_backend(&request.lock);
             Err(Error::pooler(id, &lease.pool().database().place()))
         }

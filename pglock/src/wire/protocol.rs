@@ -16,14 +16,17 @@ use crate::wire::reply::{self, AcquireReply, Released};
 pub(crate) enum AcquireOutcome {
     Granted,
     Busy,
+    /// The caller's connection is in a transaction where none may be, or in an aborted one.
     InTransaction,
+    /// A pooler has moved a session of pglock's own to another backend.
+    WrongBackend,
     Failed(Failure),
     /// What was left behind could not be released: the session must not be used again.
     Broken(Failure),
 }
 
-/// Takes a session lock. Where it is a session of our own, `own` is its backend; as nobody else speaks on it,
-/// [`AcquireOutcome::InTransaction`] then means that a pooler has moved it to another one.
+/// Takes a session lock. `own` is the backend of a session of pglock's own. Nobody else can have begun a transaction on
+/// such a session, so one that is found there shows that it is not that backend.
 pub(crate) async fn acquire_session(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -37,6 +40,7 @@ pub(crate) async fn acquire_session(
     match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => AcquireOutcome::Granted,
         AcquireReply::Busy => AcquireOutcome::Busy,
+        AcquireReply::InTransaction if own.is_some() => AcquireOutcome::WrongBackend,
         AcquireReply::InTransaction => AcquireOutcome::InTransaction,
         AcquireReply::Unknown(failure) if failure.session_ended => AcquireOutcome::Failed(failure),
         AcquireReply::Unknown(failure) => {
@@ -112,7 +116,7 @@ pub(crate) async fn begin_and_acquire(
     let outcome = match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => return AcquireOutcome::Granted,
         AcquireReply::Busy => AcquireOutcome::Busy,
-        AcquireReply::InTransaction => AcquireOutcome::InTransaction,
+        AcquireReply::InTransaction => AcquireOutcome::WrongBackend,
         AcquireReply::Unknown(failure) if failure.session_ended => {
             return AcquireOutcome::Failed(failure);
         }
