@@ -212,7 +212,7 @@ pub fn enter_advisory_on<C: Connection + ?Sized>(
     let taken = advisory
         .for_connection(Timeout::FOREVER)?
         .acquire(connection)?;
-    let context = CallContext(Some(Frame::on_connection(taken.inside())));
+    let context = CallContext(Some(Frame::on_connection(taken.span())));
     let call = ConnectionCall::new(move |connection| taken.release(connection));
     Ok((call, context))
 }
@@ -296,7 +296,7 @@ pub async fn enter_advisory_on_async<C: AsyncConnection + ?Sized>(
 ) -> Result<(AsyncConnectionGuard<'_, C>, CallContext), Error> {
     let asked = advisory.for_connection(Timeout::FOREVER)?;
     let call = AsyncConnectionGuard::acquire(connection, asked).await?;
-    let context = CallContext(Some(Frame::on_connection(call.inside())));
+    let context = CallContext(Some(Frame::on_connection(call.span())));
     Ok((call, context))
 }
 

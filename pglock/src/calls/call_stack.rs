@@ -49,7 +49,7 @@ enum FrameKind {
 impl Frame {
     /// A call in the call that runs now.
     pub(crate) fn new(hold: &Arc<HeldLock>) -> Arc<Self> {
-        Self::inside(FrameKind::Locked(Arc::downgrade(hold)), hold.inside())
+        Self::inside(FrameKind::Locked(Arc::downgrade(hold)), hold.span())
     }
 
     /// A call under a lock on a connection of the caller's.

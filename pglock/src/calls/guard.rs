@@ -286,10 +286,10 @@ impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
 
 impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> HoldSpan {
+    pub(crate) fn span(&self) -> HoldSpan {
         self.taken
             .as_ref()
-            .map_or_else(HoldSpan::none, ConnectionLock::inside)
+            .map_or_else(HoldSpan::none, ConnectionLock::span)
     }
 }
 

@@ -76,7 +76,7 @@ impl ConnectionRequest {
         let (attempt, context) = (self.attempt(), TraceContext::here());
         attempt.end(self.ask_in_session(wire).await)?;
         Ok(ConnectionLock {
-            holding: Box::new(HoldRecord::begin(self.subject(), &context)),
+            record: Box::new(HoldRecord::begin(self.subject(), &context)),
             request: self,
         })
     }
@@ -157,7 +157,7 @@ impl ConnectionRequest {
 pub(crate) struct ConnectionLock {
     request: ConnectionRequest,
     // Boxed, since the future of each annotated function has room for it.
-    holding: Box<HoldRecord>,
+    record: Box<HoldRecord>,
 }
 
 impl ConnectionLock {
@@ -174,8 +174,8 @@ impl ConnectionLock {
     }
 
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> HoldSpan {
-        self.holding.inside()
+    pub(crate) fn span(&self) -> HoldSpan {
+        self.record.span()
     }
 
     pub(crate) fn release(&self, connection: &mut (impl Blocking + ?Sized)) -> Result<(), Error> {
@@ -192,7 +192,7 @@ impl ConnectionLock {
 
     async fn release_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let released = self.ask_for_release(wire).await;
-        self.holding.released(&released);
+        self.record.released(&released);
         released
     }
 
@@ -228,6 +228,6 @@ impl ConnectionLock {
             self.request.release_token,
         ));
         // Nobody waits for the answer.
-        self.holding.released(&self.closed_is_lost(is_closed));
+        self.record.released(&self.closed_is_lost(is_closed));
     }
 }

@@ -70,50 +70,50 @@ async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Re
 struct Prepared {
     lease: Lease,
     wait: WaitPolicy,
-    _turn: Option<QueuePermit>,
+    _permit: Option<QueuePermit>,
 }
 
 async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
     let (lock, wait) = (&request.lock, request.wait);
     let began = Instant::now();
     // A prioritized wait is one in the server, where whoever is in its way can be found.
-    let takes_turns =
+    let queues_here =
         request.enclosing.is_none() && request.sections.is_empty() && wait != WaitPolicy::NoWait;
-    let turn = async {
-        let released = pool.turns().released(lock.key);
+    let permit = async {
+        let released = pool.wait_queues().until_released(lock.key);
         // A release that hangs must not keep others from asking the server.
         let _ = tokio::time::timeout(RELEASE_BOUND, released).await;
-        if takes_turns {
-            Some(Rc::clone(pool.turns()).turn(lock.key).await)
+        if queues_here {
+            Some(Rc::clone(pool.wait_queues()).enter(lock.key).await)
         } else {
             None
         }
     };
-    let turn = match wait {
-        WaitPolicy::NoWait | WaitPolicy::Block => turn.await,
+    let permit = match wait {
+        WaitPolicy::NoWait | WaitPolicy::Block => permit.await,
         WaitPolicy::Millis(millis) => {
             let bound = Duration::from_millis(u64::from(millis.unsigned_abs()));
-            match tokio::time::timeout(bound, turn).await {
-                Ok(turn) => turn,
+            match tokio::time::timeout(bound, permit).await {
+                Ok(permit) => permit,
                 Err(_) => return Err(busy_behind_others(pool, request).await),
             }
         }
     };
-    let wait = what_is_left(wait, began.elapsed());
+    let wait = remaining(wait, began.elapsed());
     // A call that holds a lock waits in the server at once, on the session of that lock: a deadlock is visible there.
     // Looked up last, so that nobody else can begin to speak on it.
-    let lease = match pool.chain_session(lock, request.enclosing.as_ref()) {
+    let lease = match pool.enclosing_session(lock, request.enclosing.as_ref()) {
         Some(lease) => lease,
         None => pool.session(lock.scope, lock).await?,
     };
     Ok(Prepared {
         lease,
         wait,
-        _turn: turn,
+        _permit: permit,
     })
 }
 
-fn what_is_left(wait: WaitPolicy, spent: Duration) -> WaitPolicy {
+fn remaining(wait: WaitPolicy, spent: Duration) -> WaitPolicy {
     match wait {
         WaitPolicy::NoWait | WaitPolicy::Block => wait,
         WaitPolicy::Millis(millis) => {
@@ -145,7 +145,7 @@ async fn attempt(
     let Prepared {
         mut lease,
         wait,
-        _turn,
+        _permit,
     } = prepared;
     // A full table takes the server down for all who use it: statements fail that ask for no lock of ours.
     if lease.pool().held() >= lease.session().lock_table() / 2 {

@@ -36,17 +36,17 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, liveness: Liveness) {
         if session.leases().get() == 0 {
             continue;
         }
-        let quiet = session.quiet_for();
+        let quiet = session.unused_for();
         if quiet < interval {
             next = interval.saturating_sub(quiet);
             continue;
         }
         let answered = match session.try_exclusive() {
-            Some(try_exclusive) if !session.holds().is_empty() => within(
+            Some(exclusive) if !session.held_locks().is_empty() => within(
                 liveness.answer(),
-                try_exclusive
+                exclusive
                     .wire()
-                    .simple_query(&sql::session::heartbeat(&session.holds().times())),
+                    .simple_query(&sql::session::heartbeat(&session.held_locks().times())),
             )
             .await
             .is_some(),

@@ -22,7 +22,7 @@ use crate::wire::reply;
 const HOLDER_BOUND: Duration = Duration::from_secs(1);
 
 /// An answer this recent proves that the database is reachable.
-const ANSWERED_LATELY: Duration = Duration::from_secs(2);
+const RECENT: Duration = Duration::from_secs(2);
 
 impl Pool {
     /// Cancels what waits on backend `pid` for this lock, from a session beside.
@@ -64,7 +64,7 @@ impl Pool {
                 Ok(holder.map(|holder| self.recognize(holder)))
             }
             // Many ask at once; the server was there a moment ago.
-            Err(_) if self.answered_lately() => Ok(None),
+            Err(_) if self.answered_recently() => Ok(None),
             Err(_) => Err(Error::connect_timeout(
                 lock,
                 &self.database().place(),
@@ -93,10 +93,10 @@ impl Pool {
         answered || answered_since(liveness.answer())
     }
 
-    fn answered_lately(&self) -> bool {
+    fn answered_recently(&self) -> bool {
         self.helper_answered
             .get()
-            .is_some_and(|answered| answered.elapsed() < ANSWERED_LATELY)
+            .is_some_and(|answered| answered.elapsed() < RECENT)
     }
 
     /// Runs a statement on a session beside: its rows, or nothing where it failed.
@@ -107,7 +107,7 @@ impl Pool {
     ) -> Result<Option<Rows>, Error> {
         let _one_at_a_time = self.helper.lock().await;
         let lease = self.session(Scope::Transaction, opened_for).await?;
-        let mut half_way = HalfWay(Some(&lease));
+        let mut unfinished = CloseUnlessDone(Some(&lease));
         let rows = {
             let exclusive = lease.session().exclusive().await;
             let bounds = self.database().liveness();
@@ -122,7 +122,7 @@ impl Pool {
             }
             answer.and_then(Result::ok)
         };
-        half_way.0 = None;
+        unfinished.0 = None;
         self.helper_answered.set(Some(Instant::now()));
         Ok(rows)
     }
@@ -140,7 +140,7 @@ impl Lease {
         if !self.session().is_usable() {
             return;
         }
-        let grace = if self.session().holds().is_empty() {
+        let grace = if self.session().held_locks().is_empty() {
             self.session().close_now();
             Duration::ZERO
         } else {
@@ -164,7 +164,7 @@ impl Lease {
     pub(super) fn close_wrong_backend(&self, asked: &DatabaseLock) {
         let session = self.session();
         session.close_now();
-        for key in session.holds().keys() {
+        for key in session.held_locks().keys() {
             let mut lock = asked.clone();
             lock.spec.key = key;
             tokio::task::spawn_local(Rc::clone(self.pool()).terminate(session.backend(), lock));
@@ -173,9 +173,9 @@ impl Lease {
 }
 
 /// Closes the session beside when its conversation is dropped half-way: its answer would be taken for the next one's.
-struct HalfWay<'l>(Option<&'l Lease>);
+struct CloseUnlessDone<'l>(Option<&'l Lease>);
 
-impl Drop for HalfWay<'_> {
+impl Drop for CloseUnlessDone<'_> {
     fn drop(&mut self) {
         if let Some(lease) = self.0 {
             lease.session().close_now();

@@ -28,7 +28,7 @@ pub(crate) struct HeldLock {
     released: AtomicBool,
     had: Instant,
     limits: HoldLimits,
-    holding: Arc<HoldRecord>,
+    record: Arc<HoldRecord>,
 }
 
 impl HeldLock {
@@ -37,7 +37,7 @@ impl HeldLock {
         id: HoldId,
         session: SessionId,
         state: watch::Receiver<SessionState>,
-        holding: Arc<HoldRecord>,
+        record: Arc<HoldRecord>,
     ) -> Self {
         Self {
             lock,
@@ -49,7 +49,7 @@ impl HeldLock {
             released: AtomicBool::new(false),
             had: Instant::now(),
             limits: HoldLimits::default(),
-            holding,
+            record,
         }
     }
 
@@ -61,8 +61,8 @@ impl HeldLock {
     }
 
     /// What the body runs in.
-    pub(crate) fn inside(&self) -> HoldSpan {
-        self.holding.inside()
+    pub(crate) fn span(&self) -> HoldSpan {
+        self.record.span()
     }
 
     fn keep_until(&self) -> Option<Instant> {
@@ -129,7 +129,7 @@ impl HeldLock {
             error = self.until_lost() => error,
             Ok(()) = woken => {
                 let error = self.held_too_long();
-                self.holding.lost(&error);
+                self.record.lost(&error);
                 error
             }
         }

@@ -27,7 +27,7 @@ pub(crate) struct Pool {
     database: Database,
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
-    turns: Rc<WaitQueues>,
+    wait_queues: Rc<WaitQueues>,
     /// Held while a statement runs on the helper session: one at a time, so that a thousand waiters that give up don't
     /// open a thousand sessions for it.
     pub(super) helper: Mutex<()>,
@@ -51,7 +51,7 @@ impl Pool {
             database,
             idle: RefCell::default(),
             sessions: RefCell::default(),
-            turns: Rc::default(),
+            wait_queues: Rc::default(),
             helper: Mutex::new(()),
             helper_answered: Cell::default(),
             opened,
@@ -63,8 +63,8 @@ impl Pool {
         &self.database
     }
 
-    pub(super) fn turns(&self) -> &Rc<WaitQueues> {
-        &self.turns
+    pub(super) fn wait_queues(&self) -> &Rc<WaitQueues> {
+        &self.wait_queues
     }
 
     /// The sessions that there are.
@@ -86,14 +86,14 @@ impl Pool {
     pub(super) fn held(&self) -> usize {
         let sessions = self.sessions.borrow();
         let sessions = sessions.values().filter_map(Weak::upgrade);
-        sessions.map(|session| session.holds().len()).sum()
+        sessions.map(|session| session.held_locks().len()).sum()
     }
 
     /// The session of the calls around, where it can be used for this lock.
     ///
     /// Not where it holds a lock of somebody else's too, a sibling's or a guard's: that one's release would wait behind
     /// this wait. Nor where it holds this very key, which Postgres would grant again at once.
-    pub(super) fn chain_session(
+    pub(super) fn enclosing_session(
         self: &Rc<Self>,
         lock: &DatabaseLock,
         enclosing: Option<&EnclosingLocks>,
@@ -101,7 +101,7 @@ impl Pool {
         let enclosing = enclosing?;
         let session = self.sessions.borrow().get(&enclosing.session)?.upgrade()?;
         let holds_only_theirs = session
-            .holds()
+            .held_locks()
             .all(|hold, key| enclosing.holds.contains(&hold) && key != lock.key);
         let fits =
             lock.scope == Scope::Session && session.scope() == Scope::Session && holds_only_theirs;

@@ -21,37 +21,37 @@ pub(super) struct WaitQueues {
 
 impl WaitQueues {
     /// Waits for the turn on `key`, in order of arrival.
-    pub(super) async fn turn(self: Rc<Self>, key: Key) -> QueuePermit {
+    pub(super) async fn enter(self: Rc<Self>, key: Key) -> QueuePermit {
         let queue = Arc::clone(
             self.queues
                 .borrow_mut()
                 .entry(key)
                 .or_insert_with(|| Arc::new(Semaphore::new(1))),
         );
-        let waiting = Place {
-            turns: Rc::clone(&self),
+        let place = Place {
+            queues: Rc::clone(&self),
             key,
         };
         // A semaphore of ours is never closed; without a permit the waiter would only lose its place.
         let permit = queue.acquire_owned().await.ok();
         QueuePermit {
             _permit: permit,
-            _waiting: waiting,
+            _place: place,
         }
     }
 
     /// Notes that a release of `key` is under way, until the note is dropped.
-    pub(super) fn releasing(self: &Rc<Self>, key: Key) -> PendingRelease {
+    pub(super) fn begin_release(self: &Rc<Self>, key: Key) -> PendingRelease {
         *self.releases.borrow_mut().entry(key).or_default() += 1;
         PendingRelease {
-            turns: Rc::clone(self),
+            queues: Rc::clone(self),
             key,
         }
     }
 
     /// Waits until no release of `key` by this process is under way, so that who drops a guard and then tries for
     /// the lock doesn't find its own.
-    pub(super) async fn released(&self, key: Key) {
+    pub(super) async fn until_released(&self, key: Key) {
         loop {
             let released = self.released.notified();
             if !self.releases.borrow().contains_key(&key) {
@@ -64,19 +64,19 @@ impl WaitQueues {
 
 /// The right to wait in the server; dropping it passes it on.
 pub(super) struct QueuePermit {
-    // Dropped first, so that the queue is no longer in use when `_waiting` looks.
+    // Dropped first, so that the queue is no longer in use when `_place` looks.
     _permit: Option<OwnedSemaphorePermit>,
-    _waiting: Place,
+    _place: Place,
 }
 
 struct Place {
-    turns: Rc<WaitQueues>,
+    queues: Rc<WaitQueues>,
     key: Key,
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        let mut queues = self.turns.queues.borrow_mut();
+        let mut queues = self.queues.queues.borrow_mut();
         if queues
             .get(&self.key)
             .is_some_and(|queue| Arc::strong_count(queue) == 1)
@@ -87,19 +87,19 @@ impl Drop for Place {
 }
 
 pub(super) struct PendingRelease {
-    turns: Rc<WaitQueues>,
+    queues: Rc<WaitQueues>,
     key: Key,
 }
 
 impl Drop for PendingRelease {
     fn drop(&mut self) {
-        let mut releases = self.turns.releases.borrow_mut();
+        let mut releases = self.queues.releases.borrow_mut();
         if let Some(count) = releases.get_mut(&self.key) {
             *count -= 1;
             if *count == 0 {
                 releases.remove(&self.key);
             }
         }
-        self.turns.released.notify_waiters();
+        self.queues.released.notify_waiters();
     }
 }

@@ -51,10 +51,10 @@ fn end(
     reply: Option<Reply>,
 ) -> Option<impl Future<Output = ()> + use<>> {
     let Entry { lock, lease } = state.remove(hold)?;
-    let holding = lease.session().holds().remove(hold);
-    // Noted before the next command is looked at: see `WaitQueues::releasing`.
-    let releasing = lease.pool().turns().releasing(lock.key);
-    Some(serve(lock, lease, holding, releasing, reply))
+    let record = lease.session().held_locks().remove(hold);
+    // Noted before the next command is looked at: see `WaitQueues::begin_release`.
+    let pending = lease.pool().wait_queues().begin_release(lock.key);
+    Some(serve(lock, lease, record, pending, reply))
 }
 
 /// Keeps a lock after its call, and then releases it.
@@ -99,8 +99,8 @@ async fn keep(
 async fn serve(
     lock: DatabaseLock,
     lease: Lease,
-    holding: Option<Arc<HoldRecord>>,
-    releasing: PendingRelease,
+    record: Option<Arc<HoldRecord>>,
+    pending: PendingRelease,
     reply: Option<Reply>,
 ) {
     let released = release(&lock, &lease).await;
@@ -110,15 +110,15 @@ async fn serve(
     let state = lease.session().state();
     // The session is idle, and the key free, before the caller hears of it.
     drop(lease);
-    drop(releasing);
+    drop(pending);
     let result = match (&*state.borrow(), released) {
         (SessionState::Closed { reason }, Released::Failed(failure)) => {
             Err(Error::lost_by(&lock.id, reason, failure))
         }
         (_, released) => protocol::explain_release(&lock.id, released),
     };
-    if let Some(holding) = holding {
-        holding.released(&result);
+    if let Some(record) = record {
+        record.released(&result);
     }
     if let Some(reply) = reply {
         // A caller that went away has no use for the answer.

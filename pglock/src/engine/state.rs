@@ -91,18 +91,18 @@ impl State {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
-        let holding = Arc::new(HoldRecord::begin(Subject::from(&lock), context));
+        let record = Arc::new(HoldRecord::begin(Subject::from(&lock), context));
         let hold = HeldLock::new(
             lock.clone(),
             id,
             session.id(),
             session.state(),
-            Arc::clone(&holding),
+            Arc::clone(&record),
         );
-        session.holds().add(id, lock.key, Arc::clone(&holding));
+        session.held_locks().add(id, lock.key, Arc::clone(&record));
         if let SessionState::Closed { reason } = &*session.state().borrow() {
             // It ended before the lock was in its list.
-            holding.lost(reason);
+            record.lost(reason);
         }
         self.holds.borrow_mut().insert(id, Entry { lock, lease });
         hold

@@ -162,8 +162,8 @@ impl HoldRecord {
     }
 
     /// What the body under the lock runs in.
-    pub(crate) fn inside(&self) -> HoldSpan {
-        self.trace.inside()
+    pub(crate) fn span(&self) -> HoldSpan {
+        self.trace.span()
     }
 
     pub(crate) fn lost(&self, why: &dyn fmt::Display) {

@@ -50,7 +50,7 @@ impl HoldTrace {
         Self
     }
 
-    pub(super) fn inside(&self) -> HoldSpan {
+    pub(super) fn span(&self) -> HoldSpan {
         HoldSpan
     }
 

@@ -144,7 +144,7 @@ impl HoldTrace {
         }
     }
 
-    pub(super) fn inside(&self) -> HoldSpan {
+    pub(super) fn span(&self) -> HoldSpan {
         self.span.clone()
     }
 

@@ -1,4 +1,4 @@
-//! A connection, before anybody knows whether it can be a session.
+//! A connection and the task that drives it, before it is known whether it can be a session.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -21,17 +21,66 @@ use crate::wire::{ExtendedQuery, SimpleQuery};
 #[derive(Clone)]
 pub(super) struct ConnectionTask {
     pub(super) state: watch::Receiver<SessionState>,
-    pub(super) task: AbortHandle,
-    pub(super) given_up: Rc<Shutdown>,
-    pub(super) holds: Rc<HeldLocks>,
+    pub(super) abort: AbortHandle,
+    pub(super) shutdown: Rc<Shutdown>,
+    pub(super) held_locks: Rc<HeldLocks>,
 }
 
-/// How the task that drives a session's connection is told to end it.
+/// What pglock itself has decided about a session. The server and the network can end it besides.
 #[derive(Default)]
 pub(super) struct Shutdown {
-    pub(super) why: Cell<Option<&'static str>>,
-    pub(super) grace: Cell<Duration>,
-    pub(super) told: Notify,
+    phase: Cell<Phase>,
+    requested: Notify,
+}
+
+#[derive(Clone, Copy, Default)]
+enum Phase {
+    #[default]
+    Open,
+    /// Its holders are told at once, and the socket is closed after `grace`.
+    GivenUp {
+        reason: &'static str,
+        grace: Duration,
+    },
+    /// The socket is closed.
+    Aborted,
+}
+
+impl Shutdown {
+    pub(super) fn give_up(&self, reason: &'static str, grace: Duration) {
+        self.phase.set(Phase::GivenUp { reason, grace });
+        self.requested.notify_one();
+    }
+
+    pub(super) fn abort(&self) {
+        if !self.is_given_up() {
+            self.phase.set(Phase::Aborted);
+        }
+    }
+
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self.phase.get(), Phase::Open)
+    }
+
+    pub(super) fn is_given_up(&self) -> bool {
+        matches!(self.phase.get(), Phase::GivenUp { .. })
+    }
+
+    /// Completes when the session is given up.
+    async fn reason(&self) -> &'static str {
+        self.requested.notified().await;
+        match self.phase.get() {
+            Phase::GivenUp { reason, .. } => reason,
+            Phase::Open | Phase::Aborted => "",
+        }
+    }
+
+    fn grace(&self) -> Duration {
+        match self.phase.get() {
+            Phase::GivenUp { grace, .. } => grace,
+            Phase::Open | Phase::Aborted => Duration::ZERO,
+        }
+    }
 }
 
 pub(super) struct ClientWire<'c>(pub(super) &'c Client);
@@ -48,8 +97,8 @@ impl ExtendedQuery for ClientWire<'_> {
     }
 }
 
-/// A connection that is no session yet. It is closed at once when dropped: its client alone would wait for an answer
-/// that is under way.
+/// A connection that is not a session yet. Dropping it closes it at once; dropping only its client would first wait for
+/// an answer that is under way.
 pub(super) struct RawConnection {
     client: Option<Client>,
     task: ConnectionTask,
@@ -59,42 +108,46 @@ impl RawConnection {
     pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
         let (client, mut connection) = tls::connect(database.config(), database.tls()).await?;
         let (state_sender, state) = watch::channel(SessionState::Open);
-        let (given_up, holds) = (Rc::<Shutdown>::default(), Rc::<HeldLocks>::default());
-        let (told, held) = (Rc::clone(&given_up), Rc::clone(&holds));
-        let task = tokio::task::spawn_local(async move {
-            let why = tokio::select! {
-                ended = &mut connection => why_ended(ended),
-                () = told.told.notified() => told.why.get().unwrap_or_default().to_owned(),
-            };
-            state_sender.send_replace(SessionState::Closed {
-                reason: why.clone(),
-            });
-            held.lost(&why);
-            // The socket is closed after this: the server may free the locks as soon as it hears of that, and a body that is
-            // to be dropped may have to wait for its executor.
-            tokio::time::sleep(told.grace.get()).await;
+        let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Rc::<HeldLocks>::default());
+        let task = tokio::task::spawn_local({
+            let (shutdown, held_locks) = (Rc::clone(&shutdown), Rc::clone(&held_locks));
+            async move {
+                let reason = tokio::select! {
+                    ended = &mut connection => why_ended(ended),
+                    reason = shutdown.reason() => reason.to_owned(),
+                };
+                state_sender.send_replace(SessionState::Closed {
+                    reason: reason.clone(),
+                });
+                held_locks.lost(&reason);
+                // Only then is the socket closed: the server may free the locks as soon as it sees that, and a body that
+                // has to be dropped first may have to wait for its executor.
+                tokio::time::sleep(shutdown.grace()).await;
+            }
         });
         Ok(Self {
             client: Some(client),
             task: ConnectionTask {
                 state,
-                task: task.abort_handle(),
-                given_up,
-                holds,
+                abort: task.abort_handle(),
+                shutdown,
+                held_locks,
             },
         })
     }
 
     pub(super) fn client(&self) -> &Client {
-        self.client.as_ref().expect("there until it is finished")
+        self.client
+            .as_ref()
+            .expect("it is taken by `into_parts` only")
     }
 
     pub(super) async fn ask(&self, sql: &str) -> Result<Rows, Failure> {
         ClientWire(self.client()).simple_query(sql).await
     }
 
-    pub(super) fn finished(mut self) -> (Client, ConnectionTask) {
-        let client = self.client.take().expect("it is finished once");
+    pub(super) fn into_parts(mut self) -> (Client, ConnectionTask) {
+        let client = self.client.take().expect("it is taken once");
         (client, self.task.clone())
     }
 }
@@ -102,7 +155,7 @@ impl RawConnection {
 impl Drop for RawConnection {
     fn drop(&mut self) {
         if self.client.is_some() {
-            self.task.task.abort();
+            self.task.abort.abort();
         }
     }
 }

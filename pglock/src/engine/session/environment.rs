@@ -20,7 +20,7 @@ use crate::sql;
 const ROUNDS: usize = 8;
 
 /// How long a second session may take. A pooler in session mode may have none left for it, and lets it wait.
-const BESIDE_BOUND: Duration = Duration::from_secs(2);
+const SECOND_SESSION_BOUND: Duration = Duration::from_secs(2);
 
 /// What a session has around it.
 pub(in crate::engine) struct ServerInfo {
@@ -137,16 +137,16 @@ async fn moves_sessions(
     first: &RawConnection,
     pid: i32,
 ) -> Result<bool, Failure> {
-    let beside = tokio::time::timeout(BESIDE_BOUND, async {
+    let second = tokio::time::timeout(SECOND_SESSION_BOUND, async {
         let connection = RawConnection::open(database).await?;
         let pid = backend_pid(&connection).await?;
         Ok::<_, Failure>((connection, pid))
     });
-    let Ok(beside) = beside.await else {
+    let Ok(second) = second.await else {
         // Ours is answered while the other one waits, so it has a backend for itself.
         return Ok(backend_pid(first).await? != pid);
     };
-    let (second, second_pid) = beside?;
+    let (second, second_pid) = second?;
     let mut moved = second_pid == pid;
     for _ in 0..ROUNDS {
         if moved {

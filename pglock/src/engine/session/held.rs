@@ -15,16 +15,16 @@ struct SessionLock {
     id: HoldId,
     key: Key,
     since: Instant,
-    holding: Arc<HoldRecord>,
+    record: Arc<HoldRecord>,
 }
 
 impl HeldLocks {
-    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, holding: Arc<HoldRecord>) {
+    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, record: Arc<HoldRecord>) {
         self.0.borrow_mut().push(SessionLock {
             id,
             key,
             since: Instant::now(),
-            holding,
+            record,
         });
     }
 
@@ -32,7 +32,7 @@ impl HeldLocks {
     pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<HoldRecord>> {
         let mut holds = self.0.borrow_mut();
         let at = holds.iter().position(|held| held.id == id)?;
-        Some(holds.swap_remove(at).holding)
+        Some(holds.swap_remove(at).record)
     }
 
     pub(in crate::engine) fn len(&self) -> usize {
@@ -61,7 +61,7 @@ impl HeldLocks {
     /// Tells that the session has ended.
     pub(in crate::engine) fn lost(&self, why: &str) {
         for held in self.0.borrow().iter() {
-            held.holding.lost(&why);
+            held.record.lost(&why);
         }
     }
 }

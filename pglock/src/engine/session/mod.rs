@@ -38,12 +38,11 @@ pub(crate) struct Session {
     lock_table: usize,
     task: ConnectionTask,
     exclusive: Mutex<()>,
-    /// How many speak, or wait to: the heartbeat is not one of them.
+    /// How many conversations are under way or wait for their turn, without the heartbeat.
     pending: Cell<usize>,
     /// When the last conversation began or ended.
     last_used: Cell<Instant>,
     leases: Cell<usize>,
-    doubtful: Cell<bool>,
 }
 
 impl Session {
@@ -63,22 +62,21 @@ impl Session {
 
     async fn open(database: &Database, scope: Scope) -> Result<Self, Unsupported> {
         let connection = RawConnection::open(database).await?;
-        let surroundings = environment::probe(database, &connection, scope).await?;
-        let (client, task) = connection.finished();
+        let info = environment::probe(database, &connection, scope).await?;
+        let (client, task) = connection.into_parts();
         Ok(Self {
             id: SessionId::next(),
             client,
-            backend: surroundings.backend,
+            backend: info.backend,
             scope,
-            behind_pooler: surroundings.behind_pooler,
-            server: surroundings.server,
-            lock_table: surroundings.lock_table,
+            behind_pooler: info.behind_pooler,
+            server: info.server,
+            lock_table: info.lock_table,
             task,
             exclusive: Mutex::new(()),
             pending: Cell::new(0),
             last_used: Cell::new(Instant::now()),
             leases: Cell::new(0),
-            doubtful: Cell::new(false),
         })
     }
 
@@ -112,80 +110,74 @@ impl Session {
     }
 
     /// The locks that it holds.
-    pub(super) fn holds(&self) -> &HeldLocks {
-        &self.task.holds
+    pub(super) fn held_locks(&self) -> &HeldLocks {
+        &self.task.held_locks
     }
 
     pub(crate) fn is_usable(&self) -> bool {
-        !self.doubtful.get()
+        self.task.shutdown.is_open()
             && !self.client.is_closed()
             && *self.task.state.borrow() == SessionState::Open
     }
 
-    /// Whether a statement could be sent at once.
+    /// Whether no conversation is under way or waits for its turn.
     pub(super) fn is_idle(&self) -> bool {
         self.pending.get() == 0
     }
 
-    /// The right to speak: a session's statements come one conversation after the other.
+    /// Waits for exclusive use of the session: one conversation ends before the next one begins.
     pub(crate) async fn exclusive(&self) -> Exclusive<'_> {
-        let speaking = Pending::new(self);
-        let turn = self.exclusive.lock().await;
+        let pending = Pending::new(self);
+        let permit = self.exclusive.lock().await;
         self.last_used.set(Instant::now());
         Exclusive {
             session: self,
-            _turn: turn,
-            _speaking: Some(speaking),
+            _permit: permit,
+            _pending: Some(pending),
         }
     }
 
-    /// A conversation for the heartbeat, unless there is one.
+    /// Exclusive use for the heartbeat, unless a conversation is under way.
     pub(super) fn try_exclusive(&self) -> Option<Exclusive<'_>> {
         Some(Exclusive {
             session: self,
-            _turn: self.exclusive.try_lock().ok()?,
-            _speaking: None,
+            _permit: self.exclusive.try_lock().ok()?,
+            _pending: None,
         })
     }
 
-    /// Since when no conversation began or ended.
-    pub(super) fn quiet_for(&self) -> Duration {
+    /// The time since a conversation last began or ended.
+    pub(super) fn unused_for(&self) -> Duration {
         self.last_used.get().elapsed()
     }
 
-    /// Ends a session whose server is silent: first its holders know, and after `grace` the socket is closed.
-    pub(super) fn give_up(&self, why: &'static str, grace: Duration) {
-        self.doubtful.set(true);
-        let ConnectionTask {
-            given_up, holds, ..
-        } = &self.task;
-        given_up.why.set(Some(why));
-        // Who waits without a lock is told by the end of the socket, and needs no grace.
-        let grace = if holds.is_empty() {
+    /// Ends a session: its holders are told at once, and the socket is closed after `grace`.
+    pub(super) fn give_up(&self, reason: &'static str, grace: Duration) {
+        // A caller that only waits for a lock has nothing to stop, and learns it from the end of the socket.
+        let grace = if self.task.held_locks.is_empty() {
             Duration::ZERO
         } else {
             grace
         };
-        given_up.grace.set(grace);
-        given_up.told.notify_one();
+        self.task.shutdown.give_up(reason, grace);
     }
 
     pub(super) fn is_given_up(&self) -> bool {
-        self.task.given_up.why.get().is_some()
+        self.task.shutdown.is_given_up()
     }
 
-    /// Closes the socket now, whatever is under way: what it held is released by the server, and is lost to us.
+    /// Closes the socket now, whatever is under way. The server releases what the session held; its holders have lost it.
     pub(crate) fn close_now(&self) {
-        self.doubtful.set(true);
-        self.task.task.abort();
-        self.task.holds.lost(BROKEN);
+        self.task.shutdown.abort();
+        self.task.abort.abort();
+        self.task.held_locks.lost(BROKEN);
     }
 }
 
-/// Why sessions are closed that nobody knows the state of.
+/// Why a session was closed whose state is not known.
 pub(super) const BROKEN: &str = "its session was closed since its state was in doubt";
 
-/// Who speaks on a session, or waits to.
+/// A conversation that is under way on a session, or waits for its turn.
 struct Pending<'s>(&'s Session);
 
 impl<'s> Pending<'s> {
@@ -201,11 +193,11 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// A session while it is spoken on.
+/// Exclusive use of a session, for one conversation.
 pub(crate) struct Exclusive<'s> {
     session: &'s Session,
-    _turn: MutexGuard<'s, ()>,
-    _speaking: Option<Pending<'s>>,
+    _permit: MutexGuard<'s, ()>,
+    _pending: Option<Pending<'s>>,
 }
 
 impl Drop for Exclusive<'_> {
