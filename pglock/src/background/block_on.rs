@@ -11,12 +11,12 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 
 thread_local! {
-    static IS_WAITED_FOR: Cell<bool> = const { Cell::new(false) };
+    static MUST_NOT_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
 /// Notes that who waits here waits for what this thread does, and so without end.
-pub(super) fn refuse_to_wait_here() {
-    IS_WAITED_FOR.set(true);
+pub(super) fn forbid_blocking_here() {
+    MUST_NOT_BLOCK.set(true);
 }
 
 struct Unpark(Thread);
@@ -40,7 +40,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
             // Returns early now and then; the next poll finds out.
             Poll::Pending => {
                 assert!(
-                    !IS_WAITED_FOR.get(),
+                    !MUST_NOT_BLOCK.get(),
                     "pglock's own thread can't wait for a lock: a subscriber of spans or a recorder of metrics has asked for one; hand it on to another thread",
                 );
                 std::thread::park();

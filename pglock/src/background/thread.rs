@@ -12,7 +12,7 @@ use once_cell::race::OnceBox;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
-use super::block_on::refuse_to_wait_here;
+use super::block_on::forbid_blocking_here;
 use super::owner_process::OwnerProcess;
 use crate::error::Error;
 
@@ -193,7 +193,7 @@ impl Thread {
         std::thread::Builder::new()
             .name("pglock".into())
             .spawn(move || {
-                refuse_to_wait_here();
+                forbid_blocking_here();
                 LocalSet::new().block_on(&runtime, serve(receiver, handle));
             })
             .map_err(|source| {

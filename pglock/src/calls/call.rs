@@ -24,7 +24,7 @@ impl CallRequest {
 
     async fn acquire(self, blocking: bool) -> Result<HeldLock, Error> {
         if self.wait == WaitPolicy::Block {
-            call_stack::refuse_to_wait_for_itself(&self.lock, blocking)?;
+            call_stack::refuse_self_deadlock(&self.lock, blocking)?;
         }
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
         let acquired = engine::acquire(engine::Request {
@@ -38,7 +38,7 @@ impl CallRequest {
         .await;
         let hold = attempt.end(acquired)?;
         // `hold_at_least` counts from here, not from the grant: a caller dropped in between must not keep the lock.
-        Ok(hold.limited(self.limits))
+        Ok(hold.with_limits(self.limits))
     }
 
     async fn call(self, blocking: bool) -> Result<Call, Error> {
@@ -47,7 +47,7 @@ impl CallRequest {
             None => Arc::new(self.acquire(blocking).await?),
         };
         Ok(Call {
-            frame: Frame::new(&hold),
+            frame: Frame::locked(&hold),
             hold,
         })
     }

@@ -31,8 +31,8 @@ struct Current {
 
 /// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
 pub(crate) struct Frame {
-    what: FrameKind,
-    hold: HoldSpan,
+    kind: FrameKind,
+    span: HoldSpan,
     outer: Option<Arc<Frame>>,
 }
 
@@ -48,24 +48,24 @@ enum FrameKind {
 
 impl Frame {
     /// A call in the call that runs now.
-    pub(crate) fn new(hold: &Arc<HeldLock>) -> Arc<Self> {
-        Self::inside(FrameKind::Locked(Arc::downgrade(hold)), hold.span())
+    pub(crate) fn locked(hold: &Arc<HeldLock>) -> Arc<Self> {
+        Self::in_current(FrameKind::Locked(Arc::downgrade(hold)), hold.span())
     }
 
     /// A call under a lock on a connection of the caller's.
-    pub(crate) fn on_connection(hold: HoldSpan) -> Arc<Self> {
-        Self::inside(FrameKind::LockedOnConnection, hold)
+    pub(crate) fn on_connection(span: HoldSpan) -> Arc<Self> {
+        Self::in_current(FrameKind::LockedOnConnection, span)
     }
 
     /// A section: what waits in it on sessions of pglock's own is prioritized too.
     pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
-        Self::inside(FrameKind::Prioritized(section), HoldSpan::none())
+        Self::in_current(FrameKind::Prioritized(section), HoldSpan::none())
     }
 
-    fn inside(what: FrameKind, hold: HoldSpan) -> Arc<Self> {
+    fn in_current(kind: FrameKind, span: HoldSpan) -> Arc<Self> {
         Arc::new(Self {
-            what,
-            hold,
+            kind,
+            span,
             outer: innermost(),
         })
     }
@@ -73,7 +73,7 @@ impl Frame {
     /// Runs a body in this call.
     pub(crate) fn run<R>(self: &Arc<Self>, body: impl FnOnce() -> R) -> R {
         let _entered = EnterGuard::new(self);
-        self.hold.run(body)
+        self.span.run(body)
     }
 
     /// Runs an async body in this call.
@@ -82,7 +82,7 @@ impl Frame {
         std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
     }
 
-    /// As [`run_async`](Link::run_async), but drops the body at its next await once `hold` is lost, or was held for too
+    /// As [`run_async`](Frame::run_async), but drops the body at its next await once `hold` is lost, or was held for too
     /// long.
     pub(crate) async fn run_while_held<F: Future>(
         self: Arc<Self>,
@@ -104,8 +104,8 @@ impl Frame {
 fn innermost() -> Option<Arc<Frame>> {
     INNERMOST
         .with_borrow(Clone::clone)
-        .filter(|inside| inside.task == task::try_id())
-        .map(|inside| inside.frame)
+        .filter(|current| current.task == task::try_id())
+        .map(|current| current.frame)
 }
 
 /// The call that runs now and those around it, innermost first.
@@ -120,7 +120,7 @@ fn frames() -> impl Iterator<Item = Arc<Frame>> {
 
 /// The locks that they hold.
 fn held() -> impl Iterator<Item = Arc<HeldLock>> {
-    frames().filter_map(|frame| match &frame.what {
+    frames().filter_map(|frame| match &frame.kind {
         FrameKind::Locked(hold) => hold.upgrade(),
         FrameKind::LockedOnConnection | FrameKind::Prioritized(_) => None,
     })
@@ -128,7 +128,7 @@ fn held() -> impl Iterator<Item = Arc<HeldLock>> {
 
 /// The prioritized sections among them.
 pub(crate) fn sections() -> Vec<SectionId> {
-    let sections = frames().filter_map(|frame| match frame.what {
+    let sections = frames().filter_map(|frame| match frame.kind {
         FrameKind::Prioritized(section) => Some(section),
         FrameKind::Locked(_) | FrameKind::LockedOnConnection => None,
     });
@@ -157,26 +157,26 @@ impl Drop for EnterGuard {
     }
 }
 
-/// The lock of a call around, if that has what is wanted.
+/// The lock of a call around, if that is the same lock.
 ///
 /// # Errors
 ///
-/// When it is wanted exclusive and held shared, and when it was lost.
-pub(crate) fn reenter(wanted: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
-    let Some(hold) = held().find(|hold| hold.lock.is_same_key(wanted)) else {
+/// When it is requested exclusive and held shared, and when it was lost.
+pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
+    let Some(hold) = held().find(|hold| hold.lock.is_same_key(lock)) else {
         return Ok(None);
     };
-    if hold.lock.mode == AdvisoryMode::Shared && wanted.mode == AdvisoryMode::Exclusive {
-        return Err(Error::exclusive_inside_shared(&wanted.id));
+    if hold.lock.mode == AdvisoryMode::Shared && lock.mode == AdvisoryMode::Exclusive {
+        return Err(Error::exclusive_inside_shared(&lock.id));
     }
     hold.check()?;
     Ok(Some(hold))
 }
 
 /// The locks around that are in the same database.
-pub(crate) fn enclosing(wanted: &DatabaseLock) -> Option<EnclosingLocks> {
+pub(crate) fn enclosing(lock: &DatabaseLock) -> Option<EnclosingLocks> {
     let holds: Vec<_> = held()
-        .filter(|hold| hold.lock.database == wanted.database && hold.is_of_this_process())
+        .filter(|hold| hold.lock.database == lock.database && hold.is_of_this_process())
         .collect();
     let innermost = holds
         .iter()
@@ -189,21 +189,18 @@ pub(crate) fn enclosing(wanted: &DatabaseLock) -> Option<EnclosingLocks> {
 
 /// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us. One that is lost keeps
 /// nothing.
-pub(crate) fn refuse_to_wait_for_itself(
-    wanted: &DatabaseLock,
-    blocking: bool,
-) -> Result<(), Error> {
-    let is_in_the_way =
-        |hold: Arc<HeldLock>| wanted.waits_for(&hold.lock) && hold.check_session().is_ok();
-    if held().any(is_in_the_way) {
+pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock, blocking: bool) -> Result<(), Error> {
+    let deadlocks =
+        |hold: Arc<HeldLock>| lock.waits_for(&hold.lock) && hold.check_session().is_ok();
+    if held().any(deadlocks) {
         return Err(Error::waits_for_itself(
-            &wanted.id,
+            &lock.id,
             "a call enclosing this one",
         ));
     }
-    if blocking && guards().into_iter().any(is_in_the_way) {
+    if blocking && guards().into_iter().any(deadlocks) {
         return Err(Error::waits_for_itself(
-            &wanted.id,
+            &lock.id,
             "a guard that this thread acquired",
         ));
     }
@@ -246,7 +243,7 @@ fn guards() -> Vec<Arc<HeldLock>> {
 /// }
 /// ```
 pub fn check() -> Result<(), Error> {
-    if frames().all(|frame| matches!(frame.what, FrameKind::Prioritized(_))) {
+    if frames().all(|frame| matches!(frame.kind, FrameKind::Prioritized(_))) {
         return Err(Error::config(
             "`pglock::check` asks about the calls enclosing it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
         ));

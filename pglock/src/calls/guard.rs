@@ -123,13 +123,16 @@ impl fmt::Debug for Guard {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
     connection: &'c mut C,
-    taken: Option<ConnectionLock>,
+    lock: Option<ConnectionLock>,
 }
 
 impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
-    pub(crate) fn acquire(connection: &'c mut C, asked: ConnectionRequest) -> Result<Self, Error> {
-        let taken = Some(asked.acquire(connection)?);
-        Ok(Self { connection, taken })
+    pub(crate) fn acquire(
+        connection: &'c mut C,
+        request: ConnectionRequest,
+    ) -> Result<Self, Error> {
+        let lock = Some(request.acquire(connection)?);
+        Ok(Self { connection, lock })
     }
 
     /// Asks whether the connection is still there, without SQL.
@@ -149,7 +152,7 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     /// ```
     pub fn check(&mut self) -> Result<(), Error> {
         let closed = self.connection.is_closed();
-        closed_is_lost(self.taken.as_ref(), closed)
+        lost_if_closed(self.lock.as_ref(), closed)
     }
 
     /// Releases the lock.
@@ -172,15 +175,15 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     }
 
     fn release_once(&mut self) -> Result<(), Error> {
-        match self.taken.take() {
-            Some(taken) => taken.release(self.connection),
+        match self.lock.take() {
+            Some(lock) => lock.release(self.connection),
             None => Ok(()),
         }
     }
 }
 
-fn closed_is_lost(taken: Option<&ConnectionLock>, closed: bool) -> Result<(), Error> {
-    taken.map_or(Ok(()), |taken| taken.closed_is_lost(closed))
+fn lost_if_closed(lock: Option<&ConnectionLock>, closed: bool) -> Result<(), Error> {
+    lock.map_or(Ok(()), |lock| lock.lost_if_closed(closed))
 }
 
 impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {
@@ -198,7 +201,7 @@ impl<C: Connection + ?Sized> Connection for ConnectionGuard<'_, C> {}
 impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("ConnectionGuard")
-            .field(&self.taken.as_ref().map(ConnectionLock::id))
+            .field(&self.lock.as_ref().map(ConnectionLock::id))
             .finish()
     }
 }
@@ -210,16 +213,16 @@ impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
     connection: &'c mut C,
-    taken: Option<ConnectionLock>,
+    lock: Option<ConnectionLock>,
 }
 
 impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     pub(crate) async fn acquire(
         connection: &'c mut C,
-        asked: ConnectionRequest,
+        request: ConnectionRequest,
     ) -> Result<Self, Error> {
-        let taken = Some(asked.acquire_async(connection).await?);
-        Ok(Self { connection, taken })
+        let lock = Some(request.acquire_async(connection).await?);
+        Ok(Self { connection, lock })
     }
 
     /// Asks whether the connection is still there, without SQL.
@@ -240,7 +243,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # }
     /// ```
     pub fn check(&self) -> Result<(), Error> {
-        closed_is_lost(self.taken.as_ref(), self.connection.is_closed())
+        lost_if_closed(self.lock.as_ref(), self.connection.is_closed())
     }
 
     /// Releases the lock and waits for the server's word.
@@ -266,20 +269,20 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// # }
     /// ```
     pub async fn release(mut self) -> Result<(), Error> {
-        let Some(taken) = &self.taken else {
+        let Some(lock) = &self.lock else {
             return Ok(());
         };
-        let released = taken.release_async(&mut *self.connection).await;
+        let released = lock.release_async(&mut *self.connection).await;
         // Dropped before this, the guard's own drop releases.
-        self.taken = None;
+        self.lock = None;
         released
     }
 }
 
 impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
     fn drop(&mut self) {
-        if let Some(taken) = self.taken.take() {
-            taken.queue_release(&mut *self.connection);
+        if let Some(lock) = self.lock.take() {
+            lock.queue_release(&mut *self.connection);
         }
     }
 }
@@ -287,7 +290,7 @@ impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
 impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
     /// What the body under the lock runs in.
     pub(crate) fn span(&self) -> HoldSpan {
-        self.taken
+        self.lock
             .as_ref()
             .map_or_else(HoldSpan::none, ConnectionLock::span)
     }
@@ -301,7 +304,7 @@ impl<C: AsyncConnection + ?Sized> AsyncConnection for AsyncConnectionGuard<'_, C
 impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncConnectionGuard<'_, C> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("AsyncConnectionGuard")
-            .field(&self.taken.as_ref().map(ConnectionLock::id))
+            .field(&self.lock.as_ref().map(ConnectionLock::id))
             .finish()
     }
 }

@@ -166,7 +166,7 @@ impl ConnectionLock {
     }
 
     /// `Lost` when its connection is closed.
-    pub(crate) fn closed_is_lost(&self, is_closed: bool) -> Result<(), Error> {
+    pub(crate) fn lost_if_closed(&self, is_closed: bool) -> Result<(), Error> {
         if is_closed {
             return Err(Error::lost(self.id(), "its connection is closed"));
         }
@@ -228,6 +228,6 @@ impl ConnectionLock {
             self.request.release_token,
         ));
         // Nobody waits for the answer.
-        self.record.released(&self.closed_is_lost(is_closed));
+        self.record.released(&self.lost_if_closed(is_closed));
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct HeldLock {
     thread: background::Handle,
     process: OwnerProcess,
     released: AtomicBool,
-    had: Instant,
+    received: Instant,
     limits: HoldLimits,
     record: Arc<HoldRecord>,
 }
@@ -47,15 +47,15 @@ impl HeldLock {
             thread: background::Handle::current(),
             process: OwnerProcess::current(),
             released: AtomicBool::new(false),
-            had: Instant::now(),
+            received: Instant::now(),
             limits: HoldLimits::default(),
             record,
         }
     }
 
     /// Given to its holder, for as long as the limits say from now on.
-    pub(crate) fn limited(mut self, limits: HoldLimits) -> Self {
-        self.had = Instant::now();
+    pub(crate) fn with_limits(mut self, limits: HoldLimits) -> Self {
+        self.received = Instant::now();
         self.limits = limits;
         self
     }
@@ -66,11 +66,11 @@ impl HeldLock {
     }
 
     fn keep_until(&self) -> Option<Instant> {
-        self.limits.at_least.map(|least| self.had + least)
+        self.limits.at_least.map(|least| self.received + least)
     }
 
     fn stop_at(&self) -> Option<Instant> {
-        self.limits.at_most.map(|most| self.had + most)
+        self.limits.at_most.map(|most| self.received + most)
     }
 
     /// Whether this process was granted it, and didn't get it from its parent by a fork.

@@ -10,7 +10,7 @@ const ATTEMPTS: &str = "pglock_attempts_total";
 const OUTCOMES: &str = "pglock_outcomes_total";
 const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
-const KILLS: &str = "pglock_kills_total";
+const SIGNALS: &str = "pglock_kills_total";
 
 /// Tells the recorder of the crate [`metrics`] what each of pglock's metrics is, with its unit.
 ///
@@ -31,7 +31,7 @@ pub fn describe_metrics() {
     );
     describe_histogram!(HOLD, Unit::Seconds, "How long locks were held.");
     describe_counter!(
-        KILLS,
+        SIGNALS,
         Unit::Count,
         "Sessions that were canceled or terminated for being in the way."
     );
@@ -52,6 +52,6 @@ pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duratio
     histogram!(HOLD, "lock" => lock, "mode" => mode, "outcome" => outcome).record(held);
 }
 
-pub(super) fn killed(kill: SignalReport<'_>) {
-    counter!(KILLS, "action" => kill.action).increment(1);
+pub(super) fn signaled(report: SignalReport<'_>) {
+    counter!(SIGNALS, "action" => report.action).increment(1);
 }

@@ -28,14 +28,14 @@ const UNLABELED: &str = "unlabeled";
 
 /// Tells, and goes on if a subscriber or a recorder panics. That would end what is told of: a lock that was just granted
 /// would be held by nobody, on a session that is used again, and a watcher would watch no more.
-fn undisturbed<R>(tell: impl FnOnce() -> R) -> Option<R> {
+fn catch_panics<R>(emit: impl FnOnce() -> R) -> Option<R> {
     // What is theirs is for them to mend, and nothing of ours is changed in there.
-    catch_unwind(AssertUnwindSafe(tell)).ok()
+    catch_unwind(AssertUnwindSafe(emit)).ok()
 }
 
 /// Whether to look up who has a busy lock: for an error, and where a skip is told of. It is a statement more.
 pub(crate) fn asks_for_holder(on_busy: OnBusy) -> bool {
-    on_busy == OnBusy::Fail || spans::tells_skips()
+    on_busy == OnBusy::Fail || spans::reports_skips()
 }
 
 /// A lock, as it is told of.
@@ -103,28 +103,28 @@ impl Attempt {
     pub(crate) fn end<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
         self.ended = true;
         match &result {
-            Ok(_) => self.tell("granted"),
+            Ok(_) => self.record_end("granted"),
             Err(error) if error.is_busy() && self.on_busy == OnBusy::Skip => {
-                undisturbed(|| self.trace.skipped(&self.subject, error.holder()));
-                self.tell("skipped");
+                catch_panics(|| self.trace.skipped(&self.subject, error.holder()));
+                self.record_end("skipped");
             }
-            Err(error) => self.tell(outcome(error.kind())),
+            Err(error) => self.record_end(outcome(error.kind())),
         }
         result
     }
 
-    fn tell(&self, outcome: &'static str) {
+    fn record_end(&self, outcome: &'static str) {
         let waited = self.began.elapsed();
-        undisturbed(|| metrics::attempt_ended(&self.subject, outcome, waited));
-        undisturbed(|| self.trace.ended(outcome, waited));
+        catch_panics(|| metrics::attempt_ended(&self.subject, outcome, waited));
+        catch_panics(|| self.trace.ended(outcome, waited));
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
         if !self.ended {
-            undisturbed(|| self.trace.canceled(&self.subject));
-            self.tell("canceled");
+            catch_panics(|| self.trace.canceled(&self.subject));
+            self.record_end("canceled");
         }
     }
 }
@@ -167,9 +167,9 @@ impl HoldRecord {
     }
 
     pub(crate) fn lost(&self, why: &dyn fmt::Display) {
-        if self.is_over_now() {
-            undisturbed(|| self.trace.lost(&self.subject, why));
-            self.tell("lost");
+        if self.end_once() {
+            catch_panics(|| self.trace.lost(&self.subject, why));
+            self.record_end("lost");
         }
     }
 
@@ -179,21 +179,21 @@ impl HoldRecord {
             Err(error) if error.is_lost() => self.lost(error),
             // Whatever else went wrong, it was held until now.
             Ok(()) | Err(_) => {
-                if self.is_over_now() {
-                    self.tell("released");
+                if self.end_once() {
+                    self.record_end("released");
                 }
             }
         }
     }
 
-    fn is_over_now(&self) -> bool {
+    fn end_once(&self) -> bool {
         !self.over.swap(true, Ordering::Relaxed)
     }
 
-    fn tell(&self, outcome: &'static str) {
+    fn record_end(&self, outcome: &'static str) {
         let held = self.began.elapsed();
-        undisturbed(|| metrics::hold_ended(&self.subject, outcome, held));
-        undisturbed(|| self.trace.ended(outcome, held));
+        catch_panics(|| metrics::hold_ended(&self.subject, outcome, held));
+        catch_panics(|| self.trace.ended(outcome, held));
     }
 }
 
@@ -209,11 +209,11 @@ impl Drop for HoldRecord {
     not(feature = "tracing"),
     expect(dead_code, reason = "the features read it")
 )]
-pub(crate) struct SignalReport<'k> {
+pub(crate) struct SignalReport<'r> {
     pub(crate) pid: i32,
     pub(crate) action: &'static str,
-    pub(crate) application_name: Option<&'k str>,
-    pub(crate) user: Option<&'k str>,
+    pub(crate) application_name: Option<&'r str>,
+    pub(crate) user: Option<&'r str>,
 }
 
 impl SignalReport<'_> {
@@ -227,13 +227,13 @@ impl SignalReport<'_> {
         }
     }
 
-    pub(crate) fn tell(self, context: &TraceContext) {
-        undisturbed(|| metrics::killed(self));
-        undisturbed(|| context.killed(self));
+    pub(crate) fn emit(self, context: &TraceContext) {
+        catch_panics(|| metrics::signaled(self));
+        catch_panics(|| context.signaled(self));
     }
 
     /// Tells that nothing was done to it.
-    pub(crate) fn tell_spared(self, context: &TraceContext, why: &dyn fmt::Display) {
-        undisturbed(|| context.spared(self, why));
+    pub(crate) fn emit_spared(self, context: &TraceContext, why: &dyn fmt::Display) {
+        catch_panics(|| context.spared(self, why));
     }
 }

@@ -10,4 +10,4 @@ pub(super) fn attempt_ended(_: &Subject, _: &'static str, _: Duration) {}
 
 pub(super) fn hold_ended(_: &Subject, _: &'static str, _: Duration) {}
 
-pub(super) fn killed(_: SignalReport<'_>) {}
+pub(super) fn signaled(_: SignalReport<'_>) {}

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::{SignalReport, Subject};
 use crate::error::Holder;
 
-pub(super) fn tells_skips() -> bool {
+pub(super) fn reports_skips() -> bool {
     false
 }
 
@@ -22,7 +22,7 @@ impl TraceContext {
     pub(super) fn spared(&self, _: SignalReport<'_>, _: &dyn fmt::Display) {}
 
     #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
-    pub(super) fn killed(&self, _: SignalReport<'_>) {}
+    pub(super) fn signaled(&self, _: SignalReport<'_>) {}
 }
 
 #[derive(Debug)]

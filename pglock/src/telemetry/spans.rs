@@ -7,11 +7,11 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::field::Empty;
 use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
-use super::{SignalReport, Subject, undisturbed};
+use super::{SignalReport, Subject, catch_panics};
 use crate::error::Holder;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
-pub(super) fn tells_skips() -> bool {
+pub(super) fn reports_skips() -> bool {
     event_enabled!(target: "pglock::skip", Level::INFO)
 }
 
@@ -31,36 +31,36 @@ impl TraceContext {
         }
     }
 
-    fn tell<R>(&self, tell: impl FnOnce() -> R) -> R {
-        dispatcher::with_default(&self.subscriber, tell)
+    fn emit<R>(&self, emit: impl FnOnce() -> R) -> R {
+        dispatcher::with_default(&self.subscriber, emit)
     }
 
-    pub(super) fn spared(&self, kill: SignalReport<'_>, why: &dyn fmt::Display) {
-        self.tell(|| {
+    pub(super) fn spared(&self, report: SignalReport<'_>, why: &dyn fmt::Display) {
+        self.emit(|| {
             warn!(
                 name: "pglock.spared",
                 target: "pglock::spared",
                 parent: self.span.id(),
-                pid = kill.pid,
-                application_name = kill.application_name,
-                user = kill.user,
+                pid = report.pid,
+                application_name = report.application_name,
+                user = report.user,
                 "left a blocking session alone: {why}",
             );
         });
     }
 
-    pub(super) fn killed(&self, kill: SignalReport<'_>) {
-        self.tell(|| {
+    pub(super) fn signaled(&self, report: SignalReport<'_>) {
+        self.emit(|| {
             warn!(
                 name: "pglock.kill",
                 target: "pglock::kill",
                 parent: self.span.id(),
-                pid = kill.pid,
-                action = kill.action,
-                application_name = kill.application_name,
-                user = kill.user,
+                pid = report.pid,
+                action = report.action,
+                application_name = report.application_name,
+                user = report.user,
                 "{} a session that was in the way",
-                kill.action,
+                report.action,
             );
         });
     }
@@ -124,8 +124,8 @@ pub(super) struct HoldTrace {
 
 impl HoldTrace {
     pub(super) fn begin(subject: &Subject, context: &TraceContext) -> Self {
-        let span = undisturbed(|| {
-            context.tell(|| {
+        let span = catch_panics(|| {
+            context.emit(|| {
                 info_span!(
                     target: "pglock",
                     parent: context.span.id(),
@@ -149,7 +149,7 @@ impl HoldTrace {
     }
 
     pub(super) fn lost(&self, subject: &Subject, why: &dyn fmt::Display) {
-        self.context.tell(|| {
+        self.context.emit(|| {
             error!(
                 name: "pglock.lost",
                 target: "pglock::lost",

@@ -19,7 +19,7 @@ const STATEMENT_BOUND: Duration = Duration::from_secs(5);
 /// Who looks at the sections in one database.
 pub(super) struct Watcher {
     pool: Rc<Pool>,
-    runs: Cell<bool>,
+    is_running: Cell<bool>,
     changed: Notify,
     connection: Mutex<Option<Lease>>,
 }
@@ -36,7 +36,7 @@ impl Watcher {
     pub(super) fn new(pool: &Rc<Pool>) -> Self {
         Self {
             pool: Rc::clone(pool),
-            runs: Cell::new(false),
+            is_running: Cell::new(false),
             changed: Notify::new(),
             connection: Mutex::default(),
         }
@@ -51,8 +51,8 @@ impl Watcher {
     }
 
     /// Whether the loop that looks at its sections is to be started.
-    pub(super) fn begin_to_run(&self) -> bool {
-        !self.runs.replace(true)
+    pub(super) fn start_running(&self) -> bool {
+        !self.is_running.replace(true)
     }
 
     /// Completes when sections have come or gone.
@@ -61,49 +61,49 @@ impl Watcher {
     }
 
     /// The connection, and the right to speak on it.
-    pub(super) async fn speak(&self) -> Result<Speech<'_>, Error> {
-        let mut kept = self.connection.lock().await;
-        let usable = kept.take().filter(|lease| lease.session().is_usable());
+    pub(super) async fn checkout(&self) -> Result<Checkout<'_>, Error> {
+        let mut slot = self.connection.lock().await;
+        let usable = slot.take().filter(|lease| lease.session().is_usable());
         let lease = match usable {
             Some(lease) => lease,
             None => self.pool.session(Scope::Transaction, &OpenedFor).await?,
         };
-        Ok(Speech { kept, lease })
+        Ok(Checkout { slot, lease })
     }
 
     /// Runs a statement that changes nothing: once more where the connection had ended before, unnoticed.
     pub(super) async fn read(&self, statement: &Statement) -> Result<Rows, Error> {
-        let mut speech = self.speak().await?;
-        match speech.answer(statement).await? {
+        let mut checkout = self.checkout().await?;
+        match checkout.answer(statement).await? {
             Err(failure) if failure.session_ended => {
-                speech.lease = self
+                checkout.lease = self
                     .pool
                     .new_session(Scope::Transaction, &OpenedFor)
                     .await?;
-                speech.query(statement).await
+                checkout.query(statement).await
             }
-            answer => speech.end(answer),
+            answer => checkout.put_back(answer),
         }
     }
 
     /// Gives the connection back, unless it is spoken on.
-    pub(super) fn rest(&self) {
+    pub(super) fn give_back_idle(&self) {
         if let Ok(mut connection) = self.connection.try_lock() {
             connection.take();
         }
     }
 }
 
-/// The watcher's connection while it is spoken on. It is kept for the next one when this one [ends](Speech::end).
-pub(super) struct Speech<'w> {
-    kept: MutexGuard<'w, Option<Lease>>,
+/// The watcher's connection while it is spoken on. It stays open for the next one after [`put_back`](Checkout::put_back).
+pub(super) struct Checkout<'w> {
+    slot: MutexGuard<'w, Option<Lease>>,
     lease: Lease,
 }
 
-impl Speech<'_> {
+impl Checkout<'_> {
     pub(super) async fn query(self, statement: &Statement) -> Result<Rows, Error> {
         let answer = self.answer(statement).await?;
-        self.end(answer)
+        self.put_back(answer)
     }
 
     async fn answer(&self, (sql, values): &Statement) -> Result<Result<Rows, Failure>, Error> {
@@ -117,8 +117,8 @@ impl Speech<'_> {
         })
     }
 
-    fn end(mut self, answer: Result<Rows, Failure>) -> Result<Rows, Error> {
-        *self.kept = Some(self.lease);
+    fn put_back(mut self, answer: Result<Rows, Failure>) -> Result<Rows, Error> {
+        *self.slot = Some(self.lease);
         answer.map_err(Error::watch_failed)
     }
 }

@@ -19,7 +19,7 @@ pub(crate) enum Escalation {
 /// What is done to whom.
 #[derive(Clone, Debug)]
 pub(crate) struct KillPolicy {
-    pub(crate) plan: Escalation,
+    pub(crate) escalation: Escalation,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) never_applications: Vec<String>,
     pub(crate) never_users: Vec<String>,
@@ -27,9 +27,9 @@ pub(crate) struct KillPolicy {
 }
 
 impl KillPolicy {
-    pub(crate) const fn new(plan: Escalation) -> Self {
+    pub(crate) const fn new(escalation: Escalation) -> Self {
         Self {
-            plan,
+            escalation,
             conditions: Vec::new(),
             never_applications: Vec::new(),
             never_users: Vec::new(),

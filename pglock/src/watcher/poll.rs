@@ -23,13 +23,13 @@ use crate::view::{self, BlockedLock};
 /// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
 pub(super) fn begin(
     id: SectionId,
-    watch: SectionOptions,
+    options: SectionOptions,
 ) -> impl Future<Output = Result<(), Error>> {
-    let pool = State::here().pool(&watch.database);
-    let section = Sections::here().begin(id, watch, &pool);
+    let pool = State::here().pool(&options.database);
+    let section = Sections::here().begin(id, options, &pool);
     let watcher = Rc::clone(section.watcher());
     watcher.sections_changed();
-    if watcher.begin_to_run() {
+    if watcher.start_running() {
         tokio::task::spawn_local(run(watcher));
     }
     async move {
@@ -45,13 +45,13 @@ async fn run(watcher: Rc<Watcher>) {
     loop {
         let sections = Sections::here().of(&watcher);
         if sections.is_empty() {
-            watcher.rest();
+            watcher.give_back_idle();
             Sections::here().forget_watcher(&watcher);
             return;
         }
         let next = sections
             .iter()
-            .filter_map(|section| section.next_look())
+            .filter_map(|section| section.next_poll())
             .min();
         drop(sections);
         let due = async {
@@ -70,7 +70,7 @@ async fn run(watcher: Rc<Watcher>) {
 async fn poll_all_due(watcher: &Rc<Watcher>) {
     let now = Instant::now();
     let mut due = Sections::here().of(watcher);
-    due.retain(|section| section.next_look().is_some_and(|at| at <= now));
+    due.retain(|section| section.next_poll().is_some_and(|at| at <= now));
     match find_waiting(watcher, &due).await {
         Ok(found) => {
             for (section, found) in due.iter().zip(found) {
@@ -80,7 +80,7 @@ async fn poll_all_due(watcher: &Rc<Watcher>) {
         }
         Err(error) => {
             for section in &due {
-                section.fail(error.clone());
+                section.record_error(error.clone());
                 section.schedule_next(now);
             }
         }
@@ -90,9 +90,9 @@ async fn poll_all_due(watcher: &Rc<Watcher>) {
 /// What a look finds of a section.
 enum Observed {
     /// The server doesn't have its session.
-    Nothing,
+    NotFound,
     /// Its session is in another database.
-    Elsewhere,
+    OtherDatabase,
     /// Those of its sessions that may wait.
     Waiting(Vec<Backend>),
 }
@@ -101,10 +101,10 @@ impl Observed {
     fn waiting(self, section: &Section) -> Result<Vec<Backend>, Error> {
         let SectionOptions {
             database, backend, ..
-        } = section.watch();
+        } = section.options();
         match self {
-            Self::Nothing => Err(Error::section_not_found(backend.pid, &database.place())),
-            Self::Elsewhere => Err(Error::section_elsewhere(backend.pid, &database.place())),
+            Self::NotFound => Err(Error::section_not_found(backend.pid, &database.place())),
+            Self::OtherDatabase => Err(Error::section_elsewhere(backend.pid, &database.place())),
             Self::Waiting(waiting) => Ok(waiting),
         }
     }
@@ -118,8 +118,8 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Obse
     let found = backends.iter().map(|backends| {
         let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
         match seen.first() {
-            None | Some(None) => Observed::Nothing,
-            Some(Some(session)) if !session.is_here => Observed::Elsewhere,
+            None | Some(None) => Observed::NotFound,
+            Some(Some(session)) if !session.is_here => Observed::OtherDatabase,
             Some(Some(_)) => Observed::Waiting(
                 std::iter::zip(backends, seen)
                     .filter(|(_, seen)| seen.as_ref().is_some_and(|session| session.may_wait))
@@ -134,15 +134,15 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Obse
 async fn act(section: &Rc<Section>, found: Observed) {
     let waiting = match found.waiting(section) {
         Ok(waiting) if waiting.is_empty() => {
-            return section.forget_all_but(&HashSet::new());
+            return section.forget_canceled_except(&HashSet::new());
         }
         Ok(waiting) => waiting,
-        Err(error) => return section.fail(error),
+        Err(error) => return section.record_error(error),
     };
-    match section.watch().side_effect.kill_policy() {
+    match section.options().side_effect.kill_policy() {
         Some(policy) => {
             if let Err(error) = signal_all(section, &waiting, &policy).await {
-                section.fail(error);
+                section.record_error(error);
             }
         }
         None => start_side_effect(section, waiting),
@@ -155,33 +155,33 @@ async fn signal_all(
     waiting: &[Backend],
     policy: &KillPolicy,
 ) -> Result<Vec<i32>, Error> {
-    let (mut signaled, mut in_the_way) = (Vec::new(), HashSet::new());
+    let (mut signaled, mut blockers) = (Vec::new(), HashSet::new());
     for waiting in waiting {
-        let speech = section.watcher().speak().await?;
+        let checkout = section.watcher().checkout().await?;
         // Who waits and who is spared is asked now: to connect may have taken long. Nor is a hit sent twice, where its
         // answer is lost: nobody would know who was hit by the first.
-        let Some(_hits) = section.begin_signal(*waiting).await else {
+        let Some(_permit) = section.begin_signal(*waiting).await else {
             continue;
         };
-        let before = section.canceled_before(policy.plan);
-        let statement = sql::signal_blockers(*waiting, policy, &never_signal(), &before);
-        let rows = speech.query(&statement).await?;
+        let before = section.canceled_before(policy.escalation);
+        let statement = sql::signal_blockers(*waiting, policy, &protected_backends(), &before);
+        let rows = checkout.query(&statement).await?;
         for row in rows.iter() {
             if let Some(blocker) = sql::blocker(&row, policy) {
                 signaled.extend(blocker.was_signaled().then_some(blocker.pid));
-                in_the_way.insert(blocker.backend());
-                section.record(policy.plan, &blocker);
+                blockers.insert(blocker.backend());
+                section.record(policy.escalation, &blocker);
             }
         }
     }
-    section.forget_all_but(&in_the_way);
+    section.forget_canceled_except(&blockers);
     signaled.sort_unstable();
     signaled.dedup();
     Ok(signaled)
 }
 
 /// Sessions that no section may hit: those of pglock's own, and those of other sections.
-fn never_signal() -> Vec<Backend> {
+fn protected_backends() -> Vec<Backend> {
     let mut backends = State::here().backends();
     backends.extend(Sections::here().connections());
     backends
@@ -193,11 +193,11 @@ fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
         return;
     }
     let section = Rc::clone(section);
-    let watcher = AskWatcher {
+    let watcher = WatcherClient {
         section: section.id(),
         thread: background::Handle::current(),
     };
-    let side_effect = Arc::clone(&section.watch().side_effect);
+    let side_effect = Arc::clone(&section.options().side_effect);
     tokio::task::spawn_local(async move {
         let work = move || side_effect.worker(&mut Blocked::new(&watcher, waiting));
         let result = match tokio::task::spawn_blocking(work).await {
@@ -209,12 +209,12 @@ fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
 }
 
 /// How a side effect, on a thread of its own, asks the watcher.
-struct AskWatcher {
+struct WatcherClient {
     section: SectionId,
     thread: background::Handle,
 }
 
-impl AskWatcher {
+impl WatcherClient {
     fn ask<T, F>(
         &self,
         work: impl FnOnce(Option<Rc<Section>>) -> F + Send + 'static,
@@ -229,7 +229,7 @@ impl AskWatcher {
     }
 }
 
-impl SectionWatcher for AskWatcher {
+impl SectionWatcher for WatcherClient {
     fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error> {
         self.ask(move |section| async move {
             // A section that has ended waits for nobody.

@@ -22,13 +22,13 @@ impl SectionHandle {
     /// Begins the watch; an error when the watcher can't see the session.
     ///
     /// Dropped before that is known, nothing is watched any more.
-    pub(crate) async fn begin(watch: SectionOptions) -> Result<Self, Error> {
+    pub(crate) async fn begin(options: SectionOptions) -> Result<Self, Error> {
         let section = Self {
             id: SectionId::next(),
             process: OwnerProcess::current(),
         };
         let id = section.id;
-        answer(background::ask(move || poll::begin(id, watch))?).await??;
+        answer(background::ask(move || poll::begin(id, options))?).await??;
         Ok(section)
     }
 

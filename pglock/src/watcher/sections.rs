@@ -44,10 +44,10 @@ impl Sections {
     pub(super) fn begin(
         &self,
         id: SectionId,
-        watch: SectionOptions,
+        options: SectionOptions,
         pool: &Rc<Pool>,
     ) -> Rc<Section> {
-        let section = Rc::new(Section::new(id, watch, &self.watcher(pool)));
+        let section = Rc::new(Section::new(id, options, &self.watcher(pool)));
         self.sections.borrow_mut().insert(id, Rc::clone(&section));
         section
     }
@@ -78,7 +78,7 @@ impl Sections {
         let sections = self.sections.borrow();
         sections
             .values()
-            .map(|section| section.watch.backend)
+            .map(|section| section.options.backend)
             .collect()
     }
 
@@ -106,9 +106,9 @@ type SignalPermit<'s> = (MutexGuard<'s, ()>, Option<OwnedMutexGuard<()>>);
 
 pub(super) struct Section {
     id: SectionId,
-    watch: SectionOptions,
+    options: SectionOptions,
     watcher: Rc<Watcher>,
-    next_look: Cell<Option<Instant>>,
+    next_poll: Cell<Option<Instant>>,
     ended: Cell<bool>,
     /// Had by who hits for this section: its end waits for that.
     signals: Mutex<()>,
@@ -121,11 +121,11 @@ pub(super) struct Section {
 }
 
 impl Section {
-    fn new(id: SectionId, watch: SectionOptions, watcher: &Rc<Watcher>) -> Self {
+    fn new(id: SectionId, options: SectionOptions, watcher: &Rc<Watcher>) -> Self {
         Self {
             id,
-            next_look: Cell::new(Instant::now().checked_add(watch.interval)),
-            watch,
+            next_poll: Cell::new(Instant::now().checked_add(options.interval)),
+            options,
             watcher: Rc::clone(watcher),
             ended: Cell::new(false),
             signals: Mutex::new(()),
@@ -141,8 +141,8 @@ impl Section {
         self.id
     }
 
-    pub(super) fn watch(&self) -> &SectionOptions {
-        &self.watch
+    pub(super) fn options(&self) -> &SectionOptions {
+        &self.options
     }
 
     pub(super) fn watcher(&self) -> &Rc<Watcher> {
@@ -151,34 +151,34 @@ impl Section {
 
     /// The sessions whose waits count: first the connection that is prioritized.
     pub(super) fn backends(&self) -> Vec<Backend> {
-        let mut backends = vec![self.watch.backend];
+        let mut backends = vec![self.options.backend];
         let waits = State::here().section_waits().of(self.id);
         backends.extend(waits.iter().map(|wait| wait.backend()));
         backends
     }
 
-    pub(super) fn next_look(&self) -> Option<Instant> {
-        self.next_look.get()
+    pub(super) fn next_poll(&self) -> Option<Instant> {
+        self.next_poll.get()
     }
 
     /// Says when to look again after a look: after the interval, or when the grace time of one who was canceled is over.
-    pub(super) fn schedule_next(&self, look_began: Instant) {
-        let interval = self.watch.periodic.then_some(self.watch.interval);
+    pub(super) fn schedule_next(&self, poll_began: Instant) {
+        let interval = self.options.periodic.then_some(self.options.interval);
         let regular = interval.and_then(|interval| Instant::now().checked_add(interval));
-        let grace_over = self.grace_over(look_began);
-        self.next_look
+        let grace_over = self.grace_over(poll_began);
+        self.next_poll
             .set(regular.into_iter().chain(grace_over).min());
     }
 
     /// When the next grace time is over that was not yet when a look began.
-    fn grace_over(&self, look_began: Instant) -> Option<Instant> {
-        let grace = match self.watch.side_effect.kill_policy()?.plan {
+    fn grace_over(&self, poll_began: Instant) -> Option<Instant> {
+        let grace = match self.options.side_effect.kill_policy()?.escalation {
             Escalation::Escalate { grace } => grace,
             Escalation::Terminate | Escalation::Cancel => return None,
         };
         let canceled = self.canceled.borrow();
         let over = canceled.values().filter_map(|at| at.checked_add(grace));
-        over.filter(|over| *over > look_began).min()
+        over.filter(|over| *over > poll_began).min()
     }
 
     /// The right to hit for a wait of this section, unless that is over.
@@ -187,7 +187,7 @@ impl Section {
         if self.ended.get() {
             return None;
         }
-        if waiting == self.watch.backend {
+        if waiting == self.options.backend {
             return Some((signals, None));
         }
         let waits = State::here().section_waits().of(self.id);
@@ -198,15 +198,15 @@ impl Section {
 
     /// Forgets whom `Escalate` has canceled and who got out of the way since: should they come back, they have a grace
     /// time again.
-    pub(super) fn forget_all_but(&self, in_the_way: &HashSet<Backend>) {
+    pub(super) fn forget_canceled_except(&self, blockers: &HashSet<Backend>) {
         self.canceled
             .borrow_mut()
-            .retain(|backend, _| in_the_way.contains(backend));
+            .retain(|backend, _| blockers.contains(backend));
     }
 
     /// Those that this plan has hit before.
-    pub(super) fn canceled_before(&self, plan: Escalation) -> Vec<Canceled> {
-        let Escalation::Escalate { grace } = plan else {
+    pub(super) fn canceled_before(&self, escalation: Escalation) -> Vec<Canceled> {
+        let Escalation::Escalate { grace } = escalation else {
             return Vec::new();
         };
         let canceled = self.canceled.borrow();
@@ -218,31 +218,31 @@ impl Section {
     }
 
     /// Notes what was done to one who is in the way.
-    pub(super) fn record(&self, plan: Escalation, blocker: &Blocker) {
+    pub(super) fn record(&self, escalation: Escalation, blocker: &Blocker) {
         let was_canceled = matches!(
             blocker.action,
             BlockerAction::Canceled | BlockerAction::WouldCancel
         );
-        if was_canceled && matches!(plan, Escalation::Escalate { .. }) {
+        if was_canceled && matches!(escalation, Escalation::Escalate { .. }) {
             let mut canceled = self.canceled.borrow_mut();
             canceled
                 .entry(blocker.backend())
                 .or_insert_with(Instant::now);
         }
         let is_new = self.report.borrow_mut().add(blocker.clone());
-        tell(&self.watch.context, blocker, is_new);
+        emit(&self.options.context, blocker, is_new);
     }
 
     /// What was done until now, with what is under way.
     pub(super) async fn report(&self) -> PrioritizeReport {
-        let _hits = self.signals.lock().await;
+        let _permit = self.signals.lock().await;
         let mut report = self.report.borrow().clone();
         report.error.clone_from(&self.error.borrow());
         report
     }
 
     /// Notes what went wrong; the first counts.
-    pub(super) fn fail(&self, error: Error) {
+    pub(super) fn record_error(&self, error: Error) {
         self.error.borrow_mut().get_or_insert(error);
     }
 
@@ -255,10 +255,10 @@ impl Section {
         match result {
             Ok(pids) => {
                 for pid in self.report.borrow_mut().add_reported(pids) {
-                    SignalReport::of(pid, "reported").tell(&self.watch.context);
+                    SignalReport::of(pid, "reported").emit(&self.options.context);
                 }
             }
-            Err(error) => self.fail(error),
+            Err(error) => self.record_error(error),
         }
         self.side_effect_runs.set(false);
         self.side_effect_returned.notify_one();
@@ -269,7 +269,7 @@ impl Section {
             .await
             .is_err()
         {
-            self.fail(Error::watch_timeout(SIGNAL_BOUND));
+            self.record_error(Error::watch_timeout(SIGNAL_BOUND));
         }
         if self.side_effect_runs.get() {
             let returned = async {
@@ -289,24 +289,24 @@ impl Section {
 }
 
 /// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
-fn tell(context: &TraceContext, blocker: &Blocker, is_new: bool) {
-    let kill = |action| SignalReport {
+fn emit(context: &TraceContext, blocker: &Blocker, is_new: bool) {
+    let report = |action| SignalReport {
         pid: blocker.pid,
         action,
         application_name: Some(&blocker.application_name),
         user: blocker.user.as_deref(),
     };
     match blocker.action {
-        BlockerAction::Canceled => kill("canceled").tell(context),
-        BlockerAction::Terminated => kill("terminated").tell(context),
-        BlockerAction::Reported => kill("reported").tell(context),
+        BlockerAction::Canceled => report("canceled").emit(context),
+        BlockerAction::Terminated => report("terminated").emit(context),
+        BlockerAction::Reported => report("reported").emit(context),
         BlockerAction::WouldCancel
         | BlockerAction::WouldTerminate
         // Over in a moment.
         | BlockerAction::Spared(Spared::Gone | Spared::Grace) => {}
         BlockerAction::Spared(why) => {
             if is_new {
-                kill("spared").tell_spared(context, &why);
+                report("spared").emit_spared(context, &why);
             }
         }
     }

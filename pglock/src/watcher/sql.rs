@@ -13,7 +13,7 @@ use crate::view::sql::{FORGET, LocksQuery, blockers_found};
 
 /// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
 /// transaction keeps it, and its own look would find what is old.
-pub(crate) fn who() -> String {
+pub(crate) fn own_backend() -> String {
     format!(
         "WITH me AS MATERIALIZED (SELECT s.pid::pg_catalog.text, {}::pg_catalog.text AS started \
          FROM pg_catalog.pg_stat_activity s WHERE s.pid = pg_catalog.pg_backend_pid()) \
@@ -96,7 +96,7 @@ pub(crate) fn signal_blockers(
     let overdue: Vec<bool> = before.iter().map(|before| before.overdue).collect();
     let before = bind_with(&before_backends, Some(&overdue), &mut values);
     let waiting_now = bind(&[waiting], &mut values);
-    let blow = match policy.plan {
+    let action = match policy.escalation {
         Escalation::Terminate => "'terminate'",
         Escalation::Cancel => "'cancel'",
         Escalation::Escalate { .. } => {
@@ -106,7 +106,7 @@ pub(crate) fn signal_blockers(
     let signaled = if policy.dry_run {
         "true"
     } else {
-        "CASE v.blow WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) ELSE pg_catalog.pg_cancel_backend(v.pid) END"
+        "CASE v.action WHEN 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) ELSE pg_catalog.pg_cancel_backend(v.pid) END"
     };
     let sql = format!(
         "WITH {ctes}me AS MATERIALIZED (SELECT r.rolsuper AS super FROM pg_catalog.pg_roles r WHERE r.rolname = current_user), \
@@ -116,7 +116,7 @@ pub(crate) fn signal_blockers(
          JOIN pg_catalog.pg_stat_activity s ON s.pid = w.pid AND {same_waiting} \
          CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) p(pid)), \
          verdict AS MATERIALIZED (SELECT b.pid, s.backend_start, s.application_name, s.usename, s.state, s.query, \
-         {blow} AS blow, CASE \
+         {action} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
          WHEN b.pid = pg_catalog.pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
@@ -127,13 +127,13 @@ pub(crate) fn signal_blockers(
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
          WHEN NOT {allowed} THEN 'denied' \
-         WHEN {blow} IS NULL THEN 'grace' END AS spared \
+         WHEN {action} IS NULL THEN 'grace' END AS spared \
          FROM blocker b CROSS JOIN me LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM blocker) = '') \
          SELECT v.pid::pg_catalog.text, {started}::pg_catalog.text, v.application_name, v.usename::pg_catalog.text, \
-         pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.blow, v.spared, \
+         pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.action, v.spared, \
          (CASE WHEN v.spared IS NULL THEN {signaled} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
         allowed = may_signal("me.super", "u"),
         started = microseconds("v.backend_start"),
@@ -301,7 +301,7 @@ mod tests {
     use crate::wire::ExtendedQuery as _;
 
     fn backend(client: &mut Client) -> Backend {
-        let rows = block_on(BlockingWire(client).query(&who(), &[])).unwrap();
+        let rows = block_on(BlockingWire(client).query(&own_backend(), &[])).unwrap();
         crate::sql::backend::read(&rows.first_row().unwrap()).unwrap()
     }
 

@@ -181,7 +181,7 @@ impl<R: FromRow> Locks<R> {
         let rows = query(wire, &statement).await?;
         let signaled: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
         for pid in &signaled {
-            SignalReport::of(*pid, signal.done()).tell(&TraceContext::here());
+            SignalReport::of(*pid, signal.done()).emit(&TraceContext::here());
         }
         if rows.iter().any(|row| row.parsed(1) == Some(true)) {
             // It can only fail: the session ends before it could answer.

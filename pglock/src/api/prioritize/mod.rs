@@ -280,7 +280,7 @@ impl fmt::Debug for Prioritize {
 /// Asks a connection which session it is.
 async fn who(wire: &mut impl ExtendedQuery) -> Result<Backend, Error> {
     let rows = wire
-        .query(&watcher::who(), &[])
+        .query(&watcher::own_backend(), &[])
         .await
         .map_err(Error::not_prioritized)?;
     rows.first_row()

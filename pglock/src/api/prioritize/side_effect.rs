@@ -111,7 +111,7 @@ impl Escalate {
     /// let section = pglock::prioritize().side_effect(patient);
     /// ```
     pub const fn after(mut self, grace: Duration) -> Self {
-        self.policy.plan = Escalation::Escalate { grace };
+        self.policy.escalation = Escalation::Escalate { grace };
         self
     }
 }
