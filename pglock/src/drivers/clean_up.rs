@@ -1,10 +1,6 @@
 //! Statements that leave something behind when their caller drops them before the answer, and what cleans that up.
 
-use super::sealed::Async;
-use crate::error::Failure;
 use crate::sql;
-use crate::sql::Rows;
-use crate::wire::SimpleQuery;
 
 /// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
 ///
@@ -62,31 +58,6 @@ impl CleanUp {
         Self {
             wait: None,
             undo: Some(restore.to_owned()),
-        }
-    }
-}
-
-/// An async connection whose first statement is cleaned up when it is dropped. Those after it are about what came of
-/// it, and don't wait.
-pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {
-    connection: &'c mut C,
-    first: Option<CleanUp>,
-}
-
-impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
-    pub(crate) fn new(connection: &'c mut C, clean_up: CleanUp) -> Self {
-        Self {
-            connection,
-            first: Some(clean_up),
-        }
-    }
-}
-
-impl<C: Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        match self.first.take() {
-            Some(clean_up) => self.connection.simple_query_or(sql, clean_up).await,
-            None => self.connection.simple_query(sql).await,
         }
     }
 }

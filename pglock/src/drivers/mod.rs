@@ -8,19 +8,20 @@ mod postgres;
 #[cfg(feature = "sqlx")]
 mod sqlx;
 mod tokio_postgres;
+mod wires;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use crate::error::Failure;
 use crate::sql::Rows;
-use crate::wire::{ExtendedQuery, SimpleQuery};
 
-pub(crate) use clean_up::{CleanUp, CleanUpOnDrop};
+pub(crate) use clean_up::CleanUp;
 pub(crate) use lend::{
     deref_to_connection, forward_async, forward_blocking, lend_async, lend_blocking,
 };
 pub(crate) use tokio_postgres::query;
+pub(crate) use wires::{AsyncWire, BlockingWire, CleanUpOnDrop};
 
 /// The rows that an async driver is asked for.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
@@ -164,43 +165,5 @@ pub(crate) mod sealed {
 
         #[doc(hidden)]
         fn is_closed(&self) -> bool;
-    }
-}
-
-/// A blocking connection in a conversation that is written as an async one: its futures never wait.
-pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
-
-impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
-    fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
-        std::future::ready(self.0.simple_query(sql))
-    }
-
-    fn expect_transaction(&mut self) -> Result<(), Failure> {
-        self.0.expect_transaction()
-    }
-}
-
-impl<C: sealed::Blocking + ?Sized> ExtendedQuery for BlockingWire<'_, C> {
-    fn query(
-        &mut self,
-        sql: &str,
-        values: &[String],
-    ) -> impl Future<Output = Result<Rows, Failure>> + Send {
-        std::future::ready(self.0.query(sql, values))
-    }
-}
-
-/// An async connection in a conversation.
-pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
-
-impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
-    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        self.0.simple_query(sql).await
-    }
-}
-
-impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
-    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
-        self.0.query(sql, values).await
     }
 }

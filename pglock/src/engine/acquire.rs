@@ -2,6 +2,7 @@
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
@@ -14,7 +15,7 @@ use super::queue::QueuePermit;
 use super::state::State;
 use crate::error::{Error, Failure, Holder, SKIP};
 use crate::model::options::{Scope, WaitPolicy};
-use crate::telemetry::TraceContext;
+use crate::telemetry::{HoldRecord, Subject, TraceContext};
 use crate::wire::protocol::AcquireOutcome;
 
 /// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
@@ -166,7 +167,7 @@ async fn attempt(
     }
     let id = &request.lock.id;
     match outcome {
-        AcquireOutcome::Granted => Ok(state.add(request.lock.clone(), &request.context, lease)),
+        AcquireOutcome::Granted => Ok(granted(state, request, lease)),
         AcquireOutcome::Busy if request.describe_holder => {
             Err(busy(request, lease.holder(request.lock.key).await))
         }
@@ -181,6 +182,14 @@ async fn attempt(
             Err(Error::not_acquired(id, failure))
         }
     }
+}
+
+fn granted(state: &State, request: &Request, lease: Lease) -> HeldLock {
+    let lock = request.lock.clone();
+    let record = Arc::new(HoldRecord::begin(Subject::from(&lock), &request.context));
+    let (session, session_state) = (lease.session().id(), lease.session().state());
+    let id = state.add(lock.clone(), &record, lease);
+    HeldLock::new(lock, id, session, session_state, record)
 }
 
 /// Asks the server, and takes the wait back if the caller goes away.

@@ -9,7 +9,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::heartbeat;
-use super::hold::HeldLock;
 use super::ids::{HoldId, SessionState};
 use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
@@ -17,7 +16,7 @@ use super::section_waits::SectionWaits;
 use crate::background;
 use crate::database::Database;
 use crate::model::backend::Backend;
-use crate::telemetry::{HoldRecord, Subject, TraceContext};
+use crate::telemetry::HoldRecord;
 
 /// How often sessions that nobody uses are looked at.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
@@ -87,25 +86,17 @@ impl State {
     }
 
     /// A lock was granted on the session of `lease`.
-    pub(super) fn add(&self, lock: DatabaseLock, context: &TraceContext, lease: Lease) -> HeldLock {
+    pub(super) fn add(&self, lock: DatabaseLock, record: &Arc<HoldRecord>, lease: Lease) -> HoldId {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
-        let record = Arc::new(HoldRecord::begin(Subject::from(&lock), context));
-        let hold = HeldLock::new(
-            lock.clone(),
-            id,
-            session.id(),
-            session.state(),
-            Arc::clone(&record),
-        );
-        session.held_locks().add(id, lock.key, Arc::clone(&record));
+        session.held_locks().add(id, lock.key, Arc::clone(record));
         if let SessionState::Closed { reason } = &*session.state().borrow() {
             // It ended before the lock was in its list.
             record.lost(reason);
         }
         self.holds.borrow_mut().insert(id, Entry { lock, lease });
-        hold
+        id
     }
 
     /// Looks at a lock whose release has not begun.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
 
-use super::{SignalReport, Subject};
+use super::subject::{SignalReport, Subject};
 
 const ATTEMPTS: &str = "pglock_attempts_total";
 const OUTCOMES: &str = "pglock_outcomes_total";

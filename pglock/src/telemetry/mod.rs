@@ -3,78 +3,30 @@
 //! The rest of the crate says here, and once, what has happened. What that is called is in `spans` and `metrics`; those
 //! do nothing without their feature.
 
+mod catch_panics;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
 mod metrics;
 #[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
 mod spans;
+mod subject;
 
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
-use crate::model::lock_id::LockId;
-use crate::model::lock_request::LockSpec;
-use crate::model::options::{AdvisoryMode, OnBusy};
-use crate::model::table::{self, TableMode, TableName};
+use crate::model::options::OnBusy;
 
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;
 pub(crate) use spans::{HoldSpan, TraceContext};
+pub(crate) use subject::{SignalReport, Subject};
 
-/// What locks without a label are called in metrics.
-const UNLABELED: &str = "unlabeled";
-
-/// Tells, and goes on if a subscriber or a recorder panics. That would end what is told of: a lock that was just granted
-/// would be held by nobody, on a session that is used again, and a watcher would watch no more.
-fn catch_panics<R>(emit: impl FnOnce() -> R) -> Option<R> {
-    // What is theirs is for them to mend, and nothing of ours is changed in there.
-    catch_unwind(AssertUnwindSafe(emit)).ok()
-}
+use catch_panics::catch_panics;
 
 /// Whether to look up who has a busy lock: for an error, and where a skip is told of. It is a statement more.
 pub(crate) fn asks_for_holder(on_busy: OnBusy) -> bool {
     on_busy == OnBusy::Fail || spans::reports_skips()
-}
-
-/// A lock, as it is told of.
-#[derive(Debug)]
-#[cfg_attr(
-    not(feature = "tracing"),
-    expect(dead_code, reason = "the features read it")
-)]
-pub(crate) struct Subject {
-    /// Its ID. There may be one for each customer, which is too many for metrics.
-    lock: String,
-    label: &'static str,
-    mode: &'static str,
-}
-
-impl From<&LockSpec> for Subject {
-    fn from(lock: &LockSpec) -> Self {
-        Self {
-            lock: match &lock.id {
-                LockId::Name(name) => name.to_string(),
-                id @ (LockId::Key(_) | LockId::Pair(..)) => id.to_string(),
-            },
-            label: lock.label.unwrap_or(UNLABELED),
-            mode: match lock.mode {
-                AdvisoryMode::Exclusive => "exclusive",
-                AdvisoryMode::Shared => "shared",
-            },
-        }
-    }
-}
-
-impl Subject {
-    pub(crate) fn tables(names: &[TableName], mode: TableMode) -> Self {
-        Self {
-            lock: table::list(names),
-            label: "tables",
-            mode: mode.as_str(),
-        }
-    }
 }
 
 /// A lock that is asked for. Dropped before it ends, its caller has gone away.
@@ -201,19 +153,6 @@ impl Drop for HoldRecord {
     fn drop(&mut self) {
         self.lost(&"pglock's thread ended, or this process was forked from the one that has it");
     }
-}
-
-/// A session that was canceled or terminated for being in the way.
-#[derive(Clone, Copy, Debug)]
-#[cfg_attr(
-    not(feature = "tracing"),
-    expect(dead_code, reason = "the features read it")
-)]
-pub(crate) struct SignalReport<'r> {
-    pub(crate) pid: i32,
-    pub(crate) action: &'static str,
-    pub(crate) application_name: Option<&'r str>,
-    pub(crate) user: Option<&'r str>,
 }
 
 impl SignalReport<'_> {

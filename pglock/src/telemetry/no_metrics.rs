@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{SignalReport, Subject};
+use super::subject::{SignalReport, Subject};
 
 pub(super) fn attempted(_: &Subject) {}
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::{SignalReport, Subject};
+use super::subject::{SignalReport, Subject};
 use crate::error::Holder;
 
 pub(super) fn reports_skips() -> bool {

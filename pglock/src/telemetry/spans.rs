@@ -7,7 +7,8 @@ use tracing::dispatcher::{self, Dispatch};
 use tracing::field::Empty;
 use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
 
-use super::{SignalReport, Subject, catch_panics};
+use super::catch_panics::catch_panics;
+use super::subject::{SignalReport, Subject};
 use crate::error::Holder;
 
 /// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.

@@ -3,7 +3,8 @@
 use futures_util::FutureExt;
 use tokio_postgres::Client;
 
-use super::{Answer, DroppedWait, send};
+use super::answer::{Answer, send};
+use super::dropped_wait::DroppedWait;
 use crate::background;
 use crate::drivers::clean_up::{CancelWait, CleanUp};
 use crate::error::Failure;

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tokio_postgres::CancelToken;
 
-use super::Answer;
+use super::answer::Answer;
 use crate::database::tls;
 
 /// How long sending a request may take, and how long its effect is waited for before the next.

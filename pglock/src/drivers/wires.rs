@@ -1,0 +1,70 @@
+//! The caller's connections in a conversation with the server.
+
+use super::clean_up::CleanUp;
+use super::sealed;
+use crate::error::Failure;
+use crate::sql::Rows;
+use crate::wire::{ExtendedQuery, SimpleQuery};
+
+/// A blocking connection in a conversation that is written as an async one: its futures never wait.
+pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
+
+impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
+    fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        std::future::ready(self.0.simple_query(sql))
+    }
+
+    fn expect_transaction(&mut self) -> Result<(), Failure> {
+        self.0.expect_transaction()
+    }
+}
+
+impl<C: sealed::Blocking + ?Sized> ExtendedQuery for BlockingWire<'_, C> {
+    fn query(
+        &mut self,
+        sql: &str,
+        values: &[String],
+    ) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        std::future::ready(self.0.query(sql, values))
+    }
+}
+
+/// An async connection in a conversation.
+pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
+
+impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        self.0.simple_query(sql).await
+    }
+}
+
+impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
+    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        self.0.query(sql, values).await
+    }
+}
+
+/// An async connection whose first statement is cleaned up when it is dropped. Those after it are about what came of
+/// it, and don't wait.
+pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {
+    connection: &'c mut C,
+    first: Option<CleanUp>,
+}
+
+impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
+    pub(crate) fn new(connection: &'c mut C, clean_up: CleanUp) -> Self {
+        Self {
+            connection,
+            first: Some(clean_up),
+        }
+    }
+}
+
+impl<C: sealed::Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
+    async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        match self.first.take() {
+            Some(clean_up) => self.connection.simple_query_or(sql, clean_up).await,
+            None => self.connection.simple_query(sql).await,
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What is reported: locks and signaled sessions, as plain values.
+
+use crate::model::lock_id::LockId;
+use crate::model::lock_request::LockSpec;
+use crate::model::options::AdvisoryMode;
+use crate::model::table::{self, TableMode, TableName};
+
+/// What locks without a label are called in metrics.
+const UNLABELED: &str = "unlabeled";
+
+/// A lock, as it is told of.
+#[derive(Debug)]
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(dead_code, reason = "the features read it")
+)]
+pub(crate) struct Subject {
+    /// Its ID. There may be one for each customer, which is too many for metrics.
+    pub(super) lock: String,
+    pub(super) label: &'static str,
+    pub(super) mode: &'static str,
+}
+
+impl From<&LockSpec> for Subject {
+    fn from(lock: &LockSpec) -> Self {
+        Self {
+            lock: match &lock.id {
+                LockId::Name(name) => name.to_string(),
+                id @ (LockId::Key(_) | LockId::Pair(..)) => id.to_string(),
+            },
+            label: lock.label.unwrap_or(UNLABELED),
+            mode: match lock.mode {
+                AdvisoryMode::Exclusive => "exclusive",
+                AdvisoryMode::Shared => "shared",
+            },
+        }
+    }
+}
+
+impl Subject {
+    pub(crate) fn tables(names: &[TableName], mode: TableMode) -> Self {
+        Self {
+            lock: table::list(names),
+            label: "tables",
+            mode: mode.as_str(),
+        }
+    }
+}
+
+/// A session that was canceled or terminated for being in the way.
+#[derive(Clone, Copy, Debug)]
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(dead_code, reason = "the features read it")
+)]
+pub(crate) struct SignalReport<'r> {
+    pub(crate) pid: i32,
+    pub(crate) action: &'static str,
+    pub(crate) application_name: Option<&'r str>,
+    pub(crate) user: Option<&'r str>,
+}
