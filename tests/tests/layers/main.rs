@@ -31,6 +31,7 @@ const PGLOCK: &[&str] = &[
     "calls",
     "api",
     "rt.rs",
+    "guide.rs",
     "lib.rs",
 ];
 const PGLOCK_MACROS: &[&str] = &[
