@@ -9,6 +9,11 @@ mod heartbeat;
 mod helper;
 mod hold;
 mod ids;
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the sessions that carry out its orders come next")
+)]
+mod ledger;
 mod lock;
 pub(crate) mod pool;
 mod queue;

@@ -1,0 +1,221 @@
+//! Requests, and the holds that they become.
+
+use super::key::KeyState;
+use super::list::Link;
+use super::slab::Id;
+use super::waits::Wait;
+use super::{Effect, HeldBy, HoldId, Key, Ledger, Mode, Request, RequestId, SessionId};
+
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) key: Id,
+    pub(super) mode: Mode,
+    pub(super) no_wait: bool,
+    pub(super) own_session: bool,
+    pub(super) stage: Stage,
+    /// When it asked; of one that leaves, when it was released.
+    pub(super) since: u64,
+    pub(super) enclosing: Box<[HoldId]>,
+    pub(super) links: [Link; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Waiting,
+    Holding {
+        session: Id,
+    },
+    /// Released, and the server has not confirmed it yet.
+    Leaving {
+        session: Id,
+    },
+}
+
+impl Ledger {
+    /// A caller asks for a lock.
+    pub(crate) fn ask(&mut self, request: Request<'_>) -> RequestId {
+        let since = self.tick();
+        let keys = &mut self.keys;
+        let add = || keys.insert(KeyState::new(request.key));
+        let key = *self.by_key.entry(request.key).or_insert_with(add);
+        let caller = self.callers.insert(Caller {
+            key,
+            mode: request.mode,
+            no_wait: request.no_wait,
+            own_session: request.own_session,
+            stage: Stage::Waiting,
+            since,
+            enclosing: if request.no_wait {
+                Box::default()
+            } else {
+                request.enclosing.into()
+            },
+            links: [Link::default(); 2],
+        });
+        self.line_up(caller);
+        if self.closes_ring(caller) {
+            self.finish(caller, |request| Effect::Deadlock { request });
+        }
+        self.changed.push(key);
+        self.settle();
+        RequestId(caller)
+    }
+
+    /// A request whose caller has gone away, or whose time is over: says who has the lock. `None` where it was answered.
+    pub(crate) fn withdraw(&mut self, request: RequestId) -> Option<HeldBy> {
+        let caller = self.callers.get(request.0)?;
+        if caller.stage != Stage::Waiting {
+            return None;
+        }
+        let key = caller.key;
+        let held_by = self.held_by(key);
+        self.leave_line(request.0);
+        self.callers.remove(request.0);
+        self.changed.push(key);
+        self.settle();
+        Some(held_by)
+    }
+
+    /// A lock is given back; answered by `Released` or `Lost`. Nothing happens where it was lost before.
+    pub(crate) fn release(&mut self, hold: HoldId) {
+        let Some((caller, session)) = self.holding(hold) else {
+            return;
+        };
+        let now = self.tick();
+        let key = self.callers[caller].key;
+        let grant = self.keys[key].grant_mut(session);
+        grant.holders.remove(&mut self.callers, caller);
+        grant.leaving.push_back(&mut self.callers, caller);
+        let state = &mut self.callers[caller];
+        state.stage = Stage::Leaving { session };
+        state.since = now;
+        self.changed.push(key);
+        self.settle();
+    }
+
+    /// Asks whether a lock is held until now; answered by `Confirmed` or `Lost`.
+    pub(crate) fn confirm(&mut self, hold: HoldId) {
+        let Some((caller, session)) = self.holding(hold) else {
+            return;
+        };
+        let now = self.tick();
+        let key = self.callers[caller].key;
+        self.keys[key]
+            .grant_mut(session)
+            .confirming
+            .push((caller, now));
+        self.changed.push(key);
+        self.settle();
+    }
+
+    /// A hold that has not been released, and its session.
+    pub(super) fn holding(&self, hold: HoldId) -> Option<(Id, Id)> {
+        match self.callers.get(hold.0)?.stage {
+            Stage::Holding { session } => Some((hold.0, session)),
+            Stage::Waiting | Stage::Leaving { .. } => None,
+        }
+    }
+
+    /// Grants what a session was granted to those who are first in the queue and asked before `before`: one for itself,
+    /// or a run of shared ones.
+    pub(super) fn hand_out(&mut self, key: Id, session: Id, before: u64) {
+        while let Some(caller) = self.first(key) {
+            let state = &self.callers[caller];
+            let grant = self.keys[key].grant(session);
+            let fits = match state.mode {
+                Mode::Exclusive => grant.mode == Mode::Exclusive && grant.holders.is_empty(),
+                Mode::Shared => grant
+                    .holders
+                    .head()
+                    .is_none_or(|holder| self.callers[holder].mode == Mode::Shared),
+            };
+            if !fits || state.own_session || state.since >= before {
+                break;
+            }
+            self.grant_to(caller, session);
+        }
+    }
+
+    pub(super) fn grant_to(&mut self, caller: Id, session: Id) {
+        self.leave_line(caller);
+        let state = &mut self.callers[caller];
+        state.stage = Stage::Holding { session };
+        state.enclosing = Box::default();
+        let key = state.key;
+        let grant = self.keys[key].grant_mut(session);
+        grant.holders.push_back(&mut self.callers, caller);
+        self.effects.push(Effect::Granted {
+            request: RequestId(caller),
+            hold: HoldId(caller),
+            session: SessionId(session),
+        });
+    }
+
+    /// Answers a request that gets no lock.
+    pub(super) fn finish(&mut self, caller: Id, effect: impl FnOnce(RequestId) -> Effect) {
+        self.leave_line(caller);
+        self.callers.remove(caller);
+        self.effects.push(effect(RequestId(caller)));
+    }
+
+    pub(super) fn busy(&mut self, caller: Id, held_by: HeldBy) {
+        self.finish(caller, |request| Effect::Busy { request, held_by });
+    }
+
+    /// Whether a request is still waiting.
+    pub(super) fn is_waiting(&self, caller: Id) -> bool {
+        let caller = self.callers.get(caller);
+        caller.is_some_and(|caller| caller.stage == Stage::Waiting)
+    }
+
+    fn line_up(&mut self, caller: Id) {
+        let state = &self.callers[caller];
+        let (mode, no_wait) = (state.mode, state.no_wait);
+        let nested = !state.enclosing.is_empty();
+        let key = &mut self.keys[state.key];
+        if no_wait {
+            key.tries[mode as usize].push_back(&mut self.callers, caller);
+            return;
+        }
+        key.queue.push_back(&mut self.callers, caller);
+        key.exclusives += u32::from(mode == Mode::Exclusive);
+        if nested {
+            key.nested.push_back(&mut self.callers, caller);
+        }
+    }
+
+    fn leave_line(&mut self, caller: Id) {
+        let state = &self.callers[caller];
+        let (mode, no_wait) = (state.mode, state.no_wait);
+        let nested = !state.enclosing.is_empty();
+        let key = &mut self.keys[state.key];
+        if no_wait {
+            key.tries[mode as usize].remove(&mut self.callers, caller);
+            return;
+        }
+        key.queue.remove(&mut self.callers, caller);
+        key.exclusives -= u32::from(mode == Mode::Exclusive);
+        if nested {
+            key.nested.remove(&mut self.callers, caller);
+        }
+    }
+
+    /// Who has a key, as far as it is known.
+    pub(super) fn held_by(&self, key: Id) -> HeldBy {
+        let state = &self.keys[key];
+        if state.is_held() {
+            HeldBy::Ourselves
+        } else if state.refused.is_some() || state.wait.as_ref().is_some_and(Wait::is_sent) {
+            HeldBy::Elsewhere
+        } else if !state.grants.is_empty() {
+            HeldBy::Ourselves
+        } else {
+            HeldBy::Unknown
+        }
+    }
+
+    /// The key of that name, if it is known.
+    pub(super) fn find(&self, key: Key) -> Option<Id> {
+        self.by_key.get(&key).copied()
+    }
+}

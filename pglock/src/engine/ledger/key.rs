@@ -1,0 +1,266 @@
+//! The state of a key, and what it needs now. Only reads.
+
+use super::list::{List, NESTED, PLACE};
+use super::sessions::SessionKind;
+use super::slab::Id;
+use super::waits::{Poll, Wait};
+use super::{Key, Ledger, Mode};
+
+#[derive(Clone)]
+pub(super) struct KeyState {
+    pub(super) key: Key,
+    /// Those who wait, in the order in which they asked.
+    pub(super) queue: List<PLACE>,
+    /// How many of them want it exclusive.
+    pub(super) exclusives: u32,
+    /// Those of them that hold locks meanwhile.
+    pub(super) nested: List<NESTED>,
+    /// Those who don't wait, by mode.
+    pub(super) tries: [List<PLACE>; 2],
+    /// What sessions of ours have in the server: one, or several that are shared.
+    pub(super) grants: Vec<Grant>,
+    pub(super) flight: Option<Flight>,
+    /// When the probe in flight was sent.
+    pub(super) probe: Option<u64>,
+    /// When the last probe was sent that found no writer waiting.
+    pub(super) probed: u64,
+    /// The weakest mode that the server has refused since somebody waits.
+    pub(super) refused: Option<Mode>,
+    pub(super) wait: Option<Wait>,
+    pub(super) poll: Poll,
+    pub(super) in_tries: bool,
+    pub(super) in_probes: bool,
+    pub(super) in_line: bool,
+    /// The last search for a ring that came by.
+    pub(super) searched: u64,
+}
+
+/// A lock that a session of ours has in the server.
+#[derive(Clone)]
+pub(super) struct Grant {
+    pub(super) session: Id,
+    pub(super) mode: Mode,
+    /// Where the key is in the session's list.
+    pub(super) position: usize,
+    pub(super) holders: List<PLACE>,
+    /// Those who have released it, and have not heard yet that it was held to then.
+    pub(super) leaving: List<PLACE>,
+    /// Holders that want to hear that it is held, and since when.
+    pub(super) confirming: Vec<(Id, u64)>,
+    /// When the last statement was sent by whose answer it is held.
+    pub(super) confirmed: u64,
+    /// Whether its session has been told that there may be something to send.
+    pub(super) listed: bool,
+}
+
+/// An operation that was sent and not answered.
+#[derive(Clone, Copy)]
+pub(super) struct Flight {
+    pub(super) sent: u64,
+    pub(super) step: Step,
+}
+
+/// What a batch does about a key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Step {
+    Unlock {
+        then_try: Option<Mode>,
+    },
+    Try {
+        mode: Mode,
+        after_unlock: bool,
+    },
+    Confirm,
+    /// What follows an unlock that was not run.
+    Nothing,
+}
+
+impl KeyState {
+    pub(super) fn new(key: Key) -> Self {
+        Self {
+            key,
+            queue: List::default(),
+            exclusives: 0,
+            nested: List::default(),
+            tries: [List::default(); 2],
+            grants: Vec::new(),
+            flight: None,
+            probe: None,
+            probed: 0,
+            refused: None,
+            wait: None,
+            poll: Poll::default(),
+            in_tries: false,
+            in_probes: false,
+            in_line: false,
+            searched: 0,
+        }
+    }
+
+    pub(super) fn grant(&self, session: Id) -> &Grant {
+        let mut grants = self.grants.iter();
+        grants
+            .find(|grant| grant.session == session)
+            .expect("a holder's session has the lock")
+    }
+
+    pub(super) fn grant_mut(&mut self, session: Id) -> &mut Grant {
+        let mut grants = self.grants.iter_mut();
+        grants
+            .find(|grant| grant.session == session)
+            .expect("a holder's session has the lock")
+    }
+
+    /// Whether a caller of ours holds it.
+    pub(super) fn is_held(&self) -> bool {
+        self.grants.iter().any(|grant| !grant.holders.is_empty())
+    }
+
+    pub(super) fn has_tries(&self) -> bool {
+        self.tries.iter().any(|tries| !tries.is_empty())
+    }
+
+    pub(super) fn is_refused(&self, mode: Mode) -> bool {
+        match self.refused {
+            None => false,
+            Some(Mode::Shared) => true,
+            Some(Mode::Exclusive) => mode == Mode::Exclusive,
+        }
+    }
+
+    /// Whether nobody has to do with it any more.
+    pub(super) fn is_free(&self) -> bool {
+        self.queue.is_empty()
+            && !self.has_tries()
+            && self.grants.is_empty()
+            && self.flight.is_none()
+            && self.probe.is_none()
+            && self.wait.is_none()
+    }
+}
+
+impl Ledger {
+    /// Who is to have the key next: who waits comes before who doesn't.
+    pub(super) fn first(&self, key: Id) -> Option<Id> {
+        let state = &self.keys[key];
+        state.queue.head().or_else(|| {
+            let tries = state.tries.iter().filter_map(List::head);
+            tries.min_by_key(|caller| self.callers[*caller].since)
+        })
+    }
+
+    fn is_own(&self, session: Id) -> bool {
+        self.sessions[session].kind == SessionKind::Own
+    }
+
+    /// Whether a session that doesn't hold the key yet may ask the server for it: what ours hold doesn't exclude it.
+    fn is_compatible(&self, key: Id, mode: Mode) -> bool {
+        let shared = |mode| mode == Mode::Shared;
+        let mut grants = self.keys[key].grants.iter();
+        grants.all(|grant| shared(mode) && shared(grant.mode))
+    }
+
+    /// The shared grant that the first in line may join, if the server has no writer waiting.
+    pub(super) fn to_join(&self, key: Id) -> Option<&Grant> {
+        let state = &self.keys[key];
+        if state.grants.is_empty() || state.wait.is_some() || state.is_refused(Mode::Shared) {
+            return None;
+        }
+        let first = &self.callers[self.first(key)?];
+        if first.mode == Mode::Exclusive || first.own_session {
+            return None;
+        }
+        self.joinable(key)
+    }
+
+    /// The shared grant that others may join.
+    pub(super) fn joinable(&self, key: Id) -> Option<&Grant> {
+        let joinable = |grant: &&Grant| {
+            grant.mode == Mode::Shared && !grant.holders.is_empty() && !self.is_own(grant.session)
+        };
+        self.keys[key].grants.iter().find(joinable)
+    }
+
+    /// Whether the helper is to ask if a writer waits; at most together with a confirmation.
+    pub(super) fn wants_probe(&self, key: Id) -> bool {
+        let state = &self.keys[key];
+        let is_quiet = state
+            .flight
+            .is_none_or(|flight| flight.step == Step::Confirm);
+        let asked_since = |first| self.callers[first].since >= state.probed;
+        is_quiet
+            && state.probe.is_none()
+            && self.to_join(key).is_some()
+            && self.first(key).is_some_and(asked_since)
+    }
+
+    /// What the session of a grant is to do about it.
+    pub(super) fn step_on(&self, key: Id, session: Id) -> Option<Step> {
+        let state = &self.keys[key];
+        let grant = state.grants.iter().find(|grant| grant.session == session)?;
+        if state.flight.is_some() {
+            return None;
+        }
+        if grant.holders.is_empty() {
+            // The probe has it for a moment: another process that tries then would be refused by nobody.
+            return state.probe.is_none().then(|| Step::Unlock {
+                then_try: self.try_after_unlock(key, session),
+            });
+        }
+        let joins = || {
+            let asked_since = |first| self.callers[first].since >= grant.confirmed;
+            let to_join = self
+                .to_join(key)
+                .is_some_and(|to_join| to_join.session == session);
+            to_join && self.first(key).is_some_and(asked_since)
+        };
+        let wanted = !grant.leaving.is_empty() || !grant.confirming.is_empty() || joins();
+        wanted.then_some(Step::Confirm)
+    }
+
+    fn try_after_unlock(&self, key: Id, session: Id) -> Option<Mode> {
+        let state = &self.keys[key];
+        let first = &self.callers[self.first(key)?];
+        let takes_locks = self.active == Some(session)
+            || self.sessions[session].kind == SessionKind::Wait && !self.waits.has_line();
+        let mut others = state.grants.iter().filter(|grant| grant.session != session);
+        let others_allow = others.all(|grant| {
+            first.mode == Mode::Shared && grant.mode == Mode::Shared && self.is_own(grant.session)
+        });
+        (!first.own_session && state.wait.is_none() && takes_locks && others_allow)
+            .then_some(first.mode)
+    }
+
+    /// The mode in which the active session is to try for the key.
+    pub(super) fn wants_try(&self, key: Id) -> Option<Mode> {
+        let state = &self.keys[key];
+        if state.flight.is_some() || state.probe.is_some() {
+            return None;
+        }
+        let first = &self.callers[self.first(key)?];
+        if first.own_session || !self.is_compatible(key, first.mode) || self.joinable(key).is_some()
+        {
+            return None;
+        }
+        let others_try = !state.queue.is_empty() && state.has_tries();
+        let now = match &state.wait {
+            Some(wait) => wait.own.is_none() && others_try,
+            None => !state.is_refused(first.mode) || others_try || state.poll.due,
+        };
+        now.then_some(first.mode)
+    }
+
+    /// The wait in the server that the key needs.
+    pub(super) fn wants_wait(&self, key: Id) -> Option<Wait> {
+        let state = &self.keys[key];
+        let caller = self.first(key)?;
+        let first = &self.callers[caller];
+        if !self.is_compatible(key, first.mode) {
+            return None;
+        }
+        if first.own_session {
+            return Some(Wait::own(caller, first.mode));
+        }
+        (!state.queue.is_empty() && state.is_refused(first.mode)).then(|| Wait::new(first.mode))
+    }
+}

@@ -1,0 +1,103 @@
+//! Storage whose ids are not reused: an id that has outlived its value finds nothing.
+
+use std::num::NonZeroU32;
+use std::ops::{Index, IndexMut};
+
+/// A place in a [`Slab`], and the how-manieth value it was given out for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct Id {
+    index: u32,
+    /// Not zero, so that an `Option<Id>` is as small as an `Id`.
+    generation: NonZeroU32,
+}
+
+#[derive(Clone)]
+pub(super) struct Slab<T> {
+    slots: Vec<Slot<T>>,
+    free: Vec<u32>,
+}
+
+#[derive(Clone)]
+struct Slot<T> {
+    generation: NonZeroU32,
+    value: Option<T>,
+}
+
+impl<T> Slab<T> {
+    pub(super) fn new() -> Self {
+        Self {
+            slots: Vec::new(),
+            free: Vec::new(),
+        }
+    }
+
+    pub(super) fn insert(&mut self, value: T) -> Id {
+        if let Some(index) = self.free.pop() {
+            let slot = &mut self.slots[index as usize];
+            slot.value = Some(value);
+            return Id {
+                index,
+                generation: slot.generation,
+            };
+        }
+        let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 values");
+        let generation = NonZeroU32::MIN;
+        self.slots.push(Slot {
+            generation,
+            value: Some(value),
+        });
+        Id { index, generation }
+    }
+
+    pub(super) fn get(&self, id: Id) -> Option<&T> {
+        let slot = self.slots.get(id.index as usize)?;
+        slot.value
+            .as_ref()
+            .filter(|_| slot.generation == id.generation)
+    }
+
+    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        slot.value
+            .as_mut()
+            .filter(|_| slot.generation == id.generation)
+    }
+
+    pub(super) fn remove(&mut self, id: Id) -> Option<T> {
+        let slot = self.slots.get_mut(id.index as usize)?;
+        if slot.generation != id.generation {
+            return None;
+        }
+        let value = slot.value.take()?;
+        // After 2^32 values in one place an id from the beginning would be taken for a new one.
+        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
+        self.free.push(id.index);
+        Some(value)
+    }
+
+    #[cfg(test)]
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+    }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.slots.len() - self.free.len()
+    }
+}
+
+impl<T> Index<Id> for Slab<T> {
+    type Output = T;
+
+    fn index(&self, id: Id) -> &T {
+        self.get(id)
+            .expect("the ledger keeps no id of a value that is gone")
+    }
+}
+
+impl<T> IndexMut<Id> for Slab<T> {
+    fn index_mut(&mut self, id: Id) -> &mut T {
+        self.get_mut(id)
+            .expect("the ledger keeps no id of a value that is gone")
+    }
+}

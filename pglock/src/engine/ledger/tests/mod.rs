@@ -1,0 +1,8 @@
+//! The ledger against a model of the server: sessions, other processes and callers do what they like, in any order, and
+//! after every step all that the ledger promises is looked at.
+
+mod check;
+mod process;
+mod random;
+mod server;
+mod steps;
