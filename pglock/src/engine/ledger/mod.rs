@@ -225,6 +225,18 @@ pub(crate) enum Answer {
     Failed,
 }
 
+/// A lock that a caller holds while it waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Enclosing {
+    /// Who waits.
+    pub(crate) request: RequestId,
+    pub(crate) hold: HoldId,
+    pub(crate) key: Key,
+    /// As the server knows it.
+    pub(crate) mode: Mode,
+    pub(crate) session: SessionId,
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
     /// With more locks than this on the active shared session another one is opened.

@@ -5,19 +5,7 @@
 //! a request that begins to wait can close a ring: a lock that was just granted has no request inside yet.
 
 use super::slab::Id;
-use super::{Effect, HoldId, Key, Ledger, Mode, RequestId, SessionId};
-
-/// A lock that a caller holds while it waits for another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Enclosing {
-    /// Who waits.
-    pub(crate) request: RequestId,
-    pub(crate) hold: HoldId,
-    pub(crate) key: Key,
-    /// As the server knows it.
-    pub(crate) mode: Mode,
-    pub(crate) session: SessionId,
-}
+use super::{Effect, Enclosing, Key, Ledger, Mode, RequestId, SessionId};
 
 impl Ledger {
     /// What those hold who wait for a key.

@@ -2,7 +2,11 @@
 //! after every step all that the ledger promises is looked at.
 
 mod check;
+mod exhaustive;
+mod fingerprint;
 mod process;
 mod random;
+mod rules;
+mod scene;
 mod server;
 mod steps;

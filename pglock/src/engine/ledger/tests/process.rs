@@ -15,6 +15,10 @@ pub(super) struct Process {
     pub(super) waits: Vec<WaitSim>,
     pub(super) opening: Vec<Role>,
     pub(super) timers: Vec<(i64, u64)>,
+    /// All that callers were told.
+    pub(super) told: Vec<Effect>,
+    /// All that was sent.
+    pub(super) sent: Vec<Op>,
     /// Who was granted something since the last check.
     pub(super) granted: Vec<CallerSim>,
 }
@@ -123,6 +127,8 @@ impl Process {
             waits: Vec::new(),
             opening: Vec::new(),
             timers: Vec::new(),
+            told: Vec::new(),
+            sent: Vec::new(),
             granted: Vec::new(),
         }
     }

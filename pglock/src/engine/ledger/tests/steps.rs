@@ -166,6 +166,7 @@ impl Process {
         let mut ops = Vec::new();
         self.ledger.next_batch(session.id, 4, &mut ops);
         assert!(ops.len() <= 4);
+        self.sent.extend(&ops);
         self.sessions[at].batch = ops;
         self.check_batch(at);
     }
@@ -255,6 +256,7 @@ impl Process {
     /// Tells the callers.
     fn hear(&mut self, server_saw_deadlock: bool) {
         let effects: Vec<_> = self.ledger.drain_effects().collect();
+        self.told.extend(&effects);
         for effect in effects {
             match effect {
                 Effect::Granted {

@@ -1,0 +1,396 @@
+//! The rules one by one.
+
+use super::super::*;
+use super::process::{Ask, Move};
+use super::scene::{OTHER, Scene, ask, scene, small, tries};
+use Mode::{Exclusive, Shared};
+
+#[test]
+fn a_try_of_what_we_hold_is_busy_without_sql() {
+    let mut scene = scene();
+    scene.asked(ask(1, Exclusive));
+    scene.sent();
+    for mode in [Exclusive, Shared] {
+        scene.make(Move::Ask(tries(1, mode)));
+        let told = scene.last_told();
+        assert!(
+            matches!(
+                told,
+                Effect::Busy {
+                    held_by: HeldBy::Ourselves,
+                    ..
+                }
+            ),
+            "{told:?}"
+        );
+        assert_eq!(scene.sent(), []);
+    }
+}
+
+#[test]
+fn a_try_of_what_others_hold_asks_the_server_each_time() {
+    let mut scene = scene();
+    scene.server.try_lock(OTHER, 1, Exclusive);
+    scene.asked(ask(1, Exclusive));
+    scene.sent();
+    scene.make(Move::Ask(tries(1, Exclusive)));
+    scene.settle();
+    let told = scene.last_told();
+    assert!(
+        matches!(
+            told,
+            Effect::Busy {
+                held_by: HeldBy::Elsewhere,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+    assert_eq!(scene.sent(), [Action::Try(Exclusive)]);
+}
+
+#[test]
+fn a_try_right_after_a_release_does_not_find_its_own_lock() {
+    let mut scene = scene();
+    let held = scene.asked(ask(1, Exclusive));
+    scene.release(held);
+    let again = scene.asked(tries(1, Exclusive));
+    assert!(scene.holds(again));
+}
+
+#[test]
+fn a_release_and_the_try_of_the_next_are_a_pair() {
+    let mut scene = scene();
+    let first = scene.asked(ask(1, Exclusive));
+    let next = scene.asked(ask(1, Exclusive));
+    scene.sent();
+    scene.release(first);
+    scene.settle();
+    assert_eq!(
+        scene.sent(),
+        [Action::Unlock(Exclusive), Action::Try(Exclusive)]
+    );
+    assert!(scene.holds(next));
+}
+
+#[test]
+fn who_waits_in_the_server_gets_the_lock_between_an_unlock_and_a_try() {
+    let mut scene = scene();
+    let first = scene.asked(ask(1, Exclusive));
+    let next = scene.asked(ask(1, Exclusive));
+    scene.server.wait(OTHER, 1, Exclusive);
+    scene.release(first);
+    scene.settle();
+    assert!(!scene.holds(next));
+    scene.server.unlock(OTHER, 1, Exclusive);
+    scene.settle();
+    assert!(scene.holds(next));
+}
+
+#[test]
+fn a_request_withdrawn_before_it_is_sent_costs_nothing() {
+    let mut scene = scene();
+    scene.asked(ask(2, Exclusive));
+    let held = scene.asked(ask(1, Exclusive));
+    scene.sent();
+    let fresh = scene.ask(ask(3, Exclusive));
+    scene.make(Move::Withdraw(scene.place(fresh)));
+    let next = scene.ask(ask(1, Exclusive));
+    scene.release(held);
+    scene.make(Move::Withdraw(scene.place(next)));
+    scene.settle();
+    assert_eq!(scene.sent(), [Action::Unlock(Exclusive)]);
+}
+
+#[test]
+fn a_withdrawal_says_who_has_the_lock() {
+    let mut scene = scene();
+    scene.server.try_lock(OTHER, 2, Exclusive);
+    let unknown = scene.ask(ask(1, Exclusive));
+    assert_eq!(
+        scene.process.ledger.withdraw(unknown),
+        Some(HeldBy::Unknown)
+    );
+    scene.process.callers.clear();
+    scene.asked(ask(1, Exclusive));
+    let ours = scene.asked(ask(1, Exclusive));
+    let theirs = scene.asked(ask(2, Exclusive));
+    assert_eq!(scene.process.ledger.withdraw(ours), Some(HeldBy::Ourselves));
+    assert_eq!(
+        scene.process.ledger.withdraw(theirs),
+        Some(HeldBy::Elsewhere)
+    );
+    assert_eq!(scene.process.ledger.withdraw(theirs), None);
+}
+
+#[test]
+fn shared_holders_are_one_in_the_server_and_each_hears_that_it_held_to_its_end() {
+    let mut scene = scene();
+    let one = scene.asked(ask(1, Shared));
+    let two = scene.asked(ask(1, Shared));
+    assert!(scene.holds(two));
+    assert_eq!(scene.server.held(scene.backend_of(one), 1), [0, 1]);
+    scene.sent();
+    scene.release(one);
+    scene.settle();
+    assert_eq!(scene.sent(), [Action::Confirm]);
+    scene.release(two);
+    scene.settle();
+    assert_eq!(scene.sent(), [Action::Unlock(Shared)]);
+}
+
+#[test]
+fn a_writer_that_waits_elsewhere_comes_before_who_would_join() {
+    let mut scene = scene();
+    let held = scene.asked(ask(1, Shared));
+    scene.server.wait(OTHER, 1, Exclusive);
+    let late = scene.asked(ask(1, Shared));
+    scene.make(Move::Ask(tries(1, Shared)));
+    scene.settle();
+    assert!(!scene.holds(late));
+    scene.release(held);
+    scene.settle();
+    assert_eq!(scene.server.held(OTHER, 1), [1, 0]);
+    scene.server.unlock(OTHER, 1, Exclusive);
+    scene.settle();
+    assert!(scene.holds(late));
+}
+
+#[test]
+fn keys_without_a_wait_session_are_polled_and_the_first_gets_the_next_one() {
+    let mut scene = small();
+    for key in 1..=3 {
+        scene.server.try_lock(OTHER, key, Exclusive);
+    }
+    let waits = scene.asked(ask(1, Exclusive));
+    scene.asked(ask(2, Exclusive));
+    let polled = scene.asked(ask(3, Exclusive));
+    let keys = |scene: &Scene| -> Vec<_> {
+        scene
+            .process
+            .waits
+            .iter()
+            .map(|wait| wait.order.key)
+            .collect()
+    };
+    assert_eq!(keys(&scene), [Key::Big(1)]);
+    assert_eq!(
+        scene
+            .process
+            .timers
+            .iter()
+            .map(|(key, _)| *key)
+            .collect::<Vec<_>>(),
+        [2, 3]
+    );
+    scene.server.unlock(OTHER, 3, Exclusive);
+    scene.make(Move::Timer(1));
+    scene.settle();
+    assert!(scene.holds(polled));
+    scene.make(Move::Withdraw(scene.place(waits)));
+    scene.settle();
+    assert_eq!(keys(&scene), [Key::Big(2)]);
+}
+
+#[test]
+fn who_holds_locks_takes_the_wait_session_of_who_does_not_and_is_never_polled() {
+    let mut scene = small();
+    for key in 1..=4 {
+        scene.server.try_lock(OTHER, key, Exclusive);
+    }
+    let outer = [5, 6, 7].map(|key| scene.asked(ask(key, Exclusive)));
+    scene.asked(ask(1, Exclusive));
+    let keys = |scene: &Scene| -> Vec<_> {
+        scene
+            .process
+            .waits
+            .iter()
+            .map(|wait| wait.order.key)
+            .collect()
+    };
+    scene.ask_around(outer[0], ask(2, Exclusive));
+    assert_eq!(keys(&scene), [Key::Big(2)]);
+    scene.ask_around(outer[1], ask(3, Exclusive));
+    assert_eq!(keys(&scene), [Key::Big(2), Key::Big(3)]);
+    let inside = Some(scene.place(outer[2]));
+    scene.make(Move::Ask(Ask {
+        inside,
+        ..ask(4, Exclusive)
+    }));
+    scene.settle();
+    let told = scene.last_told();
+    assert!(
+        matches!(
+            told,
+            Effect::Failed {
+                why: Failure::NoWaitSession,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+    assert_eq!(
+        scene
+            .process
+            .timers
+            .iter()
+            .map(|(key, _)| *key)
+            .collect::<Vec<_>>(),
+        [1]
+    );
+}
+
+#[test]
+fn a_nested_wait_is_on_the_session_that_holds_only_the_locks_around_it() {
+    let mut scene = small();
+    scene.server.try_lock(OTHER, 1, Exclusive);
+    scene.server.try_lock(OTHER, 2, Exclusive);
+    let outer = scene.asked(ask(1, Exclusive));
+    scene.server.unlock(OTHER, 1, Exclusive);
+    scene.settle();
+    let session = scene.session_of(outer);
+    let inner = scene.ask_around(outer, ask(2, Exclusive));
+    assert_eq!(scene.process.waits[0].session, Some(session));
+    // The lock around it can be released all the same.
+    scene.release(outer);
+    scene.settle();
+    assert_eq!(scene.server.held(OTHER, 1), [0, 0]);
+    scene.server.unlock(OTHER, 2, Exclusive);
+    scene.settle();
+    assert!(scene.holds(inner));
+}
+
+#[test]
+fn the_markers_of_a_wait_are_told() {
+    let mut scene = scene();
+    scene.server.try_lock(OTHER, 3, Exclusive);
+    let outer = scene.asked(ask(1, Shared));
+    let inner = scene.ask_around(outer, ask(2, Exclusive));
+    scene.asked(ask(3, Exclusive));
+    let waiter = scene.ask_around(inner, ask(3, Exclusive));
+    let told = scene.process.ledger.enclosing(Key::Big(3));
+    let lock = |holder: RequestId, key, mode| Enclosing {
+        request: waiter,
+        hold: HoldId(holder.0),
+        key: Key::Big(key),
+        mode,
+        session: scene.session_of(holder),
+    };
+    assert_eq!(told, [lock(inner, 2, Exclusive), lock(outer, 1, Shared)]);
+}
+
+#[test]
+fn who_closes_a_ring_is_told_at_once() {
+    let mut scene = scene();
+    let one = scene.asked(ask(1, Exclusive));
+    let two = scene.asked(ask(2, Exclusive));
+    let waits = scene.ask_around(one, ask(2, Exclusive));
+    scene.sent();
+    let inside = Some(scene.place(two));
+    scene.make(Move::Ask(Ask {
+        inside,
+        ..ask(1, Exclusive)
+    }));
+    let told = scene.last_told();
+    assert!(matches!(told, Effect::Deadlock { .. }), "{told:?}");
+    assert_eq!(scene.sent(), []);
+    scene.release(two);
+    scene.settle();
+    assert!(scene.holds(waits));
+}
+
+#[test]
+fn a_crowded_session_drains_and_is_used_again() {
+    let mut scene = small();
+    let early = [1, 2, 3].map(|key| scene.asked(ask(key, Exclusive)));
+    let late = scene.asked(ask(4, Exclusive));
+    let first = scene.session_of(early[0]);
+    assert_ne!(scene.session_of(late), first);
+    for request in early {
+        scene.release(request);
+        scene.settle();
+    }
+    // With this one the second is crowded too, and the first has room.
+    let last = [5, 6].map(|key| scene.asked(ask(key, Exclusive)));
+    assert_eq!(scene.session_of(last[1]), scene.session_of(late));
+    let again = scene.asked(ask(7, Exclusive));
+    assert_eq!(scene.session_of(again), first);
+    assert_eq!(scene.process.sessions.len(), 2);
+}
+
+#[test]
+fn no_more_locks_are_asked_for_than_the_table_may_hold() {
+    let mut scene = small();
+    for key in 1..=6 {
+        scene.asked(ask(key, Exclusive));
+    }
+    scene.make(Move::Ask(ask(7, Exclusive)));
+    scene.settle();
+    let told = scene.last_told();
+    assert!(
+        matches!(
+            told,
+            Effect::Failed {
+                why: Failure::LockTableFull,
+                ..
+            }
+        ),
+        "{told:?}"
+    );
+}
+
+#[test]
+fn a_failure_to_connect_is_told_to_all_who_waited_when_it_began() {
+    let mut scene = scene();
+    scene.ask(ask(1, Exclusive));
+    // Opening began with the first.
+    let late = scene.ask(ask(1, Exclusive));
+    let other = scene.ask(tries(2, Exclusive));
+    scene.make(Move::OpenFailed(0));
+    assert_eq!(scene.process.told.len(), 1);
+    assert_eq!(scene.process.opening, [Role::Shared]);
+    scene.settle();
+    assert!(scene.holds(late) && scene.holds(other));
+}
+
+#[test]
+fn exactly_the_holders_of_a_session_are_lost_with_it() {
+    let mut scene = scene();
+    scene.server.try_lock(OTHER, 2, Exclusive);
+    let lost = scene.asked(ask(1, Exclusive));
+    let next = scene.asked(ask(1, Exclusive));
+    let waited = scene.asked(ask(2, Exclusive));
+    scene.server.unlock(OTHER, 2, Exclusive);
+    scene.settle();
+    let own = scene.asked(Ask {
+        own_session: true,
+        ..ask(3, Exclusive)
+    });
+    scene.process.told.clear();
+    scene.make(Move::Kill(0));
+    scene.make(Move::Notice(0, false));
+    assert_eq!(
+        scene.process.told,
+        [Effect::Lost {
+            hold: HoldId(lost.0)
+        }]
+    );
+    scene.settle();
+    assert!(scene.holds(next) && scene.holds(waited) && scene.holds(own));
+}
+
+#[test]
+fn a_hold_is_confirmed_by_its_session() {
+    let mut scene = scene();
+    let held = scene.asked(ask(1, Exclusive));
+    scene.sent();
+    scene.make(Move::Confirm(scene.place(held)));
+    scene.settle();
+    assert_eq!(scene.sent(), [Action::Confirm]);
+    assert_eq!(
+        scene.last_told(),
+        Effect::Confirmed {
+            hold: HoldId(held.0)
+        }
+    );
+}
