@@ -5,7 +5,7 @@ use super::list::List;
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::{
-    Action, Answer, Effect, Failure, HeldBy, HoldId, Ledger, Mode, Op, RequestId, SessionId,
+    Action, AdvisoryMode, Answer, Effect, Failure, HeldBy, HoldId, Ledger, Op, RequestId, SessionId,
 };
 
 /// An operation that was sent.
@@ -209,7 +209,14 @@ impl Ledger {
         }
     }
 
-    fn try_answered(&mut self, key: Id, session: Id, mode: Mode, sent: u64, answer: Answer) {
+    fn try_answered(
+        &mut self,
+        key: Id,
+        session: Id,
+        mode: AdvisoryMode,
+        sent: u64,
+        answer: Answer,
+    ) {
         match answer {
             Answer::Yes => {
                 self.add_grant(key, session, mode, sent);
@@ -221,10 +228,10 @@ impl Ledger {
                 if is_queued {
                     self.note_refused(key, mode);
                 }
-                self.refuse_tries(key, Mode::Exclusive, HeldBy::Elsewhere, sent);
+                self.refuse_tries(key, AdvisoryMode::Exclusive, HeldBy::Elsewhere, sent);
                 // Who wants it shared may have it where others have it shared.
-                if is_queued || mode == Mode::Shared {
-                    self.refuse_tries(key, Mode::Shared, HeldBy::Elsewhere, sent);
+                if is_queued || mode == AdvisoryMode::Shared {
+                    self.refuse_tries(key, AdvisoryMode::Shared, HeldBy::Elsewhere, sent);
                 }
             }
             Answer::Failed => self.fail_first(key, sent, Failure::Refused),
@@ -241,9 +248,9 @@ impl Ledger {
             Answer::No | Answer::Failed => {
                 if self.to_join(key).is_some() {
                     if !self.keys[key].queue.is_empty() {
-                        self.note_refused(key, Mode::Shared);
+                        self.note_refused(key, AdvisoryMode::Shared);
                     }
-                    self.refuse_tries(key, Mode::Shared, HeldBy::Elsewhere, sent);
+                    self.refuse_tries(key, AdvisoryMode::Shared, HeldBy::Elsewhere, sent);
                 }
             }
             Answer::NotRun => {}
@@ -251,7 +258,7 @@ impl Ledger {
     }
 
     /// Others have the key, or wait for it. From here on those who wait depend on them, and they on what we hold shared.
-    pub(super) fn note_refused(&mut self, key: Id, mode: Mode) {
+    pub(super) fn note_refused(&mut self, key: Id, mode: AdvisoryMode) {
         self.keys[key].refused = Some(mode);
         self.answer_rings(key);
     }

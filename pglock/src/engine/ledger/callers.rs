@@ -4,12 +4,12 @@ use super::key::KeyState;
 use super::list::Link;
 use super::slab::Id;
 use super::waits::Wait;
-use super::{Effect, HeldBy, HoldId, Key, Ledger, Mode, Request, RequestId, SessionId};
+use super::{AdvisoryMode, Effect, HeldBy, HoldId, Key, Ledger, Request, RequestId, SessionId};
 
 #[derive(Clone)]
 pub(super) struct Caller {
     pub(super) key: Id,
-    pub(super) mode: Mode,
+    pub(super) mode: AdvisoryMode,
     pub(super) no_wait: bool,
     pub(super) own_session: bool,
     pub(super) stage: Stage,
@@ -123,11 +123,13 @@ impl Ledger {
             let state = &self.callers[caller];
             let grant = self.keys[key].grant(session);
             let fits = match state.mode {
-                Mode::Exclusive => grant.mode == Mode::Exclusive && grant.holders.is_empty(),
-                Mode::Shared => grant
+                AdvisoryMode::Exclusive => {
+                    grant.mode == AdvisoryMode::Exclusive && grant.holders.is_empty()
+                }
+                AdvisoryMode::Shared => grant
                     .holders
                     .head()
-                    .is_none_or(|holder| self.callers[holder].mode == Mode::Shared),
+                    .is_none_or(|holder| self.callers[holder].mode == AdvisoryMode::Shared),
             };
             if !fits || state.own_session || state.since >= before {
                 break;
@@ -178,7 +180,7 @@ impl Ledger {
             return;
         }
         key.queue.push_back(&mut self.callers, caller);
-        key.exclusives += u32::from(mode == Mode::Exclusive);
+        key.exclusives += u32::from(mode == AdvisoryMode::Exclusive);
         if nested {
             key.nested.push_back(&mut self.callers, caller);
         }
@@ -194,7 +196,7 @@ impl Ledger {
             return;
         }
         key.queue.remove(&mut self.callers, caller);
-        key.exclusives -= u32::from(mode == Mode::Exclusive);
+        key.exclusives -= u32::from(mode == AdvisoryMode::Exclusive);
         if nested {
             key.nested.remove(&mut self.callers, caller);
         }

@@ -4,7 +4,7 @@ use super::list::{List, NESTED, PLACE};
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::waits::{Poll, Wait};
-use super::{Key, Ledger, Mode};
+use super::{AdvisoryMode, Key, Ledger};
 
 #[derive(Clone)]
 pub(super) struct KeyState {
@@ -25,7 +25,7 @@ pub(super) struct KeyState {
     /// When the last probe was sent that found no writer waiting.
     pub(super) probed: u64,
     /// The weakest mode that the server has refused since somebody waits.
-    pub(super) refused: Option<Mode>,
+    pub(super) refused: Option<AdvisoryMode>,
     pub(super) wait: Option<Wait>,
     pub(super) poll: Poll,
     pub(super) in_tries: bool,
@@ -39,7 +39,7 @@ pub(super) struct KeyState {
 #[derive(Clone)]
 pub(super) struct Grant {
     pub(super) session: Id,
-    pub(super) mode: Mode,
+    pub(super) mode: AdvisoryMode,
     /// Where the key is in the session's list.
     pub(super) position: usize,
     pub(super) holders: List<PLACE>,
@@ -64,10 +64,10 @@ pub(super) struct Flight {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     Unlock {
-        then_try: Option<Mode>,
+        then_try: Option<AdvisoryMode>,
     },
     Try {
-        mode: Mode,
+        mode: AdvisoryMode,
         after_unlock: bool,
     },
     Confirm,
@@ -120,11 +120,11 @@ impl KeyState {
         self.tries.iter().any(|tries| !tries.is_empty())
     }
 
-    pub(super) fn is_refused(&self, mode: Mode) -> bool {
+    pub(super) fn is_refused(&self, mode: AdvisoryMode) -> bool {
         match self.refused {
             None => false,
-            Some(Mode::Shared) => true,
-            Some(Mode::Exclusive) => mode == Mode::Exclusive,
+            Some(AdvisoryMode::Shared) => true,
+            Some(AdvisoryMode::Exclusive) => mode == AdvisoryMode::Exclusive,
         }
     }
 
@@ -154,8 +154,8 @@ impl Ledger {
     }
 
     /// Whether a session that doesn't hold the key yet may ask the server for it: what ours hold doesn't exclude it.
-    fn is_compatible(&self, key: Id, mode: Mode) -> bool {
-        let shared = |mode| mode == Mode::Shared;
+    fn is_compatible(&self, key: Id, mode: AdvisoryMode) -> bool {
+        let shared = |mode| mode == AdvisoryMode::Shared;
         let mut grants = self.keys[key].grants.iter();
         grants.all(|grant| shared(mode) && shared(grant.mode))
     }
@@ -163,11 +163,12 @@ impl Ledger {
     /// The shared grant that the first in line may join, if the server has no writer waiting.
     pub(super) fn to_join(&self, key: Id) -> Option<&Grant> {
         let state = &self.keys[key];
-        if state.grants.is_empty() || state.wait.is_some() || state.is_refused(Mode::Shared) {
+        if state.grants.is_empty() || state.wait.is_some() || state.is_refused(AdvisoryMode::Shared)
+        {
             return None;
         }
         let first = &self.callers[self.first(key)?];
-        if first.mode == Mode::Exclusive || first.own_session {
+        if first.mode == AdvisoryMode::Exclusive || first.own_session {
             return None;
         }
         self.joinable(key)
@@ -176,7 +177,9 @@ impl Ledger {
     /// The shared grant that others may join.
     pub(super) fn joinable(&self, key: Id) -> Option<&Grant> {
         let joinable = |grant: &&Grant| {
-            grant.mode == Mode::Shared && !grant.holders.is_empty() && !self.is_own(grant.session)
+            grant.mode == AdvisoryMode::Shared
+                && !grant.holders.is_empty()
+                && !self.is_own(grant.session)
         };
         self.keys[key].grants.iter().find(joinable)
     }
@@ -218,21 +221,23 @@ impl Ledger {
         wanted.then_some(Step::Confirm)
     }
 
-    fn try_after_unlock(&self, key: Id, session: Id) -> Option<Mode> {
+    fn try_after_unlock(&self, key: Id, session: Id) -> Option<AdvisoryMode> {
         let state = &self.keys[key];
         let first = &self.callers[self.first(key)?];
         let takes_locks = self.active == Some(session)
             || self.sessions[session].kind == SessionKind::Wait && !self.waits.has_line();
         let mut others = state.grants.iter().filter(|grant| grant.session != session);
         let others_allow = others.all(|grant| {
-            first.mode == Mode::Shared && grant.mode == Mode::Shared && self.is_own(grant.session)
+            first.mode == AdvisoryMode::Shared
+                && grant.mode == AdvisoryMode::Shared
+                && self.is_own(grant.session)
         });
         (!first.own_session && state.wait.is_none() && takes_locks && others_allow)
             .then_some(first.mode)
     }
 
     /// The mode in which the active session is to try for the key.
-    pub(super) fn wants_try(&self, key: Id) -> Option<Mode> {
+    pub(super) fn wants_try(&self, key: Id) -> Option<AdvisoryMode> {
         let state = &self.keys[key];
         if state.flight.is_some() || state.probe.is_some() {
             return None;

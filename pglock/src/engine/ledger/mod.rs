@@ -51,8 +51,8 @@ use sessions::{Opening, Session};
 use slab::{Id, Slab};
 use wait_sessions::Waits;
 
-use crate::key::Key;
-use crate::options::Mode;
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 
 /// Names a request until it is answered. A granted one becomes a [`HoldId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -70,7 +70,7 @@ pub(crate) struct SessionId(Id);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Request<'a> {
     pub(crate) key: Key,
-    pub(crate) mode: Mode,
+    pub(crate) mode: AdvisoryMode,
     /// Whether the answer is `Busy` where it would have to wait.
     pub(crate) no_wait: bool,
     /// Whether the lock is to be on a session that it shares with no other (`xact`, `dedicated`).
@@ -172,7 +172,7 @@ pub(crate) enum Role {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct WaitOrder {
     pub(crate) key: Key,
-    pub(crate) mode: Mode,
+    pub(crate) mode: AdvisoryMode,
     /// Where to wait. `None`: on a session that is opened for it, and told by [`Ledger::wait_opened`].
     pub(crate) session: Option<SessionId>,
     /// The request whose own session this is to be.
@@ -206,8 +206,8 @@ pub(crate) struct Op {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    Unlock(Mode),
-    Try(Mode),
+    Unlock(AdvisoryMode),
+    Try(AdvisoryMode),
     /// Is the session still there? Always answered with yes, or not at all.
     Confirm,
     /// Would a session that doesn't hold it get it shared? Leaves nothing behind.
@@ -233,7 +233,7 @@ pub(crate) struct Enclosing {
     pub(crate) hold: HoldId,
     pub(crate) key: Key,
     /// As the server knows it.
-    pub(crate) mode: Mode,
+    pub(crate) mode: AdvisoryMode,
     pub(crate) session: SessionId,
 }
 

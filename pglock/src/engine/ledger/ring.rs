@@ -5,7 +5,7 @@
 //! a request that begins to wait can close a ring: a lock that was just granted has no request inside yet.
 
 use super::slab::Id;
-use super::{Effect, Enclosing, Key, Ledger, Mode, RequestId, SessionId};
+use super::{AdvisoryMode, Effect, Enclosing, Key, Ledger, RequestId, SessionId};
 
 impl Ledger {
     /// What those hold who wait for a key.
@@ -70,7 +70,7 @@ impl Ledger {
         }
         let nested: Vec<_> = state.nested.iter(&self.callers).collect();
         for caller in nested {
-            if self.callers[caller].mode == Mode::Shared && self.closes_ring(caller) {
+            if self.callers[caller].mode == AdvisoryMode::Shared && self.closes_ring(caller) {
                 self.finish(caller, |request| Effect::Deadlock { request });
             }
         }
@@ -84,14 +84,21 @@ impl Ledger {
         if caller.no_wait || !state.is_held() {
             return false;
         }
-        let held_shared = state.grants.iter().all(|grant| grant.mode == Mode::Shared);
-        if caller.mode == Mode::Exclusive || !held_shared || state.is_refused(Mode::Shared) {
+        let held_shared = state
+            .grants
+            .iter()
+            .all(|grant| grant.mode == AdvisoryMode::Shared);
+        if caller.mode == AdvisoryMode::Exclusive
+            || !held_shared
+            || state.is_refused(AdvisoryMode::Shared)
+        {
             return true;
         }
         let mut ahead = state
             .queue
             .iter(&self.callers)
             .take_while(|ahead| *ahead != request);
-        state.exclusives > 0 && ahead.any(|ahead| self.callers[ahead].mode == Mode::Exclusive)
+        state.exclusives > 0
+            && ahead.any(|ahead| self.callers[ahead].mode == AdvisoryMode::Exclusive)
     }
 }

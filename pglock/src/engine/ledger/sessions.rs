@@ -6,7 +6,7 @@ use super::batch::Sent;
 use super::key::{Grant, Step};
 use super::list::List;
 use super::slab::Id;
-use super::{Action, Effect, Failure, HoldId, Ledger, Mode, Role, SessionId};
+use super::{Action, AdvisoryMode, Effect, Failure, HoldId, Ledger, Role, SessionId};
 
 #[derive(Clone)]
 pub(super) struct Session {
@@ -101,7 +101,7 @@ impl Ledger {
     fn refuse_to_join(&mut self, key: Id, began: u64) {
         let is_queued = self.keys[key].queue.head();
         if is_queued.is_some_and(|head| self.callers[head].since < began) {
-            self.note_refused(key, Mode::Shared);
+            self.note_refused(key, AdvisoryMode::Shared);
             return;
         }
         while let Some(caller) = self.first(key)
@@ -176,7 +176,7 @@ impl Ledger {
         if !ask_again && !after_unlock {
             self.fail_first(key, flight.sent, Failure::SessionEnded);
             let why = Failure::SessionEnded;
-            for mode in [Mode::Exclusive, Mode::Shared] {
+            for mode in [AdvisoryMode::Exclusive, AdvisoryMode::Shared] {
                 while let Some(caller) = self.keys[key].tries[mode as usize].head()
                     && self.callers[caller].since < flight.sent
                 {
@@ -244,7 +244,7 @@ impl Ledger {
     }
 
     /// The server has granted a key to a session.
-    pub(super) fn add_grant(&mut self, key: Id, session: Id, mode: Mode, confirmed: u64) {
+    pub(super) fn add_grant(&mut self, key: Id, session: Id, mode: AdvisoryMode, confirmed: u64) {
         let held = &mut self.sessions[session].held;
         let position = held.len();
         held.push(key);

@@ -2,7 +2,7 @@
 
 use super::slab::Id;
 use super::waits::Poll;
-use super::{HeldBy, Ledger, Mode};
+use super::{AdvisoryMode, HeldBy, Ledger};
 
 impl Ledger {
     /// Brings all keys up to date that an event has changed.
@@ -42,9 +42,9 @@ impl Ledger {
             && state
                 .grants
                 .iter()
-                .any(|grant| grant.mode == Mode::Exclusive);
+                .any(|grant| grant.mode == AdvisoryMode::Exclusive);
         let behind_writer_elsewhere =
-            is_held && !state.queue.is_empty() && state.is_refused(Mode::Shared);
+            is_held && !state.queue.is_empty() && state.is_refused(AdvisoryMode::Shared);
         let behind_writer = is_held && (held_exclusive || state.exclusives > 0);
         // Its own session asks for it; the active one can't overtake that.
         let behind_own = state
@@ -53,17 +53,23 @@ impl Ledger {
             .is_some_and(|head| self.callers[head].own_session);
         let held_by = self.held_by(key);
         if is_held || behind_own {
-            self.refuse_tries(key, Mode::Exclusive, held_by, u64::MAX);
+            self.refuse_tries(key, AdvisoryMode::Exclusive, held_by, u64::MAX);
         }
         if behind_writer || behind_own {
-            self.refuse_tries(key, Mode::Shared, held_by, u64::MAX);
+            self.refuse_tries(key, AdvisoryMode::Shared, held_by, u64::MAX);
         } else if behind_writer_elsewhere {
-            self.refuse_tries(key, Mode::Shared, HeldBy::Elsewhere, u64::MAX);
+            self.refuse_tries(key, AdvisoryMode::Shared, HeldBy::Elsewhere, u64::MAX);
         }
     }
 
     /// Answers those who don't wait and asked before `before`.
-    pub(super) fn refuse_tries(&mut self, key: Id, mode: Mode, held_by: HeldBy, before: u64) {
+    pub(super) fn refuse_tries(
+        &mut self,
+        key: Id,
+        mode: AdvisoryMode,
+        held_by: HeldBy,
+        before: u64,
+    ) {
         while let Some(caller) = self.keys[key].tries[mode as usize].head() {
             if self.callers[caller].since >= before {
                 break;

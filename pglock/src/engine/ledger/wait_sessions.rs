@@ -8,7 +8,7 @@ use std::collections::VecDeque;
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::waits::Wait;
-use super::{Effect, Failure, Ledger, Mode};
+use super::{AdvisoryMode, Effect, Failure, Ledger};
 
 #[derive(Clone, Default)]
 pub(super) struct Waits {
@@ -210,7 +210,7 @@ impl Ledger {
         {
             match self.next_in_line() {
                 Some((key, wanted)) => self.begin_wait(key, wanted.on(room.session)),
-                None => self.give_back(&Wait::new(Mode::Shared).on(room.session)),
+                None => self.give_back(&Wait::new(AdvisoryMode::Shared).on(room.session)),
             }
         }
         // Those for whom nothing came free after all ask again.

@@ -3,13 +3,14 @@
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::{
-    Effect, Failure, HeldBy, Key, Ledger, Mode, Order, RequestId, SessionId, WaitAnswer, WaitOrder,
+    AdvisoryMode, Effect, Failure, HeldBy, Key, Ledger, Order, RequestId, SessionId, WaitAnswer,
+    WaitOrder,
 };
 
 /// A wait for a key in the server.
 #[derive(Clone)]
 pub(super) struct Wait {
-    pub(super) mode: Mode,
+    pub(super) mode: AdvisoryMode,
     /// The request whose own session it is on.
     pub(super) own: Option<Id>,
     pub(super) session: Option<Id>,
@@ -33,7 +34,7 @@ pub(super) enum Phase {
 }
 
 impl Wait {
-    pub(super) fn new(mode: Mode) -> Self {
+    pub(super) fn new(mode: AdvisoryMode) -> Self {
         Self {
             mode,
             own: None,
@@ -45,7 +46,7 @@ impl Wait {
         }
     }
 
-    pub(super) fn own(caller: Id, mode: Mode) -> Self {
+    pub(super) fn own(caller: Id, mode: AdvisoryMode) -> Self {
         Self {
             own: Some(caller),
             ..Self::new(mode)
@@ -70,7 +71,8 @@ impl Wait {
 
     /// Whether it gets what another one would get.
     pub(super) fn serves(&self, wanted: &Wait) -> bool {
-        self.own == wanted.own && (self.mode == Mode::Exclusive || wanted.mode == Mode::Shared)
+        self.own == wanted.own
+            && (self.mode == AdvisoryMode::Exclusive || wanted.mode == AdvisoryMode::Shared)
     }
 }
 

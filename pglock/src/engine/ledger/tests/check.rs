@@ -19,7 +19,10 @@ impl CallerSim {
 /// No exclusive holder has company, in any process.
 pub(super) fn exclusive_is_alone(processes: &[Process]) {
     let held: Vec<_> = processes.iter().flat_map(Process::held).collect();
-    for one in held.iter().filter(|one| one.ask.mode == Mode::Exclusive) {
+    for one in held
+        .iter()
+        .filter(|one| one.ask.mode == AdvisoryMode::Exclusive)
+    {
         let others = held.iter().filter(|other| other.ask.key == one.ask.key);
         assert_eq!(
             others.count(),
@@ -44,7 +47,7 @@ impl Process {
         for caller in self.held() {
             let backend = self.session(caller.session.expect("it is held")).backend;
             let [exclusive, shared] = server.held(backend, caller.ask.key);
-            let has_it = exclusive > 0 || caller.ask.mode == Mode::Shared && shared > 0;
+            let has_it = exclusive > 0 || caller.ask.mode == AdvisoryMode::Shared && shared > 0;
             assert!(
                 has_it,
                 "the server doesn't know a holder of {}",
@@ -241,12 +244,13 @@ impl Process {
             let is_head = queue.all(|other| other.order >= caller.order);
             let conflicts = |held: &&CallerSim| {
                 held.ask.key == key
-                    && (held.ask.mode == Mode::Exclusive || caller.ask.mode == Mode::Exclusive)
+                    && (held.ask.mode == AdvisoryMode::Exclusive
+                        || caller.ask.mode == AdvisoryMode::Exclusive)
             };
             let held = self.held().any(|held| conflicts(&held))
                 || self.ledger.find(Key::Big(key)).is_some_and(|id| {
                     let mut grants = self.ledger.keys[id].grants.iter();
-                    grants.any(|grant| grant.mode == Mode::Exclusive)
+                    grants.any(|grant| grant.mode == AdvisoryMode::Exclusive)
                 });
             let waits = |wait: &super::process::WaitSim| {
                 number(wait.order.key) == key && wait.stage == WaitStage::InServer
@@ -265,7 +269,9 @@ impl Process {
         while let Some(at) = open.pop() {
             let waiting = &self.callers[at];
             let conflicts = |held: &CallerSim| {
-                !hard || held.ask.mode == Mode::Exclusive || waiting.ask.mode == Mode::Exclusive
+                !hard
+                    || held.ask.mode == AdvisoryMode::Exclusive
+                    || waiting.ask.mode == AdvisoryMode::Exclusive
             };
             for held in self
                 .callers

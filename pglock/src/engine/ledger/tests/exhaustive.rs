@@ -7,7 +7,7 @@ use super::super::*;
 use super::check::exclusive_is_alone;
 use super::process::{Ask, CallerStage, Move, Process};
 use super::server::Server;
-use Mode::{Exclusive, Shared};
+use AdvisoryMode::{Exclusive, Shared};
 
 #[derive(Clone)]
 struct State {
@@ -101,7 +101,7 @@ fn explore(asks: [Vec<Ask>; 2], deaths: usize) {
     }
 }
 
-fn ask(key: i64, mode: Mode) -> Ask {
+fn ask(key: i64, mode: AdvisoryMode) -> Ask {
     Ask {
         key,
         mode,

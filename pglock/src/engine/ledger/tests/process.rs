@@ -45,7 +45,7 @@ pub(super) struct CallerSim {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Ask {
     pub(super) key: i64,
-    pub(super) mode: Mode,
+    pub(super) mode: AdvisoryMode,
     pub(super) no_wait: bool,
     pub(super) own_session: bool,
     /// The caller whose hold is around it.

@@ -34,11 +34,11 @@ fn limits() -> Limits {
     }
 }
 
-fn mode(number: usize) -> Mode {
+fn mode(number: usize) -> AdvisoryMode {
     if number.is_multiple_of(3) {
-        Mode::Shared
+        AdvisoryMode::Shared
     } else {
-        Mode::Exclusive
+        AdvisoryMode::Exclusive
     }
 }
 

@@ -88,7 +88,7 @@ impl Scene {
     }
 }
 
-pub(super) fn ask(key: i64, mode: Mode) -> Ask {
+pub(super) fn ask(key: i64, mode: AdvisoryMode) -> Ask {
     Ask {
         key,
         mode,
@@ -98,7 +98,7 @@ pub(super) fn ask(key: i64, mode: Mode) -> Ask {
     }
 }
 
-pub(super) fn tries(key: i64, mode: Mode) -> Ask {
+pub(super) fn tries(key: i64, mode: AdvisoryMode) -> Ask {
     Ask {
         no_wait: true,
         ..ask(key, mode)

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
-use crate::options::Mode;
+use crate::model::options::AdvisoryMode;
 
 pub(super) type Backend = u32;
 
@@ -15,23 +15,23 @@ pub(super) struct Server {
 struct LockState {
     /// How often each backend has it, exclusive and shared.
     held: BTreeMap<Backend, [u32; 2]>,
-    waiting: VecDeque<(Backend, Mode)>,
+    waiting: VecDeque<(Backend, AdvisoryMode)>,
 }
 
-fn conflict(one: Mode, other: Mode) -> bool {
-    one == Mode::Exclusive || other == Mode::Exclusive
+fn conflict(one: AdvisoryMode, other: AdvisoryMode) -> bool {
+    one == AdvisoryMode::Exclusive || other == AdvisoryMode::Exclusive
 }
 
 impl LockState {
-    fn is_held_by_others(&self, backend: Backend, mode: Mode) -> bool {
+    fn is_held_by_others(&self, backend: Backend, mode: AdvisoryMode) -> bool {
         let conflicts =
-            |counts: &[u32; 2]| counts[0] > 0 || mode == Mode::Exclusive && counts[1] > 0;
+            |counts: &[u32; 2]| counts[0] > 0 || mode == AdvisoryMode::Exclusive && counts[1] > 0;
         let mut held = self.held.iter();
         held.any(|(other, counts)| *other != backend && conflicts(counts))
     }
 
     /// A backend that has the lock in that mode is granted it once more, whoever waits.
-    fn can_have(&self, backend: Backend, mode: Mode) -> bool {
+    fn can_have(&self, backend: Backend, mode: AdvisoryMode) -> bool {
         let has_it = self
             .held
             .get(&backend)
@@ -41,7 +41,7 @@ impl LockState {
             && (has_it || !waiting.any(|(_, waits_for)| conflict(mode, *waits_for)))
     }
 
-    fn grant(&mut self, backend: Backend, mode: Mode) {
+    fn grant(&mut self, backend: Backend, mode: AdvisoryMode) {
         self.held.entry(backend).or_default()[mode as usize] += 1;
     }
 
@@ -71,7 +71,7 @@ impl Server {
         result
     }
 
-    pub(super) fn try_lock(&mut self, backend: Backend, key: i64, mode: Mode) -> bool {
+    pub(super) fn try_lock(&mut self, backend: Backend, key: i64, mode: AdvisoryMode) -> bool {
         self.change(key, |lock| {
             let granted = lock.can_have(backend, mode);
             if granted {
@@ -83,10 +83,10 @@ impl Server {
 
     pub(super) fn probe(&mut self, backend: Backend, key: i64) -> bool {
         let lock = self.locks.get(&key);
-        lock.is_none_or(|lock| lock.can_have(backend, Mode::Shared))
+        lock.is_none_or(|lock| lock.can_have(backend, AdvisoryMode::Shared))
     }
 
-    pub(super) fn unlock(&mut self, backend: Backend, key: i64, mode: Mode) -> bool {
+    pub(super) fn unlock(&mut self, backend: Backend, key: i64, mode: AdvisoryMode) -> bool {
         self.change(key, |lock| {
             let counts = lock.held.entry(backend).or_default();
             let held = counts[mode as usize] > 0;
@@ -96,7 +96,7 @@ impl Server {
     }
 
     /// Grants it at once, or queues the backend.
-    pub(super) fn wait(&mut self, backend: Backend, key: i64, mode: Mode) {
+    pub(super) fn wait(&mut self, backend: Backend, key: i64, mode: AdvisoryMode) {
         self.change(key, |lock| {
             if lock.can_have(backend, mode) {
                 lock.grant(backend, mode);
