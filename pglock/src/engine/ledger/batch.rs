@@ -1,30 +1,14 @@
 //! Batches of operations, made up when they are sent, and their answers.
 
+use super::Ledger;
 use super::key::{Flight, Step};
 use super::list::List;
+use super::orders::{
+    Action, Answer, Effect, Failure, HeldBy, HoldId, Op, RequestId, Sent, SessionId,
+};
 use super::sessions::SessionKind;
 use super::slab::Id;
-use super::{
-    Action, AdvisoryMode, Answer, Effect, Failure, HeldBy, HoldId, Ledger, Op, RequestId, SessionId,
-};
-
-/// An operation that was sent.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Sent {
-    pub(super) key: Id,
-    pub(super) action: Action,
-    pub(super) answered: bool,
-}
-
-impl Sent {
-    fn new(key: Id, action: Action) -> Self {
-        Self {
-            key,
-            action,
-            answered: false,
-        }
-    }
-}
+use crate::model::options::AdvisoryMode;
 
 impl Ledger {
     /// Adds to `ops` what a session is to be asked in one statement, at most `max` operations; nothing while answers to

@@ -1,10 +1,13 @@
 //! Requests, and the holds that they become.
 
+use super::Ledger;
 use super::key::KeyState;
 use super::list::Link;
+use super::orders::{Effect, HeldBy, HoldId, Request, RequestId, SessionId};
 use super::slab::Id;
 use super::waits::Wait;
-use super::{AdvisoryMode, Effect, HeldBy, HoldId, Key, Ledger, Request, RequestId, SessionId};
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 
 #[derive(Clone)]
 pub(super) struct Caller {

@@ -1,10 +1,12 @@
 //! The state of a key, and what it needs now. Only reads.
 
+use super::Ledger;
 use super::list::{List, NESTED, PLACE};
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::waits::{Poll, Wait};
-use super::{AdvisoryMode, Key, Ledger};
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 
 #[derive(Clone)]
 pub(super) struct KeyState {

@@ -4,8 +4,11 @@
 //! turn. A hold ends when its call does, and that is blocked as long as any request is that has the hold around it. Only
 //! a request that begins to wait can close a ring: a lock that was just granted has no request inside yet.
 
+use super::Ledger;
+use super::orders::{Effect, Enclosing, RequestId, SessionId};
 use super::slab::Id;
-use super::{AdvisoryMode, Effect, Enclosing, Key, Ledger, RequestId, SessionId};
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 
 impl Ledger {
     /// What those hold who wait for a key.

@@ -2,11 +2,13 @@
 
 use std::collections::VecDeque;
 
-use super::batch::Sent;
+use super::Ledger;
 use super::key::{Grant, Step};
 use super::list::List;
+use super::orders::Sent;
+use super::orders::{Action, Effect, Failure, HoldId, Role, SessionId};
 use super::slab::Id;
-use super::{Action, AdvisoryMode, Effect, Failure, HoldId, Ledger, Role, SessionId};
+use crate::model::options::AdvisoryMode;
 
 #[derive(Clone)]
 pub(super) struct Session {

@@ -1,8 +1,10 @@
 //! Brings keys up to date after an event: who can't get it is told so, waits begin and end, sessions learn what to send.
 
+use super::Ledger;
+use super::orders::HeldBy;
 use super::slab::Id;
 use super::waits::Poll;
-use super::{AdvisoryMode, HeldBy, Ledger};
+use crate::model::options::AdvisoryMode;
 
 impl Ledger {
     /// Brings all keys up to date that an event has changed.

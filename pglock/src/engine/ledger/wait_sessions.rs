@@ -5,10 +5,12 @@
 
 use std::collections::VecDeque;
 
+use super::Ledger;
+use super::orders::{Effect, Failure};
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::waits::Wait;
-use super::{AdvisoryMode, Effect, Failure, Ledger};
+use crate::model::options::AdvisoryMode;
 
 #[derive(Clone, Default)]
 pub(super) struct Waits {

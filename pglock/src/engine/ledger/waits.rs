@@ -1,11 +1,11 @@
 //! A wait for a key in the server, from its order to its answer.
 
+use super::Ledger;
+use super::orders::{Effect, Failure, HeldBy, Order, RequestId, SessionId, WaitAnswer, WaitOrder};
 use super::sessions::SessionKind;
 use super::slab::Id;
-use super::{
-    AdvisoryMode, Effect, Failure, HeldBy, Key, Ledger, Order, RequestId, SessionId, WaitAnswer,
-    WaitOrder,
-};
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 
 /// A wait for a key in the server.
 #[derive(Clone)]

@@ -1,5 +1,6 @@
 //! What must be true after every step.
 
+use crate::model::options::AdvisoryMode;
 use std::collections::HashSet;
 
 use super::super::*;

@@ -7,7 +7,7 @@ use super::super::*;
 use super::check::exclusive_is_alone;
 use super::process::{Ask, CallerStage, Move, Process};
 use super::server::Server;
-use AdvisoryMode::{Exclusive, Shared};
+use crate::model::options::AdvisoryMode::{self, Exclusive, Shared};
 
 #[derive(Clone)]
 struct State {

@@ -2,6 +2,7 @@
 
 use super::super::*;
 use super::server::{Backend, Server};
+use crate::model::options::AdvisoryMode;
 
 #[derive(Clone)]
 pub(super) struct Process {

@@ -1,5 +1,6 @@
 //! Schedules at random. A failing one is cut down to the steps that it takes.
 
+use crate::model::options::AdvisoryMode;
 use std::panic::AssertUnwindSafe;
 
 use proptest::prelude::*;

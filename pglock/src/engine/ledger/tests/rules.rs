@@ -3,7 +3,7 @@
 use super::super::*;
 use super::process::{Ask, Move};
 use super::scene::{OTHER, Scene, ask, scene, small, tries};
-use AdvisoryMode::{Exclusive, Shared};
+use crate::model::options::AdvisoryMode::{Exclusive, Shared};
 
 #[test]
 fn a_try_of_what_we_hold_is_busy_without_sql() {

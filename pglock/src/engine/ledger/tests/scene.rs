@@ -3,6 +3,7 @@
 use super::super::*;
 use super::process::{Ask, CallerStage, Move, Process};
 use super::server::Server;
+use crate::model::options::AdvisoryMode;
 
 /// A process whose IO half does at once what it is told to do, and another program on the same server.
 pub(super) struct Scene {

@@ -1,0 +1,235 @@
+//! The words between the ledger and those who carry out its orders: events, orders, effects.
+
+use super::slab::Id;
+use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
+
+/// Names a request until it is answered. A granted one becomes a [`HoldId`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct RequestId(pub(super) Id);
+
+/// Names a granted lock until it is released or lost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct HoldId(pub(super) Id);
+
+/// Names a session for as long as it is open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct SessionId(pub(super) Id);
+
+/// What a caller asks for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Request<'a> {
+    pub(crate) key: Key,
+    pub(crate) mode: AdvisoryMode,
+    /// Whether the answer is `Busy` where it would have to wait.
+    pub(crate) no_wait: bool,
+    /// Whether the lock is to be on a session that it shares with no other (`xact`, `dedicated`).
+    pub(crate) own_session: bool,
+    /// The holds of the calls around the one that asks. They stay held while it waits.
+    pub(crate) enclosing: &'a [HoldId],
+}
+
+/// What a caller is to be told. Each request gets one of the first four, or is withdrawn before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    Granted {
+        request: RequestId,
+        hold: HoldId,
+        session: SessionId,
+    },
+    Busy {
+        request: RequestId,
+        held_by: HeldBy,
+    },
+    /// It would wait for itself, through other callers of this process.
+    Deadlock {
+        request: RequestId,
+    },
+    Failed {
+        request: RequestId,
+        why: Failure,
+    },
+    /// A release was answered; `was_held` says whether the lock was held until then.
+    Released {
+        hold: HoldId,
+        was_held: bool,
+    },
+    /// A hold was confirmed by an answer to a statement that was sent after [`Ledger::confirm`].
+    Confirmed {
+        hold: HoldId,
+    },
+    /// Its session ended while it was held or being released.
+    Lost {
+        hold: HoldId,
+    },
+    /// [`Ledger::poll`] is to be called with these two, after a delay that grows with the attempt.
+    Poll {
+        key: Key,
+        timer: u64,
+        attempt: u32,
+    },
+}
+
+/// Who has a lock that is busy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeldBy {
+    /// A caller of this process.
+    Ourselves,
+    /// Another process, as the server said.
+    Elsewhere,
+    /// The server has not answered yet.
+    Unknown,
+}
+
+/// Why a request failed. The error itself is known to the caller of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    /// The session that was needed could not be opened.
+    NoSession,
+    /// The session ended before it had answered.
+    SessionEnded,
+    /// The server answered with an error.
+    Refused,
+    /// It would fill more of the server's lock table than is allowed.
+    LockTableFull,
+    /// It holds locks, so that it must wait in the server, and all sessions for that are taken.
+    NoWaitSession,
+}
+
+/// What is to be done outside of the ledger.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Open a session: [`Ledger::session_opened`] or [`Ledger::open_failed`] answers it.
+    Open(Role),
+    /// Send a batch to an idle session: [`Ledger::next_batch`].
+    Send(SessionId),
+    /// Wait for a lock in the server: [`Ledger::wait_answered`] answers it.
+    Wait(WaitOrder),
+    /// Cancel the wait for a key. It is answered all the same.
+    CancelWait(Key),
+}
+
+/// What a session that is opened for nobody in particular is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// Carries the locks of many callers, and never waits.
+    Shared,
+    /// Holds no locks. Asks what the sessions that do can't ask.
+    Helper,
+}
+
+/// A statement that may block in the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct WaitOrder {
+    pub(crate) key: Key,
+    pub(crate) mode: AdvisoryMode,
+    /// Where to wait. `None`: on a session that is opened for it, and told by [`Ledger::wait_opened`].
+    pub(crate) session: Option<SessionId>,
+    /// The request whose own session this is to be.
+    pub(crate) own: Option<RequestId>,
+    /// Whether to try only; of requests with a session of their own.
+    pub(crate) no_wait: bool,
+}
+
+/// How a wait ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum WaitAnswer {
+    Granted,
+    /// It was to be tried only, and is busy.
+    Busy,
+    /// By us or by somebody else; the lock is not held.
+    Canceled,
+    /// The server found a deadlock, and gave this wait up.
+    Deadlock,
+    /// The server answered with another error; the lock is not held.
+    Failed,
+    /// No session could be opened for it.
+    NoSession,
+}
+
+/// An operation of a batch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Op {
+    pub(crate) key: Key,
+    pub(crate) action: Action,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Unlock(AdvisoryMode),
+    Try(AdvisoryMode),
+    /// Is the session still there? Always answered with yes, or not at all.
+    Confirm,
+    /// Would a session that doesn't hold it get it shared? Leaves nothing behind.
+    ProbeShared,
+}
+
+/// The answer to an operation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    Yes,
+    No,
+    /// The statement ended before it.
+    NotRun,
+    /// It failed, and left nothing behind.
+    Failed,
+}
+
+/// A lock that a caller holds while it waits for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Enclosing {
+    /// Who waits.
+    pub(crate) request: RequestId,
+    pub(crate) hold: HoldId,
+    pub(crate) key: Key,
+    /// As the server knows it.
+    pub(crate) mode: AdvisoryMode,
+    pub(crate) session: SessionId,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// With more locks than this on the active shared session another one is opened.
+    pub(crate) drain_above: usize,
+    /// A shared session never holds more.
+    pub(crate) session_locks: usize,
+    /// A draining session with fewer may become the active one again.
+    pub(crate) reuse_below: usize,
+    /// All locks of this process.
+    pub(crate) locks: usize,
+    /// Wait sessions, including those that hold what they waited for.
+    pub(crate) wait_sessions: usize,
+    /// The same, where callers that hold locks need more: these can't be polled.
+    pub(crate) nested_wait_sessions: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            drain_above: 2_048,
+            session_locks: 8_192,
+            reuse_below: 512,
+            locks: 6_400,
+            wait_sessions: 4,
+            nested_wait_sessions: 32,
+        }
+    }
+}
+
+/// An operation that was sent.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Sent {
+    pub(super) key: Id,
+    pub(super) action: Action,
+    pub(super) answered: bool,
+}
+
+impl Sent {
+    pub(super) fn new(key: Id, action: Action) -> Self {
+        Self {
+            key,
+            action,
+            answered: false,
+        }
+    }
+}
