@@ -1,34 +1,34 @@
-//! Statements that leave something behind when their caller drops them before the answer, and what cleans that up.
+//! Clean-up after a statement whose future is dropped before the answer: it may still wait, or acquire a lock.
 
 use crate::sql;
 
-/// What is sent behind a statement that was dropped before its answer, before anything that the caller sends.
+/// What is sent after a statement that was dropped before its answer. It runs before any later statement of the caller.
 ///
 /// `pub`, since the methods of a sealed public trait name it; the module is private.
 #[derive(Debug)]
 pub struct CleanUp {
-    /// For a statement that may wait for a lock. Where the driver can cancel it, that is tried.
+    /// For a statement that may wait for a lock. Drivers that can cancel try it.
     pub(super) wait: Option<CancelWait>,
-    /// Against what it did all the same.
+    /// Reverts what the statement did, if it did it.
     pub(super) undo: Option<String>,
 }
 
-/// What is needed around a cancel, which hits whatever runs when it arrives.
+/// Guards a cancel, which interrupts whatever the session runs when it arrives.
 #[derive(Debug)]
 pub(super) struct CancelWait {
-    /// Sent before the wait, to see it begin, and whether there can be one.
+    /// Sent before the wait: its answer shows that the wait begins, or that there is none.
     pub(super) started: &'static str,
-    /// Against a cancel that comes late.
+    /// Sent after the wait: takes the cancel that arrives too late.
     pub(super) sleep: &'static str,
-    /// After a sleep, and after a wait that had ended by itself and failed.
+    /// Sent after each sleep, and after a wait that had already failed.
     pub(super) recover: Option<&'static str>,
 }
 
 impl CleanUp {
-    /// For a session lock, which `leftover` releases if it was granted all the same.
+    /// For a session lock, which `leftover` releases if it was granted.
     pub(crate) fn in_session(waits: bool, leftover: String) -> Self {
         let wait = CancelWait {
-            // A transaction begun by hand is refused at once, and must not be aborted by a cancel.
+            // In a transaction that was begun by hand the acquire does nothing, and a cancel would abort the transaction.
             started: sql::transaction::IS_IN_TRANSACTION,
             sleep: sql::cancel::SLEEP,
             recover: None,
@@ -39,8 +39,8 @@ impl CleanUp {
         }
     }
 
-    /// For a lock in the caller's transaction, which keeps it if it was granted, and can go on if not. `waits` also
-    /// where the statement doesn't, but needs its savepoint when it fails.
+    /// For a lock in the caller's transaction: the transaction keeps it if it was granted, and continues if not. `waits` is
+    /// also true for a statement that never waits but leaves a savepoint when it fails.
     pub(crate) fn in_transaction(waits: bool) -> Self {
         let wait = CancelWait {
             started: "",

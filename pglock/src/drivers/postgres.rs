@@ -43,7 +43,7 @@ impl Blocking for Transaction<'_> {
         Transaction::query_typed(self, sql, &as_text(values))?.try_into()
     }
 
-    /// A transaction can't tell; its next statement does.
+    /// The driver does not say; the next statement fails.
     fn is_closed(&mut self) -> bool {
         false
     }

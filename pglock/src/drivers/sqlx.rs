@@ -1,7 +1,7 @@
 //! The async `sqlx` driver.
 //!
-//! It takes its connection as `&mut`, sends when it is polled, and has no way to cancel. A statement whose future was
-//! dropped runs on in the server; whatever uses the connection next waits for its answer first.
+//! sqlx sends a statement when its future is polled, and cannot cancel. A statement whose future was dropped continues in
+//! the server, and the next use of the connection first waits for its answer.
 
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
@@ -33,7 +33,7 @@ impl Async for PgConnection {
         })
     }
 
-    /// Two round trips. The statement is left out of the connection's cache.
+    /// Two round trips. The statement stays out of the connection's cache, so that ours don't displace the caller's.
     fn query<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
         Box::pin(async move {
             settle(self).await;
@@ -65,23 +65,23 @@ impl Async for PgConnection {
             drop(sqlx::raw_sql(text).execute(self).now_or_never());
             return;
         }
-        // What begins a transaction is all that sqlx queues behind a statement that is not answered yet, and then it is
-        // none. In a transaction of sqlx's own it is refused.
+        // `begin` is the only call that sqlx queues behind a statement without an answer, so our text goes in as one; it
+        // begins no transaction. Inside a transaction of sqlx's own, `begin` refuses the text.
         let began = matches!(self.begin_with(text).now_or_never(), Some(Ok(_)));
-        // Answered at once, in a transaction that was begun by hand, which sqlx took for the one it was to begin: it
-        // leaves that by a rollback, and has queued one. Nothing may go on as if the transaction still were.
+        // `Ok` at once means that sqlx found a transaction that was begun by hand, took it for the one to begin, and has
+        // queued its rollback. Abort it, so that the caller's next statements fail instead of running outside it.
         if began && sql != END_ANY_TRANSACTION[0] {
             drop(self.begin_with(ABORT_TRANSACTION).now_or_never());
         }
     }
 
-    /// It can't tell; its next statement does.
+    /// The driver does not say; the next statement fails.
     fn is_closed(&self) -> bool {
         false
     }
 }
 
-/// A statement that was sent and not answered yet.
+/// A statement without an answer yet. Dropping it queues the undo.
 struct Sent<'c> {
     connection: &'c mut PgConnection,
     undo: Option<String>,
@@ -95,13 +95,13 @@ impl Drop for Sent<'_> {
     }
 }
 
-/// Waits for the answers to statements that were dropped, whose errors sqlx would take for the next one's. After it
-/// the next statement is sent at its first poll.
+/// Waits for the answers to dropped statements, whose errors sqlx would report to the next statement. Afterwards the next
+/// statement is sent at its first poll.
 async fn settle(connection: &mut PgConnection) {
     while let Err(sqlx::Error::Database(_)) = connection.flush().await {}
 }
 
-/// Whether nothing is left to be waited for; what sqlx has queued is sent.
+/// Whether no answer is outstanding. Also sends what sqlx has queued.
 fn is_settled(connection: &mut PgConnection) -> bool {
     settle(connection).now_or_never().is_some()
 }
@@ -120,7 +120,7 @@ async fn rows(
     match answer {
         Ok(rows) => rows.iter().map(as_text).collect(),
         Err(error) => {
-            // sqlx returns at the error, before the end of the answer.
+            // sqlx returns at the error, before the answer has ended.
             settle(connection).await;
             Err(error.into())
         }
@@ -190,7 +190,7 @@ impl Async for PoolConnection<Postgres> {
     }
 }
 
-/// A wait on a connection that would wait on in the pool, if it were given back to it.
+/// A wait on a pooled connection. Dropping it closes the connection, which would otherwise still wait in the pool.
 struct CloseOnDrop<'c>(Option<&'c mut PoolConnection<Postgres>>);
 
 impl Drop for CloseOnDrop<'_> {

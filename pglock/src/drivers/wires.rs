@@ -1,4 +1,4 @@
-//! The caller's connections in a conversation with the server.
+//! The caller's connections, in the form that the protocols of `wire` use.
 
 use super::clean_up::CleanUp;
 use super::sealed;
@@ -6,7 +6,7 @@ use crate::error::Failure;
 use crate::sql::Rows;
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
-/// A blocking connection in a conversation that is written as an async one: its futures never wait.
+/// A blocking connection for protocols that are written as async: each future is ready at its first poll.
 pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
@@ -29,7 +29,7 @@ impl<C: sealed::Blocking + ?Sized> ExtendedQuery for BlockingWire<'_, C> {
     }
 }
 
-/// An async connection in a conversation.
+/// An async connection for those protocols.
 pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
@@ -44,8 +44,8 @@ impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
     }
 }
 
-/// An async connection whose first statement is cleaned up when it is dropped. Those after it are about what came of
-/// it, and don't wait.
+/// An async connection whose first statement has a clean-up. The statements after it only find out how the first one
+/// ended, and never wait.
 pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {
     connection: &'c mut C,
     first: Option<CleanUp>,

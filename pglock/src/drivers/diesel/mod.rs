@@ -1,7 +1,6 @@
 //! The blocking `diesel` driver.
 //!
-//! Diesel shows neither an error's SQLSTATE nor the rows of a text of several statements; `sql.rs` says what is done
-//! about it.
+//! Diesel hides the SQLSTATE of an error, and the rows of a text with several statements; `sql.rs` works around both.
 
 mod sql;
 
@@ -27,7 +26,7 @@ impl Connection for PgConnection {}
 #[diagnostic::do_not_recommend]
 impl AnyConnection for PgConnection {}
 
-/// For diesel a transaction is the connection itself; whether one is open is asked in `expect_transaction`.
+/// A transaction of diesel is the connection itself; `expect_transaction` checks whether one is open.
 #[diagnostic::do_not_recommend]
 impl InTransaction for PgConnection {}
 
@@ -61,7 +60,7 @@ impl Blocking for PgConnection {
         Ok(rows.into_iter().map(|TextRow(columns)| columns).collect())
     }
 
-    /// Asks diesel, which knows of the transactions that it began; the server where diesel has lost count.
+    /// Asks diesel, which counts the transactions that it began, or the server when diesel has lost count.
     fn expect_transaction(&mut self) -> Result<(), Failure> {
         let open = match depth(self) {
             Ok(depth) => depth.is_some(),
@@ -77,11 +76,11 @@ impl Blocking for PgConnection {
         Err(Failure {
             sql_state: Some(SqlState::NO_ACTIVE_SQL_TRANSACTION),
             session_ended: false,
-            source: "diesel has begun no transaction on this connection".into(),
+            source: "diesel has not begun a transaction on this connection".into(),
         })
     }
 
-    /// Diesel doubts its transactions when the connection is closed, and sometimes without that.
+    /// Diesel loses count when the connection is closed, but also for other reasons, so a statement has to decide.
     fn is_closed(&mut self) -> bool {
         depth(self).is_err()
             && self
@@ -90,7 +89,7 @@ impl Blocking for PgConnection {
     }
 }
 
-/// How many transactions diesel has begun, one in the other.
+/// How many nested transactions diesel has begun; `None` outside one.
 fn depth(connection: &mut PgConnection) -> Result<Option<u32>, Error> {
     type Manager = <PgConnection as diesel::Connection>::TransactionManager;
     Manager::transaction_manager_status_mut(connection)
@@ -130,15 +129,15 @@ fn session_ended(error: &Error) -> bool {
     )
 }
 
-/// Whether the error is what the server says of an aborted transaction, in whatever language it speaks: such a
-/// transaction is aborted still, and the server says it again.
+/// Whether the error means an aborted transaction. Its text depends on the server's language, so it is compared with the
+/// error of another statement: in an aborted transaction that fails with the same text.
 fn says_aborted(connection: &mut PgConnection, error: &Error) -> bool {
     connection
         .batch_execute(sql::PROBE)
         .is_err_and(|said| said.to_string() == error.to_string())
 }
 
-/// A row of whatever columns, as text; of the types that our statements give.
+/// A row with any number of columns, as text. Only the types that our statements return are known.
 struct TextRow(Vec<Option<String>>);
 
 impl QueryableByName<Pg> for TextRow {
@@ -156,7 +155,7 @@ impl QueryableByName<Pg> for TextRow {
     }
 }
 
-/// What the server sends in binary form, as it would send it in text form.
+/// Converts a value from the protocol's binary format to its text format.
 fn as_text(oid: u32, bytes: &[u8]) -> deserialize::Result<String> {
     match Type::from_oid(oid) {
         Some(Type::BOOL) => Ok(if bytes == [1] { "t" } else { "f" }.to_owned()),

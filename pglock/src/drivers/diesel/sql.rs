@@ -1,18 +1,18 @@
-//! SQL that makes up for what diesel does not tell: an error's SQLSTATE, and what the simple protocol answers.
+//! SQL that passes on what diesel hides: an error's SQLSTATE, and the answer of the simple protocol.
 
-/// The row that the last statement of the latest batch gave, for [`columns`]; an empty text where it gave none.
+/// The row of the last statement of the latest batch, for [`columns`]; an empty text if it had none.
 pub(super) const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
 
-/// Can fail for one reason only: that the transaction is aborted.
+/// Fails only if the transaction is aborted, or the connection closed.
 pub(super) const PROBE: &str = "SELECT";
 
-/// Notes the one row that a statement gave.
+/// Keeps the statement's one row in a setting, for [`ANSWER_OF_BATCH`].
 const NOTE_ANSWER: &str = "PERFORM pg_catalog.set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::pg_catalog.text ELSE '' END, false);";
 
-/// What an error's SQLSTATE has before it in the field that carries it.
+/// The prefix of the SQLSTATE in the error's field that carries it.
 const MARK: &str = "pglock.sqlstate=";
 
-/// The columns of a row as Postgres writes it: in parentheses, with a quote or backslash inside quotes written twice.
+/// Parses a row in Postgres' text format: in parentheses, with a quote or backslash inside quotes written twice.
 pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
     let mut chars = row.strip_prefix('(')?.strip_suffix(')')?.chars().peekable();
     let mut columns: Vec<Option<String>> = vec![None];
@@ -33,12 +33,12 @@ pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
     Some(columns)
 }
 
-/// A text of ours, in the form that diesel can tell most of.
+/// One of our texts, in the form about which diesel reports most.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Text {
-    /// One statement, for the extended protocol, which gives rows.
+    /// One statement for the extended protocol, of which diesel returns the rows.
     Query(String),
-    /// Statements for the simple protocol, which gives none; with `answers`, [`ANSWER_OF_BATCH`] has the last one's.
+    /// Statements for the simple protocol, of which it returns none; with `answers`, [`ANSWER_OF_BATCH`] has the last row.
     Batch { sql: String, answers: bool },
 }
 
@@ -51,23 +51,23 @@ pub(super) fn text(sql: &str) -> Text {
         return Text::Query(only.to_owned());
     }
     let last = statements.len() - 1;
-    let told: Vec<String> = (0..)
+    let wrapped: Vec<String> = (0..)
         .zip(&statements)
-        .map(|(place, statement)| told(statement, place == last))
+        .map(|(place, statement)| with_sql_state(statement, place == last))
         .collect();
     Text::Batch {
-        sql: told.join("; "),
+        sql: wrapped.join("; "),
         answers: is_select(statements[last]),
     }
 }
 
-/// The SQLSTATE of an error that a [`told`] statement raised.
+/// The SQLSTATE of an error that a [`with_sql_state`] statement raised.
 pub(super) fn sql_state(constraint: &str) -> Option<&str> {
     constraint.strip_prefix(MARK)
 }
 
-/// The statements of a text of ours: parted at the semicolons outside quotes. A quote inside quotes is written twice
-/// there, so every quote begins or ends something.
+/// Splits one of our texts into statements, at the semicolons outside quotes. A quote inside quotes is written twice, so
+/// toggling at each quote is enough.
 fn statements(sql: &str) -> Vec<&str> {
     let mut open = None;
     let parts = sql.split(|char| {
@@ -81,8 +81,8 @@ fn statements(sql: &str) -> Vec<&str> {
     parts.map(str::trim).collect()
 }
 
-/// Whether a statement looks for a transaction, which takes the simple protocol: in the extended one each of its
-/// messages has a time of its own, so that `statement_timestamp()` is never `now()`.
+/// Whether a statement compares `statement_timestamp()` with `now()` to detect a transaction. That needs the simple
+/// protocol: in the extended one each message sets a new `statement_timestamp()`, so the two are never equal.
 fn looks_for_a_transaction(statement: &str) -> bool {
     statement.contains("statement_timestamp()")
 }
@@ -91,11 +91,11 @@ fn is_select(statement: &str) -> bool {
     statement.starts_with("SELECT")
 }
 
-/// A statement whose errors carry their SQLSTATE where diesel shows it. A savepoint and its like can't be run in a
-/// block, and stay as they are.
+/// Wraps a statement in a block that raises its errors with the SQLSTATE in a field that diesel shows. A savepoint cannot
+/// run in a block, so all but `SELECT` and `LOCK` stay as they are.
 ///
-/// A block of its own for each statement: one may set a timeout that counts from the next on.
-fn told(statement: &str, is_last: bool) -> String {
+/// Each statement has its own block, since a timeout that one sets counts only from the next statement on.
+fn with_sql_state(statement: &str, is_last: bool) -> String {
     let (into, note) = match (is_select(statement), is_last) {
         (true, true) => (" INTO answer", NOTE_ANSWER),
         (true, false) => ("", ""),
@@ -113,13 +113,13 @@ fn told(statement: &str, is_last: bool) -> String {
     format!("DO {}", dollar_quoted(&block))
 }
 
-/// A text as a literal with nothing in it changed, so that who looks at the session's query finds the lock in it.
+/// A literal with its text unchanged, so that the lock can still be found in the session's query.
 fn dollar_quoted(text: &str) -> String {
     let mut tag = "$pglock$".to_owned();
     while text.contains(&tag) {
         tag.insert(1, '_');
     }
-    // The spaces: else the end of the text and the beginning of the tag could be a tag.
+    // Without the spaces, the end of the text and the `$` of the tag could read as another tag.
     format!("{tag} {text} {tag}")
 }
 

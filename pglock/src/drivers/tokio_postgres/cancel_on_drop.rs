@@ -1,4 +1,4 @@
-//! A statement that its caller drops before the answer: it is canceled if it waits for a lock, and undone.
+//! A statement whose future may be dropped before the answer: then its wait for a lock is canceled, and its effect undone.
 
 use futures_util::FutureExt;
 use tokio_postgres::Client;
@@ -11,7 +11,7 @@ use crate::error::Failure;
 use crate::sql;
 use crate::sql::Rows;
 
-/// Runs it; it is queued at the first poll.
+/// Runs the statement, which is queued at the first poll.
 pub(super) async fn simple_query_or(
     client: &Client,
     sql: &str,
@@ -37,15 +37,15 @@ pub(super) async fn simple_query_or(
 
 struct Sent<'c> {
     client: &'c Client,
-    /// Sent before a wait, to see it begin.
+    /// Of the statement before the wait, which shows that the wait begins.
     started: Option<Answer>,
-    /// `None` once it was awaited.
+    /// `None` once it has arrived.
     answer: Option<Answer>,
     clean_up: CleanUp,
 }
 
 impl Sent<'_> {
-    /// What can't be sent needn't be: the connection is closed, and the server has released what it held.
+    /// Errors don't matter: the connection is closed then, and the server has released its locks.
     fn send(&self, sql: &str) {
         drop(send(self.client, sql));
     }
@@ -65,7 +65,7 @@ impl Sent<'_> {
                     wait: answer,
                     cancel: self.client.cancel_token(),
                 };
-                // Without the thread the wait ends by its own timeout, and what was sent behind it cleans up then.
+                // Without pglock's thread nobody cancels: the wait ends with its own timeout, and then the clean-up runs.
                 let _ = background::spawn(dropped_wait.clean_up());
             }
         }

@@ -1,14 +1,17 @@
-//! A wait on an async connection of the caller's that was dropped in the middle.
+//! Cancels a wait for a lock on the caller's async connection whose future was dropped.
 //!
-//! The statement waits in the server still, and the connection is the caller's again: its next statement would wait
-//! behind ours. So the wait is canceled, by a request on a socket of its own; it reaches the backend when it does, and
-//! hits what runs there then. Too early it does nothing: so it is sent once the wait is seen to begin, and again while
-//! the wait is not seen to end. Too late it would hit the caller's next statement (and it strikes twice, since the
-//! server signals the backend and its process group): so statements that only sleep were sent in between,
-//! [`sql::cancel::SLEEPS`](crate::sql::cancel::SLEEPS) of them, for longer than all requests together may take.
+//! The statement still waits in the server, and the caller's next statement on the connection would wait behind it. The
+//! wait is canceled by a cancel request of the protocol: it travels on a socket of its own, and interrupts whatever the
+//! backend runs when it arrives.
 //!
-//! Answers come only as the caller's runtime drives the connection. So silence proves nothing, and the requests that
-//! are sent into it are so few that the sleeps can catch them all.
+//! - Before the wait it does nothing. So it is sent once the answer to the statement before the wait has arrived, and
+//!   again if the wait has not ended.
+//! - After the wait it would cancel the caller's next statement, even two of them, since the server signals the backend and
+//!   its process group. So [`sql::cancel::SLEEPS`](crate::sql::cancel::SLEEPS) statements that only sleep were sent after
+//!   the wait, for longer than all requests can take.
+//!
+//! Answers arrive only while the caller's runtime drives the connection, so a missing answer proves nothing. The number of
+//! requests is therefore limited to what the sleeps can take.
 
 use std::time::Duration;
 
@@ -17,15 +20,15 @@ use tokio_postgres::CancelToken;
 use super::answer::Answer;
 use crate::database::tls;
 
-/// How long sending a request may take, and how long its effect is waited for before the next.
+/// How long a request may take to send, and how long to wait for its effect before the next one.
 const CANCEL_BOUND: Duration = Duration::from_millis(150);
 
-/// How many requests are sent at most.
+/// The most requests that are sent.
 const ATTEMPTS: usize = 2;
 
 pub(crate) struct DroppedWait {
-    /// A statement before the wait: once it is answered, the wait is under way. Where it says true there is none, and
-    /// what a cancel would hit is the caller's.
+    /// Of the statement before the wait: once it arrives, the wait begins. If it is true, the session is in a transaction
+    /// of the caller's, there is no wait, and a cancel would interrupt the caller.
     pub(crate) started: Answer,
     pub(crate) wait: Answer,
     pub(crate) cancel: CancelToken,
@@ -38,7 +41,7 @@ impl DroppedWait {
             return;
         }
         for _ in 0..ATTEMPTS {
-            // Fails where the driver insists on TLS and we have none; then the wait ends with its own timeout.
+            // Fails when the driver insists on TLS and we have none; the wait then ends with its own timeout.
             let _ = tokio::time::timeout(CANCEL_BOUND, tls::cancel(&self.cancel)).await;
             let ended = tokio::time::timeout(CANCEL_BOUND, self.wait.rows()).await;
             if ended.is_ok() {

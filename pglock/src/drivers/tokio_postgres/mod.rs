@@ -12,7 +12,7 @@ use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, C
 
 use answer::send;
 
-/// Values with the type that they are bound as: with it the driver asks the server for no types.
+/// Values with their type, which saves the driver a round trip to ask the server for it.
 pub(in crate::drivers) fn as_text(values: &[String]) -> Vec<(&(dyn ToSql + Sync), Type)> {
     values
         .iter()
