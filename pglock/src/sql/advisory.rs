@@ -1,4 +1,4 @@
-//! Session locks: taking, releasing, and releasing what may be left.
+//! Session locks: acquiring, releasing, and releasing what a failed acquire may have left.
 
 use super::parts::{
     CAN_LOOK_FOR_CLIENT, OUTSIDE_A_TRANSACTION, TRANSACTION_TIMEOUT, arguments, lock_timeout,
@@ -7,13 +7,15 @@ use super::parts::{
 use crate::model::lock_id::Key;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 
-/// Takes a session lock, outside a transaction: no row when there is one, else a last row that is true for a try.
+/// Acquires a session lock outside a transaction. Inside one it does nothing and returns no row. The last row of a single
+/// try says whether the lock was granted.
 ///
-/// The wait is in the second statement, for a lock that ends with the implicit transaction; the third finds it
-/// granted and cannot wait. A timer that fires late can't leave the session lock behind, as it does when
-/// `pg_advisory_lock` itself waits. While it waits, a client that is gone is looked for every second.
+/// The second statement waits, for a transaction lock that ends with the implicit transaction; the third finds that lock
+/// granted to its own session and never waits. If `pg_advisory_lock` itself waited, a timeout that fires just after the
+/// grant would report an error and leave the session lock behind. During the wait the server checks every second that the
+/// client is still connected.
 ///
-/// With a `pid`, nothing is done on another backend either: no row.
+/// With a `pid`, it also does nothing on any other backend.
 pub(crate) fn acquire_session(
     key: Key,
     mode: AdvisoryMode,
@@ -38,8 +40,8 @@ pub(crate) fn acquire_session(
     }
 }
 
-/// Releases a session lock, outside a transaction: no row when there is one, else whether it was held. The session
-/// keeps the `release_token`, for [`release_unless_done`].
+/// Releases a session lock outside a transaction: whether it was held. Inside one it does nothing and returns no row. The
+/// session keeps the `release_token`, for [`release_unless_done`].
 pub(crate) fn release_session(key: Key, mode: AdvisoryMode, release_token: Option<u64>) -> String {
     format!(
         "{} {OUTSIDE_A_TRANSACTION}",
@@ -47,8 +49,8 @@ pub(crate) fn release_session(key: Key, mode: AdvisoryMode, release_token: Optio
     )
 }
 
-/// Releases a session lock of our own session, on that backend only: no row on another one, which may hold the same
-/// lock for somebody else.
+/// Releases a session lock of our own session, on backend `pid` only. Behind a pooler another backend may hold the same lock
+/// for another client; there it does nothing and returns no row.
 pub(crate) fn release_own(key: Key, mode: AdvisoryMode, pid: i32) -> String {
     format!(
         "{} {OUTSIDE_A_TRANSACTION}{}",
@@ -57,7 +59,7 @@ pub(crate) fn release_own(key: Key, mode: AdvisoryMode, pid: i32) -> String {
     )
 }
 
-/// Releases a session lock wherever the session is, an aborted transaction apart.
+/// Releases a session lock inside a transaction too; it fails only in an aborted one.
 pub(crate) fn release_session_anywhere(
     key: Key,
     mode: AdvisoryMode,
@@ -69,7 +71,7 @@ pub(crate) fn release_session_anywhere(
     format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
 }
 
-/// Releases a session lock, unless a release whose answer nobody waited for has done so.
+/// Releases a session lock, unless an earlier release with this token, whose answer was dropped, has done so.
 pub(crate) fn release_unless_done(key: Key, mode: AdvisoryMode, release_token: u64) -> String {
     format!(
         "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{release_token}'",
@@ -85,7 +87,7 @@ fn unlock(key: Key, mode: AdvisoryMode) -> String {
     )
 }
 
-/// As [`release_leftover`], on that backend only: the first row says whether it is.
+/// Like [`release_leftover`], on backend `pid` only: the first row says whether this is it.
 pub(crate) fn release_own_leftover(key: Key, mode: AdvisoryMode, pid: i32) -> String {
     format!(
         "SELECT pg_catalog.pg_backend_pid() = {pid}; {}{}",
@@ -94,7 +96,7 @@ pub(crate) fn release_own_leftover(key: Key, mode: AdvisoryMode, pid: i32) -> St
     )
 }
 
-/// Releases a session lock that an acquire which failed may have left; says nothing when there is none.
+/// Releases a session lock that a failed acquire may have left. Without one it returns no row, and Postgres logs no warning.
 pub(crate) fn release_leftover(key: Key, mode: AdvisoryMode) -> String {
     format!("{} WHERE {}", unlock(key, mode), is_held(key, mode))
 }
@@ -119,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
+    fn every_statement_of_a_session_acquire_checks_the_transaction_and_the_backend() {
         for wait in [WaitPolicy::NoWait, WaitPolicy::Millis(5), WaitPolicy::Block] {
             let sql = acquire_session(Key::Big(1), AdvisoryMode::Shared, wait, Some(7));
             let guarded = |statement: &str| {

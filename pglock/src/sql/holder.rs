@@ -1,13 +1,14 @@
-//! Who holds a lock.
+//! Which session holds a lock.
 
 use super::parts::{THIS_DATABASE, arguments, is_lock, literal};
 use super::session::mark;
 use crate::model::lock_id::Key;
 use crate::model::table::{TableMode, TableName};
 
-/// Who holds the lock, our own session last: pid, application name, user, address, query, when it was taken, and when now is.
+/// The holder of the lock, our own session last: pid, application name, user, address, query, when it was acquired, and the
+/// time now.
 ///
-/// That time is known while the holder idles after the statement that took it, and from heartbeats.
+/// The time is known while the holder is idle after the statement that acquired the lock, and from pglock's heartbeats.
 pub(crate) fn holder(key: Key) -> String {
     let taken_by = arguments(key).replace('\'', "''");
     let mark = mark(key);
@@ -24,7 +25,7 @@ pub(crate) fn holder(key: Key) -> String {
     )
 }
 
-/// Who holds a lock on one of the tables that keeps `mode` out, our own session last: as [`holder`], without a time.
+/// The holder of a lock on one of the tables that conflicts with `mode`: like [`holder`], without the time.
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()

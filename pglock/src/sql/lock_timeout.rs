@@ -1,10 +1,10 @@
-//! Setting a session's `lock_timeout`, and putting it back.
+//! Setting and restoring a session's `lock_timeout`.
 
 use super::parts::{IN_A_TRANSACTION, literal, lock_timeout};
 use crate::model::options::WaitPolicy;
 
-/// Sets `lock_timeout`, in a transaction for its rest: what it was, and whether there is a transaction. It is also
-/// noted in the session, for [`RESTORE_NOTED_LOCK_TIMEOUT`].
+/// Sets `lock_timeout`, inside a transaction until its end. Returns the old value and whether there is a transaction. The old
+/// value is also kept in a setting of the session, for [`RESTORE_NOTED_LOCK_TIMEOUT`].
 pub(crate) fn set_lock_timeout(wait: WaitPolicy) -> String {
     format!(
         "SELECT pg_catalog.current_setting('lock_timeout'), {IN_A_TRANSACTION}, \
@@ -14,7 +14,7 @@ pub(crate) fn set_lock_timeout(wait: WaitPolicy) -> String {
     )
 }
 
-/// Puts `lock_timeout` back to what it was, for the rest of the transaction where it was set in one.
+/// Restores `lock_timeout`, inside a transaction until its end if it was set inside one.
 pub(crate) fn restore_lock_timeout(before: &str, in_transaction: bool) -> String {
     format!(
         "SELECT pg_catalog.set_config('lock_timeout', {}, {in_transaction})",
@@ -22,5 +22,5 @@ pub(crate) fn restore_lock_timeout(before: &str, in_transaction: bool) -> String
     )
 }
 
-/// Undoes a [`set_lock_timeout`] whose answer nobody waited for.
+/// Undoes a [`set_lock_timeout`] whose answer was dropped.
 pub(crate) const RESTORE_NOTED_LOCK_TIMEOUT: &str = "SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('pglock.lock_timeout'), pg_catalog.now() <> pg_catalog.statement_timestamp())";

@@ -1,12 +1,14 @@
-//! Every statement's text, and the shape of its answer. Values are formatted integers or bound, never text from outside.
+//! The text of statements, and the rows of their answers.
 //!
-//! Texts are for the simple protocol: the statements of one text are one round trip and, outside a transaction,
-//! one implicit transaction, which ends what `set_config(.., true)` set.
+//! Texts contain integers, or strings that are quoted here; other values are bound. They are for the simple protocol: the
+//! statements of one text are one round trip and, outside a transaction, one implicit transaction, whose end resets
+//! what `set_config(.., true)` set.
 //!
-//! Here and in the other texts, nothing of a user's is used instead of what is Postgres', whatever the `search_path`:
-//! functions, views and types are named with `pg_catalog.`, except for types that are words of SQL (`bigint`), and
-//! operators stand between just the types that Postgres has them for, since one that fits better would be found first. So
-//! an OID is compared with `'1'`, which is read as one, and not with `1`.
+//! No text, here or elsewhere, may call a user's function, operator or type instead of Postgres', whatever the
+//! `search_path`. So functions, views and types are named with `pg_catalog.`, except for types that are keywords of SQL
+//! (`bigint`). Operators cannot be named that way in a readable text, so their operands have exactly the types of Postgres'
+//! operator: for others, a user's operator could match better. An OID, for example, is compared with `'1'`, which is parsed
+//! as an OID, and not with the integer `1`.
 
 pub(crate) mod advisory;
 pub(crate) mod backend;

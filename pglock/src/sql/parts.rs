@@ -1,25 +1,25 @@
-//! Pieces that more than one statement is made of.
+//! Fragments that several statements share.
 
 use crate::model::lock_id::Key;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 
-/// Holds outside a transaction only: inside one, `now()` is when it began. A statement with it finds no row, and
-/// calls nothing, in a transaction that was begun by hand.
+/// True outside a transaction only: inside one, `now()` is the time at which it began. A statement with this condition
+/// returns no row, and calls no function of its `SELECT`, inside a transaction.
 pub(super) const OUTSIDE_A_TRANSACTION: &str =
     "WHERE pg_catalog.now() = pg_catalog.statement_timestamp()";
 
-/// The reverse, as a value.
+/// The opposite of [`OUTSIDE_A_TRANSACTION`], as a value.
 pub(super) const IN_A_TRANSACTION: &str = "pg_catalog.now() <> pg_catalog.statement_timestamp()";
 
-/// `transaction_timeout` where the server knows it (17 and later), else a setting that is 0 already.
+/// The name `transaction_timeout` where the server has it (17 and later), else of a setting that is 0 already.
 pub(super) const TRANSACTION_TIMEOUT: &str = "CASE WHEN pg_catalog.current_setting('server_version_num')::int >= 170000 \
      THEN 'transaction_timeout' ELSE 'statement_timeout' END";
 
-/// Whether the server can look for a client that is gone: in version 14 on Linux only, never on Windows.
+/// Whether the server can check that a client is still connected: in version 14 on Linux only, never on Windows.
 pub(super) const CAN_LOOK_FOR_CLIENT: &str = "(pg_catalog.current_setting('server_version_num')::int \
      >= CASE WHEN pg_catalog.version() ~* 'linux' THEN 140000 ELSE 150000 END AND pg_catalog.version() !~* 'visual c|mingw|msvc')";
 
-/// Holds on that backend only: a pooler that moves a session of ours to another one is found before it does harm.
+/// True on backend `pid` only, so that nothing is done after a pooler has moved our session to another backend.
 pub(super) fn on_backend(pid: Option<i32>) -> String {
     pid.map(|pid| format!(" AND pg_catalog.pg_backend_pid() = {pid}"))
         .unwrap_or_default()
@@ -40,7 +40,7 @@ pub(super) fn suffix(mode: AdvisoryMode) -> &'static str {
     }
 }
 
-/// How `pg_locks` names the mode.
+/// The name of the mode in `pg_locks`.
 pub(super) fn pg_locks_mode(mode: AdvisoryMode) -> &'static str {
     match mode {
         AdvisoryMode::Exclusive => "ExclusiveLock",
@@ -66,8 +66,8 @@ pub(super) fn is_lock(key: Key) -> String {
     )
 }
 
-/// Whether we may signal a session, from whether we are a superuser, its row `s` of `pg_stat_activity`, and the row of
-/// its role in `pg_roles`. A superuser's session is signaled by superusers only.
+/// Whether our role may signal the session `s` of `pg_stat_activity`: `superuser` says whether we are one, `role` is the
+/// session's row in `pg_roles`. Only superusers may signal a superuser's session.
 pub(crate) fn may_signal(superuser: &str, role: &str) -> String {
     format!(
         "({superuser} OR s.usesysid IS NOT NULL AND {role}.rolsuper IS FALSE \
@@ -75,16 +75,16 @@ pub(crate) fn may_signal(superuser: &str, role: &str) -> String {
     )
 }
 
-/// Microseconds since 1970, from a column such as `backend_start`: whatever the session's time zone.
+/// Microseconds since 1970, from a column such as `backend_start`; independent of the session's time zone.
 pub(crate) fn microseconds(column: &str) -> String {
     format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint")
 }
 
-/// The OID of the database that is asked.
+/// The OID of the database of this session.
 pub(crate) const THIS_DATABASE: &str =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
-/// A text as a literal that reads the same whatever `standard_conforming_strings` says.
+/// A text as a literal that does not depend on `standard_conforming_strings`.
 pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))
 }
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literals_keep_what_is_in_them() {
+    fn literals_keep_quotes_and_backslashes() {
         assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
     }
 

@@ -15,7 +15,7 @@ impl Rows {
         self.0.is_empty()
     }
 
-    /// The last row's first column, when it is a boolean.
+    /// The last row's first column, if it is a boolean.
     pub(crate) fn last_bool(&self) -> Option<bool> {
         match self.0.last()?.first()?.as_deref()? {
             "t" => Some(true),

@@ -1,4 +1,4 @@
-//! The first words on a session of pglock's own, and those that keep it.
+//! Setting up pglock's own sessions, checking them, and keeping them alive.
 
 use std::time::Duration;
 
@@ -7,25 +7,25 @@ use crate::model::liveness::Liveness;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 
-/// What a server knows that not all do; an unknown setting is an error.
+/// Settings that not every server has; setting an unknown one is an error.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ServerFeatures {
     /// `transaction_timeout`, from version 17 on.
     pub(crate) transaction_timeout: bool,
     /// `client_connection_check_interval`, not on Windows.
     pub(crate) client_connection_check: bool,
-    /// What it is told of silent networks.
+    /// The limits for a silent network.
     pub(crate) liveness: Liveness,
 }
 
-/// How many locks have room in the server's lock table at the least.
+/// How many locks fit into the server's lock table at least.
 const LOCK_TABLE: &str = "pg_catalog.current_setting('max_locks_per_transaction')::bigint \
      * (pg_catalog.current_setting('max_connections')::bigint + pg_catalog.current_setting('max_prepared_transactions')::bigint)";
 
-/// The first words on a new session of pglock's own, one round trip. Two rows: of facts, and whether
-/// the lock that the first one took is seen.
+/// Checks a new session of pglock's own, in one round trip. Two rows: facts about the server, and whether `pg_locks` shows
+/// the lock that the first statement acquired.
 ///
-/// On the backend that was `announced` when the session began, a session for session locks is set up as well.
+/// A session for session locks is also set up, if it is on the backend that was `announced` when it connected.
 pub(crate) fn probe(scope: Scope, announced: i32, liveness: Liveness) -> String {
     let facts = format!(
         "SELECT pg_catalog.pg_backend_pid(), (SELECT {} FROM pg_catalog.pg_stat_activity WHERE pid = pg_catalog.pg_backend_pid()), \
@@ -39,18 +39,18 @@ pub(crate) fn probe(scope: Scope, announced: i32, liveness: Liveness) -> String 
     );
     match scope {
         Scope::Session => format!("{facts}; {}", set_up(announced, liveness)),
-        // Behind a pooler a setting of the session would stay with the pool's next client.
+        // Behind a pooler a setting of the session would leak to the pool's next client.
         Scope::Transaction => facts,
     }
 }
 
-/// The lock that shows whether the server takes locks at all, for the length of a statement and shared; it spells `pglock?`.
+/// The lock that tests whether the server really locks: shared, and only for one statement. Its bytes spell `pglock?`.
 const SEEN: Key = Key::Big(i64::from_be_bytes(*b"\0pglock?"));
 
-/// The end of every timeout that could end a session for session locks, and a look every second for a client that is
-/// gone; on another backend nothing, and no row.
+/// Turns off every timeout that could end a session for session locks, and lets the server check every second that the
+/// client is connected. On another backend it does nothing and returns no row.
 ///
-/// Those names come from `pg_settings`, since they differ between versions.
+/// `pg_settings` supplies the names, since a name that this version of the server lacks would be an error.
 pub(crate) fn set_up(pid: i32, liveness: Liveness) -> String {
     format!(
         "SELECT pg_catalog.set_config(name, CASE name WHEN 'client_connection_check_interval' THEN '1000' {} \
@@ -68,15 +68,15 @@ pub(crate) fn set_up(pid: i32, liveness: Liveness) -> String {
     )
 }
 
-/// Which backend speaks.
+/// The pid of the backend that answers.
 pub(crate) const BACKEND_PID: &str = "SELECT pg_catalog.pg_backend_pid()";
 
-/// Takes a lock for the length of a transaction that it begins.
+/// Tries for a lock in a transaction that it begins.
 pub(crate) fn begin_and_try(key: Key) -> String {
     format!("BEGIN; {}", try_once(key))
 }
 
-/// Takes a lock for the length of the statement.
+/// Tries for a lock that ends with the statement.
 pub(crate) fn try_once(key: Key) -> String {
     format!(
         "SELECT pg_catalog.pg_try_advisory_xact_lock({})",
@@ -84,13 +84,13 @@ pub(crate) fn try_once(key: Key) -> String {
     )
 }
 
-/// Milliseconds after which the server ends a session that says nothing; 0 is never.
+/// Milliseconds after which the server ends a silent session; 0 is never.
 pub(super) fn lease(liveness: Liveness) -> u128 {
     liveness.lease().map_or(0, |lease| lease.as_millis())
 }
 
-/// Asks a session that holds locks whether there is a server. A comment only, which says for how long the locks are held: it
-/// takes the place of the statement that took them in `pg_stat_activity`.
+/// Checks that the server still answers a session that holds locks. It is only a comment, with the time for which each lock
+/// has been held: it replaces the statement that acquired them in `pg_stat_activity`, where `holder` then reads it.
 // Input:  [(Key::Big(42), 3 s)]
 // Output: /* pglock holds k42 3000 ms */
 pub(crate) fn heartbeat(held: &[(Key, Duration)]) -> String {
@@ -101,7 +101,7 @@ pub(crate) fn heartbeat(held: &[(Key, Duration)]) -> String {
     format!("/* pglock holds {} */", held.join(", "))
 }
 
-/// A lock in a heartbeat. Nothing in it has a meaning in a regular expression.
+/// A lock in a heartbeat. It must not contain a special character of regular expressions, since `holder` searches for it.
 pub(super) fn mark(key: Key) -> String {
     match key {
         Key::Big(key) => format!("k{key}"),

@@ -7,19 +7,20 @@ use crate::model::table::TableName;
 pub(crate) struct Values(Vec<String>);
 
 impl Values {
+    /// Adds a value and returns its placeholder.
     pub(crate) fn bind(&mut self, value: String) -> String {
         self.0.push(value);
         format!("${}", self.0.len())
     }
 
-    /// An array of these pids.
+    /// Binds an array of pids.
     pub(crate) fn bind_pids(&mut self, pids: &[i32]) -> String {
         let pids: Vec<String> = pids.iter().map(i32::to_string).collect();
         let bound = self.bind(format!("{{{}}}", pids.join(",")));
         format!("{bound}::int[]")
     }
 
-    /// An array of the OIDs of these tables, NULL for one that there is not.
+    /// Binds the tables as an array of their OIDs, with NULL for a table that does not exist.
     pub(crate) fn bind_tables(&mut self, tables: &[TableName]) -> String {
         let tables: Vec<String> = tables
             .iter()

@@ -1,4 +1,4 @@
-//! Locks in a transaction, and what leaves that transaction usable when they are not acquired.
+//! Locks in a transaction, and savepoints that keep the caller's transaction usable when one is not acquired.
 
 use super::parts::{arguments, lock_timeout, suffix};
 use super::session::{ServerFeatures, lease};
@@ -6,8 +6,8 @@ use crate::model::lock_id::Key;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 use crate::model::table::{self, TableMode, TableName};
 
-/// Takes a transaction lock in a transaction that this text begins. In it alone, what could end it early is set to 0,
-/// and a client that is gone is looked for every second.
+/// Acquires a transaction lock in a transaction that this text begins. Timeouts that could end the transaction early are
+/// turned off inside it, and the server checks every second that the client is connected.
 pub(crate) fn begin_and_acquire(
     key: Key,
     mode: AdvisoryMode,
@@ -45,7 +45,7 @@ pub(crate) fn begin_and_acquire(
     )
 }
 
-/// Takes a transaction lock in the caller's transaction.
+/// Acquires a transaction lock in the caller's transaction.
 pub(crate) fn acquire_in_transaction(key: Key, mode: AdvisoryMode, wait: WaitPolicy) -> String {
     let (key, suffix) = (arguments(key), suffix(mode));
     match wait {
@@ -57,7 +57,7 @@ pub(crate) fn acquire_in_transaction(key: Key, mode: AdvisoryMode, wait: WaitPol
     }
 }
 
-/// Locks tables in the caller's transaction; without a `wait` of its own, as `lock_timeout` says there.
+/// Locks tables in the caller's transaction. Without a `wait`, the transaction's own `lock_timeout` applies.
 pub(crate) fn lock_tables(
     tables: &[TableName],
     mode: TableMode,
@@ -73,9 +73,9 @@ pub(crate) fn lock_tables(
     }
 }
 
-/// A statement that waits for a lock in the caller's transaction, whose `lock_timeout` is back at the end.
+/// Runs a statement that waits for a lock in the caller's transaction, and restores the `lock_timeout` afterwards.
 ///
-/// The savepoint is what lets the caller go on after a wait that failed: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+/// With the savepoint the transaction stays usable after a failed wait: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
 fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
     format!(
         "SAVEPOINT pglock; \
@@ -87,33 +87,31 @@ fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
     )
 }
 
-/// Puts the caller's transaction back to where the acquire found it.
+/// Returns the caller's transaction to its state before the acquire.
 pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
     "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
 
-/// A statement in the caller's transaction that may fail, to be followed by [`RELEASE_SAVEPOINT`], or, where it failed, by
-/// [`UNDO_ACQUIRE_IN_TRANSACTION`].
+/// Runs a statement that may fail in the caller's transaction. Follow it with [`RELEASE_SAVEPOINT`], or, after a failure,
+/// with [`UNDO_ACQUIRE_IN_TRANSACTION`].
 pub(crate) fn behind_a_savepoint(statement: &str) -> String {
     format!("SAVEPOINT pglock; {statement}")
 }
 
 pub(crate) const RELEASE_SAVEPOINT: &str = "RELEASE SAVEPOINT pglock";
 
-/// Whether a transaction is open; an error in an aborted one.
+/// Whether a transaction is open. Fails in an aborted one.
 pub(crate) const IS_IN_TRANSACTION: &str =
     "SELECT pg_catalog.now() <> pg_catalog.statement_timestamp()";
 
-/// Ends a transaction, and undoes it.
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
 
-/// Ends a transaction.
 pub(crate) const COMMIT: &str = "COMMIT";
 
-/// Ends whatever transaction a caller has left, open or aborted or none, without a warning in the server's log for the
-/// usual case, none. Two queries, since an error (`BEGIN` in an aborted transaction) skips the rest of its query.
+/// Rolls back any transaction that a caller has left open or aborted. A bare `ROLLBACK` would log a warning in the usual
+/// case, without one. Two queries, since the error of `BEGIN` in an aborted transaction skips the rest of its query.
 pub(crate) const END_ANY_TRANSACTION: [&str; 2] = ["BEGIN", ROLLBACK];
 
-/// Leaves the session in an aborted transaction, which refuses all statements until its end, and says why.
+/// Leaves the session in an aborted transaction: all statements fail until its end. The error of this one says why.
 #[cfg(feature = "sqlx")]
 pub(crate) const ABORT_TRANSACTION: &str = "BEGIN; \
      SELECT 'rolled back: a call of pglock was dropped half-way in a transaction that was begun by hand'::int";
@@ -123,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_keep_what_is_in_them() {
+    fn identifiers_are_quoted() {
         let sql = lock_tables(
             &[r#"a"b"#.into()],
             TableMode::Share,

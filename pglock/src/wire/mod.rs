@@ -1,4 +1,6 @@
-//! What the conversations with the server need of a driver: one simple query, its rows as text, its failure.
+//! Protocols with the server, written once for every driver.
+//!
+//! All they need from a driver is to run a statement and to return its rows as text, or its failure.
 
 pub(crate) mod protocol;
 pub(crate) mod reply;
@@ -8,23 +10,23 @@ use std::future::Future;
 use crate::error::Failure;
 use crate::sql::Rows;
 
-/// A connection on which a conversation is held, one statement after the other.
+/// A connection that runs texts in the simple protocol.
 ///
-/// Blocking drivers block inside [`simple_query`](Wire::simple_query), so that each conversation is written once.
+/// Blocking drivers block inside [`simple_query`](SimpleQuery::simple_query) and return a future that is ready, so that the
+/// protocols are written only once, as async code.
 pub(crate) trait SimpleQuery {
-    /// Sends `sql` by the simple protocol: several statements are one round trip and one implicit transaction.
+    /// Sends `sql`: several statements are one round trip and one implicit transaction.
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send;
 
-    /// Fails where no transaction is open, on connections whose type doesn't say that one is.
+    /// Fails when no transaction is open, on connections whose type does not prove that one is.
     fn expect_transaction(&mut self) -> Result<(), Failure> {
         Ok(())
     }
 }
 
-/// A connection on which a statement is run with values that are bound, never written into it.
+/// A connection that runs a statement with bound values, in the extended protocol.
 pub(crate) trait ExtendedQuery {
-    /// Runs one statement, in as few round trips as the driver can: all its parameters are text, and all columns of
-    /// its answer.
+    /// Runs one statement in as few round trips as the driver can. All parameters and all columns are text.
     fn query(
         &mut self,
         sql: &str,

@@ -1,4 +1,4 @@
-//! The conversations that take and release a lock, written once for every connection.
+//! Acquiring and releasing locks: which statement follows which answer.
 
 use tokio_postgres::error::SqlState;
 
@@ -11,7 +11,7 @@ use crate::sql::Rows;
 use crate::wire::SimpleQuery;
 use crate::wire::reply::{self, AcquireReply, Released};
 
-/// How an acquire ended, with nothing left behind where it wasn't granted.
+/// How an acquire ended. Unless it was granted, nothing is left behind.
 #[derive(Debug)]
 pub(crate) enum AcquireOutcome {
     Granted,
@@ -21,12 +21,12 @@ pub(crate) enum AcquireOutcome {
     /// A pooler has moved a session of pglock's own to another backend.
     WrongBackend,
     Failed(Failure),
-    /// What was left behind could not be released: the session must not be used again.
+    /// A lock may be left that could not be released: the session must not be used again.
     Broken(Failure),
 }
 
-/// Takes a session lock. `own` is the backend of a session of pglock's own. Nobody else can have begun a transaction on
-/// such a session, so one that is found there shows that it is not that backend.
+/// Acquires a session lock. `own` is the backend of one of pglock's own sessions, and `None` for the caller's. Nobody else
+/// uses our own, so a transaction there means that a pooler has moved the session to another backend.
 pub(crate) async fn acquire_session(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -59,7 +59,7 @@ pub(crate) async fn acquire_session(
     }
 }
 
-/// Releases a session lock on a session of our own, whose backend is `pid`.
+/// Releases a session lock on one of pglock's own sessions, whose backend is `pid`.
 pub(crate) async fn release_own(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -73,8 +73,8 @@ pub(crate) async fn release_own(
     }
 }
 
-/// Releases a session lock. A transaction that was left open or aborted on the session is rolled back first: an
-/// unlock before its end would let the next holder see data without it. The session keeps the `release_token`.
+/// Releases a session lock. A transaction that the caller left open or aborted is rolled back first: the next holder would
+/// not see its work if the lock were released before its end. The session keeps the `release_token`.
 pub(crate) async fn release_session(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -94,13 +94,13 @@ pub(crate) async fn release_session(
     }
 }
 
-/// Whether the session holds a session lock, as its release would find.
+/// Whether the session holds a session lock. False inside an aborted transaction, where this cannot be known.
 pub(crate) async fn holds(wire: &mut impl SimpleQuery, key: Key, mode: AdvisoryMode) -> bool {
     let answer = wire.simple_query(&sql::advisory::holds(key, mode)).await;
     matches!(reply::of_release(answer), Released::Yes)
 }
 
-/// Takes a transaction lock in a transaction of our own, which a failure ends.
+/// Acquires a transaction lock in a transaction of pglock's own, which is rolled back unless the lock is granted.
 pub(crate) async fn begin_and_acquire(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -131,7 +131,7 @@ pub(crate) async fn begin_and_acquire(
     }
 }
 
-/// Takes a transaction lock in the caller's transaction, which can go on whatever the outcome.
+/// Acquires a transaction lock in the caller's transaction, which stays usable whatever the outcome.
 pub(crate) async fn acquire_in_transaction(
     wire: &mut impl SimpleQuery,
     key: Key,
@@ -148,7 +148,7 @@ pub(crate) async fn acquire_in_transaction(
     }
 }
 
-/// Locks tables in the caller's transaction, which can go on whatever the outcome.
+/// Locks tables in the caller's transaction, which stays usable whatever the outcome.
 pub(crate) async fn lock_tables(
     wire: &mut impl SimpleQuery,
     tables: &[TableName],
@@ -162,7 +162,7 @@ pub(crate) async fn lock_tables(
     }
 }
 
-/// Asks for a lock in the caller's transaction. Where that fails behind its own `savepoint`, the failure is undone.
+/// Requests a lock in the caller's transaction. With a `savepoint` in `sql`, a failure is rolled back to it.
 async fn in_transaction(
     wire: &mut impl SimpleQuery,
     sql: &str,
@@ -174,11 +174,11 @@ async fn in_transaction(
     };
     let outcome = match answer {
         Ok(rows) => return Ok(rows),
-        // Nothing was done, so nothing is to be undone.
+        // Nothing was sent.
         Err(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
             return Err(AcquireOutcome::Failed(failure));
         }
-        // Not ours to mend: the transaction was aborted before.
+        // Not ours to undo: the transaction was aborted before.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
             return Err(AcquireOutcome::InTransaction);
         }
@@ -186,7 +186,7 @@ async fn in_transaction(
         Err(failure) => AcquireOutcome::Failed(failure),
     };
     if savepoint {
-        // A failure here is one of the transaction's, and its next statement tells it.
+        // If this fails, the caller's next statement fails as well and reports it.
         let _ = wire
             .simple_query(sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION)
             .await;
@@ -194,18 +194,18 @@ async fn in_transaction(
     Err(outcome)
 }
 
-/// Who has the lock; `None` when nobody has it any more, or when it can't be seen.
+/// The holder of the lock; `None` when it has been released meanwhile, or the look-up fails.
 pub(crate) async fn holder(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
     let rows = wire.simple_query(&sql::holder::holder(key)).await.ok()?;
     reply::of_holder(&rows)
 }
 
-/// As [`holder`], in the caller's transaction.
+/// Like [`holder`], in the caller's transaction.
 pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
     look_up_in_transaction(wire, &sql::holder::holder(key)).await
 }
 
-/// Who has a lock on one of the tables that keeps this one out, in the caller's transaction.
+/// The holder of a conflicting lock on one of the tables, looked up in the caller's transaction.
 pub(crate) async fn table_holder(
     wire: &mut impl SimpleQuery,
     tables: &[TableName],
@@ -214,7 +214,7 @@ pub(crate) async fn table_holder(
     look_up_in_transaction(wire, &sql::holder::table_holder(tables, mode)).await
 }
 
-/// The transaction can go on where the look-up fails, as when our role may not read `pg_locks`.
+/// The transaction stays usable when the look-up fails, for example because our role may not read `pg_locks`.
 async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Holder> {
     let answer = wire
         .simple_query(&sql::transaction::behind_a_savepoint(holder))
@@ -223,12 +223,12 @@ async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Op
         Ok(_) => sql::transaction::RELEASE_SAVEPOINT,
         Err(_) => sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION,
     };
-    // A failure here is one of the transaction's, and its next statement tells it.
+    // If this fails, the caller's next statement fails as well and reports it.
     let _ = wire.simple_query(end).await;
     reply::of_holder(&answer.ok()?)
 }
 
-/// What a release means to the caller.
+/// Turns the outcome of a release into the caller's result.
 pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Error> {
     match released {
         Released::Yes => Ok(()),
@@ -260,7 +260,7 @@ mod tests {
 
     const KEY: Key = Key::Big(1);
 
-    /// A connection whose first query fails at its end, when the lock is granted: as one does that is canceled then.
+    /// A connection whose first query fails after the grant, as one does that is canceled at that moment.
     struct FailsAtTheEnd<'c> {
         wire: BlockingWire<'c, Client>,
         has_failed: bool,

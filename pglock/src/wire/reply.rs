@@ -1,4 +1,4 @@
-//! What an answer of the server's means for the lock that was asked for. Pure.
+//! What the server's answer means for the requested lock. Nothing here does IO.
 
 use std::time::{Duration, SystemTime};
 
@@ -8,14 +8,14 @@ use crate::error::{Failure, Holder};
 use crate::model::options::WaitPolicy;
 use crate::sql::Rows;
 
-/// How the statement that takes a lock ended.
+/// What the answer to an acquire says.
 #[derive(Debug)]
 pub(crate) enum AcquireReply {
     Granted,
     Busy,
-    /// It was asked for in a transaction that was begun by hand; nothing was done.
+    /// The session is in a transaction; nothing was done.
     InTransaction,
-    /// Nobody knows whether the lock is held: what may be left has to be released.
+    /// The lock may be held, so it has to be released.
     Unknown(Failure),
 }
 
@@ -37,19 +37,19 @@ pub(crate) fn of_acquire(wait: WaitPolicy, answer: Result<Rows, Failure>) -> Acq
     }
 }
 
-/// How the statement that releases a lock ended.
+/// What the answer to a release says.
 #[derive(Debug)]
 pub(crate) enum Released {
     Yes,
     /// The session did not hold it.
     NotHeld,
-    /// A transaction of the caller's is open, or aborted; nothing was done.
+    /// A transaction of the caller's is open or aborted; nothing was done.
     InTransaction {
         aborted: bool,
     },
     /// A pooler has moved our session to another backend; nothing was done.
     WrongBackend,
-    /// So it was, but a transaction that the caller had left open was rolled back before.
+    /// It was released, after a transaction that the caller had left open was rolled back.
     AndRolledBack,
     Failed(Failure),
 }
@@ -69,7 +69,7 @@ pub(crate) fn of_release(answer: Result<Rows, Failure>) -> Released {
     }
 }
 
-/// As [`of_release`], after what `rolled_back` says.
+/// Like [`of_release`]; `rolled_back` says whether an open transaction was rolled back before the release.
 pub(crate) fn of_release_after_rollback(
     rolled_back: bool,
     answer: Result<Rows, Failure>,
@@ -86,7 +86,7 @@ pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
     let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
     let since = seconds(5);
     Some(Holder {
-        // A prepared transaction holds locks without a backend.
+        // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(0).unwrap_or(0),
         application_name: row.text(1).unwrap_or_default().to_owned(),
         user: row.text(2).map(str::to_owned),
@@ -94,7 +94,7 @@ pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
         this_process: false,
         query: row.text(4).map(str::to_owned),
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
-        // Both by the server's clock.
+        // Both times are by the server's clock.
         held_for: since.and_then(|since| seconds(6)?.checked_sub(since)),
     })
 }
