@@ -1,4 +1,4 @@
-//! Building a database's handle from a URL, the driver's configuration, or another handle.
+//! Building a database handle from a URL, the driver's configuration, or another handle.
 
 use std::fmt;
 #[cfg(feature = "rustls")]
@@ -14,7 +14,7 @@ use super::url;
 use crate::error::Error;
 use crate::model::liveness::Liveness;
 
-/// How long connecting may take where the URL doesn't say (`connect_timeout`, in seconds).
+/// How long connecting may take unless the URL sets `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 impl Database {
@@ -22,29 +22,31 @@ impl Database {
     ///
     /// # TLS
     ///
-    /// Needs the feature `rustls`. `sslmode` and its companions are [those of
-    /// libpq](https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION), in a URL and in a keyword string:
+    /// Needs the feature `rustls`. `sslmode` and the related options have the meaning [that libpq gives
+    /// them](https://www.postgresql.org/docs/current/libpq-ssl.html#LIBPQ-SSL-PROTECTION), in a URL and in a keyword string:
     ///
     /// | `sslmode` | sessions are | the server's certificate is |
     /// | --- | --- | --- |
-    /// | `disable` | not encrypted | not asked for |
-    /// | `prefer`, the default | encrypted where that works, and else not | not verified |
+    /// | `disable` | not encrypted | not used |
+    /// | `prefer`, the default | encrypted if that works, else not | not verified |
     /// | `require` | encrypted | not verified, unless `sslrootcert` names a file: then as `verify-ca` |
     /// | `verify-ca` | encrypted | verified, except for the host's name; needs a file as `sslrootcert` |
     /// | `verify-full` | encrypted | verified, and must be for the host's name (or address) in the URL |
     ///
-    /// Below `verify-ca` whoever sits between the server and us can read all and pass for the server; `channel_binding=require`
-    /// rules that out where the server asks for a password (SCRAM-SHA-256-PLUS). Use `verify-full` where you can.
+    /// Below `verify-ca`, an attacker between client and server can read everything and pass for the server. With
+    /// `channel_binding=require` that is impossible too, if the server asks for a password (SCRAM-SHA-256-PLUS). Use
+    /// `verify-full` where you can.
     ///
-    /// `sslrootcert` is a PEM file with the authorities that are believed, or `system`, which is also what `verify-full` has
-    /// without it: those of the operating system, or of the environment's `SSL_CERT_FILE`. `sslcert` and `sslkey` are PEM files with our own
-    /// certificate and its key. They are read at [`build`](DatabaseBuilder::build), and again for each session.
+    /// `sslrootcert` is a PEM file with the trusted authorities, or `system` for those of the operating system, or of the
+    /// environment's `SSL_CERT_FILE`; `verify-full` without it uses `system`. `sslcert` and `sslkey` are PEM files with the
+    /// client's own certificate and its key. All files are read at [`build`](DatabaseBuilder::build), and again for each
+    /// session.
     ///
-    /// Some is safer than with libpq: `sslrootcert` makes `verify-full` of `prefer`, and with `system` also of `require`; `verify-ca` does not go
-    /// with `system`; files in the home directory are not looked for. Certificates have to be of version 3, and name the host as subject
-    /// alternative name. As with libpq, a unix socket has no TLS, whatever `sslmode` says.
+    /// pglock is stricter than libpq in some points: `sslrootcert` turns `prefer` into `verify-full`, and with `system` also
+    /// `require`; `verify-ca` cannot be combined with `system`; files in the home directory are not used. Certificates must
+    /// have version 3, and name the host as a subject alternative name. As with libpq, a unix socket never has TLS.
     ///
-    /// Without the feature, a URL that asks for more than `prefer` is refused, and `prefer` is as `disable`.
+    /// Without the feature, a URL that asks for more than `prefer` is rejected, and `prefer` means `disable`.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -65,7 +67,7 @@ impl Database {
     }
 }
 
-/// Where a database is: a URL, a keyword string, a [`tokio_postgres::Config`], or a [`Database`] that is made already.
+/// The address of a database: a URL, a keyword string, a [`tokio_postgres::Config`], or an existing [`Database`].
 #[derive(Clone)]
 pub struct DatabaseConfig(ConfigSource);
 
@@ -77,7 +79,7 @@ enum ConfigSource {
 }
 
 impl fmt::Debug for DatabaseConfig {
-    /// Shows nothing of the text, which may have a password in it.
+    /// Shows no part of the text, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseConfig").finish_non_exhaustive()
     }
@@ -119,7 +121,7 @@ impl From<&Database> for DatabaseConfig {
     }
 }
 
-/// Makes a [`Database`]: see [`Database::builder`].
+/// Builds a [`Database`]: see [`Database::builder`].
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `build()`"]
 pub struct DatabaseBuilder {
@@ -132,9 +134,10 @@ pub struct DatabaseBuilder {
 }
 
 impl DatabaseBuilder {
-    /// What the sessions call themselves, behind `pglock: `; others see it when a lock is busy. Postgres keeps 63 bytes.
+    /// Sets the `application_name` of the sessions, after `pglock: `. It is shown to others when a lock is busy. Postgres keeps
+    /// 63 bytes.
     ///
-    /// Stands on [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
+    /// See also [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -151,12 +154,12 @@ impl DatabaseBuilder {
         self
     }
 
-    /// The PEM file with the authorities that may have signed the server's certificate, or `system` for the operating system's.
+    /// Sets the PEM file with the authorities that may sign the server's certificate, or `system` for the operating system's.
     ///
-    /// As `sslrootcert` in the [URL](Database::builder), which it goes before: the server is verified then. Needs the
-    /// feature `rustls`.
+    /// Overrides `sslrootcert` in the [URL](Database::builder), and like that makes pglock verify the server. Needs the feature
+    /// `rustls`.
     ///
-    /// Stands on [`sslrootcert`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT).
+    /// See also [`sslrootcert`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT).
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -174,19 +177,21 @@ impl DatabaseBuilder {
         self
     }
 
-    /// Within which time a silent network (no answer, no error) is noticed: 4 s if not said otherwise, from 1 s to 1 h.
+    /// Sets the time within which pglock notices a silent network (no answer, no error): from 1 s to 1 h, by default 4 s.
     ///
-    /// Whoever holds a lock gets [`Lost`](crate::ErrorKind::Lost) then, whoever waits for one
-    /// [`Connect`](crate::ErrorKind::Connect); the server frees the lock after three to four times that, so later. An answer may
-    /// take five eighths of it. A session that holds locks and says nothing is asked four times in that time: one empty
-    /// query a second for each held lock, with the default; idle sessions are not asked. While sessions wait for locks, one
-    /// further session is asked as often for all of them.
+    /// After that time a holder gets [`Lost`](crate::ErrorKind::Lost), and a waiter gets
+    /// [`Connect`](crate::ErrorKind::Connect). The server releases the lock later: after three to four times as long. A single
+    /// answer may take five eighths of the time.
+    ///
+    /// A session that holds locks and is otherwise silent gets four heartbeats in that time, so one a second by default. A
+    /// heartbeat is one query with only a comment, which lists the locks that the session holds. Idle sessions get none. For
+    /// all sessions that wait for locks together, one more session gets heartbeats.
     ///
     /// Keepalive settings in the URL (`keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries`,
-    /// `tcp_user_timeout`) win over those that follow from this.
+    /// `tcp_user_timeout`) override those that derive from this.
     ///
-    /// Stands on [`tcp_user_timeout`](https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-TCP-USER-TIMEOUT)
-    /// and the keepalives beside it, in the server and in the client.
+    /// See also [`tcp_user_timeout`](https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-TCP-USER-TIMEOUT)
+    /// and the keepalive settings next to it, which pglock sets in the server and in the client.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -203,16 +208,16 @@ impl DatabaseBuilder {
         self
     }
 
-    /// How long a client may say nothing before the server ends its session, and so frees its lock: twice the heartbeat
-    /// at least, 24 h at most. Never if not said otherwise.
+    /// Sets how long a client may be silent before the server ends its session, and so releases its lock: from twice the
+    /// heartbeat to 24 h. By default there is no such limit.
     ///
-    /// It is for processes that are stopped (SIGSTOP, a debugger, a virtual machine on hold), whose kernel goes on to
-    /// answer for them, and for proxies and poolers that hang. Such a process learns that its lock is lost a moment after it runs again, so
-    /// **its code may run beside the next holder's until then**: what must never overlap needs a check of its
-    /// own where it writes. While a session waits in the server for a lock, its lease does not run.
+    /// It is for a process that is stopped (SIGSTOP, a debugger, a paused virtual machine), whose kernel still acknowledges
+    /// what the server sends, and for proxies and poolers that hang. Such a process notices the loss of its lock only a moment
+    /// after it resumes, so **until then its code can overlap with the next holder's**: work that must never overlap needs its
+    /// own check where it writes. The lease does not run while a session waits in the server for a lock.
     ///
-    /// Stands on [`idle_session_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT),
-    /// which Postgres 13 doesn't have, and for [`xact`](crate::Advisory::xact) on `idle_in_transaction_session_timeout`.
+    /// See also [`idle_session_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-IDLE-SESSION-TIMEOUT),
+    /// and `idle_in_transaction_session_timeout`, which is used for [`xact`](crate::Advisory::xact).
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -229,7 +234,7 @@ impl DatabaseBuilder {
         self
     }
 
-    /// Makes the handle; nothing is connected yet.
+    /// Builds the handle, without connecting.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -241,8 +246,8 @@ impl DatabaseBuilder {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, when a file for TLS can't
-    /// be, when it asks for TLS without the feature `rustls`, or when the heartbeat or the lease is out of range.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL cannot be parsed, when a file for TLS cannot be read, when
+    /// the URL asks for TLS without the feature `rustls`, or when the heartbeat or the lease is out of range.
     pub fn build(self) -> Result<Database, Error> {
         let liveness = self.liveness()?;
         let is_unchanged = self.is_unchanged();
@@ -313,7 +318,7 @@ impl ConfigSource {
     }
 }
 
-/// What the sessions are called: something that says that they are pglock's.
+/// The name of the sessions, which always marks them as pglock's.
 fn application_name(given: Option<&str>) -> String {
     match given {
         Some(name) if name.starts_with("pglock: ") => name.to_owned(),
@@ -322,8 +327,8 @@ fn application_name(given: Option<&str>) -> String {
     }
 }
 
-/// How long connecting may take in all. The driver's own limit is for one TCP connect; ours is for all hosts, and for a
-/// server that says nothing.
+/// How long connecting may take in total. The driver's own limit is for one TCP connect; this one is for all hosts, and
+/// covers a server that accepts the connection and then sends nothing.
 fn set_connect_timeout(config: &mut Config) -> Duration {
     let timeout = match config.get_connect_timeout() {
         Some(timeout) if !timeout.is_zero() => *timeout,

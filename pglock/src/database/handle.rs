@@ -1,4 +1,4 @@
-//! A database's handle: where its sessions connect, and how.
+//! A database handle: where its sessions connect, and how.
 
 use std::fmt;
 use std::sync::Arc;
@@ -10,9 +10,9 @@ use tokio_postgres::config::Host;
 use super::tls::Tls;
 use crate::model::liveness::Liveness;
 
-/// A database that pglock opens sessions of its own to: a cheap handle, for `using =`.
+/// A database for pglock's own sessions: a handle that is cheap to clone, for `using =`.
 ///
-/// Handles with the same settings are one database: they share sessions, and calls inside calls.
+/// Handles with equal settings are the same database: they share sessions, and a call inside a call finds the outer one.
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {
@@ -26,9 +26,9 @@ pub struct Database(pub(super) Arc<Settings>);
 
 #[derive(PartialEq, Eq)]
 pub(super) struct Settings {
-    /// As it was given, with what its sessions are called.
+    /// The configuration as given, with the name of the sessions.
     pub(super) given: Config,
-    /// As it is used, with keepalives.
+    /// The configuration in use, with keepalives.
     pub(super) config: Config,
     pub(super) tls: Tls,
     pub(super) connect_timeout: Duration,
@@ -52,7 +52,7 @@ impl Database {
         self.0.liveness
     }
 
-    /// Database, hosts, ports and user, for messages: never the password.
+    /// Database, hosts, ports and user for messages; never the password.
     pub(crate) fn place(&self) -> String {
         let config = self.config();
         let ports = config.get_ports();

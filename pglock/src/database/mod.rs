@@ -1,4 +1,4 @@
-//! Where pglock's own sessions connect.
+//! Databases: where pglock's own sessions connect, by default and by name.
 
 mod builder;
 mod handle;

@@ -1,4 +1,4 @@
-//! Which database is meant: the default one, or one that was registered by name.
+//! The default database, and databases that are registered by name.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};
@@ -18,11 +18,11 @@ struct DefaultDatabase {
 }
 
 impl Database {
-    /// Gives the database a name for `using = "name"`, and returns the handle once more.
+    /// Registers the database under a name for `using = "name"`, and returns a clone of the handle.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has the name, or the name is `default`.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has that name, or the name is `default`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,13 +36,13 @@ impl Database {
         let name = name.into();
         if name == "default" {
             return Err(Error::config(
-                "the name `default` is taken; set the default database with `pglock::configure`",
+                "the name `default` is reserved; set the default database with `pglock::configure`",
             ));
         }
         let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
         match registered.get(&name) {
             Some(other) if other != self => Err(Error::config(format!(
-                "the name {name:?} is registered for another database; choose another name"
+                "the name {name:?} is already registered for another database; choose another name"
             ))),
             _ => {
                 registered.insert(name, self.clone());
@@ -54,11 +54,12 @@ impl Database {
 
 /// Sets the default database, for locks that name no other.
 ///
-/// Without it the default is `DATABASE_URL`, read at the first lock. Setting the same again is fine.
+/// Without it the default is the environment's `DATABASE_URL`, read at the first lock. Setting the same database again is
+/// allowed.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL can't be read, or another default is set, or in use.
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL cannot be parsed, or when another default is set or in use.
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {
@@ -78,7 +79,7 @@ pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
         Ok(_) => Ok(()),
         Err((set, wanted)) if set.database == wanted.database => Ok(()),
         Err((set, _)) => Err(Error::config(format!(
-            "the default database is set already, by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
+            "the default database is already set by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
             set.origin
         ))),
     }
@@ -86,7 +87,7 @@ pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
 
 fn default_database() -> Result<Database, Error> {
     let default = DEFAULT.get_or_try_init(|| {
-        // Empty is how it is taken away where it can't be unset.
+        // Some tools can only empty a variable, not unset it.
         let url = std::env::var("DATABASE_URL").unwrap_or_default();
         if url.is_empty() {
             return Err(Error::config(
@@ -99,7 +100,7 @@ fn default_database() -> Result<Database, Error> {
     Ok(default.database.clone())
 }
 
-/// Which database a lock is in: a name given to [`Database::register`], or a handle.
+/// The database of a lock: a name given to [`Database::register`], or a handle.
 ///
 /// ```
 /// use pglock::{Database, Using};
@@ -134,7 +135,7 @@ impl Using {
                     let known: Vec<&str> =
                         std::iter::once("default").chain(registered.keys().map(String::as_str)).collect();
                     Error::config(format!(
-                        "no database is registered as {name:?}; known are {}; make it known with `Database::builder(url).build()?.register({name:?})?`",
+                        "no database is registered as {name:?} (registered are {}); register it with `Database::builder(url).build()?.register({name:?})?`",
                         known.join(", ")
                     ))
                 })
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_unknown_name_lists_the_known() {
+    fn the_error_of_an_unknown_name_lists_the_known() {
         Database::builder("postgres://app@localhost/app")
             .build()
             .unwrap()

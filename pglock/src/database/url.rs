@@ -1,4 +1,4 @@
-//! Reading a database's URL, without ever showing a password.
+//! Parsing a database URL, without ever showing a password.
 
 use tokio_postgres::Config;
 
@@ -10,13 +10,13 @@ pub(super) fn parse(text: &str) -> Result<Config, Error> {
         .or_else(|| text.strip_prefix("postgresql://"));
     if url.is_some_and(is_cut_by_its_password) {
         return Err(Error::config(
-            "the database url has an `@` too many, or a `/` or `?` before it; write those in the password as `%40`, `%2F` and `%3F`",
+            "the database url has more than one `@`, or a `/` or `?` before it; write those in the password as `%40`, `%2F` and `%3F`",
         ));
     }
     text.parse().map_err(|source| {
         let error =
-            Error::config("the database url can't be read; write `postgres://user@host/database`");
-        // Of a password that is an option, or taken for one, the parser may quote a word.
+            Error::config("cannot parse the database url; write `postgres://user@host/database`");
+        // The parser's error may quote a word of a password that is an option, or that it takes for one.
         let options = url.map(|url| url.split_once('?').map_or("", |(_, options)| options));
         if options.is_some_and(|options| !options.contains("password") && !options.contains('@')) {
             error.sourced(source)
@@ -26,8 +26,8 @@ pub(super) fn parse(text: &str) -> Result<Config, Error> {
     })
 }
 
-/// Whether a password with an `@`, `/` or `?` in it is taken for a user, a host or a database, which messages show. The
-/// parser takes all before the first `@` for user and password.
+/// Whether part of a password with an `@`, `/` or `?` would be parsed as a user, host or database, which messages show. The
+/// parser takes everything before the first `@` for user and password.
 fn is_cut_by_its_password(url: &str) -> bool {
     let Some((credentials, rest)) = url.split_once('@') else {
         return false;

@@ -1,6 +1,6 @@
-//! Why a session could not be opened, as a cause and a remedy in our words.
+//! Why a session could not be opened: cause and remedy for a message, from the driver's error.
 //!
-//! The driver's own texts stay in the error's source. Some causes are told by their text alone; [`BY_TEXT`] has them all.
+//! The driver's own text stays in the error's source. Causes that only the driver's text identifies are in [`BY_TEXT`].
 
 use std::error::Error as StdError;
 use std::io;
@@ -13,15 +13,15 @@ use crate::error::Failure;
 
 const UNKNOWN: &str = "the source says why; check that the server runs and that the url is right";
 
-/// What the drivers and the kernel call a cause, and what we say.
+/// A part of the driver's or the kernel's text, and our sentence for it.
 const BY_TEXT: [(&str, &str); 4] = [
     (
         "server does not support TLS",
-        "the server has no TLS, which the url asks for; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
+        "the url asks for TLS and the server has none; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
     ),
     (
         "server did not use channel binding",
-        "the server cannot prove by the password that it is at the other end of the TLS, which the url's `channel_binding=require` asks for; leave that out, or use a server with SCRAM",
+        "the url's `channel_binding=require` needs a server that supports channel binding; leave it out, or use a server with SCRAM passwords and TLS",
     ),
     (
         "password missing",
@@ -29,7 +29,7 @@ const BY_TEXT: [(&str, &str); 4] = [
     ),
     (
         "failed to lookup address information",
-        "the host's name cannot be resolved; check its spelling, and the name server",
+        "the host name cannot be resolved; check its spelling and the name server",
     ),
 ];
 
@@ -50,14 +50,14 @@ fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
             "the password is wrong, or there is no such user; check both in the url"
         }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "the server refuses this user from this host, or knows no such user; check the user's name, pg_hba.conf, and whether it asks for TLS (`sslmode`)"
+            "the server rejects this user from this host, or has no such user; check the user's name, pg_hba.conf, and whether it asks for TLS (`sslmode`)"
         }
         SqlState::INVALID_CATALOG_NAME => "there is no such database; check its name in the url",
         SqlState::TOO_MANY_CONNECTIONS => {
             "the server has no free connection; hold fewer locks at once, or raise `max_connections`"
         }
         SqlState::PROTOCOL_VIOLATION if says("startup parameter") => {
-            "a pooler refuses what the url sets (`options`); leave it out, or name it in the pooler's `ignore_startup_parameters`"
+            "a pooler rejects a parameter that the url sets (`options`); leave it out, or add it to the pooler's `ignore_startup_parameters`"
         }
         SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping; call again",
         _ => return None,
@@ -101,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_cause_that_is_told_by_its_text_is_known_inside_others() {
+    fn causes_are_found_by_their_text_inside_other_errors() {
         for (needle, why) in BY_TEXT {
             let inner = io::Error::other(format!("{needle}: and more"));
             let failure = Failure {
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn the_name_of_a_host_that_does_not_exist_cannot_be_resolved() {
+    fn a_host_that_does_not_exist_cannot_be_resolved() {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()

@@ -291,7 +291,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_postgres_cannot_keep_are_rejected() {
+    fn what_can_be_no_name_is_refused() {
         for name in ["", ".", "billing.", ".invoices", "nul\0", &"n".repeat(64)] {
             assert!(
                 TableName::from(name).checked().unwrap_err().is_config(),

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_statement_of_a_session_acquire_checks_the_transaction_and_the_backend() {
+    fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
         for wait in [WaitPolicy::NoWait, WaitPolicy::Millis(5), WaitPolicy::Block] {
             let sql = acquire_session(Key::Big(1), AdvisoryMode::Shared, wait, Some(7));
             let guarded = |statement: &str| {

@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn literals_keep_quotes_and_backslashes() {
+    fn literals_keep_what_is_in_them() {
         assert_eq!(literal(r"it's \ here"), r"E'it''s \\ here'");
     }
 

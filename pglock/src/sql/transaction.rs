@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn identifiers_are_quoted() {
+    fn identifiers_keep_what_is_in_them() {
         let sql = lock_tables(
             &[r#"a"b"#.into()],
             TableMode::Share,

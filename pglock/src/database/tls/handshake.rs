@@ -1,4 +1,4 @@
-//! TLS by rustls, with the cryptography of ring: it needs a C compiler, and no cmake.
+//! TLS with rustls. Its cryptography is ring, which needs a C compiler but no cmake.
 
 use std::io;
 use std::path::Path;
@@ -20,9 +20,9 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::settings::{Identity, Roots, SslMode, TlsSettings};
 use crate::error::Error;
 
-/// What does the handshakes; `None` where none is wanted.
+/// The connector that does the handshakes; `None` when TLS is disabled.
 ///
-/// It reads the files each time, so that a new session goes by a certificate that was renewed.
+/// It reads the files for each session, so that a renewed certificate is used without a restart.
 pub(super) fn connector(settled: &TlsSettings) -> Result<Option<MakeRustlsConnect>, Error> {
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match settled.mode {
@@ -45,7 +45,7 @@ pub(super) fn connector(settled: &TlsSettings) -> Result<Option<MakeRustlsConnec
     configured(provider, verifier, settled.identity.as_ref()).map(Some)
 }
 
-/// For a server that is not told a secret.
+/// A connector that verifies nothing, for a server that receives no secret.
 pub(super) fn unverified() -> Option<MakeRustlsConnect> {
     let provider = Arc::new(ring::default_provider());
     let verifier = Arc::new(AnyName {
@@ -55,7 +55,7 @@ pub(super) fn unverified() -> Option<MakeRustlsConnect> {
     configured(provider, verifier, None).ok()
 }
 
-const UNUSABLE: &str = "the files of the database url can't be used for TLS; the source says why";
+const UNUSABLE: &str = "cannot use the files of the database url for TLS; the source says why";
 
 fn configured(
     provider: Arc<CryptoProvider>,
@@ -74,19 +74,19 @@ fn configured(
             let key = PrivateKeyDer::from_pem_file(key).map_err(|error| {
                 let key = key.display();
                 Error::tls(
-                    format!("the key {key} of the client certificate can't be read; name a file in PEM form, without a password"),
+                    format!("cannot read the key {key} of the client certificate; name a file in PEM format, without a password"),
                     error,
                 )
             })?;
             config.with_client_auth_cert(chain, key).map_err(|error| {
                 Error::tls(
-                    "the client certificate does not fit its key; name both of one pair",
+                    "the client certificate does not match its key; name the two files of one pair",
                     error,
                 )
             })?
         }
     };
-    // What `sslnegotiation=direct` needs, and others don't mind.
+    // Required by `sslnegotiation=direct`, and harmless otherwise.
     config.alpn_protocols = vec![b"postgresql".to_vec()];
     Ok(MakeRustlsConnect::new(config))
 }
@@ -95,7 +95,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     let unread = |error| {
         let path = path.display();
         Error::tls(
-            format!("the certificates of {path} can't be read; name a file in PEM form"),
+            format!("cannot read the certificates in {path}; name a file in PEM format"),
             error,
         )
     };
@@ -106,7 +106,7 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Error> {
     if certificates.is_empty() {
         let path = path.display();
         return Err(Error::config(format!(
-            "there is no certificate in {path}; name a file in PEM form"
+            "there is no certificate in {path}; name a file in PEM format"
         )));
     }
     Ok(certificates)
@@ -127,14 +127,14 @@ fn store(roots: &Roots) -> Result<Arc<RootCertStore>, Error> {
     }
 }
 
-/// Read once: there are hundreds of them.
+/// Read only once, since there are hundreds of certificates.
 fn system_store() -> Result<Arc<RootCertStore>, Error> {
     static SYSTEM: OnceCell<Arc<RootCertStore>> = OnceCell::new();
     SYSTEM
         .get_or_try_init(|| {
             let mut store = RootCertStore::empty();
             let found = rustls_native_certs::load_native_certs();
-            // Of so many, some are too old to be understood.
+            // Some of them are too old for rustls; ignore those.
             store.add_parsable_certificates(found.certs);
             if store.is_empty() {
                 return Err(Error::config(
@@ -146,8 +146,8 @@ fn system_store() -> Result<Arc<RootCertStore>, Error> {
         .cloned()
 }
 
-/// Believes whoever was signed by one of the roots, or, without, whoever has the key of the certificate shown, which
-/// is what channel binding stands on.
+/// Trusts a certificate for any host name if one of the roots has signed it, and any certificate without roots. The server
+/// must still prove that it has the certificate's key, on which channel binding relies.
 #[derive(Debug)]
 struct AnyName {
     roots: Option<Arc<RootCertStore>>,
@@ -202,27 +202,27 @@ impl ServerCertVerifier for AnyName {
     }
 }
 
-/// The cause and the remedy in our words, where rustls is behind it.
+/// The cause and the remedy, if the error is one of rustls.
 pub(crate) fn why_no_session(error: &io::Error) -> Option<&'static str> {
-    // `source()` of such an error passes over what it wraps.
+    // `source()` of an `io::Error` skips the error that it wraps.
     let error = error.get_ref()?.downcast_ref::<rustls::Error>()?;
     Some(match error {
-        rustls::Error::InvalidCertificate(why) => why_not_believed(why),
+        rustls::Error::InvalidCertificate(why) => why_not_trusted(why),
         rustls::Error::AlertReceived(
             AlertDescription::CertificateRequired
             | AlertDescription::BadCertificate
             | AlertDescription::UnknownCA
             | AlertDescription::CertificateExpired,
         ) => {
-            "the server does not trust our certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
+            "the server does not trust the client certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
         }
         _ => {
-            "the server and this client share no way to encrypt; the source says why, and TLS 1.2 is the minimum"
+            "the server and this client found no common encryption, for the reason in the source; use TLS 1.2 or newer on both"
         }
     })
 }
 
-fn why_not_believed(why: &CertificateError) -> &'static str {
+fn why_not_trusted(why: &CertificateError) -> &'static str {
     match why {
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "the server's certificate is not signed by an authority that is trusted here; name its authority as `sslrootcert`"
@@ -234,14 +234,14 @@ fn why_not_believed(why: &CertificateError) -> &'static str {
             "the server's certificate has expired; renew it"
         }
         CertificateError::NotValidYet | CertificateError::NotValidYetContext { .. } => {
-            "the server's certificate is not valid yet; check the clocks of both"
+            "the server's certificate is not valid yet; check the clocks of server and client"
         }
-        // rustls has no name of its own for it.
+        // rustls has no variant for it.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the server's certificate is the authority's own, and not one that it signed; give the server a certificate of its own, without `CA:TRUE`"
+            "the server's certificate is that of the authority, not one that it signed; give the server its own certificate, without `CA:TRUE`"
         }
         _ => {
-            "the server's certificate cannot be trusted, for the reason in the source; it has to be of version 3, with the host among its subject alternative names"
+            "the server's certificate cannot be trusted, for the reason in the source; use one of version 3, with the host among its subject alternative names"
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Whether pglock's own sessions are encrypted, and how sure they are of whom they talk to.
+//! Whether pglock's own sessions are encrypted, and how the server is verified.
 
 #[cfg(feature = "rustls")]
 pub(crate) mod handshake;
@@ -24,17 +24,18 @@ pub(crate) struct Tls {
 }
 
 impl Tls {
-    /// Decides, tells the driver's `config`, and reads the files once, so that a mistake shows before the first lock.
+    /// Combines the options, sets them in the driver's `config`, and reads the files once, so that a mistake shows before the
+    /// first lock.
     pub(crate) fn new(asked: TlsOptions, config: &mut Config) -> Result<Self, Error> {
         let settled = asked.settled(config)?;
         if settled.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
-                "the database url asks for TLS, which this build of pglock can't do; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
+                "the database url asks for TLS, and pglock is built without it; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
             ));
         }
         config.ssl_mode(settled.mode.of_driver());
         if config.get_hosts().is_empty() {
-            // The name in the server's certificate: the driver asks for one, even where it is not compared.
+            // The driver needs a host name for the certificate, even if the name is not compared.
             for address in config.get_hostaddrs().to_vec() {
                 config.host(address.to_string());
             }
@@ -49,10 +50,10 @@ impl Tls {
     }
 }
 
-/// What moves the bytes of a session, until its end.
+/// The future that does the IO of a session until its end.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>>>>;
 
-/// Connects, encrypted or not as `tls` says.
+/// Connects, with or without encryption.
 #[cfg_attr(
     not(feature = "rustls"),
     expect(unused_variables, reason = "without the feature nothing is encrypted")
@@ -65,7 +66,7 @@ pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Drive
             handshake::connector(settled).map_err(Failure::before_connecting)?
         {
             match config.connect(connector).await {
-                // As libpq: `prefer` asks for no safety, so what can't be had encrypted is had without.
+                // As in libpq: `prefer` falls back to a session without encryption.
                 Err(error) if settled.mode == SslMode::Prefer && is_of_encryption(&error) => {}
                 connected => {
                     let (client, connection) = connected?;
@@ -78,7 +79,7 @@ pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Drive
     Ok((client, Box::pin(connection)))
 }
 
-/// Whether it could be otherwise without TLS.
+/// Whether connecting without TLS could succeed.
 #[cfg(feature = "rustls")]
 fn is_of_encryption(error: &tokio_postgres::Error) -> bool {
     use tokio_postgres::error::SqlState;
@@ -86,7 +87,7 @@ fn is_of_encryption(error: &tokio_postgres::Error) -> bool {
     error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) || is_handshake(error)
 }
 
-/// Whether the driver failed between the socket and the greeting; it tells it in its text alone.
+/// Whether the handshake failed, before anything else was sent. Only the text of the driver's error says so.
 #[cfg(feature = "rustls")]
 fn is_handshake(error: &tokio_postgres::Error) -> bool {
     error
@@ -94,16 +95,16 @@ fn is_handshake(error: &tokio_postgres::Error) -> bool {
         .starts_with("error performing TLS handshake")
 }
 
-/// Asks the server to cancel what a connection of the caller's runs: encrypted where its settings insist on it.
+/// Sends a cancel request for a connection of the caller's, encrypted if its settings insist on it.
 ///
-/// The certificate is not verified: whoever sits in between learns no more than how to cancel, and could cut the line.
+/// The certificate is not verified: an attacker in between learns only how to cancel, and could cut the connection anyway.
 pub(crate) async fn cancel(
     token: &tokio_postgres::CancelToken,
 ) -> Result<(), tokio_postgres::Error> {
     let answer = token.cancel_query(NoTls).await;
     #[cfg(feature = "rustls")]
     if let Err(error) = &answer
-        // Then no request was sent yet, and this is the only one.
+        // No request was sent in that case, so this is not a second one.
         && is_handshake(error)
         && let Some(connector) = handshake::unverified()
     {

@@ -22,7 +22,7 @@ impl SslMode {
         match config.get_ssl_mode() {
             DriverSslMode::Disable => Self::Disable,
             DriverSslMode::Prefer => Self::Prefer,
-            // Whatever the driver may add: not less than encrypted.
+            // Any mode that the driver may add means at least encryption.
             _ => Self::Require,
         }
     }
@@ -36,17 +36,17 @@ impl SslMode {
     }
 }
 
-/// Whose signature under the server's certificate is believed.
+/// The authorities that are trusted to sign the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Roots {
-    /// Whom the operating system believes.
+    /// Those of the operating system.
     System,
-    /// A PEM file's certificates.
+    /// Those in a PEM file.
     File(PathBuf),
 }
 
 impl From<PathBuf> for Roots {
-    /// As libpq's `sslrootcert`.
+    /// Parses the value of libpq's `sslrootcert`.
     fn from(path: PathBuf) -> Self {
         if path.as_os_str() == "system" {
             Self::System
@@ -56,17 +56,17 @@ impl From<PathBuf> for Roots {
     }
 }
 
-/// What was asked for, word by word.
+/// The options of the URL, before they are combined to [`TlsSettings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct TlsOptions {
-    /// `None` where only the driver's own [`Config`] says it.
+    /// `None` if only the driver's own [`Config`] sets it.
     pub(super) mode: Option<SslMode>,
     pub(super) roots: Option<Roots>,
     pub(super) certificate: Option<PathBuf>,
     pub(super) key: Option<PathBuf>,
 }
 
-/// What is done.
+/// What the options amount to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct TlsSettings {
     pub(super) mode: SslMode,
@@ -74,7 +74,7 @@ pub(super) struct TlsSettings {
     pub(super) identity: Option<Identity>,
 }
 
-/// With which certificate we log in.
+/// The certificate of the client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Identity {
     pub(super) certificate: PathBuf,
@@ -95,15 +95,15 @@ impl TlsOptions {
             self.mode.unwrap_or_else(|| SslMode::of(config)),
             &self.roots,
         ) {
-            // Who says whom to believe wants it verified: else anybody in between could say "no TLS here".
+            // Naming an authority asks for verification. `prefer` would let an attacker in between answer "no TLS here".
             (SslMode::Prefer, Some(_)) | (SslMode::Require, Some(Roots::System)) => {
                 SslMode::VerifyFull
             }
-            // As libpq.
+            // As in libpq.
             (SslMode::Require, Some(Roots::File(_))) => SslMode::VerifyCa,
             (SslMode::VerifyCa, None | Some(Roots::System)) => {
                 return Err(Error::config(
-                    "`sslmode=verify-ca` would believe every server with a public certificate, whatever its name; name the file of your own authority as `sslrootcert`, or use `sslmode=verify-full`",
+                    "`sslmode=verify-ca` would trust every server with a public certificate, whatever its name; name the file of your own authority as `sslrootcert`, or use `sslmode=verify-full`",
                 ));
             }
             (mode, _) => mode,
@@ -116,20 +116,20 @@ impl TlsOptions {
             (None, None) => None,
             _ => {
                 return Err(Error::config(
-                    "a client certificate is two files, of which the database url names one; name both, as `sslcert` and `sslkey`",
+                    "a client certificate needs two files, and the database url names only one; name both, as `sslcert` and `sslkey`",
                 ));
             }
         };
         let sockets = config.get_hosts().iter().filter(|host| is_socket(host));
         let mode = match sockets.count() {
             0 => mode,
-            // As libpq: what goes through a socket of the machine's own is not encrypted.
+            // As in libpq: a unix socket is not encrypted.
             all if all == config.get_hosts().len() && config.get_hostaddrs().is_empty() => {
                 SslMode::Disable
             }
             _ if mode > SslMode::Prefer => {
                 return Err(Error::config(
-                    "the database url asks for TLS, and names unix sockets, which have none, next to other hosts; leave one of the two out",
+                    "the database url asks for TLS, and names unix sockets, which have none, as well as other hosts; leave one of the two out",
                 ));
             }
             _ => mode,
@@ -211,7 +211,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_client_certificate_is_none() {
+    fn half_a_client_certificate_is_rejected() {
         for url in [
             "host=db sslmode=require sslcert=/c.pem",
             "host=db sslmode=require sslkey=/k.pem",

@@ -1,11 +1,11 @@
-//! What a URL or a keyword string says of TLS, which the driver's parser does not know.
+//! The TLS options of a URL or a keyword string, which the driver's parser rejects.
 
 use std::path::PathBuf;
 
 use super::settings::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
 
-/// The text without our words, for the driver's parser, and what they said.
+/// The text without the TLS options, for the driver's parser, and the options.
 pub(crate) fn taken_out_of(text: &str) -> Result<(String, TlsOptions), Error> {
     let mut asked = TlsOptions::default();
     let rest = match ["postgres://", "postgresql://"]
@@ -19,9 +19,9 @@ pub(crate) fn taken_out_of(text: &str) -> Result<(String, TlsOptions), Error> {
 }
 
 impl TlsOptions {
-    /// Whether the word is one of ours.
+    /// Takes the option if it is about TLS; otherwise returns `false`.
     fn take(&mut self, keyword: &str, value: &str) -> Result<bool, Error> {
-        // An empty one is as none, as for libpq.
+        // As in libpq, an empty value means that the option is not set.
         let path = (!value.is_empty()).then(|| PathBuf::from(value));
         match keyword {
             "sslmode" => {
@@ -33,7 +33,7 @@ impl TlsOptions {
                     "verify-full" => SslMode::VerifyFull,
                     _ => {
                         return Err(Error::config(
-                            "the database url's `sslmode` is none that pglock knows; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                            "the database url has an unknown `sslmode`; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
                         ));
                     }
                 });
@@ -48,14 +48,14 @@ impl TlsOptions {
 }
 
 fn of_url(url: &str, prefix: usize, asked: &mut TlsOptions) -> Result<String, Error> {
-    // As the driver: the first `@` ends the user and the password, in which all else may be.
+    // As in the driver, the first `@` ends user and password, which can contain any other character.
     let host = url[prefix..].find('@').map_or(prefix, |at| prefix + at + 1);
     if ["?ssl", "&ssl"]
         .iter()
         .any(|word| url[..host].contains(word))
     {
         return Err(Error::config(
-            "the database url has an `@` behind its options, which would be read as the end of the password; write it as `%40`",
+            "the database url has an `@` after its options, which would end the password; write it as `%40`",
         ));
     }
     let Some(question) = url[host..].find('?').map(|at| host + at) else {
@@ -79,7 +79,7 @@ fn of_url(url: &str, prefix: usize, asked: &mut TlsOptions) -> Result<String, Er
     })
 }
 
-/// What a `%` does not begin two digits of is itself, as for the driver.
+/// Decodes `%` and two digits; as in the driver, any other `%` stays as it is.
 fn decoded(text: &str) -> Result<String, Error> {
     let mut bytes = Vec::new();
     let mut rest = text.as_bytes();
@@ -94,7 +94,7 @@ fn decoded(text: &str) -> Result<String, Error> {
         }
     }
     String::from_utf8(bytes).map_err(|_| {
-        Error::config("the options of the database url are not UTF-8 behind their `%`; mend them")
+        Error::config("the options of the database url are not UTF-8 after decoding; check their `%` sequences")
     })
 }
 
@@ -102,7 +102,7 @@ fn of_keywords(text: &str, asked: &mut TlsOptions) -> Result<String, Error> {
     let mut kept = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
-        // What we can't read is the driver's to refuse.
+        // The driver's parser rejects what we cannot parse.
         let Some((keyword, value, behind)) = keyword_and_value(rest) else {
             kept.push(rest);
             break;
@@ -115,7 +115,7 @@ fn of_keywords(text: &str, asked: &mut TlsOptions) -> Result<String, Error> {
     Ok(kept.join(" "))
 }
 
-/// The first of the text, and what is behind it; quotes and backslashes are as the driver's parser has them.
+/// The first keyword with its value, and the rest of the text. Quotes and backslashes are read as by the driver's parser.
 fn keyword_and_value(text: &str) -> Option<(&str, String, &str)> {
     let end = text.find(|c: char| c == '=' || c.is_whitespace())?;
     let (keyword, rest) = text.split_at(end);
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_word_counts() {
+    fn the_last_option_counts() {
         let mode = |text| taken(text).1.mode;
         assert_eq!(
             mode("postgres://db?sslmode=disable&sslmode=require"),
@@ -208,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_left_to_be_refused() {
+    fn what_cannot_be_parsed_is_left_to_the_driver() {
         for text in ["host=db password='open sslmode=require", "host=db password"] {
             let (rest, _) = taken(text);
             assert_eq!(rest, text);
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_mode_is_refused_and_not_shown() {
+    fn an_unknown_mode_is_rejected_and_not_shown() {
         for text in ["host=db sslmode=hunter2", "postgres://db?sslmode=hunter2"] {
             let error = taken_out_of(text).unwrap_err();
             assert!(error.is_config());
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn no_at_takes_the_options_for_a_password() {
+    fn an_at_after_the_options_is_rejected() {
         let error = taken_out_of("postgres://db:5432/app?sslmode=verify-full&application_name=a@b")
             .unwrap_err();
         assert!(error.to_string().contains("%40"), "{error}");
