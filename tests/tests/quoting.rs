@@ -526,7 +526,7 @@ fn says_what_is_valid(filter: &str, said: &str, fields: &[(String, Vec<String>)]
     let of = |field: &String| key == field || key.starts_with(&format!("{field}__"));
     match fields.iter().find(|(field, _)| of(field)) {
         None => fields.iter().all(|(field, _)| said.contains(field)),
-        Some(_) if said.contains(" no lookup ") => {
+        Some(_) if said.contains(" not a lookup ") => {
             let (_, lookups) = fields.iter().rfind(|(field, _)| of(field)).unwrap();
             lookups.iter().all(|lookup| said.contains(lookup))
         }

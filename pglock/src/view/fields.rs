@@ -1,39 +1,39 @@
-//! All that is known of a lock and of a session, in one table: it is what is selected, read, and filtered by. Pure.
+//! The fields of locks and sessions, in one table: queries select them, rows are read by them, and filters name them.
 
-use super::words::{LockKind, LockMode, RelKind, State};
+use super::enums::{LockKind, LockMode, RelKind, State};
 
-/// Something that is known of a lock or of a session: a column of a CTE of the same name (see `sql.rs`).
+/// A field of a lock or a session: a column of the CTE `lock` or `activity` (see `sql.rs`).
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
-    pub(crate) holds: ColumnType,
+    pub(crate) column_type: ColumnType,
 }
 
-/// What is in a column.
+/// The type of a column.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum ColumnType {
     Text,
-    /// One of these.
-    Word(&'static [&'static str]),
+    /// One of these names.
+    Enum(&'static [&'static str]),
     Int,
     Bool,
     Duration,
     Time,
 }
 
-const fn field(name: &'static str, holds: ColumnType) -> Field {
-    Field { name, holds }
+const fn field(name: &'static str, column_type: ColumnType) -> Field {
+    Field { name, column_type }
 }
 
-/// Of a lock.
+/// The fields of a lock.
 pub(crate) const LOCK: [Field; 12] = [
     field("pid", ColumnType::Int),
-    field("kind", ColumnType::Word(LockKind::WORDS)),
-    field("mode", ColumnType::Word(LockMode::WORDS)),
+    field("kind", ColumnType::Enum(LockKind::NAMES)),
+    field("mode", ColumnType::Enum(LockMode::NAMES)),
     field("granted", ColumnType::Bool),
     field("wait_start", ColumnType::Time),
     field("wait_duration", ColumnType::Duration),
-    field("rel_kind", ColumnType::Word(RelKind::WORDS)),
+    field("rel_kind", ColumnType::Enum(RelKind::NAMES)),
     field("rel_name", ColumnType::Text),
     field("schema", ColumnType::Text),
     field("classid", ColumnType::Int),
@@ -41,14 +41,14 @@ pub(crate) const LOCK: [Field; 12] = [
     field("objsubid", ColumnType::Int),
 ];
 
-/// Of a session.
+/// The fields of a session.
 pub(crate) const ACTIVITY: [Field; 19] = [
     field("pid", ColumnType::Int),
     field("start", ColumnType::Time),
     field("duration", ColumnType::Duration),
     field("query", ColumnType::Text),
     field("context", ColumnType::Text),
-    field("state", ColumnType::Word(State::WORDS)),
+    field("state", ColumnType::Enum(State::NAMES)),
     field("xact_start", ColumnType::Time),
     field("backend_start", ColumnType::Time),
     field("state_change", ColumnType::Time),
@@ -64,16 +64,16 @@ pub(crate) const ACTIVITY: [Field; 19] = [
     field("client_port", ColumnType::Int),
 ];
 
-/// How many columns a row has that tells of a lock and of its session.
+/// The number of columns of a row with a lock and its session.
 pub(crate) const COLUMNS_OF_A_LOCK: usize = LOCK.len() + ACTIVITY.len();
 
-/// Whose field it is.
+/// The entity that a field describes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Entity {
     Lock,
     /// The session that holds the lock, or waits for it.
     Activity,
-    /// The session that keeps that one waiting.
+    /// The session that blocks that one.
     Blocker,
 }
 
@@ -85,7 +85,7 @@ impl Entity {
         }
     }
 
-    /// What comes before the field in a filter.
+    /// The prefix of its fields in a filter.
     pub(crate) fn prefix(self) -> &'static str {
         match self {
             Self::Lock => "",
@@ -97,7 +97,7 @@ impl Entity {
     /// The field as SQL; the aliases are those of `sql.rs`.
     pub(crate) fn column(self, field: &Field) -> String {
         match (self, field.name) {
-            // Known even of a session that is gone, or that never was one.
+            // From `pg_locks`: known even if the session has ended, and for prepared transactions.
             (Self::Lock | Self::Activity, "pid") => "l.pid".to_owned(),
             (Self::Blocker, "pid") => "x.pid".to_owned(),
             (Self::Lock, name) => format!("l.\"{name}\""),

@@ -1,22 +1,28 @@
-//! Filters in django-pglock's syntax: from a text to a condition whose values are bound. Pure.
+//! Filters in django-pglock's syntax: from a text to a condition with bound values.
 
+use super::enums::parse_name;
 use super::fields::{ColumnType, Entity, Field};
-use super::words::parse_name;
 use crate::error::Error;
 use crate::sql::Values;
 
-/// More than one would write; the protocol ends at 65,535 for a whole statement.
+/// Per filter. The protocol allows 65,535 values for a whole statement.
 const MOST_VALUES: usize = 1000;
 
-/// A filter that was checked.
+/// Whether a filter keeps the rows that match, or excludes them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Matches {
+    Keep,
+    Exclude,
+}
+
+/// A parsed filter.
 #[derive(Clone, Debug)]
 pub(crate) struct Condition {
     of: Entity,
     field: &'static Field,
     lookup: Lookup,
     values: Vec<String>,
-    /// Whether what it finds is left out.
-    pub(crate) exclude: bool,
+    matches: Matches,
 }
 
 /// How a field is compared.
@@ -67,11 +73,11 @@ impl Lookup {
         Some(*lookup)
     }
 
-    fn applies_to(self, holds: ColumnType) -> bool {
+    fn applies_to(self, column_type: ColumnType) -> bool {
         match self {
             Self::Exact | Self::In | Self::IsNull => true,
             Self::Gt | Self::Gte | Self::Lt | Self::Lte | Self::Range => {
-                !matches!(holds, ColumnType::Word(_) | ColumnType::Bool)
+                !matches!(column_type, ColumnType::Enum(_) | ColumnType::Bool)
             }
             Self::IExact
             | Self::Contains
@@ -81,11 +87,11 @@ impl Lookup {
             | Self::EndsWith
             | Self::IEndsWith
             | Self::Regex
-            | Self::IRegex => matches!(holds, ColumnType::Text | ColumnType::Word(_)),
+            | Self::IRegex => matches!(column_type, ColumnType::Text | ColumnType::Enum(_)),
         }
     }
 
-    /// Whether the value is the whole of what the field holds.
+    /// Whether the value is a whole value of the field, not a part of one or a pattern.
     fn takes_whole_values(self) -> bool {
         self.applies_to(ColumnType::Bool)
             || self.applies_to(ColumnType::Int)
@@ -94,8 +100,8 @@ impl Lookup {
 }
 
 impl Condition {
-    /// Reads `field__lookup=value`.
-    pub(crate) fn parse(text: &str, blocked: bool) -> Result<Self, Error> {
+    /// Parses `field__lookup=value`. With `blocked`, the fields of the blocker are known too.
+    pub(crate) fn parse(text: &str, blocked: bool, matches: Matches) -> Result<Self, Error> {
         let Some((key, value)) = text.split_once('=') else {
             return Err(Error::config(format!(
                 "filter {text:?} has no `=`; write `field=value` or `field__lookup=value`, such as `wait_duration__gte=5 seconds`"
@@ -106,7 +112,7 @@ impl Condition {
         let lookup = match lookup {
             None => Lookup::Exact,
             Some(name) => match Lookup::of(name) {
-                Some(lookup) if lookup.applies_to(field.holds) => lookup,
+                Some(lookup) if lookup.applies_to(field.column_type) => lookup,
                 _ => return Err(no_lookup(key, name, field)),
             },
         };
@@ -115,16 +121,16 @@ impl Condition {
             field,
             lookup,
             values: values(key, value, field, lookup)?,
-            exclude: false,
+            matches,
         })
     }
 
     /// The condition as SQL, its values bound.
     pub(crate) fn sql(&self, values: &mut Values) -> String {
         let column = self.of.column(self.field);
-        let cast = match self.field.holds {
+        let cast = match self.field.column_type {
             _ if self.lookup == Lookup::IsNull => "::boolean",
-            ColumnType::Text | ColumnType::Word(_) => "",
+            ColumnType::Text | ColumnType::Enum(_) => "",
             ColumnType::Int => "::bigint",
             ColumnType::Bool => "::boolean",
             ColumnType::Duration => "::interval",
@@ -135,7 +141,7 @@ impl Condition {
             .iter()
             .map(|value| values.bind(value.clone()) + cast)
             .collect();
-        // There is always one: an empty text is a value too.
+        // There is always one value: an empty text counts.
         let value = bound.first().map_or("NULL", String::as_str);
         let upper = |text: &str| format!("pg_catalog.upper({text})");
         let condition = match self.lookup {
@@ -147,7 +153,7 @@ impl Condition {
             Lookup::Lte => format!("{column} <= {value}"),
             Lookup::In => format!("{column} IN ({})", bound.join(", ")),
             Lookup::Range => format!("{column} BETWEEN {}", bound.join(" AND ")),
-            // Not by LIKE, in which `%`, `_` and `\` mean something.
+            // Not `LIKE`, where `%`, `_` and `\` are special.
             Lookup::Contains => format!("pg_catalog.strpos({column}, {value}) > 0"),
             Lookup::IContains => format!(
                 "pg_catalog.strpos({}, {}) > 0",
@@ -166,11 +172,10 @@ impl Condition {
             Lookup::IRegex => format!("{column} ~* {value}"),
             Lookup::IsNull => format!("({column} IS NULL) = {value}"),
         };
-        if self.exclude {
-            // What is not known is not excluded, as in Django.
-            format!("({condition}) IS NOT TRUE")
-        } else {
-            condition
+        match self.matches {
+            Matches::Keep => condition,
+            // As in Django, NULL does not match, so its row is not excluded.
+            Matches::Exclude => format!("({condition}) IS NOT TRUE"),
         }
     }
 }
@@ -179,20 +184,20 @@ fn ends_with(text: &str, end: &str) -> String {
     format!("pg_catalog.right({text}, pg_catalog.length({end})) = {end}")
 }
 
-/// Whose field the key names, which one, and the lookup's name, where there is one.
+/// Splits a key into entity, field and, if there is one, the name of the lookup.
 fn resolve(key: &str, blocked: bool) -> Result<(Entity, &'static Field, Option<&str>), Error> {
     let mut parts = key.split("__").peekable();
     let first = parts.next().unwrap_or_default();
     let (of, name) = match first {
         "activity" | "activity_id" => (Entity::Activity, None),
         "blocking_activity" | "blocking_activity_id" if blocked => (Entity::Blocker, None),
-        // What django-pglock calls it.
+        // The name in django-pglock.
         "type" => (Entity::Lock, Some("kind")),
         name => (Entity::Lock, Some(name)),
     };
     let name = match name {
         Some(name) => name,
-        // A session by itself stands for its pid, as a foreign key stands for its target's.
+        // A session without a field means its pid, as a foreign key does in Django.
         None if first.ends_with("_id") => "pid",
         None => match parts.peek() {
             None => "pid",
@@ -209,11 +214,11 @@ fn resolve(key: &str, blocked: bool) -> Result<(Entity, &'static Field, Option<&
     }
 }
 
-/// The values that a text stands for, as many as the lookup takes.
+/// Splits a text into the values of the lookup, and checks them.
 fn values(key: &str, text: &str, field: &Field, lookup: Lookup) -> Result<Vec<String>, Error> {
     if text.contains('\0') {
         return Err(Error::config(format!(
-            "the value of filter {key:?} has a NUL in it, and postgres keeps no such text; leave it out"
+            "the value of filter {key:?} contains a NUL, which postgres cannot store; leave it out"
         )));
     }
     let values: Vec<&str> = match lookup {
@@ -222,40 +227,40 @@ fn values(key: &str, text: &str, field: &Field, lookup: Lookup) -> Result<Vec<St
     };
     if lookup == Lookup::Range && values.len() != 2 {
         return Err(Error::config(format!(
-            "filter {key:?} has {} values and a range has two; write `{key}=from,to`",
+            "filter {key:?} has {} values and a range needs two; write `{key}=from,to`",
             values.len()
         )));
     }
     if values.len() > MOST_VALUES {
         return Err(Error::config(format!(
-            "filter {key:?} has {} values and {MOST_VALUES} are the most; ask in parts",
+            "filter {key:?} has {} values and may have {MOST_VALUES}; split the query",
             values.len()
         )));
     }
-    let holds = match lookup {
+    let column_type = match lookup {
         Lookup::IsNull => ColumnType::Bool,
-        _ if lookup.takes_whole_values() => field.holds,
-        // A part of a word, or a pattern for one.
+        _ if lookup.takes_whole_values() => field.column_type,
+        // Part of a name, or a pattern for one.
         _ => ColumnType::Text,
     };
     values
         .into_iter()
-        .map(|value| checked(key, value, holds))
+        .map(|value| checked(key, value, column_type))
         .collect()
 }
 
-/// Refuses what the server would refuse, where that can be told; it knows times and durations best.
-fn checked(key: &str, value: &str, holds: ColumnType) -> Result<String, Error> {
+/// Rejects values that the server would reject. Times and durations are left to the server, which knows all their formats.
+fn checked(key: &str, value: &str, column_type: ColumnType) -> Result<String, Error> {
     let refused = |wanted: &str| {
         Error::config(format!(
             "the value {value:?} of filter {key:?} is not {wanted}"
         ))
     };
-    match holds {
+    match column_type {
         ColumnType::Text | ColumnType::Duration | ColumnType::Time => Ok(value.to_owned()),
-        ColumnType::Word(known) => parse_name(value, known)
+        ColumnType::Enum(known) => parse_name(value, known)
             .map(str::to_owned)
-            .map_err(|error| refused("a word for it; see the source").sourced(error)),
+            .map_err(|error| refused("one of its names; see the source").sourced(error)),
         ColumnType::Int => value
             .trim()
             .parse::<i64>()
@@ -283,7 +288,7 @@ fn no_field(key: &str, blocked: bool) -> Error {
         })
         .collect();
     Error::config(format!(
-        "filter {key:?} names no field; the fields are {}",
+        "filter {key:?} does not name a field; the fields are {}",
         fields.join(", ")
     ))
 }
@@ -291,11 +296,11 @@ fn no_field(key: &str, blocked: bool) -> Error {
 fn no_lookup(key: &str, name: &str, field: &Field) -> Error {
     let lookups: Vec<&str> = Lookup::ALL
         .iter()
-        .filter(|(_, lookup)| lookup.applies_to(field.holds))
+        .filter(|(_, lookup)| lookup.applies_to(field.column_type))
         .map(|(name, _)| *name)
         .collect();
     Error::config(format!(
-        "{name:?} in filter {key:?} is no lookup of this field; the lookups are {}",
+        "{name:?} in filter {key:?} is not a lookup of this field; the lookups are {}",
         lookups.join(", ")
     ))
 }
@@ -306,12 +311,14 @@ mod tests {
 
     fn sql(text: &str) -> (String, Vec<String>) {
         let mut values = Values::default();
-        let sql = Condition::parse(text, true).unwrap().sql(&mut values);
+        let sql = Condition::parse(text, true, Matches::Keep)
+            .unwrap()
+            .sql(&mut values);
         (sql, values.into_inner())
     }
 
     fn refused(text: &str) -> String {
-        let error = Condition::parse(text, false).unwrap_err();
+        let error = Condition::parse(text, false, Matches::Keep).unwrap_err();
         assert!(error.is_config(), "{error}");
         error.to_string()
     }

@@ -1,13 +1,13 @@
-//! What Postgres shows of locks and sessions: its fields, the words in them, filters over them, and rows as values.
+//! Postgres' views of locks and sessions: their columns and enums, filters over them, their SQL, and rows as values.
 
+mod enums;
 pub(crate) mod fields;
 mod filter;
 mod rows;
 pub(crate) mod sql;
-mod words;
 
-pub(crate) use filter::Condition;
+pub(crate) use filter::{Condition, Matches};
 pub(crate) use rows::{FromRow, read};
 
+pub use enums::{LockKind, LockMode, ParseWordError, RelKind, State};
 pub use rows::{Activity, BlockedLock, Lock};
-pub use words::{LockKind, LockMode, ParseWordError, RelKind, State};

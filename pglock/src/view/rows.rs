@@ -1,39 +1,40 @@
-//! What there is to know of a lock, and how it is read from a row.
+//! Locks and sessions as values, and how they are read from rows.
 
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
+use super::enums::{LockKind, LockMode, RelKind, State};
 use super::fields::Entity;
-use super::words::{LockKind, LockMode, RelKind, State};
 use crate::model::lock_id::{Key, LockId};
 use crate::sql::{Row, Rows};
 
 /// A lock that a session holds or waits for: a row of
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
 ///
-/// Found by [`locks`](crate::locks).
+/// Returned by [`locks`](crate::locks).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Lock {
     /// What is locked.
     pub kind: LockKind,
-    /// In which mode.
+    /// The mode of the lock.
     pub mode: LockMode,
-    /// Whether it is held; `false` while it is waited for.
+    /// Whether it is held; `false` while the session waits for it.
     pub granted: bool,
-    /// When the wait began; `None` when it is held, and in the first moments of a wait. Postgres 14 and newer tell it.
+    /// When the wait began; `None` when it is held, and in the first moments of a wait.
     pub wait_start: Option<SystemTime>,
-    /// How long it has been waited for; `None` as [`wait_start`](Lock::wait_start).
+    /// How long the session has been waiting; `None` when [`wait_start`](Lock::wait_start) is.
     pub wait_duration: Option<Duration>,
-    /// What kind of relation is locked, or has the locked page or row in it; `None` for other locks.
+    /// The kind of the locked relation, or of the relation with the locked page or row; `None` for other locks.
     pub rel_kind: Option<RelKind>,
-    /// The relation's name; `None` for other locks, and for one that another transaction has just created.
+    /// The relation's name; `None` for other locks, and for a relation that another transaction has created and not yet
+    /// committed.
     pub rel_name: Option<String>,
     /// The schema that the relation is in.
     pub schema: Option<String>,
-    /// The advisory lock's key: never a name, since a name is hashed. See [`is_advisory`](Lock::is_advisory).
+    /// The key of an advisory lock. It is never a name, since names are hashed: see [`is_advisory`](Lock::is_advisory).
     pub advisory_key: Option<LockId>,
     /// `classid` of `pg_locks`: for an advisory lock, the first number of [`advisory_id`](crate::advisory_id).
     pub classid: Option<u32>,
@@ -46,7 +47,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    /// Whether it is the advisory lock of that name, integer, or pair.
+    /// Whether this is the advisory lock with that name, integer or pair.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -68,17 +69,17 @@ impl Lock {
     }
 }
 
-/// A lock that a session waits for, and one of the sessions that keep it waiting.
+/// A lock that a session waits for, and one of the sessions that block it.
 ///
-/// Found by [`blocked_locks`](crate::blocked_locks): one for each blocker. It derefs to the [`Lock`].
+/// Returned by [`blocked_locks`](crate::blocked_locks), once for each blocker. It derefs to the [`Lock`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct BlockedLock {
-    /// The lock that is waited for.
+    /// The lock that the session waits for.
     pub lock: Lock,
-    /// The session that keeps it waiting, by
+    /// The session that blocks it, according to
     /// [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION): it
-    /// holds a lock in a mode that excludes this one, or is ahead in the queue for it.
+    /// holds a lock in a conflicting mode, or is ahead of it in the wait queue.
     pub blocking_activity: Activity,
 }
 
@@ -93,63 +94,63 @@ impl Deref for BlockedLock {
 /// What a session is doing: a row of
 /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
 ///
-/// Other users' sessions show only pid, user and application name to roles without `pg_read_all_stats`; what is not
-/// to be seen is `None`.
+/// A role without `pg_read_all_stats` sees only pid, user and application name of other users' sessions; the other fields
+/// are `None`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Activity {
-    /// Its backend; 0 for a prepared transaction, which holds locks without one.
+    /// The pid of its backend; 0 for a prepared transaction, which holds locks without a backend.
     pub pid: i32,
-    /// When its current statement began, or its latest one, if it is idle.
+    /// When its current statement began, or its latest one if it is idle.
     pub start: Option<SystemTime>,
     /// How long ago that was.
     pub duration: Option<Duration>,
-    /// Its current or latest statement, without the context; Postgres keeps the first 1,023 bytes, unless
+    /// Its current or latest statement, without the context. Postgres keeps the first 1,023 bytes, unless
     /// `track_activity_query_size` is raised.
     pub query: Option<String>,
-    /// What `pgactivity.context` of django-pgactivity wrote before the statement: JSON, as text.
+    /// The context that `pgactivity.context` of django-pgactivity puts before the statement: JSON, as text.
     pub context: Option<String>,
     /// What it is doing.
     pub state: Option<State>,
     /// When its transaction began; `None` outside one.
     pub xact_start: Option<SystemTime>,
-    /// When it connected: with the pid, it tells the session from all others.
+    /// When it connected. Together with the pid, this identifies the session.
     pub backend_start: Option<SystemTime>,
     /// When its state last changed.
     pub state_change: Option<SystemTime>,
-    /// What kind of thing it waits for, such as `LOCK` or `CLIENT`: Postgres' word in upper snake case.
+    /// The kind of event that it waits for, such as `LOCK` or `CLIENT`: Postgres' name in upper snake case.
     pub wait_event_type: Option<String>,
-    /// What it waits for, such as `CLIENT_READ`: Postgres' word in upper snake case.
+    /// The event that it waits for, such as `CLIENT_READ`: Postgres' name in upper snake case.
     pub wait_event: Option<String>,
-    /// Its transaction's ID, once it has written.
+    /// The ID of its transaction; `None` until the transaction writes.
     pub backend_xid: Option<String>,
-    /// The oldest transaction that it may still have to see.
+    /// The oldest transaction that its snapshot needs.
     pub backend_xmin: Option<String>,
-    /// What kind of process it is, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`.
+    /// The kind of process, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`.
     pub backend_type: Option<String>,
-    /// What it calls itself, as the server shows it: cut off after 63 bytes, and with a `?` for each byte that is not
-    /// printable ASCII, or from Postgres 16 on its number, such as `\xc3`. Filters compare with that.
+    /// Its `application_name` as the server shows it: cut off after 63 bytes, with each byte that is not printable ASCII
+    /// replaced by `?`, or from Postgres 16 on by its number, such as `\xc3`. Filters compare with that text.
     pub application_name: Option<String>,
     /// The role that it logged in with.
     pub user: Option<String>,
-    /// Where it connects from; `None` for a unix socket.
+    /// The address that it connects from; `None` for a unix socket.
     pub client_addr: Option<IpAddr>,
-    /// The name of that address; where `log_hostname` is on.
+    /// The host name of that address; `None` unless `log_hostname` is on.
     pub client_hostname: Option<String>,
     /// The port that it connects from; -1 for a unix socket.
     pub client_port: Option<i32>,
 }
 
-/// What a row can be read as.
+/// A type that can be read from a row.
 pub trait FromRow: Sized {
-    /// Whether it has a blocker.
+    /// Whether it includes a blocker.
     const BLOCKED: bool;
 
     #[doc(hidden)]
     fn from_row(row: &Row<'_>) -> Option<Self>;
 }
 
-/// A row without a kind and a pid is not one of Postgres'.
+/// Leaves out rows without a kind or a pid, which Postgres never returns.
 pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
     rows.iter().filter_map(|row| R::from_row(&row)).collect()
 }
@@ -159,16 +160,16 @@ impl FromRow for Lock {
 
     fn from_row(row: &Row<'_>) -> Option<Self> {
         let columns = Columns::of(row, Entity::Lock);
-        let kind = columns.word("kind", LockKind::of)?;
+        let kind = columns.one_of("kind", LockKind::of)?;
         let (classid, objid) = (columns.parsed("classid"), columns.parsed("objid"));
         let objsubid = columns.parsed("objsubid");
         Some(Self {
             kind,
-            mode: columns.word("mode", LockMode::of)?,
+            mode: columns.one_of("mode", LockMode::of)?,
             granted: columns.parsed("granted")?,
             wait_start: columns.time("wait_start"),
             wait_duration: columns.duration("wait_duration"),
-            rel_kind: columns.word("rel_kind", RelKind::of),
+            rel_kind: columns.one_of("rel_kind", RelKind::of),
             rel_name: columns.text("rel_name"),
             schema: columns.text("schema"),
             advisory_key: advisory_key(kind, classid, objid, objsubid),
@@ -199,7 +200,7 @@ impl Activity {
             duration: columns.duration("duration"),
             query: columns.text("query"),
             context: columns.text("context"),
-            state: columns.word("state", State::of),
+            state: columns.one_of("state", State::of),
             xact_start: columns.time("xact_start"),
             backend_start: columns.time("backend_start"),
             state_change: columns.time("state_change"),
@@ -217,7 +218,7 @@ impl Activity {
     }
 }
 
-/// The key, of an advisory lock: the inverse of [`Key::pg_locks_columns`].
+/// The key of an advisory lock: the inverse of [`Key::pg_locks_columns`].
 fn advisory_key(
     kind: LockKind,
     classid: Option<u32>,
@@ -237,7 +238,7 @@ fn advisory_key(
     }
 }
 
-/// The columns of a row that describe one thing.
+/// The columns of a row that describe one entity.
 struct Columns<'r> {
     row: &'r Row<'r>,
     of: Entity,
@@ -246,7 +247,7 @@ struct Columns<'r> {
 
 impl<'r> Columns<'r> {
     fn of(row: &'r Row<'r>, of: Entity) -> Self {
-        // In the order in which `sql::columns` lists them.
+        // In the order of `sql::columns`.
         let before: &[Entity] = match of {
             Entity::Lock => &[],
             Entity::Activity => &[Entity::Lock],
@@ -269,7 +270,7 @@ impl<'r> Columns<'r> {
         self.get(name).map(str::to_owned)
     }
 
-    fn word<T>(&self, name: &str, of: fn(&str) -> T) -> Option<T> {
+    fn one_of<T>(&self, name: &str, of: fn(&str) -> T) -> Option<T> {
         self.get(name).map(of)
     }
 

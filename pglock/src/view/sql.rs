@@ -1,21 +1,21 @@
-//! Every SQL text about the locks that there are. Values are bound, as text. Pure.
+//! The SQL that lists locks, and signals the sessions of what it lists. Values are bound, as text.
 //!
-//! How names are written, [`crate::sql`] says.
+//! [`crate::sql`] says how names are written, so that a `search_path` cannot change their meaning.
 
 use std::fmt::Write as _;
 
+use super::enums::RelKind;
 use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
-use super::words::RelKind;
 use crate::model::table::TableName;
 use crate::sql::parts::{THIS_DATABASE, may_signal, microseconds};
 use crate::sql::{Statement, Values};
 
-/// Which locks are asked for.
+/// The locks to list.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct LocksQuery {
     pub(crate) pids: Option<Vec<i32>>,
-    /// Only what these sessions wait for, by pid.
+    /// Only locks that the sessions with these pids wait for.
     pub(crate) waiting: Option<Vec<i32>>,
     pub(crate) tables: Option<Vec<TableName>>,
     pub(crate) granted: Option<bool>,
@@ -23,7 +23,7 @@ pub(crate) struct LocksQuery {
     pub(crate) limit: Option<u32>,
 }
 
-/// How a session is hit.
+/// The signal for a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Signal {
     Cancel,
@@ -31,7 +31,7 @@ pub(crate) enum Signal {
 }
 
 impl Signal {
-    /// What was done to who was hit.
+    /// The past participle, for messages.
     pub(crate) fn done(self) -> &'static str {
         match self {
             Self::Cancel => "canceled",
@@ -40,7 +40,7 @@ impl Signal {
     }
 }
 
-/// The names that are no relation's: a row with each.
+/// Finds the names without a relation: a row for each.
 pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
     let mut values = Values::default();
     let names: Vec<String> = tables
@@ -54,7 +54,7 @@ pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
     (sql, values.into_inner())
 }
 
-/// The locks: a row each, or for each of their blockers, with the columns of [`columns`].
+/// Lists the locks: a row for each, or with `blocked` for each of their blockers, with the columns of [`columns`].
 pub(crate) fn fetch(asked: &LocksQuery, blocked: bool) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(asked, blocked, &mut values);
@@ -62,11 +62,11 @@ pub(crate) fn fetch(asked: &LocksQuery, blocked: bool) -> Statement {
     (format!("WITH {ctes} {found}"), values.into_inner())
 }
 
-/// Hits the sessions of the rows that [`fetch`] would find, or their blockers: a row with the pid and whether it is
-/// our own for each that was hit. Our own is not hit here, and listed when `own` is asked for.
+/// Signals the sessions of the rows that [`fetch`] would list, or their blockers. Each signaled session has a row: its pid,
+/// and whether it is our own. Our own session is not signaled here, and has a row only with `own`.
 ///
-/// A session that is gone, or that we have no right to hit, is left alone: the server would raise an error, after
-/// having hit others. It is looked at twice, so that one that came since with the same pid is not hit.
+/// Sessions that have ended, or that our role may not signal, are left out: the server would raise an error after it had
+/// signaled others. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
 pub(crate) fn signal(
     asked: &LocksQuery,
     blocked: bool,
@@ -101,21 +101,22 @@ pub(crate) fn signal(
     (sql, values.into_inner())
 }
 
-/// CTEs, of which `found` has the pid of each session that is in the way of the locks.
+/// CTEs, of which `found` has the pid of each session that blocks one of the locks.
 pub(crate) fn blockers_found(asked: &LocksQuery, values: &mut Values) -> String {
     let ctes = ctes(asked, true, values);
     let found = found("x.pid", asked, true, values);
     format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
 }
 
-/// Ends this session itself.
+/// Terminates this session.
 pub(crate) const TERMINATE_OWN: &str =
     "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::pg_catalog.text";
 
-/// What was seen of the sessions is kept to the end of the transaction, so it is forgotten before each look.
+/// Clears the snapshot of `pg_stat_activity`, which Postgres otherwise keeps until the transaction ends.
 pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text";
 
-/// The columns of a row, all of them text: of the lock, of its session, and of the blocker. Times are microseconds.
+/// The columns of a row, all as text: of the lock, of its session, and with `blocked` of the blocker. Times are in
+/// microseconds.
 pub(crate) fn columns(blocked: bool) -> String {
     let mut of = vec![Entity::Lock, Entity::Activity];
     if blocked {
@@ -130,17 +131,17 @@ pub(crate) fn columns(blocked: bool) -> String {
 
 fn as_text(of: Entity, field: &Field) -> String {
     let column = of.column(field);
-    match field.holds {
+    match field.column_type {
         ColumnType::Duration | ColumnType::Time => {
             format!("{}::pg_catalog.text", microseconds(&column))
         }
-        ColumnType::Text | ColumnType::Word(_) | ColumnType::Int | ColumnType::Bool => {
+        ColumnType::Text | ColumnType::Enum(_) | ColumnType::Int | ColumnType::Bool => {
             format!("{column}::pg_catalog.text")
         }
     }
 }
 
-/// `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` its session.
+/// The query over the CTEs: `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` the session of that.
 fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let blockers = if blocked {
         "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
@@ -167,7 +168,7 @@ fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) 
     sql
 }
 
-/// The sessions, and the locks of this database. Their columns are those of `fields.rs`.
+/// The CTEs `activity` and `lock`: the sessions, and the locks of this database, with the columns of `fields.rs`.
 fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let mut only = Vec::new();
     if blocked {
@@ -179,7 +180,7 @@ fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     if let Some(pids) = &asked.pids {
         let pids = values.bind_pids(pids);
         only.push(if blocked {
-            // What they wait for, and what those wait for that they wait for.
+            // The locks that they wait for, and those that their blockers wait for.
             format!(
                 "l.pid IN (SELECT p.pid FROM pg_catalog.unnest({pids}) p(pid) UNION \
                  SELECT q.pid FROM pg_catalog.unnest({pids}) p(pid), pg_catalog.unnest(pg_catalog.pg_blocking_pids(p.pid)) q(pid))"
@@ -199,7 +200,7 @@ fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     format!("{}, {}", activity(), lock(&only.join(" AND ")))
 }
 
-/// What django-pgactivity writes before a statement.
+/// The context that django-pgactivity puts before a statement.
 const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 
 /// The CTE of the sessions.
@@ -222,11 +223,11 @@ pub(crate) fn activity() -> String {
     )
 }
 
-/// The session that a parallel worker works for. A worker that applies a subscription has a leader too, and waits for
-/// itself.
+/// The session that a parallel worker works for. A worker that applies a subscription also has a leader, but waits on its
+/// own account.
 const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
 
-/// Locks that belong to no database are those of the sessions, and of the prepared transactions, of this one.
+/// Limits `l` to this database. Locks without a database count if their session, or prepared transaction, is in this one.
 pub(crate) fn of_this_database() -> String {
     format!(
         "(l.database = {THIS_DATABASE} OR coalesce(l.database, '0') = '0' AND (\
@@ -246,7 +247,7 @@ fn lock(only: &str) -> String {
 pub(crate) const RELATION: &str = "LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
-/// The columns that `fields.rs` has of a lock, from a row `l` of `pg_locks` and its [`RELATION`].
+/// The columns of a lock in `fields.rs`, from a row `l` of `pg_locks` and its [`RELATION`].
 pub(crate) fn lock_columns() -> String {
     let rel_kinds: Vec<String> = REL_KINDS
         .iter()
@@ -277,16 +278,16 @@ const REL_KINDS: [(char, RelKind); 10] = [
     ('I', RelKind::PartitionedIndex),
 ];
 
-/// How long ago that was. Not by `now()`, which stands still in a transaction.
+/// The time elapsed since `time`. Not by `now()`, which stays the same throughout a transaction.
 fn since(time: &str) -> String {
     format!(
         "CASE WHEN {time} IS NOT NULL THEN greatest(pg_catalog.statement_timestamp() - {time}, interval '0') END"
     )
 }
 
-/// `ClientRead` as `CLIENT_READ`, and whatever django-pglock makes of other words.
+/// Converts `ClientRead` to `CLIENT_READ`, exactly as django-pglock does.
 fn snake(text: &str) -> String {
-    // No backslash in the text itself: it means something else where `standard_conforming_strings` is off.
+    // No backslash in the text: its meaning depends on `standard_conforming_strings`.
     format!(
         "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE pg_catalog.\"C\"), '_')"
     )

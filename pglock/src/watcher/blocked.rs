@@ -6,7 +6,7 @@ use super::policy::{Escalation, KillPolicy};
 use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::view::sql::LocksQuery;
-use crate::view::{BlockedLock, Condition};
+use crate::view::{BlockedLock, Condition, Matches};
 
 /// The watcher, as a side effect can ask it.
 pub(super) trait SectionWatcher: Sync {
@@ -86,7 +86,7 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn filter(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
-        self.narrow(filter.as_ref(), false)
+        self.narrow(filter.as_ref(), Matches::Keep)
     }
 
     /// From now on not those for which the filter holds.
@@ -102,12 +102,11 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn exclude(&mut self, filter: impl AsRef<str>) -> Result<&mut Self, Error> {
-        self.narrow(filter.as_ref(), true)
+        self.narrow(filter.as_ref(), Matches::Exclude)
     }
 
-    fn narrow(&mut self, filter: &str, exclude: bool) -> Result<&mut Self, Error> {
-        let mut condition = Condition::parse(filter, true)?;
-        condition.exclude = exclude;
+    fn narrow(&mut self, filter: &str, matches: Matches) -> Result<&mut Self, Error> {
+        let condition = Condition::parse(filter, true, matches)?;
         self.conditions.push(condition);
         Ok(self)
     }

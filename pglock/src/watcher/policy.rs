@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::error::Error;
-use crate::view::Condition;
+use crate::view::{Condition, Matches};
 
 /// How sessions are hit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,9 +37,8 @@ impl KillPolicy {
         }
     }
 
-    pub(crate) fn filter(&mut self, filter: &str, exclude: bool) -> Result<(), Error> {
-        let mut condition = Condition::parse(filter, true)?;
-        condition.exclude = exclude;
+    pub(crate) fn filter(&mut self, filter: &str, matches: Matches) -> Result<(), Error> {
+        let condition = Condition::parse(filter, true, matches)?;
         self.conditions.push(condition);
         Ok(())
     }
@@ -55,6 +54,6 @@ impl KillPolicy {
             duration.subsec_micros()
         );
         // It is a filter like any other, and known to be right.
-        let _ = self.filter(&filter, false);
+        let _ = self.filter(&filter, Matches::Keep);
     }
 }

@@ -12,7 +12,7 @@ use crate::error::Error;
 use crate::model::table::TableName;
 use crate::sql::{Rows, Statement};
 use crate::view::sql::{self, LocksQuery};
-use crate::view::{self, BlockedLock, Condition, FromRow, Lock};
+use crate::view::{self, BlockedLock, Condition, FromRow, Lock, Matches};
 use crate::wire::ExtendedQuery;
 
 /// The locks in this database, held and waited for, of every kind: django-pglock's `PGLock`.
@@ -202,7 +202,7 @@ impl<R: FromRow> Locks<R> {
     /// # }
     /// ```
     pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-        let condition = Condition::parse(filter.as_ref(), R::BLOCKED)?;
+        let condition = Condition::parse(filter.as_ref(), R::BLOCKED, Matches::Keep)?;
         self.asked.conditions.push(condition);
         Ok(self)
     }
@@ -222,8 +222,7 @@ impl<R: FromRow> Locks<R> {
     /// # }
     /// ```
     pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-        let mut condition = Condition::parse(filter.as_ref(), R::BLOCKED)?;
-        condition.exclude = true;
+        let condition = Condition::parse(filter.as_ref(), R::BLOCKED, Matches::Exclude)?;
         self.asked.conditions.push(condition);
         Ok(self)
     }

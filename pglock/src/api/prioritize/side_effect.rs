@@ -4,6 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::Error;
+use crate::view::Matches;
 use crate::watcher::{Blocked, Escalation, KillPolicy, PrioritizeSideEffect};
 
 /// Ends the sessions that are in the way: their transactions are rolled back, and their locks released. The default.
@@ -157,7 +158,7 @@ macro_rules! side_effect {
             /// # }
             /// ```
             pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-                self.policy.filter(filter.as_ref(), false)?;
+                self.policy.filter(filter.as_ref(), Matches::Keep)?;
                 Ok(self)
             }
 
@@ -175,7 +176,7 @@ macro_rules! side_effect {
             /// # }
             /// ```
             pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
-                self.policy.filter(filter.as_ref(), true)?;
+                self.policy.filter(filter.as_ref(), Matches::Exclude)?;
                 Ok(self)
             }
 

@@ -1,4 +1,4 @@
-//! What `sslmode` and its companions ask for, and what is done about it.
+//! The TLS options of a URL, and the settings that they amount to together.
 
 use std::path::PathBuf;
 

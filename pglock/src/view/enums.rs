@@ -1,11 +1,11 @@
-//! The words that locks are described with, spelled as django-pglock spells them. Pure.
+//! The enums that describe locks and sessions, with names spelled as in django-pglock.
 
 use std::fmt;
 use std::str::FromStr;
 
 use crate::model::table::TableMode;
 
-/// A text that is none of the words that were asked for.
+/// The error of parsing a [`LockKind`], [`LockMode`], [`RelKind`] or [`State`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParseWordError {
     text: String,
@@ -16,7 +16,7 @@ impl fmt::Display for ParseWordError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{:?} is not known here; write one of {}",
+            "{:?} is not a known name; write one of {}",
             self.text,
             self.known.join(", ")
         )
@@ -25,7 +25,7 @@ impl fmt::Display for ParseWordError {
 
 impl std::error::Error for ParseWordError {}
 
-/// The one of `known` that is meant, whatever the case, with spaces or underscores.
+/// Finds the name in `known`, in any case, with spaces or underscores.
 pub(crate) fn parse_name(
     text: &str,
     known: &'static [&'static str],
@@ -34,40 +34,40 @@ pub(crate) fn parse_name(
     known
         .iter()
         .copied()
-        .find(|word| *word == spelling)
+        .find(|name| *name == spelling)
         .ok_or_else(|| ParseWordError {
             text: text.to_owned(),
             known,
         })
 }
 
-macro_rules! words {
-    ($(#[$enum_doc:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $word:literal,)+ }) => {
+macro_rules! enums {
+    ($(#[$enum_doc:meta])* $name:ident { $($(#[$doc:meta])* $variant:ident = $spelling:literal,)+ }) => {
         $(#[$enum_doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
         pub enum $name {
             $($(#[$doc])* $variant,)+
-            /// One that this version of pglock does not know, from a newer server.
+            /// A value from a newer server, which this version of pglock does not know.
             Unknown,
         }
 
         impl $name {
-            pub(crate) const WORDS: &'static [&'static str] = &[$($word),+];
+            pub(crate) const NAMES: &'static [&'static str] = &[$($spelling),+];
 
-            /// The word in django-pglock's spelling; `UNKNOWN` for one that is not known.
+            /// The name as django-pglock spells it; `UNKNOWN` for [`Unknown`](Self::Unknown).
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self {
-                    $(Self::$variant => $word,)+
+                    $(Self::$variant => $spelling,)+
                     Self::Unknown => "UNKNOWN",
                 }
             }
 
-            /// What the server said, in that spelling.
-            pub(crate) fn of(word: &str) -> Self {
-                match word {
-                    $($word => Self::$variant,)+
+            /// Converts the name that our SQL returns.
+            pub(crate) fn of(name: &str) -> Self {
+                match name {
+                    $($spelling => Self::$variant,)+
                     _ => Self::Unknown,
                 }
             }
@@ -82,15 +82,15 @@ macro_rules! words {
         impl FromStr for $name {
             type Err = ParseWordError;
 
-            /// Reads the word in any case, with spaces or underscores.
+            /// Parses the name in any case, with spaces or underscores.
             fn from_str(text: &str) -> Result<Self, ParseWordError> {
-                parse_name(text, Self::WORDS).map(Self::of)
+                parse_name(text, Self::NAMES).map(Self::of)
             }
         }
     };
 }
 
-words! {
+enums! {
     /// What is locked: `locktype` of [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
     ///
     /// ```
@@ -100,23 +100,23 @@ words! {
     /// assert_eq!(LockKind::TransactionId.as_str(), "TRANSACTIONID");
     /// ```
     LockKind {
-        /// A table, an index, a sequence, and their like.
+        /// A relation: a table, an index, a sequence and so on.
         Relation = "RELATION",
-        /// The right to make a relation's file longer.
+        /// The extension of a relation's file.
         Extend = "EXTEND",
         /// The update of `pg_database.datfrozenxid`.
         FrozenId = "FROZENID",
         /// A page of a relation.
         Page = "PAGE",
-        /// A row of a table, for as long as a session waits for the right to it.
+        /// A row of a table, while a session waits for it.
         Tuple = "TUPLE",
-        /// A transaction: who waits for a row waits for the transaction that changed it.
+        /// A transaction ID: a session that waits for a row waits for the transaction that changed it.
         TransactionId = "TRANSACTIONID",
-        /// A transaction, written to or not: what `CREATE INDEX CONCURRENTLY` waits for.
+        /// A virtual transaction ID, which each transaction has: `CREATE INDEX CONCURRENTLY` waits for it.
         VirtualXid = "VIRTUALXID",
         /// A row that is being inserted with `ON CONFLICT`.
         SpecToken = "SPECTOKEN",
-        /// What is not a relation: a database, a schema, a type.
+        /// An object that is not a relation: a database, a schema, a type.
         Object = "OBJECT",
         /// A lock of the retired `userlock` extension.
         UserLock = "USERLOCK",
@@ -127,11 +127,11 @@ words! {
     }
 }
 
-words! {
-    /// In which mode it is locked.
+enums! {
+    /// The mode of a lock.
     ///
-    /// The modes of tables, which the other kinds of lock use too: an exclusive advisory lock is `EXCLUSIVE`, a shared
-    /// one `SHARE`. A [`TableMode`] can be compared with it.
+    /// All kinds of lock use the modes of table locks: an exclusive advisory lock is `EXCLUSIVE`, a shared one `SHARE`. It
+    /// can be compared with a [`TableMode`].
     ///
     /// ```
     /// use pglock::{LockMode, TableMode};
@@ -156,16 +156,16 @@ words! {
         Exclusive = "EXCLUSIVE",
         /// As [`TableMode::AccessExclusive`].
         AccessExclusive = "ACCESS_EXCLUSIVE",
-        /// What a serializable transaction has read (`SIReadLock`); it keeps nobody waiting.
+        /// A read of a serializable transaction (`SIReadLock`); it never blocks.
         SiRead = "S_I_READ",
     }
 }
 
 impl LockMode {
-    /// Whether a lock in one mode keeps one in the other waiting.
+    /// Whether a lock in one mode blocks one in the other.
     pub(crate) fn conflicts_with(self, other: Self) -> bool {
         if self == Self::Unknown || other == Self::Unknown {
-            // The server said that somebody waits; that isn't to be lost for a word.
+            // The server has reported a wait, which must not be lost because its mode has a new name.
             return true;
         }
         let table_mode = TableMode::ALL.into_iter().find(|mode| self == *mode);
@@ -194,8 +194,8 @@ impl PartialEq<TableMode> for LockMode {
     }
 }
 
-words! {
-    /// What kind of relation is locked: `relkind` of
+enums! {
+    /// The kind of a locked relation: `relkind` of
     /// [`pg_class`](https://www.postgresql.org/docs/current/catalog-pg-class.html).
     RelKind {
         /// An ordinary table.
@@ -204,7 +204,7 @@ words! {
         Index = "INDEX",
         /// A sequence.
         Sequence = "SEQUENCE",
-        /// A table of long values.
+        /// A TOAST table, which stores long values of another table.
         Toast = "TOAST",
         /// A view.
         View = "VIEW",
@@ -221,21 +221,21 @@ words! {
     }
 }
 
-words! {
+enums! {
     /// What a session is doing: `state` of
     /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
     State {
         /// It runs a statement, or waits for a lock in one.
         Active = "ACTIVE",
-        /// It has nothing to do.
+        /// It waits for a statement, outside a transaction.
         Idle = "IDLE",
-        /// It has a transaction open, and runs no statement.
+        /// It waits for a statement, inside a transaction.
         IdleInTransaction = "IDLE_IN_TRANSACTION",
         /// The same, in a transaction that an error has aborted.
         IdleInTransactionAborted = "IDLE_IN_TRANSACTION_(ABORTED)",
         /// It runs a fast-path function.
         FastpathFunctionCall = "FASTPATH_FUNCTION_CALL",
-        /// Its server has `track_activities` turned off for it.
+        /// It has `track_activities` turned off.
         Disabled = "DISABLED",
         /// It is logging in; from Postgres 18 on.
         Starting = "STARTING",
@@ -248,8 +248,8 @@ mod tests {
 
     #[test]
     fn words_are_read_as_they_are_written() {
-        for word in LockKind::WORDS {
-            assert_eq!(word.parse::<LockKind>().unwrap().as_str(), *word);
+        for name in LockKind::NAMES {
+            assert_eq!(name.parse::<LockKind>().unwrap().as_str(), *name);
         }
         assert_eq!("idle in transaction".parse(), Ok(State::IdleInTransaction));
         let error = "TABEL".parse::<RelKind>().unwrap_err().to_string();
