@@ -66,6 +66,17 @@ impl TestDb {
         self.connect_as("pglock-tests")
     }
 
+    /// A new connection, which runs on the runtime that this is called on.
+    pub(crate) async fn connect_async(&self) -> tokio_postgres::Client {
+        match tokio_postgres::connect(&self.url, NoTls).await {
+            Ok((client, connection)) => {
+                tokio::spawn(connection);
+                client
+            }
+            Err(error) => panic!("cannot connect to database {}: {error:?}", self.name),
+        }
+    }
+
     /// A new connection with that `application_name`.
     #[must_use]
     #[track_caller]

@@ -12,7 +12,8 @@
 //!
 //! Everything here panics with a message when something is wrong: that fails the test, which is
 //! what it is for. Nothing here sleeps and hopes: [`wait_until`] looks until it is so, with a
-//! bound. All of it works inside a tokio runtime too, [`TestDb::connect`] excepted.
+//! bound. All of it works inside a tokio runtime too, [`TestDb::connect`] excepted: there,
+//! [`async_client`] gives a database and a client of it.
 #![allow(clippy::missing_panics_doc)]
 
 use std::sync::LazyLock;
@@ -66,4 +67,12 @@ pub fn server_is_ours() -> bool {
 #[must_use]
 pub fn database() -> TestDb {
     server().create_database()
+}
+
+/// A new database and a client that is connected to it. Its connection runs on the runtime that this is called on. Keep
+/// the database for as long as the client: dropping it ends the connection.
+pub async fn async_client() -> (TestDb, tokio_postgres::Client) {
+    let database = database();
+    let client = database.connect_async().await;
+    (database, client)
 }

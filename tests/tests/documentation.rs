@@ -24,8 +24,59 @@ fn every_public_function_says_what_its_callers_have_to_know() {
     ] {
         assert!(functions.iter().any(|it| it.name == known), "{known}");
     }
-    let missing: Vec<String> = functions.iter().flat_map(Function::missing).collect();
+    let missing: Vec<String> = functions
+        .iter()
+        .flat_map(|it| it.missing(&functions))
+        .collect();
     assert!(missing.is_empty(), "\n{}", missing.join("\n"));
+}
+
+#[test]
+fn a_twin_leaves_to_the_other_one_all_but_its_cancel_safety() {
+    let function = |text: &str| {
+        let item: ItemFn = syn::parse_str(text).unwrap();
+        Function {
+            name: format!("file::{}", item.sig.ident),
+            docs: Docs::of(&item.attrs),
+            sig: item.sig,
+        }
+    };
+    let blocking = || {
+        function(
+            "/// Waits.\n///\n/// # Errors\n/// Many.\n///\n/// ```\n/// wait();\n/// ```\n\
+             pub fn wait() -> Result<(), Error> {}",
+        )
+    };
+    let twin = |docs: &str| {
+        function(&format!(
+            "{docs}\npub async fn wait_async() -> Result<(), Error> {{}}"
+        ))
+    };
+    let safe = "///\n/// # Cancel safety\n/// Waiting again is safe.";
+    for (docs, missing) in [
+        (format!("/// Like [`wait`](Type::wait).\n{safe}"), vec![]),
+        (format!("/// Like [`Type::wait`].\n{safe}"), vec![]),
+        (
+            "/// Like [`wait`].".to_owned(),
+            vec!["file::wait_async: # Cancel safety"],
+        ),
+        // Not about itself, not about a function that does not exist, and not only further down.
+        (
+            format!("/// Like [`wait_async`].\n{safe}"),
+            vec!["file::wait_async: # Errors", "file::wait_async: an example"],
+        ),
+        (
+            format!("/// Like [`run`].\n{safe}"),
+            vec!["file::wait_async: # Errors", "file::wait_async: an example"],
+        ),
+        (
+            format!("/// Waits.\n///\n/// Like [`wait`].\n{safe}"),
+            vec!["file::wait_async: # Errors", "file::wait_async: an example"],
+        ),
+    ] {
+        let functions = [blocking(), twin(&docs)];
+        assert_eq!(functions[1].missing(&functions), missing, "{docs}");
+    }
 }
 
 #[test]
@@ -160,19 +211,29 @@ struct Function {
 }
 
 impl Function {
-    fn missing(&self) -> Vec<String> {
+    /// What is not written here, nor in the documentation of the function that this one says it is like. `all` are the
+    /// functions to look for that one in. What becomes of a dropped future, only the async twin can say.
+    fn missing(&self, all: &[Self]) -> Vec<String> {
+        let says = |what: fn(&Docs) -> bool| {
+            let mut like = all.iter().filter(|it| self.docs.is_like(&it.own_name()));
+            what(&self.docs) || like.any(|it| what(&it.docs))
+        };
         let mut missing = Vec::new();
         if self.is_async() && !self.docs.has_section("Cancel safety") {
             missing.push("# Cancel safety");
         }
-        if self.returns("Result") && !self.docs.has_section("Errors") {
+        if self.returns("Result") && !says(|docs| docs.has_section("Errors")) {
             missing.push("# Errors");
         }
-        if !self.only_asks() && !self.docs.example {
+        if !self.only_asks() && !says(|docs| docs.example) {
             missing.push("an example");
         }
         let said = missing.iter().map(|it| format!("{}: {it}", self.name));
         said.collect()
+    }
+
+    fn own_name(&self) -> String {
+        self.sig.ident.to_string()
     }
 
     fn is_async(&self) -> bool {
@@ -205,6 +266,8 @@ struct Docs {
     /// The headings with text below them, outside of examples, whose hidden lines begin with `#` too.
     sections: HashSet<String>,
     example: bool,
+    /// The function that the first line says this one is like: `Like [`fetch`](Locks::fetch)`.
+    like: Option<String>,
 }
 
 impl Docs {
@@ -212,8 +275,12 @@ impl Docs {
         let mut docs = Self::default();
         let mut in_code = false;
         let mut section = None;
+        let mut first = true;
         for text in attributes.iter().filter_map(doc) {
             for line in text.lines().map(str::trim) {
+                if std::mem::take(&mut first) {
+                    docs.like = like(line);
+                }
                 if let Some(info) = line.strip_prefix("```") {
                     in_code = !in_code;
                     docs.example |= in_code && !info.contains("text") && !info.contains("ignore");
@@ -232,6 +299,16 @@ impl Docs {
     fn has_section(&self, heading: &str) -> bool {
         self.sections.contains(heading)
     }
+
+    fn is_like(&self, name: &str) -> bool {
+        self.like.as_deref() == Some(name)
+    }
+}
+
+/// As `fetch` of "Like [`Locks::fetch`], for an async connection."
+fn like(line: &str) -> Option<String> {
+    let (path, _) = line.strip_prefix("Like [`")?.split_once("`]")?;
+    path.rsplit("::").next().map(str::to_owned)
 }
 
 fn doc(attribute: &Attribute) -> Option<String> {
