@@ -100,6 +100,10 @@
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
 //! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
 #![cfg_attr(docsrs, feature(doc_cfg))]
+#![allow(
+    clippy::missing_errors_doc,
+    reason = "a test checks it, and knows that an async twin has the errors of the blocking function that it is like"
+)]
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");

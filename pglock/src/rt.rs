@@ -23,7 +23,7 @@ use crate::model::options::Timeout;
 use crate::telemetry::HoldSpan;
 
 pub use crate::api::advisory::advisory;
-pub use crate::api::catalog::{Registered, Site};
+pub use crate::api::catalog::{AnnotatedFn as Site, Registration as Registered};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;

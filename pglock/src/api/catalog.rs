@@ -1,23 +1,23 @@
-//! Default lock IDs: each annotated function that has one registers itself at link time.
+//! The annotated functions with a default lock ID: each registers itself at link time.
 
 use crate::error::Error;
 
 /// An annotated function with a default lock ID.
 #[derive(Debug)]
-pub struct Site {
+pub struct AnnotatedFn {
     id: &'static str,
     file: &'static str,
     line: u32,
     column: u32,
 }
 
-/// A [`Site`] in the list that the linker makes.
+/// An entry of the list that the linker builds.
 #[derive(Debug)]
-pub struct Registered(pub &'static Site);
+pub struct Registration(pub &'static AnnotatedFn);
 
-inventory::collect!(Registered);
+inventory::collect!(Registration);
 
-impl Site {
+impl AnnotatedFn {
     /// `id` is the function's path.
     #[must_use]
     pub const fn new(id: &'static str, file: &'static str, line: u32, column: u32) -> Self {
@@ -33,22 +33,22 @@ impl Site {
         self.id
     }
 
-    fn place(&self) -> String {
+    fn location(&self) -> String {
         format!("{}:{}:{}", self.file, self.line, self.column)
     }
 
     /// Refuses an ID that another function has too: the two would exclude each other by accident.
     pub(crate) fn refuse_duplicate(&'static self) -> Result<(), Error> {
-        let other = inventory::iter::<Registered>()
-            .map(|registered| registered.0)
-            .find(|site| site.id == self.id && !std::ptr::eq(*site, self));
+        let other = inventory::iter::<Registration>()
+            .map(|registration| registration.0)
+            .find(|function| function.id == self.id && !std::ptr::eq(*function, self));
         match other {
             None => Ok(()),
             Some(other) => Err(Error::config(format!(
                 "two functions have the default lock id {:?}, at {} and at {}; give one of them a `lock_id`",
                 self.id,
-                self.place(),
-                other.place()
+                self.location(),
+                other.location()
             ))),
         }
     }

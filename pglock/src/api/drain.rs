@@ -1,17 +1,17 @@
-//! Waiting for the locks that are kept after their calls.
+//! Graceful shutdown: waits for the locks that outlive their calls.
 
 use crate::background::block_on;
 use crate::engine;
 
-/// Waits until this process keeps no lock any more for the rest of its [`hold_at_least`](crate::Advisory::hold_at_least).
+/// For a graceful shutdown: waits until every lock that this process still keeps for its
+/// [`hold_at_least`](crate::Advisory::hold_at_least) is released.
 ///
-/// A process that ends without it frees them early, since its sessions end with it. So it stands at the end of `main`,
-/// where jobs have a `hold_at_least`: it returns once all the locks that such jobs have left behind are released, those
-/// too that are left behind meanwhile. It takes as long as the longest of them has to be kept; for a bound, use
-/// [`drain_async`] under your runtime's timeout. It doesn't wait for calls that still run, nor for guards. Where
-/// nothing is kept it returns at once, without connecting.
+/// A process that exits without it releases these locks early, since its sessions end with it. So call it at the end of
+/// `main` if jobs have a `hold_at_least`. It also waits for locks whose jobs end while it waits, but not for calls that
+/// still run, nor for guards. If no lock is kept, it returns at once, without connecting.
 ///
-/// It blocks its thread, as all blocking functions do inside a runtime too.
+/// It waits as long as the longest `hold_at_least` takes, and blocks its thread, inside a runtime too. For a limit, use
+/// [`drain_async`] under your runtime's timeout.
 ///
 /// ```
 /// # let database = pglock_tests::database();
@@ -31,11 +31,11 @@ pub fn drain() {
     block_on(engine::drain());
 }
 
-/// Like [`drain`].
+/// Like [`drain`], without blocking the thread.
 ///
 /// # Cancel safety
 ///
-/// Dropped at any point, the locks are kept and released as without it, and it can be called again.
+/// It can be dropped at any point, and called again: the locks are kept and released as before.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]

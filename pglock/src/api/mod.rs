@@ -1,4 +1,4 @@
-//! All that users call by hand.
+//! Everything that users call by hand.
 
 pub(crate) mod advisory;
 pub(crate) mod catalog;

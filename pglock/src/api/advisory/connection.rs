@@ -1,4 +1,4 @@
-//! On a connection of the caller's.
+//! Session locks on a connection of the caller's.
 
 use super::Advisory;
 use crate::calls::{AsyncConnectionGuard, ConnectionGuard};
@@ -7,10 +7,10 @@ use crate::error::{Error, unless_busy};
 use crate::model::options::Timeout;
 
 impl Advisory {
-    /// Takes the lock on a connection of yours, outside a transaction; the guard lends the connection.
+    /// Acquires the lock on your connection, outside a transaction. The guard lends the connection.
     ///
-    /// Where the connection has a transaction open all the same, begun by hand, the acquire is refused as
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) and nothing is held.
+    /// In a transaction that was begun by hand, acquiring fails with [`ErrorKind::Config`](crate::ErrorKind::Config),
+    /// and nothing is held.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -31,14 +31,12 @@ impl Advisory {
 
     /// Like [`on`](Advisory::on), for an async connection.
     ///
-    /// It is taken as `&mut`: tasks that share a session can't exclude each other with its locks.
+    /// It takes `&mut`, since tasks that share a session cannot exclude each other with its locks.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
+    /// # let (database, mut client) = pglock_tests::async_client().await;
     /// let locked = pglock::advisory("ledger").on_async(&mut client).acquire().await?;
     /// locked.simple_query("SELECT 1").await?;
     /// locked.release().await?;
@@ -56,7 +54,7 @@ impl Advisory {
     }
 }
 
-/// An advisory lock to be asked for on a connection of yours: see [`Advisory::on`].
+/// An advisory lock to acquire on your connection: see [`Advisory::on`].
 #[derive(Debug)]
 #[must_use = "nothing is locked before `acquire`"]
 pub struct AdvisoryOn<'c, C: ?Sized> {
@@ -65,11 +63,12 @@ pub struct AdvisoryOn<'c, C: ?Sized> {
 }
 
 impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
-    /// Takes the lock, waiting for it.
+    /// Waits for the lock and acquires it.
     ///
     /// # Errors
     ///
-    /// As [`Advisory::acquire`]; [`ErrorKind::Config`](crate::ErrorKind::Config) in a transaction begun by hand.
+    /// As [`Advisory::acquire`]; also [`ErrorKind::Config`](crate::ErrorKind::Config) in a transaction that was begun
+    /// by hand.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -87,11 +86,11 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
         )
     }
 
-    /// Tries for the lock once, or up to the timeout; `None` when it is busy.
+    /// Tries to acquire the lock: once, or until the timeout. Returns `None` when it is busy.
     ///
     /// # Errors
     ///
-    /// As [`acquire`](AdvisoryOn::acquire), but for `Busy`.
+    /// As [`acquire`](AdvisoryOn::acquire), except `Busy`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -102,12 +101,12 @@ impl<'c, C: Connection + ?Sized> AdvisoryOn<'c, C> {
     /// # }
     /// ```
     pub fn try_acquire(self) -> Result<Option<ConnectionGuard<'c, C>>, Error> {
-        let asked = self.advisory.skipping().for_connection(Timeout::ZERO)?;
-        unless_busy(ConnectionGuard::acquire(self.connection, asked))
+        let request = self.advisory.skipping().for_connection(Timeout::ZERO)?;
+        unless_busy(ConnectionGuard::acquire(self.connection, request))
     }
 }
 
-/// An advisory lock to be asked for on an async connection of yours: see [`Advisory::on_async`].
+/// An advisory lock to acquire on your async connection: see [`Advisory::on_async`].
 #[derive(Debug)]
 #[must_use = "nothing is locked before `acquire`"]
 pub struct AdvisoryOnAsync<'c, C: ?Sized> {
@@ -118,28 +117,13 @@ pub struct AdvisoryOnAsync<'c, C: ?Sized> {
 impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// Like [`AdvisoryOn::acquire`].
     ///
-    /// # Errors
-    ///
-    /// As [`AdvisoryOn::acquire`].
-    ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server, and what was granted in that moment is released,
-    /// before the connection's next statement, which is up to 0.8 s later. Trying again is safe. On sqlx, and where the
-    /// driver insists on TLS and pglock is built without the feature `rustls`, nothing is canceled: the wait ends when it
-    /// is granted, and is released then, or with its timeout. See [`AsyncConnection`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let locked = pglock::advisory("ledger").on_async(&mut client).acquire().await?;
-    /// locked.release().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// If it is dropped while it waits, the wait is canceled in the server, and a lock that was granted at that moment
+    /// is released, before the connection's next statement, which is delayed by up to 0.8 s. Calling it again is safe.
+    /// On sqlx, and where the driver requires TLS but pglock is built without the feature `rustls`, the wait is not
+    /// canceled: it ends with its timeout, or when the lock is granted, which is then released. See
+    /// [`AsyncConnection`].
     pub async fn acquire(self) -> Result<AsyncConnectionGuard<'c, C>, Error> {
         AsyncConnectionGuard::acquire(
             self.connection,
@@ -150,26 +134,12 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
 
     /// Like [`AdvisoryOn::try_acquire`].
     ///
-    /// # Errors
-    ///
-    /// As [`AdvisoryOn::try_acquire`].
-    ///
     /// # Cancel safety
     ///
-    /// As [`acquire`](AdvisoryOnAsync::acquire); without a timeout nothing waits, and nothing is later for it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// assert!(pglock::advisory("ledger").on_async(&mut client).try_acquire().await?.is_some());
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// As [`acquire`](AdvisoryOnAsync::acquire). Without a timeout nothing waits, and the next statement is not
+    /// delayed.
     pub async fn try_acquire(self) -> Result<Option<AsyncConnectionGuard<'c, C>>, Error> {
-        let asked = self.advisory.skipping().for_connection(Timeout::ZERO)?;
-        unless_busy(AsyncConnectionGuard::acquire(self.connection, asked).await)
+        let request = self.advisory.skipping().for_connection(Timeout::ZERO)?;
+        unless_busy(AsyncConnectionGuard::acquire(self.connection, request).await)
     }
 }

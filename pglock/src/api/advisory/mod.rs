@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::api::catalog::Site;
+use crate::api::catalog::AnnotatedFn;
 use crate::calls::call::CallRequest;
 use crate::calls::on_connection::ConnectionRequest;
 use crate::database::Using;
@@ -21,20 +21,20 @@ use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout};
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
-/// An advisory lock, to be asked for: by name, by integer, or by a pair of integers.
+/// An advisory lock, named by a text, an integer, or a pair of integers.
 ///
-/// Exclusive, for this session, and waited for without end, unless told otherwise. Nothing happens before one of
-/// the verbs:
+/// By default it is exclusive, belongs to a session, and is waited for without a timeout. Nothing happens before one of
+/// these methods is called:
 ///
 /// | | pglock's own session | a connection of yours | a transaction of yours |
 /// | --- | --- | --- | --- |
 /// | wait | [`acquire`](Advisory::acquire), [`run`](Advisory::run) | [`on`](Advisory::on)`(..).acquire()` | [`acquire_xact`](Advisory::acquire_xact) |
 /// | try | [`try_acquire`](Advisory::try_acquire), [`try_run`](Advisory::try_run) | `on(..).try_acquire()` | [`try_acquire_xact`](Advisory::try_acquire_xact) |
 ///
-/// Each has an async twin that ends in `_async`; after [`on_async`](Advisory::on_async) the plain verbs are async.
+/// Each has an async twin that ends in `_async`; after [`on_async`](Advisory::on_async) the plain methods are async.
 ///
-/// The attribute of the same name is [`macro@advisory`](macro@crate::advisory). Stands on Postgres'
-/// [advisory locks](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
+/// The attribute of the same name is [`macro@advisory`](macro@crate::advisory). See also Postgres' [advisory
+/// locks](https://www.postgresql.org/docs/current/explicit-locking.html#ADVISORY-LOCKS).
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {
@@ -52,22 +52,22 @@ pub fn advisory(id: impl Into<LockId>) -> Advisory {
     Advisory::new(id.into(), None)
 }
 
-/// A lock that is released by its guard or by the end of its session: see [`Advisory`].
+/// The lock belongs to a session, and is released by its guard or with the session: see [`Advisory`].
 #[derive(Clone, Copy, Debug)]
 pub enum SessionScope {}
 
-/// A lock in a transaction that pglock opens for it: see [`Advisory::xact`].
+/// The lock belongs to a transaction that pglock opens for it: see [`Advisory::xact`].
 #[derive(Clone, Copy, Debug)]
 pub enum TransactionScope {}
 
-/// An advisory lock to be asked for: see [`fn@advisory`].
+/// An advisory lock to acquire: see [`fn@advisory`].
 #[derive(Clone)]
 #[must_use = "nothing is locked before `acquire`, `run`, or one of their like"]
 pub struct Advisory<S = SessionScope> {
     id: LockId,
-    /// The function whose default ID this is.
-    site: Option<&'static Site>,
-    /// What it is called in metrics.
+    /// The function whose path is the ID, for a default ID.
+    function: Option<&'static AnnotatedFn>,
+    /// The lock's name in metrics and traces.
     label: Option<&'static str>,
     mode: AdvisoryMode,
     scope: Scope,
@@ -92,11 +92,11 @@ impl<S> fmt::Debug for Advisory<S> {
 }
 
 impl Advisory {
-    pub(crate) fn new(id: LockId, site: Option<&'static Site>) -> Self {
+    pub(crate) fn new(id: LockId, function: Option<&'static AnnotatedFn>) -> Self {
         Self {
             id,
-            site,
-            label: site.map(Site::id),
+            function,
+            label: function.map(AnnotatedFn::id),
             mode: AdvisoryMode::Exclusive,
             scope: Scope::Session,
             timeout: None,
@@ -107,10 +107,10 @@ impl Advisory {
         }
     }
 
-    /// Holds the lock in a transaction that is kept open on a session of pglock's own, instead of in the session.
+    /// Holds the lock in a transaction that is kept open on one of pglock's own sessions.
     ///
-    /// Works behind a pooler in transaction mode, where a session lock can't. The open transaction holds back vacuum
-    /// for as long. For a transaction of yours, use [`acquire_xact`](Advisory::acquire_xact).
+    /// This works through a pooler in transaction mode, where a session lock cannot. While the transaction is open, it
+    /// holds back vacuum. For a lock in your own transaction, use [`acquire_xact`](Advisory::acquire_xact).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -124,7 +124,7 @@ impl Advisory {
     pub fn xact(self) -> Advisory<TransactionScope> {
         Advisory {
             id: self.id,
-            site: self.site,
+            function: self.function,
             label: self.label,
             mode: self.mode,
             scope: Scope::Transaction,
@@ -136,17 +136,19 @@ impl Advisory {
         }
     }
 
-    /// Keeps the lock for at least that long from when it was had, however soon the work is done: for short jobs on
-    /// many hosts, so that one whose clock is late doesn't find the lock free again and run the job a second time.
+    /// Keeps the lock at least this long after it was acquired, even if the work is done sooner.
     ///
-    /// The caller goes on at once: what ends the call or releases the guard returns as without it, when the server has
-    /// said that the lock was held until then, and pglock releases it later. This is so for a body that failed, panicked
-    /// or was dropped too. Until then all others, those in this process too, find the lock busy, and it keeps its
-    /// session. If that is lost meanwhile, the lock is free early, and nobody is told.
+    /// This is for short jobs on many hosts: a host whose clock is late finds the lock still busy, and does not run the
+    /// job a second time.
     ///
-    /// The end of the process frees such locks early, and [`drain`](crate::drain()) waits for them. A call that re-enters
-    /// a lock leaves it to the call that has it: there the outer call's limits count. Not on connections of yours, nor
-    /// with [`xact`](Advisory::xact) ([`ErrorKind::Config`](crate::ErrorKind::Config)), as are zero and more than 24 days.
+    /// The caller does not wait: the end of the call, or of the guard, confirms that the lock is still held, and pglock
+    /// releases it later in the background, also if the body failed, panicked or was dropped. Until then everybody
+    /// else, in this process too, finds the lock busy, and it occupies its session. If that session is lost meanwhile,
+    /// the lock is free early, and nothing reports it.
+    ///
+    /// The end of the process frees such locks early; [`drain`](crate::drain()) waits for them. A call that re-enters a
+    /// lock leaves the release to the outer call, whose limits apply. Zero, more than 24 days, your own connections and
+    /// [`xact`](Advisory::xact) are refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -165,17 +167,19 @@ impl Advisory {
         self
     }
 
-    /// Stops an async body that has had the lock for that long, so that one that hangs doesn't keep all others out.
+    /// Stops an async body that holds the lock longer than this, so that a body that hangs does not block everybody
+    /// else.
     ///
-    /// The body is dropped at its next await, then the lock is released, and then the call returns
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost), which says so. A body that doesn't await is not stopped, and keeps the
-    /// lock; [`check`](crate::check) tells it. A statement that it had sent may run on in the server, as after a loss.
+    /// The body is dropped at its next await, then the lock is released, and the call returns
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost), with this limit in its text. A body that does not await is not
+    /// stopped, and keeps the lock; there [`check`](crate::check) reports it. A statement that the body had sent may
+    /// still run in the server, as after a loss.
     ///
-    /// Only [`run_async`](Advisory::run_async) and [`try_run_async`](Advisory::try_run_async) can: the verbs with a
-    /// blocking body and those that return a guard are refused as [`ErrorKind::Config`](crate::ErrorKind::Config), since
-    /// a second run would overlap the first. So are connections of yours, [`xact`](Advisory::xact), zero, more than 24
-    /// days, and less than [`hold_at_least`](Advisory::hold_at_least). A process that dies needs no such limit: its locks
-    /// end with it.
+    /// Only [`run_async`](Advisory::run_async) and [`try_run_async`](Advisory::try_run_async) can stop a body. Methods
+    /// with a blocking body or with a guard are refused with [`ErrorKind::Config`](crate::ErrorKind::Config), since a
+    /// second run would overlap the first. So are your own connections, [`xact`](Advisory::xact), zero, more than 24
+    /// days, and less than [`hold_at_least`](Advisory::hold_at_least). A process that dies needs no such limit: its
+    /// locks end with it.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -198,7 +202,7 @@ impl Advisory {
 }
 
 impl<S> Advisory<S> {
-    /// Lets others that ask for it as shared hold it at the same time.
+    /// Acquires the lock in shared mode: other shared holders can hold it at the same time.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -215,9 +219,9 @@ impl<S> Advisory<S> {
         self
     }
 
-    /// Bounds the wait for the lock; connecting and the body have no part in it. See [`Timeout`].
+    /// Limits how long to wait for the lock, without the time for connecting and for the body. See [`Timeout`].
     ///
-    /// Without it `acquire` and `run` wait for ever, and their `try_` twins don't wait.
+    /// Without it, `acquire` and `run` wait without a limit, and their `try_` twins do not wait.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -236,7 +240,7 @@ impl<S> Advisory<S> {
         self
     }
 
-    /// Takes the lock in another database than the default: by its registered name, or by its handle.
+    /// Acquires the lock in another database than the default one, given by its registered name or by its handle.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -252,10 +256,11 @@ impl<S> Advisory<S> {
         self
     }
 
-    /// Names the lock in metrics and traces, where its ID is one of many: a name for all customers' invoices, say.
+    /// Names the lock in metrics and traces, for an ID that is one of many: one name for all customers' invoices, say.
     ///
-    /// A `&'static str`, so that there are only as many as the program has. The attribute sets it to the lock's ID as it is
-    /// written, with its placeholders, or to the function's path. Without a label, metrics say `unlabeled`.
+    /// It is a `&'static str`, so that a program has only so many labels as its code has. The attribute sets it to the
+    /// lock's ID as written, with its placeholders, or to the function's path. Without a label, metrics say
+    /// `unlabeled`.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -272,15 +277,15 @@ impl<S> Advisory<S> {
         self
     }
 
-    /// For callers that go on without a busy lock: who holds it is looked up only for traces.
+    /// For callers that go on without a busy lock. Its holder is looked up only for traces.
     pub(crate) fn skipping(mut self) -> Self {
         self.on_busy = OnBusy::Skip;
         self
     }
 
     fn request(self, default: Timeout) -> Result<LockRequest, Error> {
-        if let Some(site) = self.site {
-            site.refuse_duplicate()?;
+        if let Some(function) = self.function {
+            function.refuse_duplicate()?;
         }
         Ok(LockRequest {
             wait: self.timeout.unwrap_or(default).try_into()?,
@@ -295,7 +300,7 @@ impl<S> Advisory<S> {
         })
     }
 
-    /// What is asked for on a session of pglock's own.
+    /// The request for one of pglock's own sessions.
     pub(crate) fn for_own_session(self, default: Timeout) -> Result<CallRequest, Error> {
         let (scope, using) = (self.scope, self.using.clone());
         let request = self.request(default)?;
@@ -312,7 +317,7 @@ impl<S> Advisory<S> {
         }))
     }
 
-    /// What is asked for on a connection of the caller's.
+    /// The request for a connection of the caller's.
     pub(crate) fn for_connection(self, default: Timeout) -> Result<ConnectionRequest, Error> {
         let request = self.request(default)?;
         request

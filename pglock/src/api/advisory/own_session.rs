@@ -1,4 +1,4 @@
-//! On a session of pglock's own: as a guard, and around a body.
+//! Locks on pglock's own sessions: as a guard, and around a body.
 
 use std::future::Future;
 
@@ -9,17 +9,19 @@ use crate::error::{Error, unless_busy};
 use crate::model::options::Timeout;
 
 impl<S> Advisory<S> {
-    /// Takes the lock on a session of pglock's own, waiting for it.
+    /// Waits for the lock and acquires it, on one of pglock's own sessions.
+    ///
+    /// See also
+    /// [`pg_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout, with its [holder](Error::holder);
-    /// [`Connect`](crate::ErrorKind::Connect) when there is no session, at once; [`Deadlock`](crate::ErrorKind::Deadlock)
-    /// or [`Database`](crate::ErrorKind::Database) when the server says so; [`Environment`](crate::ErrorKind::Environment)
-    /// when pglock's thread can't run; [`Config`](crate::ErrorKind::Config) for options that can't work, and for a wait
-    /// without end on a lock that this thread holds by a guard.
-    ///
-    /// Stands on [`pg_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    /// [`Connect`](crate::ErrorKind::Connect), at once, when no session can be opened;
+    /// [`Deadlock`](crate::ErrorKind::Deadlock) or [`Database`](crate::ErrorKind::Database) as the server reports them;
+    /// [`Environment`](crate::ErrorKind::Environment) when the server cannot hold the lock, or pglock's thread cannot
+    /// run; [`Config`](crate::ErrorKind::Config) for options that cannot work, and for a wait without a timeout for a
+    /// lock that this thread already holds by a guard.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,13 +36,14 @@ impl<S> Advisory<S> {
         block_on(self.for_own_session(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
     }
 
-    /// Tries for the lock once, or up to the timeout; `None` when it is busy.
+    /// Tries to acquire the lock: once, or until the timeout. Returns `None` when it is busy.
+    ///
+    /// See also
+    /// [`pg_try_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
     ///
     /// # Errors
     ///
-    /// As [`acquire`](Advisory::acquire), but for `Busy`.
-    ///
-    /// Stands on [`pg_try_advisory_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    /// As [`acquire`](Advisory::acquire), except `Busy`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,31 +56,16 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn try_acquire(self) -> Result<Option<Guard>, Error> {
-        let wanted = self.skipping().for_own_session(Timeout::ZERO)?;
-        Ok(unless_busy(block_on(wanted.guard(true)))?.map(Guard::of_this_thread))
+        let request = self.skipping().for_own_session(Timeout::ZERO)?;
+        Ok(unless_busy(block_on(request.guard(true)))?.map(Guard::of_this_thread))
     }
 
-    /// Like [`acquire`](Advisory::acquire).
-    ///
-    /// # Errors
-    ///
-    /// As [`acquire`](Advisory::acquire).
+    /// Like [`acquire`](Advisory::acquire), without blocking the thread.
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, it is taken back in the background: the wait is canceled in the server, and what was
-    /// granted in that moment is released. Trying again is safe.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// let guard = pglock::advisory("invoices").acquire_async().await?;
-    /// guard.release_async().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point, and is then undone in the background: the wait is canceled in the server, and a
+    /// lock that was granted at that moment is released. Calling it again is safe.
     pub async fn acquire_async(self) -> Result<Guard, Error> {
         self.for_own_session(Timeout::FOREVER)?
             .guard(false)
@@ -85,38 +73,24 @@ impl<S> Advisory<S> {
             .map(Guard::new)
     }
 
-    /// Like [`try_acquire`](Advisory::try_acquire).
-    ///
-    /// # Errors
-    ///
-    /// As [`try_acquire`](Advisory::try_acquire).
+    /// Like [`try_acquire`](Advisory::try_acquire), without blocking the thread.
     ///
     /// # Cancel safety
     ///
     /// As [`acquire_async`](Advisory::acquire_async).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// assert!(pglock::advisory("invoices").try_acquire_async().await?.is_some());
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn try_acquire_async(self) -> Result<Option<Guard>, Error> {
-        let wanted = self.skipping().for_own_session(Timeout::ZERO)?;
-        Ok(unless_busy(wanted.guard(false).await)?.map(Guard::new))
+        let request = self.skipping().for_own_session(Timeout::ZERO)?;
+        Ok(unless_busy(request.guard(false).await)?.map(Guard::new))
     }
 
-    /// Runs `body` under the lock, as the attribute does.
+    /// Runs `body` while holding the lock, as the attribute does.
     ///
-    /// A call inside that asks for the same lock re-enters. The lock is released when the body returns or panics.
+    /// A call inside for the same lock re-enters it. The lock is released when the body returns or panics.
     ///
     /// # Errors
     ///
     /// As [`acquire`](Advisory::acquire); the body's `Err`; and [`ErrorKind::Lost`](crate::ErrorKind::Lost) when the
-    /// body said `Ok` and the lock had been lost by then ([`body_finished`](Error::body_finished) is true).
+    /// body returned `Ok` but the lock was lost by then ([`body_finished`](Error::body_finished) is true).
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -132,11 +106,11 @@ impl<S> Advisory<S> {
         call.run(body, Result::is_err)?
     }
 
-    /// Runs `body` under the lock, or returns `None` when it is busy, at once or after the timeout.
+    /// Runs `body` while holding the lock. Returns `None` when it is busy, at once or after the timeout.
     ///
     /// # Errors
     ///
-    /// As [`run`](Advisory::run), but for `Busy`.
+    /// As [`run`](Advisory::run), except `Busy`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -159,19 +133,16 @@ impl<S> Advisory<S> {
 
     /// Like [`run`](Advisory::run), for an async body, which is dropped at its next await when the lock is lost.
     ///
-    /// A statement that the body had sent on a connection of its own may run on in the server while the next holder
-    /// begins; a body that works on the connection that holds the lock ([`on_async`](Advisory::on_async), or
-    /// `client =` in the attribute) can't outrun it.
-    ///
-    /// # Errors
-    ///
-    /// As [`run`](Advisory::run); when the body was dropped, [`body_finished`](Error::body_finished) is false.
+    /// Then [`body_finished`](Error::body_finished) is false. A statement that the body had sent on another connection
+    /// may still run in the server when the next holder begins. To rule that out, do the work on the connection that
+    /// holds the lock: [`on_async`](Advisory::on_async), or `client =` in the attribute.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, as [`acquire_async`](Advisory::acquire_async). Dropped later, the body is dropped, and then
-    /// the lock is released in the background, unless a call around has it too; with
-    /// [`hold_at_least`](Advisory::hold_at_least) when that is over. Calling it again runs the body anew.
+    /// If it is dropped while it waits, as [`acquire_async`](Advisory::acquire_async). If it is dropped later, the body
+    /// is dropped first, and then the lock is released in the background, after its
+    /// [`hold_at_least`](Advisory::hold_at_least), unless an enclosing call holds it too. Calling it again runs a new
+    /// body.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -194,26 +165,11 @@ impl<S> Advisory<S> {
         call.run_async(body, Result::is_err).await?
     }
 
-    /// Like [`try_run`](Advisory::try_run), for an async body.
-    ///
-    /// # Errors
-    ///
-    /// As [`run_async`](Advisory::run_async), but for `Busy`.
+    /// Like [`try_run`](Advisory::try_run), for an async body: see [`run_async`](Advisory::run_async).
     ///
     /// # Cancel safety
     ///
     /// As [`run_async`](Advisory::run_async).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// let ran = pglock::advisory("invoices").try_run_async(async { Ok::<_, pglock::Error>(42) }).await?;
-    /// assert_eq!(ran, Some(42));
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn try_run_async<T, E: From<Error>>(
         self,
         body: impl Future<Output = Result<T, E>>,

@@ -1,4 +1,4 @@
-//! In a transaction of the caller's.
+//! Locks in a transaction of the caller's.
 
 use super::Advisory;
 use crate::drivers::{AsyncInTransaction, InTransaction};
@@ -6,18 +6,19 @@ use crate::error::{Error, unless_busy};
 use crate::model::options::Timeout;
 
 impl Advisory {
-    /// Takes the lock in a transaction of yours, which releases it when it ends, and not before.
+    /// Waits for the lock and acquires it in your transaction, whose end releases it.
     ///
-    /// The transaction can go on after an error, and its `lock_timeout` is as before. Under `REPEATABLE READ` its
-    /// snapshot may be older than the lock: what the holder before has written can be out of sight.
+    /// After an error the transaction can go on, with its `lock_timeout` as before. Under `REPEATABLE READ` the
+    /// snapshot may be older than the lock, so that it does not show what the previous holder wrote.
+    ///
+    /// See also
+    /// [`pg_advisory_xact_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout; [`Deadlock`](crate::ErrorKind::Deadlock),
-    /// [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the server says so;
-    /// [`Config`](crate::ErrorKind::Config) for options that can't work.
-    ///
-    /// Stands on [`pg_advisory_xact_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
+    /// [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server reports them;
+    /// [`Config`](crate::ErrorKind::Config) for options that cannot work.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -34,12 +35,13 @@ impl Advisory {
             .acquire_xact(transaction)
     }
 
-    /// Like [`acquire_xact`](Advisory::acquire_xact), but tries once, or up to the timeout; `false` when it is busy, and
-    /// the transaction can go on. After an error of a try without a timeout it can't.
+    /// Tries to acquire the lock in your transaction: once, or until the timeout. Returns `false` when it is busy.
+    ///
+    /// The transaction can go on, except after an error of a try without a timeout.
     ///
     /// # Errors
     ///
-    /// As [`acquire_xact`](Advisory::acquire_xact), but for `Busy`.
+    /// As [`acquire_xact`](Advisory::acquire_xact), except `Busy`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -61,33 +63,16 @@ impl Advisory {
                 .for_connection(Timeout::ZERO)?
                 .acquire_xact(transaction),
         )
-        .map(|had| had.is_some())
+        .map(|acquired| acquired.is_some())
     }
 
-    /// Like [`acquire_xact`](Advisory::acquire_xact).
-    ///
-    /// # Errors
-    ///
-    /// As [`acquire_xact`](Advisory::acquire_xact).
+    /// Like [`acquire_xact`](Advisory::acquire_xact), for an async transaction.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, up to 0.8 s later;
-    /// trying again is safe. If the lock was granted in that moment, the transaction keeps it to its end. On sqlx nothing
-    /// is canceled: see [`AsyncConnection`](crate::AsyncConnection).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let mut tx = client.transaction().await?;
-    /// pglock::advisory("ledger").acquire_xact_async(&mut tx).await?;
-    /// tx.commit().await?; // released
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// If it is dropped while it waits, the wait is canceled in the server, and the transaction can go on after up to
+    /// 0.8 s; calling it again is safe. A lock that was granted at that moment stays until the transaction ends. On
+    /// sqlx the wait is not canceled: see [`AsyncConnection`](crate::AsyncConnection).
     pub async fn acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
@@ -97,34 +82,18 @@ impl Advisory {
             .await
     }
 
-    /// Like [`try_acquire_xact`](Advisory::try_acquire_xact).
-    ///
-    /// # Errors
-    ///
-    /// As [`try_acquire_xact`](Advisory::try_acquire_xact).
+    /// Like [`try_acquire_xact`](Advisory::try_acquire_xact), for an async transaction.
     ///
     /// # Cancel safety
     ///
-    /// With a timeout, as [`acquire_xact_async`](Advisory::acquire_xact_async). Without one nothing waits: dropped after
-    /// its first poll, the transaction may have the lock, to its end.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let mut tx = client.transaction().await?;
-    /// assert!(pglock::advisory("ledger").try_acquire_xact_async(&mut tx).await?);
-    /// tx.commit().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// With a timeout, as [`acquire_xact_async`](Advisory::acquire_xact_async). Without one nothing waits: if it is
+    /// dropped after its first poll, the transaction may hold the lock until it ends.
     pub async fn try_acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
     ) -> Result<bool, Error> {
-        let asked = self.skipping().for_connection(Timeout::ZERO)?;
-        unless_busy(asked.acquire_xact_async(transaction).await).map(|had| had.is_some())
+        let request = self.skipping().for_connection(Timeout::ZERO)?;
+        unless_busy(request.acquire_xact_async(transaction).await)
+            .map(|acquired| acquired.is_some())
     }
 }
