@@ -13,11 +13,12 @@ use crate::telemetry::{self, Attempt, Subject};
 use crate::wire::SimpleQuery;
 use crate::wire::protocol::{self, AcquireOutcome};
 
-/// Locks on tables, all taken by one statement, to be asked for in a transaction, whose end releases them.
+/// Locks on several tables, acquired by one statement in a transaction, whose end releases them.
 ///
-/// `ACCESS EXCLUSIVE`, and waited for as long as `lock_timeout` says, unless told otherwise. Names are quoted: `"Order"` is not `order`.
+/// By default the mode is `ACCESS EXCLUSIVE`, and the wait is as long as `lock_timeout` allows. Names are quoted:
+/// `"Order"` is not `order`.
 ///
-/// Stands on [`LOCK`](https://www.postgresql.org/docs/current/sql-lock.html).
+/// See also [`LOCK`](https://www.postgresql.org/docs/current/sql-lock.html).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -84,9 +85,9 @@ pub fn model<M: Model>() -> Tables {
     table(M::TABLE)
 }
 
-/// Locks on tables to be asked for: see [`tables`].
+/// Table locks to acquire: see [`tables`].
 #[derive(Clone, Debug)]
-#[must_use = "nothing is locked before `lock`, or one of its like"]
+#[must_use = "nothing is locked before `lock`, or one of its twins"]
 pub struct Tables {
     names: Vec<TableName>,
     mode: TableMode,
@@ -95,7 +96,7 @@ pub struct Tables {
 }
 
 impl Tables {
-    /// In which mode; `AccessExclusive` without this.
+    /// The lock mode; `AccessExclusive` by default.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -112,10 +113,10 @@ impl Tables {
         self
     }
 
-    /// Bounds the wait for each of the tables; a zero duration doesn't wait (`NOWAIT`). See [`Timeout`].
+    /// Limits how long to wait for each of the tables; a zero duration does not wait (`NOWAIT`). See [`Timeout`].
     ///
-    /// Without it `lock` waits as long as the session's `lock_timeout` says, which [`fn@timeout`](fn@crate::timeout) sets
-    /// and which is without end unless something does; `try_lock` doesn't wait.
+    /// Without it, `lock` waits as long as the session's `lock_timeout` allows, which [`fn@timeout`](fn@crate::timeout)
+    /// sets, and which is unlimited by default; `try_lock` does not wait.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -132,14 +133,14 @@ impl Tables {
         self
     }
 
-    /// Takes the locks in a transaction, waiting for them. It can go on after an error, with none of them taken.
+    /// Waits for the locks and acquires them in your transaction, which can go on after an error, with none of them.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Busy`](crate::ErrorKind::Busy) after the timeout, with a [holder](Error::holder);
-    /// [`Config`](crate::ErrorKind::Config) for an empty list, a name that can't be one, or an aborted transaction;
+    /// [`Config`](crate::ErrorKind::Config) for an empty list, an impossible name, or an aborted transaction;
     /// [`Deadlock`](crate::ErrorKind::Deadlock), [`Connect`](crate::ErrorKind::Connect) or
-    /// [`Database`](crate::ErrorKind::Database) (no such table, no right to lock it) when the server says so.
+    /// [`Database`](crate::ErrorKind::Database) (no such table, no permission to lock it) as the server reports them.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -152,15 +153,16 @@ impl Tables {
     /// # }
     /// ```
     pub fn lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
-        let asked = self.asked(None)?;
-        block_on(asked.lock(&mut BlockingWire(transaction)))
+        let request = self.request(None)?;
+        block_on(request.lock(&mut BlockingWire(transaction)))
     }
 
-    /// Tries for the locks once, or up to the timeout; `false` when one is busy. The transaction can go on.
+    /// Tries to acquire the locks: once, or until the timeout. Returns `false` when one is busy; the transaction can go
+    /// on.
     ///
     /// # Errors
     ///
-    /// As [`lock`](Tables::lock), but for `Busy`.
+    /// As [`lock`](Tables::lock), except `Busy`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -173,71 +175,37 @@ impl Tables {
     /// # }
     /// ```
     pub fn try_lock<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<bool, Error> {
-        let asked = self.skipping().asked(Some(Timeout::ZERO))?;
-        let locked = block_on(asked.lock(&mut BlockingWire(transaction)));
+        let request = self.skipping().request(Some(Timeout::ZERO))?;
+        let locked = block_on(request.lock(&mut BlockingWire(transaction)));
         unless_busy(locked).map(|locked| locked.is_some())
     }
 
-    /// Like [`lock`](Tables::lock).
-    ///
-    /// # Errors
-    ///
-    /// As [`lock`](Tables::lock).
+    /// Like [`lock`](Tables::lock), for an async transaction.
     ///
     /// # Cancel safety
     ///
-    /// Dropped while it waits, the wait is canceled in the server and the transaction can go on, up to 0.8 s later;
-    /// trying again is safe. If the locks were granted in that moment, the transaction keeps them to its end. On sqlx
-    /// nothing is canceled: see [`AsyncConnection`](crate::AsyncConnection).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// # client.batch_execute("CREATE TABLE orders ()").await?;
-    /// let mut tx = client.transaction().await?;
-    /// pglock::table("orders").lock_async(&mut tx).await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// If it is dropped while it waits, the wait is canceled in the server, and the transaction can go on after up to
+    /// 0.8 s; calling it again is safe. Locks that were granted at that moment stay until the transaction ends. On sqlx
+    /// the wait is not canceled: see [`AsyncConnection`](crate::AsyncConnection).
     pub async fn lock_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
     ) -> Result<(), Error> {
-        let asked = self.asked(None)?;
-        asked.lock_async(transaction).await
+        let request = self.request(None)?;
+        request.lock_async(transaction).await
     }
 
-    /// Like [`try_lock`](Tables::try_lock).
-    ///
-    /// # Errors
-    ///
-    /// As [`try_lock`](Tables::try_lock).
+    /// Like [`try_lock`](Tables::try_lock), for an async transaction.
     ///
     /// # Cancel safety
     ///
     /// As [`lock_async`](Tables::lock_async).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// # client.batch_execute("CREATE TABLE orders ()").await?;
-    /// let mut tx = client.transaction().await?;
-    /// assert!(pglock::table("orders").try_lock_async(&mut tx).await?);
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn try_lock_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
     ) -> Result<bool, Error> {
-        let asked = self.skipping().asked(Some(Timeout::ZERO))?;
-        let locked = asked.lock_async(transaction).await;
+        let request = self.skipping().request(Some(Timeout::ZERO))?;
+        let locked = request.lock_async(transaction).await;
         unless_busy(locked).map(|locked| locked.is_some())
     }
 
@@ -246,10 +214,10 @@ impl Tables {
         self
     }
 
-    fn asked(self, default: Option<Timeout>) -> Result<TableLockRequest, Error> {
+    fn request(self, default: Option<Timeout>) -> Result<TableLockRequest, Error> {
         if self.names.is_empty() {
             return Err(Error::config(
-                "no table is named, so there is nothing to lock; name one or more",
+                "the list of tables to lock is empty; name one or more",
             ));
         }
         self.names.iter().try_for_each(TableName::checked)?;
@@ -262,10 +230,10 @@ impl Tables {
     }
 }
 
-/// Table locks that are asked for, checked.
+/// Table locks to acquire, with checked names and options.
 struct TableLockRequest {
     tables: Tables,
-    /// `None`: as the session's `lock_timeout` says.
+    /// `None`: as long as the session's `lock_timeout` allows.
     wait: Option<WaitPolicy>,
 }
 
@@ -282,10 +250,10 @@ impl TableLockRequest {
     async fn lock(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let subject = Subject::tables(&self.tables.names, self.tables.mode);
         let attempt = Attempt::begin(subject, self.tables.on_busy);
-        attempt.end(self.ask(wire).await)
+        attempt.end(self.acquire(wire).await)
     }
 
-    async fn ask(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
+    async fn acquire(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
         match protocol::lock_tables(wire, names, *mode, self.wait).await {
             AcquireOutcome::Granted => Ok(()),
@@ -315,7 +283,7 @@ impl TableLockRequest {
     }
 }
 
-/// As in "lock on table "orders" is busy".
+/// As in: lock on table "orders" is busy.
 impl fmt::Display for TableLockRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let names = &self.tables.names;

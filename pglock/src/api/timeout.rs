@@ -1,4 +1,4 @@
-//! Lock timeouts for a part of the work on a connection.
+//! Lock timeouts on a connection, until a scope ends.
 
 use std::fmt;
 
@@ -14,15 +14,15 @@ use crate::model::options::{Timeout, WaitPolicy};
 use crate::sql;
 use crate::wire::SimpleQuery;
 
-/// Bounds how long each statement on a connection waits for locks, until the scope ends.
+/// Limits how long each statement on a connection waits for locks, until the scope ends.
 ///
-/// The scope lends the connection. When it ends, `lock_timeout` is what it was before; so scopes nest. In a
-/// transaction the setting is the transaction's, and its end puts it back too.
+/// The scope lends the connection. When it ends, `lock_timeout` is set back to its earlier value, so scopes can be
+/// nested. In a transaction the setting belongs to the transaction, whose end sets it back too.
 ///
-/// `None` waits for ever. A zero duration is refused, since Postgres takes it for "no limit".
+/// `None` waits without a limit. A zero duration is refused, since for Postgres it means "no limit".
 ///
-/// Stands on [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT),
-/// in milliseconds.
+/// See also [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT),
+/// which is in milliseconds.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -41,7 +41,7 @@ pub fn timeout(timeout: impl Into<Timeout>) -> LockTimeout {
     LockTimeout(timeout.into())
 }
 
-/// A lock timeout to be set: see [`timeout`].
+/// A lock timeout to set: see [`timeout`].
 #[derive(Clone, Copy, Debug)]
 #[must_use = "nothing is set before `on` or `on_async`"]
 pub struct LockTimeout(Timeout);
@@ -50,19 +50,19 @@ impl LockTimeout {
     fn checked(self) -> Result<WaitPolicy, Error> {
         match self.0.try_into()? {
             WaitPolicy::NoWait => Err(Error::config(
-                "a lock timeout of zero would be no limit to Postgres; use 1 ms or more, or `None` for no limit",
+                "for Postgres a lock timeout of zero means no limit; use 1 ms or more, or `None` for no limit",
             )),
             wait => Ok(wait),
         }
     }
 
-    /// Sets it on a connection, in a transaction or outside, until the scope ends.
+    /// Sets the timeout on a connection, in a transaction or outside, until the scope ends.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a duration that Postgres can't count, and in an aborted
-    /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the
-    /// server says so.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a duration that Postgres cannot represent, and in an aborted
+    /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server
+    /// reports them.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -94,27 +94,10 @@ impl LockTimeout {
 
     /// Like [`on`](LockTimeout::on), for an async connection.
     ///
-    /// # Errors
-    ///
-    /// As [`on`](LockTimeout::on).
-    ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is what it was before the connection's next statement, and setting it again is
-    /// safe. In a transaction of sqlx's it may stay to the end of the transaction: see [`AsyncConnection`].
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let scope = pglock::timeout(None).on_async(&mut client).await?;
-    /// scope.simple_query("SELECT 1").await?;
-    /// scope.restore().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point, and called again: the setting has its earlier value before the connection's next
+    /// statement. In a transaction of sqlx's the timeout may stay until the transaction ends: see [`AsyncConnection`].
     pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -129,7 +112,7 @@ impl LockTimeout {
     }
 }
 
-/// What `lock_timeout` was.
+/// The earlier value of `lock_timeout`.
 #[derive(Debug)]
 pub(crate) struct Before {
     value: String,
@@ -138,7 +121,7 @@ pub(crate) struct Before {
 }
 
 impl Before {
-    /// Puts it back.
+    /// Sets `lock_timeout` back.
     pub(crate) fn end<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<(), Error> {
         block_on(restore(&mut BlockingWire(connection), &self))
     }
@@ -147,7 +130,7 @@ impl Before {
         self.process.is_current()
     }
 
-    fn restoring(&self) -> String {
+    fn restore_statement(&self) -> String {
         sql::lock_timeout::restore_lock_timeout(&self.value, self.in_transaction)
     }
 }
@@ -177,18 +160,18 @@ async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Err
     if !before.is_of_this_process() {
         return Err(Error::setting_lost_to_fork());
     }
-    match wire.simple_query(&before.restoring()).await {
+    match wire.simple_query(&before.restore_statement()).await {
         Ok(_) => Ok(()),
-        // The setting came with the transaction, and goes with its rollback.
+        // The setting belongs to the transaction, whose rollback sets it back.
         Err(failure)
             if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) && before.in_transaction =>
         {
             Ok(())
         }
-        // A transaction that was begun by hand in the scope, and left aborted.
+        // A transaction was begun by hand in the scope, and is aborted: nothing else can be run before its rollback.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
             let _ = wire.simple_query(sql::transaction::ROLLBACK).await;
-            let again = wire.simple_query(&before.restoring()).await;
+            let again = wire.simple_query(&before.restore_statement()).await;
             again.map(drop).map_err(Error::setting_failed)
         }
         Err(failure) => Err(Error::setting_failed(failure)),
@@ -197,7 +180,7 @@ async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Err
 
 /// A blocking connection under a lock timeout: see [`LockTimeout::on`].
 ///
-/// Dropping it puts the setting back, which blocks for a round trip.
+/// Dropping it sets `lock_timeout` back, which blocks for one round trip.
 #[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct TimeoutScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
@@ -205,12 +188,13 @@ pub struct TimeoutScope<'c, C: AnyConnection + ?Sized> {
 }
 
 impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
-    /// Puts the setting back, and says so if that fails.
+    /// Sets `lock_timeout` back, and reports if that fails.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) when the server
-    /// says so. An aborted transaction is no error where the scope began in it: its rollback puts the setting back.
+    /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server
+    /// reports them. An aborted transaction in which the scope began is not an error: its rollback sets `lock_timeout`
+    /// back.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -237,14 +221,15 @@ impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
 
 impl<C: AnyConnection + ?Sized> Drop for TimeoutScope<'_, C> {
     fn drop(&mut self) {
-        // Nobody is there to be told; `restore` tells.
+        // A drop cannot report a failure; `restore` does.
         let _ = self.restore_once();
     }
 }
 
 /// An async connection under a lock timeout: see [`LockTimeout::on_async`].
 ///
-/// Dropping it sends what puts the setting back, without waiting for the answer: whatever is sent next comes after.
+/// Dropping it sends the statement that sets `lock_timeout` back, without waiting for the answer. Statements that are
+/// sent later run after it.
 #[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
     connection: &'c mut C,
@@ -252,7 +237,7 @@ pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
 }
 
 impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
-    /// One that leaves the setting as it is.
+    /// A scope that leaves the setting as it is.
     pub(crate) fn unchanged(connection: &'c mut C) -> Self {
         Self {
             connection,
@@ -262,28 +247,10 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
 
     /// Like [`TimeoutScope::restore`].
     ///
-    /// # Errors
-    ///
-    /// As [`TimeoutScope::restore`].
-    ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the setting is put back all the same, as by dropping the scope. Only `restore` itself can end
-    /// a transaction that was begun by hand in the scope and is aborted: dropped there, the setting may stay.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let scope = pglock::timeout(std::time::Duration::from_secs(3)).on_async(&mut client).await?;
-    /// scope.restore().await?;
-    /// let lock_timeout: String = client.query_one("SHOW lock_timeout", &[]).await?.get(0);
-    /// assert_eq!(lock_timeout, "0");
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point: the setting is restored as by dropping the scope. Only `restore` itself can end
+    /// a transaction that was begun by hand in the scope and is aborted; if it is dropped then, the timeout may stay.
     pub async fn restore(mut self) -> Result<(), Error> {
         let Some(before) = &self.before else {
             return Ok(());
@@ -300,7 +267,7 @@ impl<C: AnyAsyncConnection + ?Sized> Drop for AsyncTimeoutScope<'_, C> {
         if let Some(before) = self.before.take()
             && before.is_of_this_process()
         {
-            self.connection.queue(&before.restoring());
+            self.connection.queue(&before.restore_statement());
         }
     }
 }
