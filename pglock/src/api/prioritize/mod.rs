@@ -1,4 +1,4 @@
-//! Getting out of the way what keeps a part of the work waiting for locks.
+//! The builder of prioritized sections: terminates the sessions that block a connection.
 
 mod scope;
 mod side_effect;
@@ -23,25 +23,24 @@ pub(crate) use scope::end;
 pub use scope::{AsyncPrioritizeScope, PrioritizeScope};
 pub use side_effect::{Cancel, Escalate, Terminate};
 
-/// How often a section is looked at, unless it says otherwise.
+/// The default poll interval.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// Gets what keeps a part of the work waiting out of the way: whoever blocks it is ended, until the scope ends.
+/// Terminates the sessions that block a connection, until the scope ends.
 ///
-/// A watcher looks at the connection from a session beside: the first time after the
-/// [`interval`](Prioritize::interval), 1 s, and then again each time. Where it waits for a lock, of whatever kind, the
-/// sessions that block it are [terminated](struct@Terminate), or dealt with as the
-/// [side effect](Prioritize::side_effect) says. All prioritized sections of a process share one watcher for each
-/// database, and its one connection.
+/// A watcher polls the connection from another session: first after the [`interval`](Prioritize::interval), 1 s by
+/// default, and then once per interval. While the connection waits for a lock, of whatever kind, the sessions that
+/// block it are [terminated](struct@Terminate), or treated as the [side effect](Prioritize::side_effect) says. All
+/// prioritized sections of a process share one watcher per database, with one connection.
 ///
-/// Never hit are: the section itself, sessions of pglock's own and other prioritized sections in this process, vacuums
-/// against wraparound, senders of the write-ahead log, and other processes of the server's without a client. Other
-/// connections of your own process are hit like anybody's.
+/// These are never signaled: the section itself, pglock's own sessions and other prioritized sections of this process,
+/// vacuums to prevent wraparound, WAL senders, and server processes without a client. Other connections of your own
+/// process are signaled like everybody else's.
 ///
-/// The connection is known to the watcher by its backend. A pooler in transaction mode changes that between
+/// The watcher identifies the connection by its backend. A pooler in transaction mode changes the backend between
 /// transactions: there, prioritize a transaction.
 ///
-/// Stands on [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION).
+/// See also [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -53,7 +52,7 @@ const INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// let mut section = pglock::prioritize()
 ///     .interval(Duration::from_millis(500))
-///     .timeout(Duration::from_secs(10)) // gives up then, rather than keep others waiting behind it
+///     .timeout(Duration::from_secs(10)) // then it gives up, since others queue behind it
 ///     .on(&mut client)?;
 /// section.batch_execute("ALTER TABLE orders ADD total numeric")?;
 /// let report = section.finish()?;
@@ -71,7 +70,7 @@ pub fn prioritize() -> Prioritize {
     }
 }
 
-/// A part of the work to be prioritized: see [`prioritize`](fn@prioritize).
+/// A section of work to prioritize: see [`prioritize`](fn@prioritize).
 #[derive(Clone)]
 #[must_use = "nothing is watched before `on` or `on_async`"]
 pub struct Prioritize {
@@ -83,9 +82,9 @@ pub struct Prioritize {
 }
 
 impl Prioritize {
-    /// How long to wait before the first look, and between two; 1 s unless it is said.
+    /// How long to wait before the first poll and between polls; 1 s by default.
     ///
-    /// Each look asks the server which of the sections wait, in one statement for all that are due.
+    /// Each poll asks the server which sections wait, in one statement for all that are due.
     ///
     /// ```
     /// let section = pglock::prioritize().interval(std::time::Duration::from_millis(200));
@@ -95,12 +94,12 @@ impl Prioritize {
         self
     }
 
-    /// Whether there is more than one look; there is unless it is said.
+    /// Whether to poll more than once; true by default.
     ///
     /// ```
     /// use std::time::Duration;
     ///
-    /// // Who is in the way after five seconds is, once.
+    /// // Terminates the sessions that block after five seconds, once.
     /// let once = pglock::prioritize().interval(Duration::from_secs(5)).periodic(false);
     /// ```
     pub fn periodic(mut self, periodic: bool) -> Self {
@@ -108,9 +107,9 @@ impl Prioritize {
         self
     }
 
-    /// How long each statement waits for locks, as [`timeout`](fn@timeout): no shorter than the interval.
+    /// Limits how long each statement waits for locks, as [`timeout`](fn@timeout) does; not shorter than the interval.
     ///
-    /// Without it, `lock_timeout` is left as it is.
+    /// Without it, `lock_timeout` is not changed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -129,8 +128,8 @@ impl Prioritize {
         self
     }
 
-    /// What is done to the sessions in the way: [`Terminate`](struct@Terminate), which is the default,
-    /// [`Cancel`](struct@Cancel), [`Escalate`](struct@Escalate), or one of your own.
+    /// What to do to the blocking sessions: [`Terminate`](struct@Terminate), which is the default,
+    /// [`Cancel`](struct@Cancel), [`Escalate`](struct@Escalate), or a side effect of your own.
     ///
     /// ```
     /// let section = pglock::prioritize().side_effect(pglock::Cancel);
@@ -140,9 +139,10 @@ impl Prioritize {
         self
     }
 
-    /// Where the watcher connects: to the database that the connection goes to. The default database unless it is said.
+    /// Where the watcher connects: to the database that the connection belongs to. The default database if not set.
     ///
-    /// It may be with another role than the connection's: one that may [terminate](struct@Terminate) others.
+    /// The role can differ from the connection's: it can be one that is allowed to [terminate](struct@Terminate)
+    /// others.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -160,10 +160,10 @@ impl Prioritize {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a timeout below the interval, for an interval of zero, when
-    /// there is no such database, and in an aborted transaction; [`Connect`](crate::ErrorKind::Connect) or
-    /// [`Database`](crate::ErrorKind::Database) when the server says so. A watcher that can't connect, or that is in
-    /// another database than the connection, is one of these.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a timeout below the interval, an interval of zero, an
+    /// unknown database, a watcher that is connected to another database than the connection, and in an aborted
+    /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server
+    /// reports them, also when the watcher cannot connect.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -192,8 +192,8 @@ impl Prioritize {
         connection: &mut C,
     ) -> Result<(SectionHandle, Option<Before>), Error> {
         self.check()?;
-        let backend = block_on(who(&mut BlockingWire(connection)))?;
-        let section = block_on(SectionHandle::begin(self.watch(backend)?))?;
+        let backend = block_on(backend_of(&mut BlockingWire(connection)))?;
+        let section = block_on(SectionHandle::begin(self.section(backend)?))?;
         let before = match self.timeout {
             Some(limit) => Some(timeout(limit).begin(connection)?),
             None => None,
@@ -203,35 +203,17 @@ impl Prioritize {
 
     /// Like [`on`](Prioritize::on), for an async connection.
     ///
-    /// # Errors
-    ///
-    /// As [`on`](Prioritize::on).
-    ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is watched any more, and `lock_timeout` is what it was before the connection's
-    /// next statement, as with [`timeout`](crate::LockTimeout::on_async). Beginning again is safe.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let section = pglock::prioritize().on_async(&mut client).await?;
-    /// section.batch_execute("SELECT 1").await?;
-    /// section.finish().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point, and called again: nothing is watched any more, and `lock_timeout` has its
+    /// earlier value before the connection's next statement, as with [`timeout`](crate::LockTimeout::on_async).
     pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
     ) -> Result<AsyncPrioritizeScope<'_, C>, Error> {
         self.check()?;
-        let backend = who(&mut AsyncWire(&mut *connection)).await?;
-        let section = SectionHandle::begin(self.watch(backend)?).await?;
+        let backend = backend_of(&mut AsyncWire(&mut *connection)).await?;
+        let section = SectionHandle::begin(self.section(backend)?).await?;
         let connection = match self.timeout {
             Some(limit) => timeout(limit).on_async(connection).await?,
             None => AsyncTimeoutScope::unchanged(connection),
@@ -242,19 +224,19 @@ impl Prioritize {
     fn check(&self) -> Result<(), Error> {
         if self.interval.is_zero() {
             return Err(Error::config(
-                "an interval of zero would look without end; use 1 ms or more",
+                "an interval of zero would poll without a pause; use 1 ms or more",
             ));
         }
         match self.timeout.and_then(Timeout::duration) {
             Some(timeout) if timeout < self.interval => Err(Error::config(format!(
-                "the timeout of {timeout:?} is below the interval of {:?}, so the wait would end before the first look; shorten the interval",
+                "the timeout of {timeout:?} is below the interval of {:?}, so the wait would end before the first poll; shorten the interval",
                 self.interval
             ))),
             _ => Ok(()),
         }
     }
 
-    fn watch(&self, backend: Backend) -> Result<SectionOptions, Error> {
+    fn section(&self, backend: Backend) -> Result<SectionOptions, Error> {
         Ok(SectionOptions {
             database: self.using.database().map_err(Error::no_watcher)?,
             backend,
@@ -277,8 +259,8 @@ impl fmt::Debug for Prioritize {
     }
 }
 
-/// Asks a connection which session it is.
-async fn who(wire: &mut impl ExtendedQuery) -> Result<Backend, Error> {
+/// Asks a connection for its backend.
+async fn backend_of(wire: &mut impl ExtendedQuery) -> Result<Backend, Error> {
     let rows = wire
         .query(&watcher::own_backend(), &[])
         .await

@@ -1,4 +1,4 @@
-//! Connections that are prioritized, until their scope ends.
+//! Connections that are prioritized until their scope ends.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use crate::watcher::{PrioritizeReport, SectionHandle};
 
 /// A blocking connection that is prioritized: see [`Prioritize::on`](crate::Prioritize::on).
 ///
-/// Dropping it ends the watch, and puts `lock_timeout` back where there was a timeout.
+/// Dropping it stops watching, and sets `lock_timeout` back if there was a timeout.
 #[must_use = "the watch ends when the scope is dropped: bind it, as in `let mut section = ..`"]
 pub struct PrioritizeScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
@@ -35,10 +35,10 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
         }
     }
 
-    /// Runs a body under which waits on sessions of pglock's own are prioritized too.
+    /// Runs a body in which waits on pglock's own sessions are prioritized too.
     ///
-    /// Without it only the connection is: `pglock::advisory("invoices").acquire()` waits on another one. The attribute
-    /// does the same.
+    /// Without it only the connection is: `pglock::advisory("invoices").acquire()` waits on another session. The
+    /// attribute does the same.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -47,7 +47,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// # let mut client = database.connect();
     /// let mut section = pglock::prioritize().on(&mut client)?;
     /// section.run(|client| {
-    ///     let guard = pglock::advisory("invoices").acquire()?; // whoever keeps it from us is ended
+    ///     let guard = pglock::advisory("invoices").acquire()?; // its holder is terminated
     ///     client.batch_execute("SELECT 1")?;
     ///     guard.release().map_err(Box::<dyn std::error::Error>::from)
     /// })?;
@@ -62,7 +62,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
         }
     }
 
-    /// Who was in the way until now, and what was done.
+    /// Which sessions blocked this one so far, and what was done to them.
     ///
     /// # Errors
     ///
@@ -89,15 +89,18 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
         }
     }
 
-    /// Ends the watch, puts `lock_timeout` back, and tells who was in the way: afterwards nobody is hit any more. Only
-    /// a hit that the server gives no answer to, which is an error after 5 s, may still come.
+    /// Stops watching, sets `lock_timeout` back, and reports which sessions blocked this one.
+    ///
+    /// No session is signaled after it returns. The exception is a signal that the server did not answer within 5 s,
+    /// which is an error: it may still arrive.
     ///
     /// # Errors
     ///
-    /// What went wrong first in a look or in a side effect: [`ErrorKind::Connect`](crate::ErrorKind::Connect) or
-    /// [`Database`](crate::ErrorKind::Database) when the watcher was refused, [`Config`](crate::ErrorKind::Config)
-    /// when it is connected to another database, [`SideEffect`](crate::ErrorKind::SideEffect) when one of your own
-    /// panicked, or said so. Then [`report`](PrioritizeScope::report), asked before, has who was hit all the same.
+    /// The first failure of a poll or of a side effect: [`ErrorKind::Connect`](crate::ErrorKind::Connect) or
+    /// [`Database`](crate::ErrorKind::Database) when the server refused the watcher,
+    /// [`Config`](crate::ErrorKind::Config) when the watcher is connected to another database,
+    /// [`SideEffect`](crate::ErrorKind::SideEffect) when one of your own failed or panicked. To know then which
+    /// sessions were signaled, call [`report`](PrioritizeScope::report) before.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -107,7 +110,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     /// # client.batch_execute("CREATE TABLE orders ()")?;
     /// let mut section = pglock::prioritize().on(&mut client)?;
     /// section.batch_execute("ALTER TABLE orders ADD total numeric")?;
-    /// assert!(section.finish()?.signaled().is_empty()); // nobody was in the way
+    /// assert!(section.finish()?.signaled().is_empty()); // nobody blocked it
     /// # Ok(())
     /// # }
     /// ```
@@ -123,7 +126,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     }
 }
 
-/// Ends a watch on a blocking connection, and its timeout.
+/// Stops watching a blocking connection, and sets its `lock_timeout` back.
 pub(crate) fn end<C: AnyConnection + ?Sized>(
     section: &SectionHandle,
     before: Option<Before>,
@@ -137,18 +140,18 @@ pub(crate) fn end<C: AnyConnection + ?Sized>(
 
 impl<C: AnyConnection + ?Sized> Drop for PrioritizeScope<'_, C> {
     fn drop(&mut self) {
-        // Nobody is there to be told; `finish` tells.
+        // A drop cannot report a failure; `finish` does.
         let _ = self.finish_once();
     }
 }
 
 /// An async connection that is prioritized: see [`Prioritize::on_async`](crate::Prioritize::on_async).
 ///
-/// Dropping it ends the watch, without waiting for a look that is under way: that one may still hit who blocks the
-/// connection's next statement. [`finish`](AsyncPrioritizeScope::finish) waits.
+/// Dropping it stops watching, without waiting for a poll that is under way: that one may still signal sessions that
+/// block the connection's next statement. [`finish`](AsyncPrioritizeScope::finish) waits for it.
 #[must_use = "the watch ends when the scope is dropped: bind it, as in `let section = ..`"]
 pub struct AsyncPrioritizeScope<'c, C: AnyAsyncConnection + ?Sized> {
-    // Dropped first.
+    // Dropped first, so that watching ends before `lock_timeout` is set back.
     section: SectionHandle,
     connection: AsyncTimeoutScope<'c, C>,
 }
@@ -161,19 +164,17 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
         }
     }
 
-    /// Like [`PrioritizeScope::run`]: the body, which has the connection's name, is polled in the section.
+    /// Like [`PrioritizeScope::run`], for an async body.
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the body is dropped, and the section goes on: `run` can be called again.
+    /// It can be dropped at any point, and called again: the body is dropped, and the section goes on.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
+    /// # let (database, mut client) = pglock_tests::async_client().await;
     /// # pglock::configure(database.url())?;
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
     /// let mut section = pglock::prioritize().on_async(&mut client).await?;
     /// section
     ///     .run(async |client| {
@@ -197,55 +198,20 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncPrioritizeScope<'c, C> {
 
     /// Like [`PrioritizeScope::report`].
     ///
-    /// # Errors
-    ///
-    /// As [`PrioritizeScope::report`].
-    ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing has happened, and it can be asked again.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let section = pglock::prioritize().on_async(&mut client).await?;
-    /// section.batch_execute("SELECT 1").await?;
-    /// println!("{}", section.report().await?);
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point, and called again: nothing has changed.
     pub async fn report(&self) -> Result<PrioritizeReport, Error> {
         self.section.report().await
     }
 
     /// Like [`PrioritizeScope::finish`].
     ///
-    /// # Errors
-    ///
-    /// As [`PrioritizeScope::finish`].
-    ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the watch ends and `lock_timeout` is put back all the same, as by dropping the scope. The
-    /// report is lost, and a look that is under way may still hit who blocks the connection's next statement.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let section = pglock::prioritize().on_async(&mut client).await?;
-    /// section.batch_execute("SELECT 1").await?;
-    /// assert!(section.finish().await?.signaled().is_empty()); // nobody was in the way
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point: watching stops and `lock_timeout` is set back, as by dropping the scope. The
+    /// report is lost, and a poll that is under way may still signal sessions that block the connection's next
+    /// statement.
     pub async fn finish(self) -> Result<PrioritizeReport, Error> {
         let Self {
             section,

@@ -1,4 +1,4 @@
-//! The side effects that pglock brings: terminate, cancel, escalate.
+//! The built-in side effects: terminate, cancel, escalate.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,12 +7,13 @@ use crate::error::Error;
 use crate::view::Matches;
 use crate::watcher::{Blocked, Escalation, KillPolicy, PrioritizeSideEffect};
 
-/// Ends the sessions that are in the way: their transactions are rolled back, and their locks released. The default.
+/// Terminates the blocking sessions, so that their transactions are rolled back and their locks released. The default.
 ///
-/// As a value, it ends all of them; with its methods, some.
+/// As a value, it terminates all of them; with its methods, some.
 ///
-/// Stands on [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
-/// which needs the rights of the other session's role, or of `pg_signal_backend`.
+/// See also
+/// [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL), which
+/// needs the privileges of the other session's role, or of `pg_signal_backend`.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,17 +38,17 @@ pub struct Terminate {
     policy: KillPolicy,
 }
 
-/// [`struct@Terminate`] with nobody spared, to be written as `side_effect(Terminate)`.
+/// [`struct@Terminate`] for every blocking session, to be written as `side_effect(Terminate)`.
 #[allow(non_upper_case_globals)]
 pub const Terminate: Terminate = Terminate::new();
 
-/// Cancels the statements of the sessions that are in the way.
+/// Cancels the running statements of the blocking sessions.
 ///
-/// It frees nothing where a session only idles in a transaction, or where its client goes on with it: then the section
-/// goes on waiting, and [`struct@Escalate`] is what helps. As a value, it cancels all of them; with its methods, some.
+/// It frees nothing if a session is idle in a transaction, or if its client continues the transaction: then the section
+/// keeps waiting, and [`struct@Escalate`] helps. As a value, it cancels all of them; with its methods, some.
 ///
-/// Stands on [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
-/// which needs the rights of the other session's role, or of `pg_signal_backend`.
+/// See also [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
+/// which needs the privileges of the other session's role, or of `pg_signal_backend`.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,13 +68,14 @@ pub struct Cancel {
     policy: KillPolicy,
 }
 
-/// [`struct@Cancel`] with nobody spared, to be written as `side_effect(Cancel)`.
+/// [`struct@Cancel`] for every blocking session, to be written as `side_effect(Cancel)`.
 #[allow(non_upper_case_globals)]
 pub const Cancel: Cancel = Cancel::new();
 
-/// Cancels the statements of the sessions that are in the way, and ends those that still are after a grace time.
+/// Cancels the running statements of the blocking sessions, and terminates the sessions that still block after a grace
+/// period.
 ///
-/// The grace time is 5 s unless [`after`](Escalate::after) says another. As a value, it hits all of them; with its
+/// The grace period is 5 s, or what [`after`](Escalate::after) says. As a value, it signals all of them; with its
 /// methods, some.
 ///
 /// ```
@@ -96,16 +98,16 @@ pub struct Escalate {
     policy: KillPolicy,
 }
 
-/// [`struct@Escalate`] with nobody spared, to be written as `side_effect(Escalate)`.
+/// [`struct@Escalate`] for every blocking session, to be written as `side_effect(Escalate)`.
 #[allow(non_upper_case_globals)]
 pub const Escalate: Escalate = Escalate::new();
 
 const GRACE: Duration = Duration::from_secs(5);
 
 impl Escalate {
-    /// How long who was canceled has to get out of the way.
+    /// The grace period between canceling and terminating; 5 s by default.
     ///
-    /// The look after that time comes then, whatever the interval.
+    /// The next poll comes at its end, whatever the interval.
     ///
     /// ```
     /// let patient = pglock::Escalate::new().after(std::time::Duration::from_secs(60));
@@ -120,11 +122,11 @@ impl Escalate {
 macro_rules! side_effect {
     ($name:ident, $plan:expr) => {
         impl $name {
-            /// Hits all that are in the way, until a method says who is spared.
+            /// Signals every blocking session, except those that the methods below spare.
             ///
             /// ```
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new();")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// ```
             pub const fn new() -> Self {
                 Self {
@@ -132,19 +134,19 @@ macro_rules! side_effect {
                 }
             }
 
-            /// Only those whose current statement, or for idlers the latest, began that long ago or longer.
+            /// Only sessions whose statement, or the last one if they are idle, began at least this long ago.
             ///
             /// ```
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new().blocking_duration_gte(std::time::Duration::from_secs(5));")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// ```
             pub fn blocking_duration_gte(mut self, duration: Duration) -> Self {
                 self.policy.blocking_duration_gte(duration);
                 self
             }
 
-            /// Only those for which the filter holds: a filter of
-            /// [`blocked_locks`](crate::blocked_locks), where the blocker is `blocking_activity`.
+            /// Only sessions that match the filter, which is one of [`blocked_locks`](crate::blocked_locks): the
+            /// blocking session is `blocking_activity`.
             ///
             /// # Errors
             ///
@@ -153,7 +155,7 @@ macro_rules! side_effect {
             /// ```
             /// # fn main() -> Result<(), pglock::Error> {
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new().filter(\"blocking_activity__state=IDLE_IN_TRANSACTION\")?;")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// # Ok(())
             /// # }
             /// ```
@@ -162,7 +164,7 @@ macro_rules! side_effect {
                 Ok(self)
             }
 
-            /// Not those for which the filter holds.
+            /// Not the sessions that match the filter.
             ///
             /// # Errors
             ///
@@ -171,7 +173,7 @@ macro_rules! side_effect {
             /// ```
             /// # fn main() -> Result<(), pglock::Error> {
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new().exclude(\"blocking_activity__application_name=psql\")?;")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// # Ok(())
             /// # }
             /// ```
@@ -180,34 +182,35 @@ macro_rules! side_effect {
                 Ok(self)
             }
 
-            /// Never a session with this `application_name`, such as `pg_dump`; each call adds one. The name is
-            /// the one that the session was given, also where the server shows less of it: it keeps ASCII and 63 bytes.
+            /// Never sessions with this `application_name`, such as `pg_dump`; each call adds one.
+            ///
+            /// Write the name as the session sets it, even if the server shows less: only ASCII, and 63 bytes at most.
             ///
             /// ```
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new().never_application(\"pg_dump\");")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// ```
             pub fn never_application(mut self, name: impl Into<String>) -> Self {
                 self.policy.never_applications.push(name.into());
                 self
             }
 
-            /// Never a session of this user; each call adds one.
+            /// Never sessions of this user; each call adds one.
             ///
             /// ```
             #[doc = concat!("let signals = pglock::", stringify!($name), "::new().never_user(\"replicator\");")]
-            /// let section = pglock::prioritize().side_effect(hits);
+            /// let section = pglock::prioritize().side_effect(signals);
             /// ```
             pub fn never_user(mut self, name: impl Into<String>) -> Self {
                 self.policy.never_users.push(name.into());
                 self
             }
 
-            /// Hits nobody: the report says who would have been hit.
+            /// Signals no session: the report says which ones would have been signaled.
             ///
             /// ```
-            #[doc = concat!("let tells = pglock::", stringify!($name), "::new().dry_run(true);")]
-            /// let section = pglock::prioritize().side_effect(tells);
+            #[doc = concat!("let report_only = pglock::", stringify!($name), "::new().dry_run(true);")]
+            /// let section = pglock::prioritize().side_effect(report_only);
             /// ```
             pub fn dry_run(mut self, dry_run: bool) -> Self {
                 self.policy.dry_run = dry_run;
