@@ -1,7 +1,7 @@
-//! Waiting for a future on a thread, inside a runtime or not.
+//! Blocks the current thread on a future, inside a runtime or not.
 //!
-//! The runtimes' own ways refuse to block a thread that runs async code; a blocking function that is called there
-//! blocks all the same, as `std::sync::Mutex` does.
+//! The runtimes' own functions refuse to block a thread that runs async code. A blocking function of pglock's that is
+//! called there blocks it all the same, as `std::sync::Mutex` does.
 
 use std::cell::Cell;
 use std::future::Future;
@@ -14,7 +14,7 @@ thread_local! {
     static MUST_NOT_BLOCK: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Notes that who waits here waits for what this thread does, and so without end.
+/// Marks this thread as one that must not block: it would wait for work that it does itself, without end.
 pub(super) fn forbid_blocking_here() {
     MUST_NOT_BLOCK.set(true);
 }
@@ -27,9 +27,11 @@ impl Wake for Unpark {
     }
 }
 
+/// Waits until the future completes.
+///
 /// # Panics
 ///
-/// When it would wait on pglock's own thread.
+/// If it has to wait on pglock's own thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
     let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
@@ -37,12 +39,12 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     loop {
         match future.as_mut().poll(&mut context) {
             Poll::Ready(output) => return output,
-            // Returns early now and then; the next poll finds out.
             Poll::Pending => {
                 assert!(
                     !MUST_NOT_BLOCK.get(),
-                    "pglock's own thread can't wait for a lock: a subscriber of spans or a recorder of metrics has asked for one; hand it on to another thread",
+                    "pglock's own thread cannot wait for a lock, which a subscriber of spans or a recorder of metrics has requested; send that work to another thread",
                 );
+                // It may return early; then the next poll is pending again.
                 std::thread::park();
             }
         }

@@ -1,4 +1,4 @@
-//! pglock's own thread, which runs futures in the background, and waiting for a future on any other thread.
+//! pglock's own thread, which runs futures in the background, and `block_on` for all other threads.
 
 mod block_on;
 mod owner_process;

@@ -1,12 +1,12 @@
-//! Which process made a value.
+//! The process that created a value.
 
-/// The process that made a value. After a fork, the child has a copy of the value and of the sockets behind it, and must
-/// use neither: the parent goes on with both.
+/// The process that created a value. After a fork, the child has a copy of the value and of the sockets behind it. It
+/// must use neither, since the parent still uses both.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnerProcess(u32);
 
 impl OwnerProcess {
-    /// The one that runs now.
+    /// This process.
     pub(crate) fn current() -> Self {
         Self(std::process::id())
     }

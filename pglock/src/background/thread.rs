@@ -1,7 +1,7 @@
-//! The thread that drives everything of pglock's own, whatever becomes of the caller's threads and runtimes.
+//! pglock's own thread, which does not depend on the caller's threads and runtimes.
 //!
-//! There is one per process, started on first use: a current-thread runtime that runs what it is sent. It knows
-//! nothing of locks. After a fork, or when it has ended, the next use starts another.
+//! There is one per process, started on first use: a current-thread runtime that runs the tasks it is sent. It knows
+//! nothing about locks. After a fork, or after it has ended, the next use starts another.
 
 use std::any::Any;
 use std::cell::RefCell;
@@ -35,7 +35,7 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result
     })
 }
 
-/// Runs a future on the thread; its output comes through the receiver, or an error when the thread ends before.
+/// Runs a future on the thread. The receiver gets its output, or an error if the thread ends first.
 pub(crate) fn ask<F: Future<Output: Send> + 'static>(
     future: impl FnOnce() -> F + Send + 'static,
 ) -> Result<oneshot::Receiver<F::Output>, Error> {
@@ -51,7 +51,7 @@ fn reply_with<T: 'static>(reply: oneshot::Sender<T>, future: impl Future<Output 
     });
 }
 
-/// The thread, if there is one.
+/// The thread, if it is running.
 pub(crate) fn running() -> Option<Handle> {
     let slots = std::iter::successors(Some(&THREADS), |slot| slot.next.get());
     slots
@@ -60,7 +60,7 @@ pub(crate) fn running() -> Option<Handle> {
         .map(|thread| Handle(thread.tasks.downgrade()))
 }
 
-/// What of this type lives on the thread, made on first use and dropped with the thread. Only for tasks there.
+/// The thread's one value of this type, created on first use and dropped with the thread. Only for tasks on the thread.
 pub(crate) fn service<T: Default + 'static>() -> Rc<T> {
     let known = SERVICES.with_borrow(|services| {
         services
@@ -74,28 +74,28 @@ pub(crate) fn service<T: Default + 'static>() -> Rc<T> {
     })
 }
 
-/// One particular thread: what belongs to a thread that has ended must not reach the next one.
+/// A handle of one particular thread: what belongs to a thread that has ended must not reach the next one.
 ///
-/// Weak, so that it keeps no thread running.
+/// It is weak, so it does not keep the thread running.
 #[derive(Clone)]
 pub(crate) struct Handle(mpsc::WeakUnboundedSender<Task>);
 
 impl Handle {
-    /// That of the thread which runs now. Only for tasks there.
+    /// The handle of the current thread. Only for tasks on pglock's thread.
     pub(crate) fn current() -> Self {
         CURRENT
             .with_borrow(Clone::clone)
             .expect("it is set before the first task begins")
     }
 
-    /// Like [`run`]; whether the thread is there to get it.
+    /// Like [`run`], but answers `false` if the thread has ended.
     pub(crate) fn run(&self, task: impl FnOnce() + Send + 'static) -> bool {
         self.0
             .upgrade()
             .is_some_and(|tasks| tasks.send(Box::new(task)).is_ok())
     }
 
-    /// Like [`ask`]; the receiver gets an error too when the thread is gone already.
+    /// Like [`ask`], but if the thread has ended, the receiver gets the error.
     pub(crate) fn ask<F: Future<Output: Send> + 'static>(
         &self,
         future: impl FnOnce() -> F + Send + 'static,
@@ -105,7 +105,7 @@ impl Handle {
         answer
     }
 
-    /// Completes at that time, with an error where the thread has ended.
+    /// Completes at that time, or with an error if the thread has ended.
     ///
     /// The thread's own clock is used, since the caller's executor may have none.
     pub(crate) fn sleep_until(&self, at: Instant) -> oneshot::Receiver<()> {
@@ -137,10 +137,10 @@ struct Thread {
     tasks: mpsc::UnboundedSender<Task>,
 }
 
-/// The threads that this process has had, the latest last: one more after a fork, or when one has ended.
+/// The threads that this process has started, the latest last: another one after a fork, or after one has ended.
 ///
-/// Nothing here is locked, since a fork could copy a lock in its locked state. Where two callers start a thread at
-/// once, the handle of one is dropped, and that thread ends.
+/// The list is lock-free, since a fork could copy a lock in its locked state. If two callers start a thread at the same
+/// time, the handle of one is dropped, and that thread ends.
 struct Slot {
     thread: OnceBox<Thread>,
     next: OnceBox<Slot>,
@@ -177,7 +177,7 @@ impl Thread {
 
     fn start() -> Result<Self, Error> {
         let runtime = tokio::runtime::Builder::new_current_thread()
-            // The threads of `prioritize`'s side effects.
+            // Its blocking pool runs the side effects of `prioritize`.
             .thread_name("pglock-watcher")
             .enable_io()
             .enable_time()

@@ -1,4 +1,4 @@
-//! A call under a lock on a session of pglock's own: acquire, run the body, release, and say what went wrong.
+//! A call under a lock on a session of pglock's own: acquire, run the body, release, and report what went wrong.
 
 use std::fmt;
 use std::future::Future;
@@ -12,11 +12,11 @@ use crate::model::lock_request::LockRequest;
 use crate::model::options::WaitPolicy;
 use crate::telemetry::{self, Attempt, Subject, TraceContext};
 
-/// A lock that is asked for on a session of pglock's own.
+/// A request for a lock on a session of pglock's own.
 pub(crate) type CallRequest = LockRequest<DatabaseLock>;
 
 impl CallRequest {
-    /// Acquires it for a guard, which is not part of a chain of calls.
+    /// Acquires the lock for a guard, which is not part of the call stack.
     pub(crate) async fn guard(self, blocking: bool) -> Result<HeldLock, Error> {
         self.limits.refuse_at_most(&self.lock.id)?;
         self.acquire(blocking).await
@@ -62,7 +62,7 @@ impl CallRequest {
     }
 }
 
-/// A call that has its lock. Dropped, as by a panic in the body, it releases it without waiting.
+/// A call that holds its lock. Dropping it, as a panic in the body does, releases the lock in the background.
 pub struct Call {
     hold: Arc<HeldLock>,
     frame: Arc<Frame>,
@@ -75,7 +75,7 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    /// Runs the body; `failed` tells whether it said `Err`, which then wins over a loss.
+    /// Runs the body. `failed` answers whether the body returned `Err`, which then takes precedence over a loss.
     pub(crate) fn run<R>(
         self,
         body: impl FnOnce() -> R,
@@ -90,7 +90,7 @@ impl Call {
         }
     }
 
-    /// As [`run`](Call::run), for an async body, which is dropped when the lock is lost or has been held for too long.
+    /// Like [`run`](Call::run), for an async body, which is dropped when the lock is lost or `hold_at_most` is over.
     pub(crate) async fn run_async<F: Future>(
         self,
         body: F,
@@ -100,13 +100,13 @@ impl Call {
         let result = match frame.run_while_held(&self.hold, body).await {
             Ok(result) => result,
             Err(error) => {
-                // The body is gone by now, so that nobody who gets the lock next overlaps it.
+                // The body has been dropped by now, so it cannot overlap the next holder.
                 let _ = self.end().await;
                 return Err(error);
             }
         };
         if failed(&result) {
-            // Its error is what the caller gets, whatever comes of the release.
+            // The caller gets the body's error, whether the release succeeds or not.
             let _ = self.end().await;
             return Ok(result);
         }

@@ -1,7 +1,7 @@
-//! Calls inside calls: what the call that runs now, and those around it, hold.
+//! The call stack: the current call, the calls enclosing it, and the locks that they hold.
 //!
-//! A thread-local names the innermost call while its body runs, or, for an async body, while it is polled. So a
-//! nested call finds the locks of the calls around it; siblings, spawned tasks and other threads don't.
+//! A thread-local names the innermost call while its body runs, or, for an async body, while it is polled. So a nested
+//! call finds the locks of the enclosing calls; siblings, spawned tasks and other threads do not.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -21,33 +21,33 @@ thread_local! {
     static GUARDS: RefCell<Vec<Weak<HeldLock>>> = const { RefCell::new(Vec::new()) };
 }
 
-/// The call that runs on this thread, and the task that it runs in: a runtime that is driven inside a blocking body
-/// runs other tasks on the same thread, which inherit nothing.
+/// The current call of this thread, and its task. A runtime that is driven inside a blocking body runs other tasks on
+/// the same thread, which must inherit nothing.
 #[derive(Clone)]
 struct Current {
     frame: Arc<Frame>,
     task: Option<task::Id>,
 }
 
-/// A call, and the calls around it. It doesn't keep their locks: each call does that for itself.
+/// A call, and the calls enclosing it. It does not keep their locks alive: each call does that for itself.
 pub(crate) struct Frame {
     kind: FrameKind,
     span: HoldSpan,
     outer: Option<Arc<Frame>>,
 }
 
-/// What a call is.
+/// The kinds of calls.
 enum FrameKind {
-    /// One under a lock on a session of pglock's own.
+    /// Under a lock on a session of pglock's own.
     Locked(Weak<HeldLock>),
-    /// One under a lock on a connection of the caller's.
+    /// Under a lock on a connection of the caller's.
     LockedOnConnection,
     /// A prioritized section.
     Prioritized(SectionId),
 }
 
 impl Frame {
-    /// A call in the call that runs now.
+    /// A call under a lock on a session of pglock's own.
     pub(crate) fn locked(hold: &Arc<HeldLock>) -> Arc<Self> {
         Self::in_current(FrameKind::Locked(Arc::downgrade(hold)), hold.span())
     }
@@ -57,7 +57,7 @@ impl Frame {
         Self::in_current(FrameKind::LockedOnConnection, span)
     }
 
-    /// A section: what waits in it on sessions of pglock's own is prioritized too.
+    /// A section: the waits in it on pglock's own sessions are prioritized too.
     pub(crate) fn prioritized(section: SectionId) -> Arc<Self> {
         Self::in_current(FrameKind::Prioritized(section), HoldSpan::none())
     }
@@ -82,8 +82,8 @@ impl Frame {
         std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
     }
 
-    /// As [`run_async`](Frame::run_async), but drops the body at its next await once `hold` is lost, or was held for too
-    /// long.
+    /// Like [`run_async`](Frame::run_async), but drops the body at its next await once `hold` is lost or its
+    /// `hold_at_most` is over.
     pub(crate) async fn run_while_held<F: Future>(
         self: Arc<Self>,
         hold: &HeldLock,
@@ -108,7 +108,7 @@ fn innermost() -> Option<Arc<Frame>> {
         .map(|current| current.frame)
 }
 
-/// The call that runs now and those around it, innermost first.
+/// The current call and those enclosing it, innermost first.
 fn frames() -> impl Iterator<Item = Arc<Frame>> {
     let mut next = innermost();
     std::iter::from_fn(move || {
@@ -118,7 +118,7 @@ fn frames() -> impl Iterator<Item = Arc<Frame>> {
     })
 }
 
-/// The locks that they hold.
+/// The locks that these calls hold on pglock's own sessions.
 fn held() -> impl Iterator<Item = Arc<HeldLock>> {
     frames().filter_map(|frame| match &frame.kind {
         FrameKind::Locked(hold) => hold.upgrade(),
@@ -126,7 +126,7 @@ fn held() -> impl Iterator<Item = Arc<HeldLock>> {
     })
 }
 
-/// The prioritized sections among them.
+/// The prioritized sections among these calls.
 pub(crate) fn sections() -> Vec<SectionId> {
     let sections = frames().filter_map(|frame| match frame.kind {
         FrameKind::Prioritized(section) => Some(section),
@@ -135,7 +135,7 @@ pub(crate) fn sections() -> Vec<SectionId> {
     sections.collect()
 }
 
-/// Puts the call around back when the body returns, is suspended, or panics.
+/// Restores the enclosing call when the body returns, is suspended, or panics.
 struct EnterGuard {
     before: Option<Current>,
 }
@@ -157,11 +157,11 @@ impl Drop for EnterGuard {
     }
 }
 
-/// The lock of a call around, if that is the same lock.
+/// The lock of an enclosing call that has the same key, if there is one.
 ///
 /// # Errors
 ///
-/// When it is requested exclusive and held shared, and when it was lost.
+/// If it is requested exclusive and held shared, and if it was lost.
 pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
     let Some(hold) = held().find(|hold| hold.lock.is_same_key(lock)) else {
         return Ok(None);
@@ -173,7 +173,7 @@ pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Erro
     Ok(Some(hold))
 }
 
-/// The locks around that are in the same database.
+/// The locks of the enclosing calls in the same database.
 pub(crate) fn enclosing(lock: &DatabaseLock) -> Option<EnclosingLocks> {
     let holds: Vec<_> = held()
         .filter(|hold| hold.lock.database == lock.database && hold.is_of_this_process())
@@ -187,8 +187,8 @@ pub(crate) fn enclosing(lock: &DatabaseLock) -> Option<EnclosingLocks> {
     })
 }
 
-/// Refuses to wait for ever for what a call around, or a guard of this thread, keeps from us. One that is lost keeps
-/// nothing.
+/// Rejects a self-deadlock: a wait without a timeout for a lock that this call stack, or a guard of this thread,
+/// already holds. Lost locks do not count.
 pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock, blocking: bool) -> Result<(), Error> {
     let deadlocks =
         |hold: Arc<HeldLock>| lock.waits_for(&hold.lock) && hold.check_session().is_ok();
@@ -219,16 +219,17 @@ fn guards() -> Vec<Arc<HeldLock>> {
     GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect())
 }
 
-/// Asks whether the locks of the calls around are still held, without SQL.
+/// Checks that the locks of the enclosing calls are still held, without SQL.
 ///
-/// For long blocking bodies: an async body is dropped when its lock is lost, a blocking one can only ask. Locks on a
-/// connection of yours (`client =`) can't be asked for; a loss there shows at that connection's next statement. One that
-/// was held for longer than its [`hold_at_most`](crate::Advisory::hold_at_most) counts as lost.
+/// For long blocking bodies: an async body is dropped when its lock is lost, but a blocking one has to check. Locks on
+/// a connection of yours (`client =`) cannot be checked this way; a loss there shows at that connection's next
+/// statement. A lock that has been held for longer than its [`hold_at_most`](crate::Advisory::hold_at_most) counts as
+/// lost.
 ///
 /// # Errors
 ///
-/// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when one of them is known to be lost, and
-/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call, or where all are on connections of yours.
+/// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if one of them is known to be lost, and
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) outside any call, or if all of them are on connections of yours.
 ///
 /// ```no_run
 /// # fn orders() -> Vec<u32> { vec![] }

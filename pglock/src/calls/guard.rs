@@ -13,8 +13,8 @@ use crate::telemetry::HoldSpan;
 
 /// A lock on a session of pglock's own.
 ///
-/// Dropping it releases the lock without waiting for that, and without a word if it was lost;
-/// [`release`](Guard::release) waits and tells. It can be sent to other threads and tasks.
+/// Dropping it releases the lock in the background, and reports nothing if the lock was lost;
+/// [`release`](Guard::release) waits and reports that. The guard can be sent to other threads and tasks.
 ///
 /// # Example
 ///
@@ -40,14 +40,14 @@ impl Guard {
         }
     }
 
-    /// For a blocking caller, whose thread must not wait for itself later.
+    /// For a blocking caller, whose thread must not wait for this lock later.
     pub(crate) fn of_this_thread(hold: HeldLock) -> Self {
         let guard = Self::new(hold);
         call_stack::remember_guard(&guard.hold);
         guard
     }
 
-    /// Asks whether the lock is still held, without SQL.
+    /// Checks that the lock is still held, without SQL.
     ///
     /// # Errors
     ///
@@ -66,11 +66,11 @@ impl Guard {
         self.hold.check()
     }
 
-    /// Releases the lock and waits for the server's word.
+    /// Releases the lock and waits for the server's answer.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it was no longer held: others may have run in the meantime.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -93,7 +93,7 @@ impl Guard {
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the lock is released all the same, in the background; nobody is told if it was lost.
+    /// If the future is dropped, the lock is released all the same, in the background; a loss is not reported then.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -116,10 +116,13 @@ impl fmt::Debug for Guard {
     }
 }
 
-/// A session lock on a blocking connection of the caller's, lent by the guard until the release.
+/// A session lock on a blocking connection of the caller's. The guard lends the connection until the release.
 ///
 /// Dropping it releases the lock, which blocks for a round trip. A transaction that was begun by hand and left open
 /// is rolled back first.
+///
+/// Swapping the lent connection for another one, as with `std::mem::swap`, is a logic error: the lock stays with the
+/// connection on which it was acquired, and the release goes to the other one.
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct ConnectionGuard<'c, C: Connection + ?Sized> {
     connection: &'c mut C,
@@ -135,11 +138,11 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
         Ok(Self { connection, lock })
     }
 
-    /// Asks whether the connection is still there, without SQL.
+    /// Checks that the connection is still open, without SQL.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. A blocking driver notices at a statement only.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it is closed. A blocking driver notices that only at a statement.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -159,7 +162,7 @@ impl<'c, C: Connection + ?Sized> ConnectionGuard<'c, C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it was no longer held: others may have run in the meantime.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -188,7 +191,7 @@ fn lost_if_closed(lock: Option<&ConnectionLock>, closed: bool) -> Result<(), Err
 
 impl<C: Connection + ?Sized> Drop for ConnectionGuard<'_, C> {
     fn drop(&mut self) {
-        // Nobody is there to be told; `release` tells.
+        // A drop cannot report an error; `release` does.
         let _ = self.release_once();
     }
 }
@@ -206,10 +209,13 @@ impl<C: Connection + ?Sized> fmt::Debug for ConnectionGuard<'_, C> {
     }
 }
 
-/// A session lock on an async connection of the caller's, lent by the guard until the release.
+/// A session lock on an async connection of the caller's. The guard lends the connection until the release.
 ///
 /// Dropping it sends the release at once, without waiting for the answer: whatever is sent on the connection next
 /// comes after it. A transaction that was begun by hand and left open is rolled back first.
+///
+/// Swapping the lent connection for another one, as with `std::mem::swap`, is a logic error: the lock stays with the
+/// connection on which it was acquired, and the release goes to the other one.
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct AsyncConnectionGuard<'c, C: AsyncConnection + ?Sized> {
     connection: &'c mut C,
@@ -225,11 +231,11 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
         Ok(Self { connection, lock })
     }
 
-    /// Asks whether the connection is still there, without SQL.
+    /// Checks that the connection is still open, without SQL.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it is closed. sqlx notices at a statement only.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it is closed. sqlx notices that only at a statement.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -246,16 +252,16 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
         lost_if_closed(self.lock.as_ref(), self.connection.is_closed())
     }
 
-    /// Releases the lock and waits for the server's word.
+    /// Releases the lock and waits for the server's answer.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) when it was no longer held: others may have run in the meantime.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it was no longer held: others may have run in the meantime.
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, the lock is released all the same: what is left to do for it is sent at once, before
-    /// anything that comes next on the connection. Nobody is told if it was lost.
+    /// If the future is dropped, the lock is released all the same: the rest of the release is sent at once, before
+    /// anything that comes next on the connection. A loss is not reported then.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -273,7 +279,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
             return Ok(());
         };
         let released = lock.release_async(&mut *self.connection).await;
-        // Dropped before this, the guard's own drop releases.
+        // If this future is dropped before this line, the guard's drop releases.
         self.lock = None;
         released
     }
@@ -288,7 +294,7 @@ impl<C: AsyncConnection + ?Sized> Drop for AsyncConnectionGuard<'_, C> {
 }
 
 impl<C: AsyncConnection + ?Sized> AsyncConnectionGuard<'_, C> {
-    /// What the body under the lock runs in.
+    /// The span that the body under the lock runs in.
     pub(crate) fn span(&self) -> HoldSpan {
         self.lock
             .as_ref()

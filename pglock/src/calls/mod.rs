@@ -1,4 +1,4 @@
-//! What this process holds, call by call, and the guards that hold without a call.
+//! The calls of this process and the locks that they hold, and guards, which hold a lock without a call.
 
 pub(crate) mod call;
 pub(crate) mod call_stack;

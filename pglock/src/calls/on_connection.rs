@@ -1,4 +1,6 @@
-//! Locks on a connection of the caller's: taking them, and giving them back whatever happens.
+//! Locks on a connection of the caller's: acquiring them, and releasing them whatever happens.
+//!
+//! Each is one conversation of `wire/protocol.rs` over a wire of `drivers/`, for blocking and async connections alike.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,12 +19,12 @@ use crate::wire::SimpleQuery;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::reply::Released;
 
-/// A lock that is asked for on a connection of the caller's.
+/// A request for a lock on a connection of the caller's.
 #[derive(Debug)]
 pub(crate) struct ConnectionRequest {
     request: LockRequest,
     process: OwnerProcess,
-    /// What the session notes when this lock is released, so that it isn't released again.
+    /// Recorded in the session by the release of this lock, so that it is not released twice.
     release_token: u64,
 }
 
@@ -111,7 +113,7 @@ impl ConnectionRequest {
             }
             AcquireOutcome::Failed(failure) => Err(Error::not_acquired(&lock.id, failure)),
             AcquireOutcome::Broken(failure) => {
-                // The session may hold the lock, and nobody can tell: only its end is certain to release it.
+                // The session may still hold the lock. Only its end is certain to release it.
                 let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
                 Err(Error::not_acquired(&lock.id, failure))
             }
@@ -152,11 +154,11 @@ impl ConnectionRequest {
     }
 }
 
-/// A lock that is held on a connection.
+/// A lock held on a connection of the caller's.
 #[derive(Debug)]
 pub(crate) struct ConnectionLock {
     request: ConnectionRequest,
-    // Boxed, since the future of each annotated function has room for it.
+    // Boxed: otherwise it would enlarge the future of each annotated function.
     record: Box<HoldRecord>,
 }
 
@@ -165,7 +167,7 @@ impl ConnectionLock {
         &self.request.request.lock.id
     }
 
-    /// `Lost` when its connection is closed.
+    /// `Lost` if its connection is closed.
     pub(crate) fn lost_if_closed(&self, is_closed: bool) -> Result<(), Error> {
         if is_closed {
             return Err(Error::lost(self.id(), "its connection is closed"));
@@ -173,7 +175,7 @@ impl ConnectionLock {
         Ok(())
     }
 
-    /// What the body under the lock runs in.
+    /// The span that the body under the lock runs in.
     pub(crate) fn span(&self) -> HoldSpan {
         self.record.span()
     }
@@ -182,7 +184,8 @@ impl ConnectionLock {
         block_on(self.release_session(&mut BlockingWire(connection)))
     }
 
-    /// Dropped before it is done, it may have released or not: [`queue_release`](ConnectionLock::queue_release) sees to it.
+    /// If the future is dropped, the lock may or may not be released;
+    /// [`queue_release`](ConnectionLock::queue_release) then does the rest.
     pub(crate) async fn release_async(
         &self,
         connection: &mut (impl Async + ?Sized),
@@ -206,13 +209,13 @@ impl ConnectionLock {
         if let Released::Failed(failure) = &released
             && !failure.session_ended
         {
-            // It may be held still, and only the session's end is certain to release it.
+            // The lock may still be held. Only the session's end is certain to release it.
             let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
         }
         protocol::explain_release(id, released)
     }
 
-    /// Queues all that a release takes, at once: nothing after this depends on the caller.
+    /// Queues all statements of a release at once. Nothing after this depends on the caller.
     pub(crate) fn queue_release(&self, connection: &mut (impl Async + ?Sized)) {
         let LockSpec { key, mode, .. } = &self.request.request.lock;
         if !self.request.process.is_current() {
@@ -227,7 +230,7 @@ impl ConnectionLock {
             *mode,
             self.request.release_token,
         ));
-        // Nobody waits for the answer.
+        // Nobody reads the answer, so a lock on an open connection counts as released.
         self.record.released(&self.lost_if_closed(is_closed));
     }
 }

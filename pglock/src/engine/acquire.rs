@@ -1,4 +1,4 @@
-//! Acquiring: the turn, a session, the statement, and what to do when the caller goes away in the middle.
+//! Acquiring a lock: queue in the process, get a session, wait in the server, and cancel if the caller goes away.
 
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -18,29 +18,29 @@ use crate::model::options::{Scope, WaitPolicy};
 use crate::telemetry::{HoldRecord, Subject, TraceContext};
 use crate::wire::protocol::AcquireOutcome;
 
-/// How soon a wait that did not end is canceled again: a cancel that arrives before the wait begins does nothing.
+/// How soon a wait that did not end is canceled again. A cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);
 
 /// How long the end of a canceled wait may take before its session is closed.
 const CANCEL_BOUND: Duration = Duration::from_secs(2);
 
-/// How long a release of ours may keep an acquire of the same key from asking.
+/// How long an acquire waits for pending releases of the same key in this process.
 const RELEASE_BOUND: Duration = Duration::from_secs(1);
 
-/// A session that was idle and fails so soon had died before, not while it waited.
+/// A session that was idle and fails this soon had died before it was used, not while it waited.
 const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
 
-/// A lock that a caller waits for.
+/// A caller's request for a lock.
 pub(crate) struct Request {
     pub(crate) lock: DatabaseLock,
     pub(crate) wait: WaitPolicy,
-    /// What the calls around this one hold.
+    /// What the enclosing calls hold.
     pub(crate) enclosing: Option<EnclosingLocks>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
-    /// Where it was asked for.
+    /// Where it was requested.
     pub(crate) context: TraceContext,
-    /// The prioritized sections around, which the wait is a wait of.
+    /// The enclosing prioritized sections, which this wait belongs to.
     pub(crate) sections: Vec<SectionId>,
 }
 
@@ -63,11 +63,11 @@ async fn serve(state: Rc<State>, pool: Rc<Pool>, request: Request, mut reply: Re
         Ok(prepared) => attempt(&state, prepared, &request, &mut reply).await,
         Err(error) => Err(error),
     };
-    // A caller that is gone gets nothing: the hold comes back, and its drop releases it.
+    // If the caller has gone away, `send` returns the lock, and dropping it releases it.
     drop(reply.send(result));
 }
 
-/// What an attempt needs. The turn is kept until the statement has ended.
+/// What an attempt needs. The permit is kept until the statement has ended.
 struct Prepared {
     lease: Lease,
     wait: WaitPolicy,
@@ -77,12 +77,12 @@ struct Prepared {
 async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> {
     let (lock, wait) = (&request.lock, request.wait);
     let began = Instant::now();
-    // A prioritized wait is one in the server, where whoever is in its way can be found.
+    // A prioritized wait skips the queue: its blockers are found in the server only.
     let queues_here =
         request.enclosing.is_none() && request.sections.is_empty() && wait != WaitPolicy::NoWait;
     let permit = async {
         let released = pool.wait_queues().until_released(lock.key);
-        // A release that hangs must not keep others from asking the server.
+        // A release that hangs must not block others from asking the server.
         let _ = tokio::time::timeout(RELEASE_BOUND, released).await;
         if queues_here {
             Some(Rc::clone(pool.wait_queues()).enter(lock.key).await)
@@ -101,8 +101,8 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
         }
     };
     let wait = remaining(wait, began.elapsed());
-    // A call that holds a lock waits in the server at once, on the session of that lock: a deadlock is visible there.
-    // Looked up last, so that nobody else can begin to speak on it.
+    // A call that holds a lock waits in the server at once, on the session of that lock, where Postgres sees deadlocks.
+    // This is looked up last, so that no other conversation begins on that session in between.
     let lease = match pool.enclosing_session(lock, request.enclosing.as_ref()) {
         Some(lease) => lease,
         None => pool.session(lock.scope, lock).await?,
@@ -128,8 +128,8 @@ fn busy(request: &Request, holder: Option<Holder>) -> Error {
     Error::busy(&request.lock.id, request.wait.bound(), holder, SKIP)
 }
 
-/// Nobody has asked the server for this caller. Whoever has the turn may hang in connecting, and a database that is
-/// away is no busy lock: so it is asked now.
+/// The error for a timeout in this process's queue. The server was not asked yet, and the caller at the head of the
+/// queue may hang in connecting. So it is asked now: an unreachable database must not look like a busy lock.
 async fn busy_behind_others(pool: &Rc<Pool>, request: &Request) -> Error {
     match pool.holder(&request.lock).await {
         Ok(holder) => busy(request, holder),
@@ -148,7 +148,7 @@ async fn attempt(
         wait,
         _permit,
     } = prepared;
-    // A full table takes the server down for all who use it: statements fail that ask for no lock of ours.
+    // A full lock table stops the server for everybody: statements that have nothing to do with pglock fail.
     if lease.pool().held() >= lease.session().lock_table() / 2 {
         let place = lease.pool().database().place();
         return Err(Error::lock_table(&request.lock.id, &place));
@@ -192,7 +192,7 @@ fn granted(state: &State, request: &Request, lease: Lease) -> HeldLock {
     HeldLock::new(lock, id, session, session_state, record)
 }
 
-/// Asks the server, and takes the wait back if the caller goes away.
+/// Asks the server for the lock, and cancels the wait if the caller goes away.
 async fn converse(
     state: &State,
     lease: &Lease,
@@ -215,21 +215,22 @@ async fn converse(
     outcome
 }
 
-/// Cancels a wait in the server and sees it end, so that nothing stays queued and no cancel hits what comes next.
+/// Cancels a wait in the server and waits for its end, so that nothing stays queued and no cancel reaches the next
+/// statement.
 async fn cancel(
     lease: &Lease,
     lock: &DatabaseLock,
     acquire: Pin<&mut impl Future<Output = AcquireOutcome>>,
 ) -> AcquireOutcome {
     if lease.session().scope() == Scope::Transaction && lease.session().is_behind_pooler() {
-        // Its transaction is on a backend that nobody knows. The pooler closes that one with our socket, and the
-        // server, which looks for its client every second while this waits, ends the wait.
+        // The backend of its transaction is not known. Closing our socket makes the pooler close the server's, and the
+        // server, which checks every second for its client during a wait, ends the wait.
         return AcquireOutcome::Broken(Failure::unexpected_answer());
     }
     let ended = cancel_until_it_ends(lease, lock, acquire);
     match tokio::time::timeout(CANCEL_BOUND, ended).await {
         Ok(outcome) => outcome,
-        // Its session is closed then: what waits on it is looked for by the server every second, and is gone.
+        // The session is closed then. The server checks every second for its client, and ends the wait.
         Err(_) => AcquireOutcome::Broken(Failure::unexpected_answer()),
     }
 }
@@ -243,10 +244,10 @@ async fn cancel_until_it_ends(
         let cancel = lease
             .pool()
             .cancel_waiter(lease.session().backend().pid, lock.clone());
-        // A task of its own: dropped half-way, it would leave the session beside in the middle of a conversation.
+        // In a task of its own: dropping it half-way would leave the helper session in the middle of a conversation.
         let canceled = tokio::task::spawn_local(cancel);
         let outcome = tokio::time::timeout(CANCEL_AGAIN, &mut acquire).await;
-        // The cancel is over before the session is used again.
+        // The cancel must be over before the session is used again, or it would reach the next statement.
         let _ = canceled.await;
         if let Ok(outcome) = outcome {
             return outcome;

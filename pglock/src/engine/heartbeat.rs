@@ -1,8 +1,8 @@
-//! Asking, before it is needed, whether a session still has a server.
+//! The heartbeat: finds out early that a session has lost its server.
 //!
-//! A session that holds locks is asked in its own conversation. One that is in the middle of a conversation, a wait for
-//! a lock say, can't be: the kernel's keepalives look after it, and a session beside asks for all of those at once, which
-//! also finds a proxy or a pooler that hangs and whose kernel goes on to answer.
+//! A session that holds locks is asked on its own connection. One that is in the middle of a conversation, such as a
+//! wait for a lock, cannot be asked. The kernel's keepalives watch it, and the helper session pings the server, once
+//! for all of them. That also finds a proxy or a pooler that hangs while its kernel still answers.
 
 use std::rc::Weak;
 
@@ -13,14 +13,14 @@ use crate::model::liveness::Liveness;
 use crate::sql;
 use crate::wire::SimpleQuery;
 
-/// Looks after the sessions of a pool, each from when it is opened.
+/// Watches each session of a pool from the moment it is opened.
 pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, liveness: Liveness) {
     while let Some(session) = opened.recv().await {
         tokio::task::spawn_local(keep(Weak::clone(&pool), session, liveness));
     }
 }
 
-/// Looks after a session for as long as there is one.
+/// Watches a session until it is gone.
 async fn keep(pool: Weak<Pool>, session: Weak<Session>, liveness: Liveness) {
     let interval = liveness.interval();
     let mut next = interval;

@@ -1,4 +1,4 @@
-//! The helper session: what is asked and done for another session of ours, or for a lock, from outside.
+//! The helper session: cancels and terminates other sessions, looks up holders, and pings the server.
 
 use std::fmt;
 use std::rc::Rc;
@@ -25,7 +25,7 @@ const HOLDER_BOUND: Duration = Duration::from_secs(1);
 const RECENT: Duration = Duration::from_secs(2);
 
 impl Pool {
-    /// Cancels what waits on backend `pid` for this lock, from a session beside.
+    /// Cancels the wait of backend `pid` for this lock.
     pub(super) fn cancel_waiter(
         self: &Rc<Self>,
         pid: i32,
@@ -34,36 +34,36 @@ impl Pool {
         let pool = Rc::clone(self);
         async move {
             let cancel = sql::cancel::cancel_waiter(pid, lock.key);
-            // Without a session beside, the wait is seen to go on, and its socket is closed.
+            // If this fails, the wait goes on, and the caller of this closes its socket after a bound.
             let _ = pool.on_helper(&lock, &cancel).await;
         }
     }
 
-    /// Ends the session of `lock` that we closed, if the server hasn't noticed yet, from a session beside.
+    /// Ends the backend of a session that we closed, if the server has not noticed that yet.
     pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: DatabaseLock) {
-        // Without a session beside, the server looks for its client by itself.
+        // If this fails, the server notices the closed socket by itself, only later.
         let _ = self
             .on_helper(&lock, &sql::cancel::terminate(backend, lock.key))
             .await;
     }
 
-    /// Who has the lock, asked on a session beside. `Ok(None)` also where there is no time to ask.
+    /// The holder of the lock. `Ok(None)` also if there was no time to ask.
     ///
     /// # Errors
     ///
-    /// When there is no session to the database.
+    /// When the database cannot be reached.
     pub(super) async fn holder(
         self: &Rc<Self>,
         lock: &DatabaseLock,
     ) -> Result<Option<Holder>, Error> {
-        let who = sql::holder::holder(lock.key);
-        let asked = self.on_helper(lock, &who);
+        let holder = sql::holder::holder(lock.key);
+        let asked = self.on_helper(lock, &holder);
         match tokio::time::timeout(HOLDER_BOUND, asked).await {
             Ok(rows) => {
                 let holder = rows?.as_ref().and_then(reply::of_holder);
                 Ok(holder.map(|holder| self.recognize(holder)))
             }
-            // Many ask at once; the server was there a moment ago.
+            // Many callers queue for the helper session, and the server answered a moment ago.
             Err(_) if self.answered_recently() => Ok(None),
             Err(_) => Err(Error::connect_timeout(
                 lock,
@@ -73,7 +73,7 @@ impl Pool {
         }
     }
 
-    /// Whether the server is there, asked on a session beside: once for all who want to know.
+    /// Whether the server answers. One question serves all sessions that ask within an interval.
     pub(super) async fn ping(self: &Rc<Self>, liveness: Liveness) -> bool {
         let answered_since = |bound: Duration| {
             let answered = self.helper_answered.get();
@@ -83,7 +83,7 @@ impl Pool {
             return true;
         }
         let opened_for = "the heartbeat of sessions that wait";
-        // An error is an answer too: of the server, or of the kernel of its host.
+        // An error with a source is an answer too: from the server, or from the kernel of its host.
         let asked = self.on_helper(&opened_for, "");
         let answered = match within(liveness.answer(), asked).await {
             Some(Ok(_)) => true,
@@ -99,7 +99,7 @@ impl Pool {
             .is_some_and(|answered| answered.elapsed() < RECENT)
     }
 
-    /// Runs a statement on a session beside: its rows, or nothing where it failed.
+    /// Runs a statement on the helper session: its rows, or `None` if it failed.
     async fn on_helper(
         self: &Rc<Self>,
         opened_for: &dyn fmt::Display,
@@ -134,9 +134,10 @@ impl Lease {
         holder.map(|holder| self.pool().recognize(holder))
     }
 
-    /// Closes a session whose state nobody knows, and has the server end it.
+    /// Closes a session whose state is not known, and has the server terminate it.
     pub(super) fn close_broken(&self, lock: &DatabaseLock) {
-        // A session that is over needs no end, nor does one that is given up, whose other holders may not have stopped.
+        // A closed session needs nothing. One that was given up keeps its grace: its other holders may not have stopped
+        // yet.
         if !self.session().is_usable() {
             return;
         }
@@ -144,12 +145,12 @@ impl Lease {
             self.session().close_now();
             Duration::ZERO
         } else {
-            // Calls around have locks on it, and stop first.
+            // Enclosing calls hold locks on it, and must stop first.
             let grace = self.pool().database().liveness().grace();
             self.session().give_up(BROKEN, grace);
             grace
         };
-        // Behind a pooler the backend may be another client's by now.
+        // Behind a pooler the backend may belong to another client by now.
         if self.session().scope() == Scope::Transaction {
             return;
         }
@@ -160,19 +161,20 @@ impl Lease {
         });
     }
 
-    /// Closes a session that a pooler has moved to another backend. What it holds stays with the one that it had.
-    pub(super) fn close_wrong_backend(&self, asked: &DatabaseLock) {
+    /// Closes a session that a pooler has moved to another backend. The one before still holds its locks, so it is
+    /// terminated for each of them.
+    pub(super) fn close_wrong_backend(&self, requested: &DatabaseLock) {
         let session = self.session();
         session.close_now();
         for key in session.held_locks().keys() {
-            let mut lock = asked.clone();
+            let mut lock = requested.clone();
             lock.spec.key = key;
             tokio::task::spawn_local(Rc::clone(self.pool()).terminate(session.backend(), lock));
         }
     }
 }
 
-/// Closes the session beside when its conversation is dropped half-way: its answer would be taken for the next one's.
+/// Closes the helper session if its conversation is dropped half-way: the answer would be taken for the next one's.
 struct CloseUnlessDone<'l>(Option<&'l Lease>);
 
 impl Drop for CloseUnlessDone<'_> {

@@ -1,4 +1,4 @@
-//! A lock that is held on a session of pglock's own, as its holder sees it.
+//! A lock held on a session of pglock's own, from its holder's side.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,14 +15,13 @@ use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::telemetry::{HoldRecord, HoldSpan};
 
-/// A lock that was granted. Dropping it releases it, at the end of the time for which it is to be kept, without waiting
-/// for that.
+/// A granted lock. Dropping it releases it in the background, after `hold_at_least` where set.
 pub(crate) struct HeldLock {
     pub(crate) lock: DatabaseLock,
     pub(crate) session: SessionId,
     pub(crate) id: HoldId,
     state: watch::Receiver<SessionState>,
-    /// The thread that granted it, which alone can release it.
+    /// The thread that granted it, the only one that can release it.
     thread: background::Handle,
     process: OwnerProcess,
     released: AtomicBool,
@@ -53,14 +52,14 @@ impl HeldLock {
         }
     }
 
-    /// Given to its holder, for as long as the limits say from now on.
+    /// Starts the limits now, as the caller receives the lock.
     pub(crate) fn with_limits(mut self, limits: HoldLimits) -> Self {
         self.received = Instant::now();
         self.limits = limits;
         self
     }
 
-    /// What the body runs in.
+    /// The span that the body runs in.
     pub(crate) fn span(&self) -> HoldSpan {
         self.record.span()
     }
@@ -73,7 +72,7 @@ impl HeldLock {
         self.limits.at_most.map(|most| self.received + most)
     }
 
-    /// Whether this process was granted it, and didn't get it from its parent by a fork.
+    /// Whether the lock was granted to this process. In a forked child it is only a copy.
     pub(crate) fn is_of_this_process(&self) -> bool {
         self.process.is_current()
     }
@@ -82,14 +81,14 @@ impl HeldLock {
         Error::lost(&self.lock.id, why)
     }
 
-    /// Begins the release; whether the thread is there to do it.
+    /// Begins the release. `false` if the thread has ended.
     fn send_release(&self, reply: Option<release::Reply>) -> bool {
         let (id, keep_until) = (self.id, self.keep_until());
         self.thread
             .run(move || release::begin(&State::here(), id, keep_until, reply))
     }
 
-    /// `Lost` once the session is known to have ended, or the lock was held for too long; no SQL.
+    /// `Lost` once the session is known to have ended, or `hold_at_most` is over. Runs no SQL.
     pub(crate) fn check(&self) -> Result<(), Error> {
         self.check_session()?;
         match self.stop_at() {
@@ -101,14 +100,14 @@ impl HeldLock {
         }
     }
 
-    /// `Lost` once the session is known to have ended; no SQL.
+    /// `Lost` once the session is known to have ended. Runs no SQL.
     pub(crate) fn check_session(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
         match &*self.state.borrow() {
             SessionState::Closed { reason } => Err(self.lost(reason)),
-            // The session's task is gone without a word.
+            // The task that drives the session ended without a message.
             SessionState::Open if self.state.has_changed().is_err() => Err(self.lost(ENGINE_ENDED)),
             SessionState::Open => Ok(()),
         }
@@ -118,12 +117,12 @@ impl HeldLock {
         Error::held_too_long(&self.lock.id, self.limits.at_most.unwrap_or_default())
     }
 
-    /// Completes when the lock is lost or was held for too long, and only then.
+    /// Completes only when the lock is lost or `hold_at_most` is over.
     pub(crate) async fn until_over(&self) -> Error {
         let Some(at) = self.stop_at() else {
             return self.until_lost().await;
         };
-        // A thread that is gone wakes nobody, and the lock is lost.
+        // If the thread has ended, `woken` is an error, and the lock is lost.
         let woken = self.thread.sleep_until(at);
         tokio::select! {
             error = self.until_lost() => error,
@@ -135,7 +134,7 @@ impl HeldLock {
         }
     }
 
-    /// Completes when the lock is lost, and only then.
+    /// Completes only when the lock is lost.
     async fn until_lost(&self) -> Error {
         let mut state = self.state.clone();
         match state.wait_for(|state| *state != SessionState::Open).await {
@@ -146,9 +145,10 @@ impl HeldLock {
             .unwrap_or_else(|| self.lost(ENGINE_ENDED))
     }
 
-    /// Releases it and waits for the server's word; where it is to be kept, for the word that it is held until now.
+    /// Releases the lock and waits for the server's answer. With `hold_at_least` it only waits for the answer that the
+    /// lock is still held, and the release follows later.
     ///
-    /// Dropped before that, the release goes on in the background.
+    /// If the future is dropped, the release continues in the background.
     pub(crate) async fn release(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
@@ -167,12 +167,12 @@ impl HeldLock {
 }
 
 const ENGINE_ENDED: &str =
-    "its session was closed since its state was in doubt, or pglock's thread ended";
+    "its session was closed because its state was not known, or pglock's thread ended";
 
 impl Drop for HeldLock {
     fn drop(&mut self) {
         if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
-            // A thread that is gone has taken its sessions, and so the lock, with it.
+            // If the thread has ended, its sessions and so this lock are gone already.
             self.send_release(None);
         }
     }

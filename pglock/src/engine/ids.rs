@@ -1,12 +1,12 @@
-//! The names by which holders, callers and the engine speak of the same thing.
+//! The names by which callers and the engine refer to locks, sessions and sections.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Names a granted lock between its holder and the engine.
+/// A granted lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct HoldId(pub(super) u64);
 
-/// Names a session of pglock's own; never used again in this process.
+/// A session of pglock's own. Never reused in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SessionId(u64);
 
@@ -17,7 +17,7 @@ impl SessionId {
     }
 }
 
-/// Names a prioritized section; never used again in this process.
+/// A prioritized section. Never reused in this process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct SectionId(u64);
 
@@ -28,16 +28,16 @@ impl SectionId {
     }
 }
 
-/// Whether a session is open. What it held is gone when it is not.
+/// Whether a session is open. The locks of a closed one are lost.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum SessionState {
     Open,
     Closed { reason: String },
 }
 
-/// The locks of the calls around one: a wait on their session lets Postgres see a deadlock that includes them.
+/// The locks of the enclosing calls. Waiting on their session lets Postgres see a deadlock that includes them.
 pub(crate) struct EnclosingLocks {
-    /// The session of the innermost.
+    /// The session of the innermost one.
     pub(crate) session: SessionId,
     /// All of them.
     pub(crate) holds: Vec<HoldId>,

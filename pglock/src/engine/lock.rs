@@ -30,7 +30,7 @@ impl fmt::Display for DatabaseLock {
 }
 
 impl DatabaseLock {
-    /// Whether a caller who holds `held` and waits for `self` waits for itself.
+    /// Whether a caller that holds `held` would wait for itself by waiting for `self`.
     pub(crate) fn waits_for(&self, held: &Self) -> bool {
         self.is_same_key(held)
             && (self.mode == AdvisoryMode::Exclusive || held.mode == AdvisoryMode::Exclusive)

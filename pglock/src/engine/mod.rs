@@ -1,8 +1,8 @@
 //! The lock service: locks on pglock's own sessions.
 //!
-//! All of it lives on pglock's thread. Callers send it tasks and wait for answers on channels that need no runtime, so
-//! a blocking call works inside a runtime and an async one on any executor; a caller that goes away leaves the clean-up
-//! here.
+//! The engine runs on pglock's thread. Callers send it tasks and wait for the answers on channels that need no runtime,
+//! so a blocking call works inside a runtime and an async call on any executor. When a caller goes away, the clean-up
+//! is done here.
 
 mod acquire;
 mod heartbeat;
@@ -33,7 +33,7 @@ pub(crate) use ids::{EnclosingLocks, SectionId};
 pub(crate) use lock::DatabaseLock;
 pub(crate) use state::State;
 
-/// Asks the engine for a lock and waits for its answer; dropped before that, the wait is canceled in the server.
+/// Requests a lock from the engine. Dropping the future cancels the wait in the server.
 pub(crate) async fn acquire(request: Request) -> Result<HeldLock, Error> {
     let id = request.lock.id.clone();
     let (reply, answer) = oneshot::channel();
@@ -43,12 +43,12 @@ pub(crate) async fn acquire(request: Request) -> Result<HeldLock, Error> {
         .unwrap_or_else(|_| Err(Error::engine_ended(&id)))
 }
 
-/// Waits until no lock is kept after its call any more. It starts no thread.
+/// Waits until no lock is kept after its call. It does not start pglock's thread.
 pub(crate) async fn drain() {
     let Some(thread) = background::running() else {
         return;
     };
-    // A thread that ends takes its sessions, and so the locks, with it.
+    // If the thread ends, its sessions end too, and with them the locks.
     let _ = thread
         .ask(|| async { State::here().nothing_kept().await })
         .await;

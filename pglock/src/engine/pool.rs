@@ -1,4 +1,4 @@
-//! The sessions to one database: idle ones are used again, those in doubt are closed.
+//! The sessions to one database. Idle ones are reused; a broken one is closed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -28,8 +28,8 @@ pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
     wait_queues: Rc<WaitQueues>,
-    /// Held while a statement runs on the helper session: one at a time, so that a thousand waiters that give up don't
-    /// open a thousand sessions for it.
+    /// Held while a statement runs on the helper session. One at a time: otherwise a thousand waiters that give up
+    /// would open a thousand helper sessions.
     pub(super) helper: Mutex<()>,
     /// When the helper session last got an answer.
     pub(super) helper_answered: Cell<Option<Instant>>,
@@ -67,14 +67,14 @@ impl Pool {
         &self.wait_queues
     }
 
-    /// The sessions that there are.
+    /// The backends of all open sessions.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let sessions = self.sessions.borrow();
         let sessions = sessions.values().filter_map(Weak::upgrade);
         sessions.map(|session| session.backend()).collect()
     }
 
-    /// Marks a holder that is a session of ours.
+    /// Marks a holder that is one of this pool's sessions.
     pub(super) fn recognize(&self, mut holder: Holder) -> Holder {
         let sessions = self.sessions.borrow();
         let mut ours = sessions.values().filter_map(Weak::upgrade);
@@ -89,10 +89,10 @@ impl Pool {
         sessions.map(|session| session.held_locks().len()).sum()
     }
 
-    /// The session of the calls around, where it can be used for this lock.
+    /// The session of the enclosing calls, if this lock can be acquired on it.
     ///
-    /// Not where it holds a lock of somebody else's too, a sibling's or a guard's: that one's release would wait behind
-    /// this wait. Nor where it holds this very key, which Postgres would grant again at once.
+    /// It cannot if the session also holds a lock of a sibling call or of a guard, whose release would queue behind
+    /// this wait; nor if it holds the same key, which Postgres would grant again at once.
     pub(super) fn enclosing_session(
         self: &Rc<Self>,
         lock: &DatabaseLock,
@@ -129,7 +129,7 @@ impl Pool {
         self.sessions
             .borrow_mut()
             .insert(session.id(), Rc::downgrade(&session));
-        // Whoever looks after the sessions may be gone, as the thread ends.
+        // The heartbeat's task may be gone if the thread is about to end.
         let _ = self.opened.send(Rc::downgrade(&session));
         Ok(Lease::new(self, session, false))
     }
@@ -169,11 +169,11 @@ impl Pool {
     }
 }
 
-/// A session in use. Where nobody uses it any more, it goes back.
+/// A session in use. Dropping the last lease of a session returns it to the pool.
 pub(crate) struct Lease {
     pool: Rc<Pool>,
     session: Rc<Session>,
-    /// It was idle before, so it may have died unnoticed.
+    /// Whether it was idle before, so that it may have died unnoticed.
     was_idle: bool,
 }
 

@@ -1,7 +1,7 @@
-//! Whose turn it is in this process to wait for a key in the server.
+//! The wait queues of this process: for each key, one caller at a time waits in the server.
 //!
-//! Each waiter in the server costs it: it runs a deadlock check under all lock partitions, and pins the vacuum
-//! horizon. So callers that hold nothing wait here, first come first served, and one of them in the server's queue.
+//! Each waiter costs the server a deadlock check under all lock partitions, and holds back the vacuum horizon. So
+//! callers that hold nothing queue here, first come, first served, and only the head waits in the server's queue.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -20,7 +20,7 @@ pub(super) struct WaitQueues {
 }
 
 impl WaitQueues {
-    /// Waits for the turn on `key`, in order of arrival.
+    /// Waits for the permit to wait for `key` in the server, in order of arrival.
     pub(super) async fn enter(self: Rc<Self>, key: Key) -> QueuePermit {
         let queue = Arc::clone(
             self.queues
@@ -32,7 +32,7 @@ impl WaitQueues {
             queues: Rc::clone(&self),
             key,
         };
-        // A semaphore of ours is never closed; without a permit the waiter would only lose its place.
+        // The semaphore is never closed. Even if it were, the caller would only lose its place.
         let permit = queue.acquire_owned().await.ok();
         QueuePermit {
             _permit: permit,
@@ -40,7 +40,7 @@ impl WaitQueues {
         }
     }
 
-    /// Notes that a release of `key` is under way, until the note is dropped.
+    /// Records that a release of `key` is under way, until the returned value is dropped.
     pub(super) fn begin_release(self: &Rc<Self>, key: Key) -> PendingRelease {
         *self.releases.borrow_mut().entry(key).or_default() += 1;
         PendingRelease {
@@ -49,8 +49,8 @@ impl WaitQueues {
         }
     }
 
-    /// Waits until no release of `key` by this process is under way, so that who drops a guard and then tries for
-    /// the lock doesn't find its own.
+    /// Waits until this process has no release of `key` under way. Otherwise a caller that drops a guard and then tries
+    /// for the lock could find its own lock busy.
     pub(super) async fn until_released(&self, key: Key) {
         loop {
             let released = self.released.notified();
@@ -62,13 +62,14 @@ impl WaitQueues {
     }
 }
 
-/// The right to wait in the server; dropping it passes it on.
+/// The right to wait for a key in the server. Dropping it passes it to the next caller.
 pub(super) struct QueuePermit {
-    // Dropped first, so that the queue is no longer in use when `_place` looks.
+    // Dropped first: `_place` removes the queue only if nothing else uses it.
     _permit: Option<OwnedSemaphorePermit>,
     _place: Place,
 }
 
+/// A place in the queue of a key. The last one that is dropped removes the queue.
 struct Place {
     queues: Rc<WaitQueues>,
     key: Key,
@@ -86,6 +87,7 @@ impl Drop for Place {
     }
 }
 
+/// A release that is under way.
 pub(super) struct PendingRelease {
     queues: Rc<WaitQueues>,
     key: Key,

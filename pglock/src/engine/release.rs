@@ -1,4 +1,4 @@
-//! Releasing a lock, now or when it has been kept for long enough, and saying whether it was still held.
+//! Releasing a lock, now or at the end of `hold_at_least`, and reporting whether it was still held.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::wire::SimpleQuery;
 use crate::wire::protocol;
 use crate::wire::reply::Released;
 
-/// Where the word goes whether the lock was held to the end of its call.
+/// Receives whether the lock was held until the end of its call.
 pub(super) type Reply = oneshot::Sender<Result<(), Error>>;
 
 pub(super) fn begin(
@@ -32,7 +32,7 @@ pub(super) fn begin(
 ) {
     match keep_until.filter(|until| *until > Instant::now()) {
         Some(until) => {
-            // From now on, so that who drains next waits for it.
+            // Counted from now on, so that a `drain` that comes next waits for it.
             let kept = state.keep();
             tokio::task::spawn_local(keep(Rc::clone(state), hold, until, reply, kept));
         }
@@ -44,7 +44,7 @@ pub(super) fn begin(
     }
 }
 
-/// Ends a hold, and says how to release its lock.
+/// Removes a lock from the state. The future releases it.
 fn end(
     state: &State,
     hold: HoldId,
@@ -52,7 +52,7 @@ fn end(
 ) -> Option<impl Future<Output = ()> + use<>> {
     let Entry { lock, lease } = state.remove(hold)?;
     let record = lease.session().held_locks().remove(hold);
-    // Noted before the next command is looked at: see `WaitQueues::begin_release`.
+    // Before the next task runs, so that an acquire that was sent later waits for this release.
     let pending = lease.pool().wait_queues().begin_release(lock.key);
     Some(serve(lock, lease, record, pending, reply))
 }
@@ -72,7 +72,8 @@ async fn keep(
     let Some((lock, session)) = kept else {
         return;
     };
-    // The caller is told what a release would have told it. Of a lock that is not held any more, the release tells.
+    // The caller gets the answer that a release would give it. If the lock is no longer held, the release below gives
+    // it.
     let is_held = {
         let exclusive = session.exclusive().await;
         let mut wire = exclusive.wire();
@@ -108,7 +109,7 @@ async fn serve(
         lease.close_broken(&lock);
     }
     let state = lease.session().state();
-    // The session is idle, and the key free, before the caller hears of it.
+    // The session is idle and the key is free before the caller continues.
     drop(lease);
     drop(pending);
     let result = match (&*state.borrow(), released) {

@@ -1,6 +1,6 @@
-//! Which of pglock's own sessions wait for a call in a prioritized section.
+//! The waits of pglock's own sessions that belong to prioritized sections.
 //!
-//! The watcher reads it to know whose blockers to signal, and holds a permit while it does.
+//! The watcher reads them to find the sessions whose blockers it signals, and holds a permit while it signals.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -15,7 +15,7 @@ use crate::model::backend::Backend;
 pub(crate) struct SectionWaits(Rc<RefCell<Vec<Rc<SectionWait>>>>);
 
 impl SectionWaits {
-    /// A session waits for a call in these sections, until what this returns is dropped.
+    /// Records that a session waits for a call in these sections, until the returned value is dropped.
     pub(super) fn begin(&self, sections: &[SectionId], backend: Backend) -> OpenSectionWait {
         let wait = Rc::new(SectionWait {
             sections: sections.to_vec(),
@@ -53,7 +53,8 @@ impl SectionWait {
         self.backend
     }
 
-    /// The right to signal its blockers, unless the wait is over; its session is not used again before this is dropped.
+    /// A permit to signal its blockers, unless the wait is over. Its session is not reused before the permit is
+    /// dropped.
     pub(crate) async fn begin_signal(&self) -> Option<OwnedMutexGuard<()>> {
         let permit = Arc::clone(&self.signals).lock_owned().await;
         (!self.ended.get()).then_some(permit)
@@ -67,7 +68,7 @@ pub(super) struct OpenSectionWait {
 }
 
 impl OpenSectionWait {
-    /// Ends the wait, and sees a signal that is under way end: else it would be for what the session waits for next.
+    /// Ends the wait, after a signal that is under way: otherwise the signal would be for the session's next wait.
     pub(super) async fn end(self) {
         let signals = Arc::clone(&self.wait.signals);
         drop(self);

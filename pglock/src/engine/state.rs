@@ -1,4 +1,4 @@
-//! What the engine knows: its pools of sessions, and which of them holds what.
+//! The engine's state: its pools of sessions, and the locks that each session holds.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -18,17 +18,17 @@ use crate::database::Database;
 use crate::model::backend::Backend;
 use crate::telemetry::HoldRecord;
 
-/// How often sessions that nobody uses are looked at.
+/// How often idle sessions are checked.
 const IDLE_CHECK: Duration = Duration::from_secs(10);
 
-/// All of it lives on pglock's thread.
+/// Lives on pglock's thread, so nothing here needs a lock.
 pub(crate) struct State {
     pools: RefCell<Vec<Rc<Pool>>>,
     holds: RefCell<HashMap<HoldId, Entry>>,
     last_hold: Cell<u64>,
-    /// Each lock that is kept after its call has a receiver: the channel is closed while there is none.
+    /// Each lock that is kept after its call has a receiver; without receivers the channel counts as closed.
     kept: watch::Sender<()>,
-    looks_for_idle_sessions: Cell<bool>,
+    closes_idle_sessions: Cell<bool>,
     section_waits: SectionWaits,
 }
 
@@ -39,26 +39,26 @@ impl Default for State {
             holds: RefCell::default(),
             last_hold: Cell::default(),
             kept: watch::Sender::new(()),
-            looks_for_idle_sessions: Cell::default(),
+            closes_idle_sessions: Cell::default(),
             section_waits: SectionWaits::default(),
         }
     }
 }
 
-/// A lock that was granted, until its release begins: on which session.
+/// A granted lock and its session, until the release begins.
 pub(super) struct Entry {
     pub(super) lock: DatabaseLock,
     pub(super) lease: Lease,
 }
 
 impl State {
-    /// The one of pglock's thread, on which this runs.
+    /// The state that belongs to pglock's thread. To be called there only.
     pub(crate) fn here() -> Rc<Self> {
         background::service()
     }
 
     pub(crate) fn pool(self: &Rc<Self>, database: &Database) -> Rc<Pool> {
-        if !self.looks_for_idle_sessions.replace(true) {
+        if !self.closes_idle_sessions.replace(true) {
             tokio::task::spawn_local(close_idle_sessions(Rc::downgrade(self)));
         }
         let mut pools = self.pools.borrow_mut();
@@ -75,7 +75,7 @@ impl State {
         pool
     }
 
-    /// The backends of all sessions of pglock's own.
+    /// The backends of all of pglock's own sessions.
     pub(crate) fn backends(&self) -> Vec<Backend> {
         let pools = self.pools.borrow();
         pools.iter().flat_map(|pool| pool.backends()).collect()
@@ -85,31 +85,31 @@ impl State {
         &self.section_waits
     }
 
-    /// A lock was granted on the session of `lease`.
+    /// Registers a lock that was granted on the session of `lease`.
     pub(super) fn add(&self, lock: DatabaseLock, record: &Arc<HoldRecord>, lease: Lease) -> HoldId {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
         session.held_locks().add(id, lock.key, Arc::clone(record));
         if let SessionState::Closed { reason } = &*session.state().borrow() {
-            // It ended before the lock was in its list.
+            // It ended before the lock was in its list, so nothing else reports the loss.
             record.lost(reason);
         }
         self.holds.borrow_mut().insert(id, Entry { lock, lease });
         id
     }
 
-    /// Looks at a lock whose release has not begun.
+    /// Calls `look` with a lock whose release has not begun.
     pub(super) fn with_held<T>(&self, id: HoldId, look: impl FnOnce(&Entry) -> T) -> Option<T> {
         self.holds.borrow().get(&id).map(look)
     }
 
-    /// Takes a lock out, for its release to begin.
+    /// Removes a lock whose release begins.
     pub(super) fn remove(&self, id: HoldId) -> Option<Entry> {
         self.holds.borrow_mut().remove(&id)
     }
 
-    /// A lock is kept for as long as the receiver lives.
+    /// Counts a lock as kept until the receiver is dropped.
     pub(super) fn keep(&self) -> watch::Receiver<()> {
         self.kept.subscribe()
     }
@@ -128,7 +128,7 @@ async fn close_idle_sessions(state: Weak<State>) {
         };
         state.pools.borrow_mut().retain(|pool| {
             pool.close_idle();
-            // A pool that only this list knows, and that is empty, can be made anew.
+            // An empty pool that nothing else uses can be created again when it is needed.
             Rc::strong_count(pool) > 1 || !pool.is_empty()
         });
     }

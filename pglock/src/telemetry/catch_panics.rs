@@ -1,12 +1,12 @@
-//! Subscribers and recorders are the user's: what they do must not reach pglock.
+//! Subscribers and recorders belong to the user: their panics must not reach pglock.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-/// Reports something, and goes on if a subscriber or a recorder panics.
+/// Calls a subscriber or a recorder, and catches its panics.
 ///
-/// A panic would end what is reported: a lock that was just granted would be held by nobody, on a session that is used
-/// again, and a watcher would watch no more.
+/// A panic would unwind what is reported: a lock that was just granted would have no holder, on a session that is
+/// reused, and a watcher would stop watching.
 pub(super) fn catch_panics<R>(emit: impl FnOnce() -> R) -> Option<R> {
-    // What is theirs is for them to mend, and nothing of ours is changed in there.
+    // Nothing of pglock's is modified inside `emit`, so a panic cannot leave it half-changed.
     catch_unwind(AssertUnwindSafe(emit)).ok()
 }

@@ -1,4 +1,4 @@
-//! Numbers of the feature `metrics`. Their names are in the documentation of the crate: keep them.
+//! The metrics of the feature `metrics`. Their names are part of the public documentation.
 
 use std::time::Duration;
 
@@ -12,28 +12,32 @@ const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
 const SIGNALS: &str = "pglock_kills_total";
 
-/// Tells the recorder of the crate [`metrics`] what each of pglock's metrics is, with its unit.
+/// Gives the recorder of the crate [`metrics`] a description and a unit for each of pglock's metrics.
 ///
-/// Call it once, after the recorder was installed: exporters show it as help. Without it they show the numbers all the
-/// same.
+/// Call it once, after the recorder was installed. Exporters show the descriptions as help; the numbers are recorded
+/// without them too.
 ///
 /// ```
 /// // With an exporter, after its `install()`.
 /// pglock::describe_metrics();
 /// ```
 pub fn describe_metrics() {
-    describe_counter!(ATTEMPTS, Unit::Count, "Locks that were asked for.");
-    describe_counter!(OUTCOMES, Unit::Count, "What has come of asking for locks.");
+    describe_counter!(ATTEMPTS, Unit::Count, "Locks that were requested.");
+    describe_counter!(
+        OUTCOMES,
+        Unit::Count,
+        "Requests for locks that have ended, by outcome."
+    );
     describe_histogram!(
         WAIT,
         Unit::Seconds,
-        "How long it took to get a lock, or to be refused."
+        "Time from the request for a lock to its outcome."
     );
-    describe_histogram!(HOLD, Unit::Seconds, "How long locks were held.");
+    describe_histogram!(HOLD, Unit::Seconds, "Time for which locks were held.");
     describe_counter!(
         SIGNALS,
         Unit::Count,
-        "Sessions that were canceled or terminated for being in the way."
+        "Sessions that were canceled or terminated because they blocked others."
     );
 }
 

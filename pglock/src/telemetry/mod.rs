@@ -1,7 +1,7 @@
-//! What becomes of locks, told as it happens: to `tracing` and to `metrics`, features both.
+//! Reports what happens to locks, to the crates `tracing` and `metrics` (features of the same names).
 //!
-//! The rest of the crate says here, and once, what has happened. What that is called is in `spans` and `metrics`; those
-//! do nothing without their feature.
+//! The rest of the crate reports each event here, once. `spans` and `metrics` decide the names; each has a stand-in
+//! that does nothing without the feature.
 
 mod catch_panics;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
@@ -24,12 +24,13 @@ pub(crate) use subject::{SignalReport, Subject};
 
 use catch_panics::catch_panics;
 
-/// Whether to look up who has a busy lock: for an error, and where a skip is told of. It is a statement more.
+/// Whether to look up the holder of a busy lock: for an error, and for a skip if somebody listens. It costs one
+/// statement.
 pub(crate) fn asks_for_holder(on_busy: OnBusy) -> bool {
     on_busy == OnBusy::Fail || spans::reports_skips()
 }
 
-/// A lock that is asked for. Dropped before it ends, its caller has gone away.
+/// One attempt to acquire. Dropping it before [`end`](Attempt::end) records a canceled caller.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     subject: Subject,
@@ -51,7 +52,7 @@ impl Attempt {
         }
     }
 
-    /// Tells what has come of it.
+    /// Records the outcome.
     pub(crate) fn end<T>(mut self, result: Result<T, Error>) -> Result<T, Error> {
         self.ended = true;
         match &result {
@@ -94,7 +95,7 @@ fn outcome(kind: ErrorKind) -> &'static str {
     }
 }
 
-/// A lock that is held. How that ends is told once: its loss when it is known, or else its release.
+/// A lock that is held. Its end is recorded once: as lost when that is known, or else as released.
 #[derive(Debug)]
 pub(crate) struct HoldRecord {
     subject: Subject,
@@ -113,7 +114,7 @@ impl HoldRecord {
         }
     }
 
-    /// What the body under the lock runs in.
+    /// The span that the body under the lock runs in.
     pub(crate) fn span(&self) -> HoldSpan {
         self.trace.span()
     }
@@ -125,11 +126,11 @@ impl HoldRecord {
         }
     }
 
-    /// Tells what the release has found.
+    /// Records the result of the release.
     pub(crate) fn released(&self, result: &Result<(), Error>) {
         match result {
             Err(error) if error.is_lost() => self.lost(error),
-            // Whatever else went wrong, it was held until now.
+            // Whatever else went wrong, the lock was held until now.
             Ok(()) | Err(_) => {
                 if self.end_once() {
                     self.record_end("released");
@@ -151,12 +152,12 @@ impl HoldRecord {
 
 impl Drop for HoldRecord {
     fn drop(&mut self) {
-        self.lost(&"pglock's thread ended, or this process was forked from the one that has it");
+        self.lost(&"pglock's thread ended, or this process is a fork of the one that holds it");
     }
 }
 
 impl SignalReport<'_> {
-    /// One of which only the pid is known.
+    /// A session of which only the pid is known.
     pub(crate) fn of(pid: i32, action: &'static str) -> Self {
         Self {
             pid,
@@ -171,7 +172,7 @@ impl SignalReport<'_> {
         catch_panics(|| context.signaled(self));
     }
 
-    /// Tells that nothing was done to it.
+    /// Reports that it was left alone.
     pub(crate) fn emit_spared(self, context: &TraceContext, why: &dyn fmt::Display) {
         catch_panics(|| context.spared(self, why));
     }

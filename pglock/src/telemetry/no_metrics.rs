@@ -1,4 +1,4 @@
-//! In place of `metrics`, without the feature `metrics`.
+//! Stands in for `metrics.rs` without the feature `metrics`.
 
 use std::time::Duration;
 

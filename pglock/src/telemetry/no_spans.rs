@@ -1,4 +1,4 @@
-//! In place of `spans`, without the feature `tracing`.
+//! Stands in for `spans.rs` without the feature `tracing`.
 
 use std::fmt;
 use std::time::Duration;
@@ -18,17 +18,17 @@ impl TraceContext {
         Self
     }
 
-    #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+    #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
     pub(super) fn spared(&self, _: SignalReport<'_>, _: &dyn fmt::Display) {}
 
-    #[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+    #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
     pub(super) fn signaled(&self, _: SignalReport<'_>) {}
 }
 
 #[derive(Debug)]
 pub(super) struct Acquire;
 
-#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+#[expect(clippy::unused_self, reason = "it stands in for one that reports")]
 impl Acquire {
     pub(super) fn begin(_: &Subject) -> Self {
         Self
@@ -44,7 +44,7 @@ impl Acquire {
 #[derive(Debug)]
 pub(super) struct HoldTrace;
 
-#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+#[expect(clippy::unused_self, reason = "it stands in for one that reports")]
 impl HoldTrace {
     pub(super) fn begin(_: &Subject, _: &TraceContext) -> Self {
         Self
@@ -62,7 +62,7 @@ impl HoldTrace {
 #[derive(Clone, Debug)]
 pub(crate) struct HoldSpan;
 
-#[expect(clippy::unused_self, reason = "it stands in for one that is told")]
+#[expect(clippy::unused_self, reason = "it stands in for one that reports")]
 impl HoldSpan {
     pub(crate) fn none() -> Self {
         Self

@@ -1,4 +1,4 @@
-//! Spans and events of the feature `tracing`. Their names are in the documentation of the crate: keep them.
+//! The spans and events of the feature `tracing`. Their names are part of the public documentation.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,13 +11,13 @@ use super::catch_panics::catch_panics;
 use super::subject::{SignalReport, Subject};
 use crate::error::Holder;
 
-/// Whether somebody wants to know of skips, which then cost a statement that asks who has the lock.
+/// Whether a subscriber listens to skips, which then cost a statement that looks up the holder.
 pub(super) fn reports_skips() -> bool {
     event_enabled!(target: "pglock::skip", Level::INFO)
 }
 
-/// Where in the program something was asked for. What pglock's thread tells of it later belongs there, and goes to the
-/// subscriber of there.
+/// The span and the subscriber of the place where something was requested. What pglock's thread reports about it later
+/// goes there.
 #[derive(Clone, Debug)]
 pub(crate) struct TraceContext {
     span: Span,
@@ -60,7 +60,7 @@ impl TraceContext {
                 action = report.action,
                 application_name = report.application_name,
                 user = report.user,
-                "{} a session that was in the way",
+                "{} a blocking session",
                 report.action,
             );
         });
@@ -96,7 +96,7 @@ impl Acquire {
             holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
             holder.held_ms = holder.and_then(|holder| holder.held_for).map(millis),
             holder.this_process = holder.map(|holder| holder.this_process),
-            "skipped, since the lock is busy",
+            "skipped because the lock is busy",
         );
     }
 
@@ -169,12 +169,12 @@ impl HoldTrace {
     }
 }
 
-/// The inside of a hold.
+/// The span of a hold, which its body runs in.
 #[derive(Clone, Debug)]
 pub(crate) struct HoldSpan(Span);
 
 impl HoldSpan {
-    /// Of what isn't told of.
+    /// A span that is not recorded.
     pub(crate) fn none() -> Self {
         Self(Span::none())
     }
@@ -185,6 +185,6 @@ impl HoldSpan {
 }
 
 fn millis(duration: Duration) -> f64 {
-    // To the microsecond: more digits say nothing.
+    // To the microsecond, since more digits are noise.
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -5,17 +5,17 @@ use crate::model::lock_request::LockSpec;
 use crate::model::options::AdvisoryMode;
 use crate::model::table::{self, TableMode, TableName};
 
-/// What locks without a label are called in metrics.
+/// The label of locks without a label in metrics.
 const UNLABELED: &str = "unlabeled";
 
-/// A lock, as it is told of.
+/// A lock, as spans and metrics describe it.
 #[derive(Debug)]
 #[cfg_attr(
     not(feature = "tracing"),
     expect(dead_code, reason = "the features read it")
 )]
 pub(crate) struct Subject {
-    /// Its ID. There may be one for each customer, which is too many for metrics.
+    /// Its ID. There may be one per customer, which is too many series for metrics.
     pub(super) lock: String,
     pub(super) label: &'static str,
     pub(super) mode: &'static str,
@@ -47,7 +47,7 @@ impl Subject {
     }
 }
 
-/// A session that was canceled or terminated for being in the way.
+/// A session that was canceled or terminated because it blocked others.
 #[derive(Clone, Copy, Debug)]
 #[cfg_attr(
     not(feature = "tracing"),

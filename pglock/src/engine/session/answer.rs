@@ -1,4 +1,4 @@
-//! How long an answer of the server's may take.
+//! Bounds on how long the server may take to answer.
 
 use std::pin::pin;
 use std::rc::Rc;
@@ -7,13 +7,13 @@ use std::time::{Duration, Instant};
 use super::Session;
 use crate::model::liveness::Liveness;
 
-/// Into how many parts a bound is cut.
+/// The number of parts a bound is divided into.
 const PARTS: u32 = 10;
 
 pub(crate) const SILENT: &str = "the server was silent for longer than the heartbeat allows";
 
-/// The future's value, or nothing after `bound`. Time in which this process did not run counts for little: an answer
-/// that came while it was stopped is read first.
+/// The future's value, or `None` after `bound`. Time in which this process was stopped counts as one part at most, so
+/// an answer that arrived meanwhile is still read.
 pub(in crate::engine) async fn within<T>(
     bound: Duration,
     future: impl Future<Output = T>,
@@ -35,7 +35,7 @@ pub(in crate::engine) async fn within<T>(
     }
 }
 
-/// The session's own future of a conversation that is short, bounded as an answer is.
+/// Bounds a short conversation like a single answer, and gives the session up if there is none.
 pub(in crate::engine) async fn answered<T>(
     session: &Rc<Session>,
     liveness: Liveness,
@@ -70,7 +70,7 @@ mod tests {
             tokio::task::spawn_local(async {
                 tokio::time::sleep(Duration::from_millis(960)).await;
                 std::thread::sleep(Duration::from_millis(500));
-                // Who reads the socket and who waits for the answer are not the same task.
+                // The task that reads the socket is not the one that waits for the answer.
                 for _ in 0..20 {
                     tokio::task::yield_now().await;
                 }

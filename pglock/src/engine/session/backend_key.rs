@@ -1,6 +1,6 @@
-//! The backend that a server announced when a session began.
+//! The pid that the server announced at the start of a session, in its `BackendKeyData` message.
 //!
-//! The driver shows it only in a cancel request: that one goes to nobody, it is written to memory.
+//! The driver shows it only in a cancel request. So one is written to memory, and sent to no server.
 
 use std::convert::Infallible;
 use std::future::{Ready, ready};
@@ -14,7 +14,7 @@ use tokio_postgres::tls::{ChannelBinding, TlsConnect, TlsStream};
 
 use crate::error::Failure;
 
-/// What asks for encryption, before the request itself: its length, and a number that is no version.
+/// The request for encryption that precedes the cancel request: its length, and a number in place of a version.
 const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
 
 /// The pid that was announced to this client.
@@ -27,7 +27,7 @@ pub(super) async fn pid(client: &Client) -> Result<i32, Failure> {
     Ok(i32::from_be_bytes([a, b, c, d]))
 }
 
-/// Reads a cancel request, as a server that has encryption.
+/// Reads a cancel request, as a server that supports encryption would.
 async fn request(mut theirs: DuplexStream) -> io::Result<[u8; 16]> {
     let mut request = [0; 16];
     theirs.read_exact(&mut request[..8]).await?;
@@ -39,7 +39,8 @@ async fn request(mut theirs: DuplexStream) -> io::Result<[u8; 16]> {
     Ok(request)
 }
 
-/// Encrypts nothing, since nothing leaves this process; without it a client that insists on encryption sends nothing.
+/// A TLS connector that does not encrypt, since nothing leaves this process. Without one, a client that requires
+/// encryption would send nothing.
 struct InMemory;
 
 impl TlsConnect<DuplexStream> for InMemory {

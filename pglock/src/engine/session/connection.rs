@@ -120,8 +120,8 @@ impl RawConnection {
                     reason: reason.clone(),
                 });
                 held_locks.lost(&reason);
-                // Only then is the socket closed: the server may free the locks as soon as it sees that, and a body that
-                // has to be dropped first may have to wait for its executor.
+                // Only then is the socket closed: the server may free the locks as soon as it sees that, and a body
+                // that has to be dropped first may have to wait for its executor.
                 tokio::time::sleep(shutdown.grace()).await;
             }
         });

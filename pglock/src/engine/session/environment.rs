@@ -1,6 +1,7 @@
-//! Whether a new session can carry locks. What can't is found by what it does, and proved before it is accused.
+//! Checks that a new session can hold locks. Poolers, standbys and look-alikes are detected by behaviour, not by
+//! version.
 //!
-//! On a Postgres of one's own this takes no round trip beside the greeting.
+//! On a direct connection to Postgres the check costs no extra round trip.
 
 use std::fmt;
 use std::time::{Duration, SystemTime};
@@ -16,19 +17,20 @@ use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql;
 
-/// How often two sessions behind a pooler are asked, twice each, where they are before it is believed to be in session mode.
+/// Rounds in which two sessions behind a pooler are asked for their backend, twice each. If none of them has moved by
+/// then, the pooler counts as one in session mode.
 const ROUNDS: usize = 8;
 
-/// How long a second session may take. A pooler in session mode may have none left for it, and lets it wait.
+/// How long a second session may take. A pooler in session mode may have no server left for it, and lets it wait.
 const SECOND_SESSION_BOUND: Duration = Duration::from_secs(2);
 
-/// What a session has around it.
+/// What is known about the server of a session.
 pub(in crate::engine) struct ServerInfo {
     pub(super) backend: Backend,
-    /// Of whatever mode.
+    /// Whether there is a pooler in between, in whatever mode.
     pub(super) behind_pooler: bool,
     pub(super) server: sql::session::ServerFeatures,
-    /// How many locks have room in the server's lock table, which all databases share.
+    /// The size of the server's lock table, which all databases share, in locks.
     pub(super) lock_table: usize,
 }
 
@@ -61,7 +63,7 @@ impl Unsupported {
     }
 }
 
-/// Greets the server, and looks at what answers.
+/// Runs the first statement of a session, and checks what answered it.
 pub(super) async fn probe(
     database: &Database,
     connection: &RawConnection,
@@ -90,24 +92,24 @@ pub(super) async fn probe(
     };
     if database.liveness().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
         return Err(Unsupported::Failed(Failure::refused(
-            "a lease stands on `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
+            "`lease` needs the setting `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
         )));
     }
     let lock_table = facts.parsed(7).ok_or_else(Failure::unexpected_answer)?;
     if facts.is_true(4) {
         return Err(Unsupported::Standby);
     }
-    let (said_yes, is_there) = (facts.is_true(5), seen.is_true(0));
-    if said_yes && !is_there && gives_one_lock_twice(database, connection).await? {
+    let (granted, visible) = (facts.is_true(5), seen.is_true(0));
+    if granted && !visible && gives_one_lock_twice(database, connection).await? {
         return Err(Unsupported::NoLocks);
     }
-    // Every pooler makes up the number that it announces, since it announces it before there is a backend.
+    // A pooler announces a made-up pid, since it does so before it has a backend.
     let behind_pooler = backend.pid != announced;
     if behind_pooler && scope == Scope::Session {
         if moves_sessions(database, connection, backend.pid).await? {
             return Err(Unsupported::Pooler);
         }
-        // Only now: in a pool that others share, settings would reach them.
+        // Not earlier: in a shared pool these settings would reach other clients.
         if connection
             .ask(&sql::session::set_up(backend.pid, database.liveness()))
             .await?
@@ -124,14 +126,14 @@ pub(super) async fn probe(
     })
 }
 
-/// The server lacks a function, a table, a column or a setting, or doesn't understand a word.
+/// Whether the server lacks a function, a table, a column or a setting, or does not know the syntax.
 fn is_unknown_to_server(failure: &Failure) -> bool {
     let state = failure.sql_state.as_ref().map(SqlState::code);
-    // A missing right is of the same class.
+    // A missing privilege (42501) is of the same class.
     state.is_some_and(|state| state != "42501" && (state.starts_with("42") || state == "0A000"))
 }
 
-/// Whether the pooler gives a backend to more than one session, or a session more than one backend.
+/// Whether the pooler shares a backend between sessions, or moves a session between backends.
 async fn moves_sessions(
     database: &Database,
     first: &RawConnection,
@@ -143,7 +145,7 @@ async fn moves_sessions(
         Ok::<_, Failure>((connection, pid))
     });
     let Ok(second) = second.await else {
-        // Ours is answered while the other one waits, so it has a backend for itself.
+        // The first session is answered while the second one waits, so it has a backend of its own.
         return Ok(backend_pid(first).await? != pid);
     };
     let (second, second_pid) = second?;
@@ -152,7 +154,7 @@ async fn moves_sessions(
         if moved {
             break;
         }
-        // Not in turn: a pool of two that gives them in turn would look as if each had its own.
+        // Twice each: a pool of two that hands out backends in rotation would look as if each session had its own.
         moved = backend_pid(first).await? != pid
             || backend_pid(first).await? != pid
             || backend_pid(&second).await? != second_pid
@@ -169,7 +171,7 @@ async fn backend_pid(connection: &RawConnection) -> Result<i32, Failure> {
 
 /// Whether two sessions get the same exclusive lock at the same time.
 async fn gives_one_lock_twice(database: &Database, first: &RawConnection) -> Result<bool, Failure> {
-    // A key that nobody else tries at this moment.
+    // A key that no other process tries at this moment.
     let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let nanos = i64::from(now.unwrap_or_default().subsec_nanos());
     let key = Key::Big((i64::from(std::process::id()) << 32) | nanos);

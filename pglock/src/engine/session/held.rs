@@ -28,7 +28,7 @@ impl HeldLocks {
         });
     }
 
-    /// Takes one away, and answers how its end is told.
+    /// Removes a lock. Its record reports how it ends.
     pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<HoldRecord>> {
         let mut holds = self.0.borrow_mut();
         let at = holds.iter().position(|held| held.id == id)?;
@@ -51,14 +51,14 @@ impl HeldLocks {
         self.0.borrow().iter().map(|held| held.key).collect()
     }
 
-    /// For how long each is held.
+    /// How long each lock has been held.
     pub(in crate::engine) fn times(&self) -> Vec<(Key, Duration)> {
         let holds = self.0.borrow();
         let times = holds.iter().map(|held| (held.key, held.since.elapsed()));
         times.collect()
     }
 
-    /// Tells that the session has ended.
+    /// Reports each lock as lost.
     pub(in crate::engine) fn lost(&self, why: &str) {
         for held in self.0.borrow().iter() {
             held.record.lost(&why);

@@ -96,7 +96,7 @@ impl Session {
         self.behind_pooler
     }
 
-    /// How many locks have room in the server's lock table.
+    /// The size of the server's lock table, in locks.
     pub(super) fn lock_table(&self) -> usize {
         self.lock_table
     }
@@ -166,7 +166,8 @@ impl Session {
         self.task.shutdown.is_given_up()
     }
 
-    /// Closes the socket now, whatever is under way. The server releases what the session held; its holders have lost it.
+    /// Closes the socket now, whatever is under way. The server releases what the session held; its holders have lost
+    /// it.
     pub(crate) fn close_now(&self) {
         self.task.shutdown.abort();
         self.task.abort.abort();
@@ -175,7 +176,7 @@ impl Session {
 }
 
 /// Why a session was closed whose state is not known.
-pub(super) const BROKEN: &str = "its session was closed since its state was in doubt";
+pub(super) const BROKEN: &str = "its session was closed because its state was not known";
 
 /// A conversation that is under way on a session, or waits for its turn.
 struct Pending<'s>(&'s Session);
