@@ -246,13 +246,13 @@ fn guards() -> Vec<Arc<HeldLock>> {
 pub fn check() -> Result<(), Error> {
     if frames().all(|frame| matches!(frame.kind, FrameKind::Prioritized(_))) {
         return Err(Error::config(
-            "`pglock::check` asks about the calls enclosing it, and there is none; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
+            "`pglock::check` checks the locks of the enclosing calls, and there is no such call; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
         ));
     }
     let mut holds = held().peekable();
     if holds.peek().is_none() {
         return Err(Error::config(
-            "`pglock::check` can't tell: the calls enclosing it hold their locks on connections of yours, which only a statement there can ask",
+            "`pglock::check` cannot check locks on connections of yours, and the enclosing calls hold no others; run a statement on that connection instead",
         ));
     }
     holds.try_for_each(|hold| hold.check())

@@ -99,9 +99,9 @@ impl State {
         id
     }
 
-    /// Calls `look` with a lock whose release has not begun.
-    pub(super) fn with_held<T>(&self, id: HoldId, look: impl FnOnce(&Entry) -> T) -> Option<T> {
-        self.holds.borrow().get(&id).map(look)
+    /// Calls `f` with a lock whose release has not begun.
+    pub(super) fn with_held<T>(&self, id: HoldId, f: impl FnOnce(&Entry) -> T) -> Option<T> {
+        self.holds.borrow().get(&id).map(f)
     }
 
     /// Removes a lock whose release begins.

@@ -1,4 +1,4 @@
-//! What a side effect is given.
+//! What a side effect works with: the waits of its section and the sessions that block them.
 
 use std::fmt;
 
@@ -8,20 +8,20 @@ use crate::model::backend::Backend;
 use crate::view::sql::LocksQuery;
 use crate::view::{BlockedLock, Condition, Matches};
 
-/// The watcher, as a side effect can ask it.
+/// What a side effect can ask of the watcher.
 pub(super) trait SectionWatcher: Sync {
-    /// The locks that the query asks for.
+    /// Runs the query.
     fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error>;
 
-    /// Hits who blocks these sessions; answers whom it hit, by pid.
+    /// Signals the sessions that block these; returns the pids of those that were signaled.
     fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error>;
 }
 
-/// What a prioritized section waits for, and who is in the way: what a
-/// [side effect](crate::PrioritizeSideEffect::worker) works with.
+/// The waits of a prioritized section and the sessions that block them, for a
+/// [side effect](crate::PrioritizeSideEffect::worker).
 ///
-/// Everything it does runs on the watcher's connection. Once the section has ended, or the waits that were found are
-/// over, nobody is found and nobody is hit any more.
+/// All its methods run on the watcher's connection. Once the section has ended, or the waits that were found are over,
+/// they find and signal no session.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -30,18 +30,18 @@ pub(super) trait SectionWatcher: Sync {
 /// # let mut client = database.connect();
 /// use pglock::{Blocked, Error, PrioritizeSideEffect};
 ///
-/// /// Cancels reports, and ends whoever else only idles.
+/// /// Cancels reports, and terminates other sessions that only idle.
 /// struct ReportsFirst;
 ///
 /// impl PrioritizeSideEffect for ReportsFirst {
 ///     fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
 ///         let mut reports = blocked.clone();
-///         let mut hit = reports.filter("blocking_activity__application_name=reports")?.cancel()?;
+///         let mut signaled = reports.filter("blocking_activity__application_name=reports")?.cancel()?;
 ///         let idlers = blocked
 ///             .exclude("blocking_activity__application_name=reports")?
 ///             .filter("blocking_activity__state=IDLE_IN_TRANSACTION")?;
-///         hit.extend(idlers.terminate()?);
-///         Ok(hit)
+///         signaled.extend(idlers.terminate()?);
+///         Ok(signaled)
 ///     }
 /// }
 ///
@@ -66,13 +66,14 @@ impl<'w> Blocked<'w> {
         }
     }
 
-    /// The sessions of the section that wait: its connection, or such of pglock's own that wait for it.
+    /// The pids of the waiting sessions of the section: its connection, or pglock's own sessions that wait for its
+    /// calls.
     #[must_use]
     pub fn pids(&self) -> Vec<i32> {
         self.waiting.iter().map(|backend| backend.pid).collect()
     }
 
-    /// From now on only those for which the filter holds too, which is one of
+    /// Keeps only the blockers that also match the filter, which is one of
     /// [`blocked_locks`](fn@crate::blocked_locks): the blocker is `blocking_activity`.
     ///
     /// # Errors
@@ -89,7 +90,7 @@ impl<'w> Blocked<'w> {
         self.narrow(filter.as_ref(), Matches::Keep)
     }
 
-    /// From now on not those for which the filter holds.
+    /// Leaves out the blockers that match the filter.
     ///
     /// # Errors
     ///
@@ -111,20 +112,20 @@ impl<'w> Blocked<'w> {
         Ok(self)
     }
 
-    /// Asks for the locks that the section waits for: a row for each session that is in the way.
+    /// Fetches the locks that the section waits for: one row for each session that blocks it.
     ///
     /// # Errors
     ///
-    /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Connect`](crate::ErrorKind::Connect) when pglock's
+    /// As [`Locks::fetch`](crate::Locks::fetch), and [`ErrorKind::Connect`](crate::ErrorKind::Connect) if pglock's
     /// thread has ended.
     ///
     /// ```
     /// # use pglock::{Blocked, Error};
     /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
     ///     for lock in blocked.fetch()? {
-    ///         println!("{} is in the way", lock.blocking_activity.pid);
+    ///         println!("blocked by {}", lock.blocking_activity.pid);
     ///     }
-    ///     Ok(Vec::new()) // nobody was hit
+    ///     Ok(Vec::new()) // none was signaled
     /// }
     /// ```
     pub fn fetch(&mut self) -> Result<Vec<BlockedLock>, Error> {
@@ -135,7 +136,8 @@ impl<'w> Blocked<'w> {
         })
     }
 
-    /// Cancels the statements of those in the way, as [`Cancel`](struct@crate::Cancel) does; answers whom it hit, by pid.
+    /// Cancels the statements of the blocking sessions, as [`Cancel`](struct@crate::Cancel) does. Returns the pids of
+    /// those that were signaled.
     ///
     /// # Errors
     ///
@@ -151,7 +153,8 @@ impl<'w> Blocked<'w> {
         self.signal(KillPolicy::new(Escalation::Cancel))
     }
 
-    /// Ends the sessions in the way, as [`Terminate`](struct@crate::Terminate) does; answers whom it hit, by pid.
+    /// Terminates the blocking sessions, as [`Terminate`](struct@crate::Terminate) does. Returns the pids of those that
+    /// were signaled.
     ///
     /// # Errors
     ///
@@ -161,7 +164,7 @@ impl<'w> Blocked<'w> {
     /// # use pglock::{Blocked, Error};
     /// fn worker(blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
     ///     let canceled = blocked.clone().cancel()?;
-    ///     println!("canceled before they are ended: {canceled:?}");
+    ///     println!("canceled before they are terminated: {canceled:?}");
     ///     blocked.terminate()
     /// }
     /// ```

@@ -1,4 +1,4 @@
-//! The watcher of one database, and its one connection.
+//! The watcher of one database, and its single session.
 
 use std::cell::Cell;
 use std::fmt;
@@ -13,10 +13,10 @@ use crate::model::options::Scope;
 use crate::sql::{Rows, Statement};
 use crate::wire::ExtendedQuery as _;
 
-/// How long a statement of the watcher's may take.
+/// How long a statement of the watcher may take.
 const STATEMENT_BOUND: Duration = Duration::from_secs(5);
 
-/// Who looks at the sections in one database.
+/// The watcher of all sections in one database.
 pub(super) struct Watcher {
     pool: Rc<Pool>,
     is_running: Cell<bool>,
@@ -50,17 +50,17 @@ impl Watcher {
         self.changed.notify_one();
     }
 
-    /// Whether the loop that looks at its sections is to be started.
+    /// Whether the caller has to start the task that polls its sections.
     pub(super) fn start_running(&self) -> bool {
         !self.is_running.replace(true)
     }
 
-    /// Completes when sections have come or gone.
+    /// Completes when sections have begun or ended.
     pub(super) async fn until_sections_change(&self) {
         self.changed.notified().await;
     }
 
-    /// The connection, and the right to speak on it.
+    /// Waits for the session and reserves it.
     pub(super) async fn checkout(&self) -> Result<Checkout<'_>, Error> {
         let mut slot = self.connection.lock().await;
         let usable = slot.take().filter(|lease| lease.session().is_usable());
@@ -71,7 +71,7 @@ impl Watcher {
         Ok(Checkout { slot, lease })
     }
 
-    /// Runs a statement that changes nothing: once more where the connection had ended before, unnoticed.
+    /// Runs a statement that changes nothing. It is repeated once if the session had ended before, unnoticed.
     pub(super) async fn read(&self, statement: &Statement) -> Result<Rows, Error> {
         let mut checkout = self.checkout().await?;
         match checkout.answer(statement).await? {
@@ -86,7 +86,7 @@ impl Watcher {
         }
     }
 
-    /// Gives the connection back, unless it is spoken on.
+    /// Returns the session to the pool, unless it is in use.
     pub(super) fn give_back_idle(&self) {
         if let Ok(mut connection) = self.connection.try_lock() {
             connection.take();
@@ -94,7 +94,8 @@ impl Watcher {
     }
 }
 
-/// The watcher's connection while it is spoken on. It stays open for the next one after [`put_back`](Checkout::put_back).
+/// The watcher's session, reserved for one conversation. [`put_back`](Checkout::put_back) keeps it for the next one;
+/// dropped before that, it goes back to the pool.
 pub(super) struct Checkout<'w> {
     slot: MutexGuard<'w, Option<Lease>>,
     lease: Lease,
@@ -111,7 +112,7 @@ impl Checkout<'_> {
         let mut wire = exclusive.wire();
         let answer = tokio::time::timeout(STATEMENT_BOUND, wire.query(sql, values)).await;
         answer.map_err(|_| {
-            // Its answer would be taken for the next one's.
+            // Its answer would be taken for that of the next statement.
             self.lease.session().close_now();
             Error::watch_timeout(STATEMENT_BOUND)
         })

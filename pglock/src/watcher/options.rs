@@ -1,4 +1,4 @@
-//! What is to be watched, and what has become of it.
+//! The options of a prioritized section, and its result.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,22 +10,22 @@ use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::telemetry::TraceContext;
 
-/// What is to be watched, and how.
+/// How a section is watched.
 #[derive(Clone)]
 pub(crate) struct SectionOptions {
-    /// Where the watcher looks.
+    /// The database in which the watcher looks for blockers.
     pub(crate) database: Database,
-    /// Whose waits.
+    /// The backend whose waits are prioritized.
     pub(crate) backend: Backend,
     pub(crate) interval: Duration,
-    /// Whether there is more than one look.
+    /// Whether to poll more than once.
     pub(crate) periodic: bool,
     pub(crate) side_effect: Arc<dyn PrioritizeSideEffect>,
-    /// Where it was begun.
+    /// Where the section was begun.
     pub(crate) context: TraceContext,
 }
 
-/// What has become of a section.
+/// The result of a section.
 pub(crate) struct SectionResult {
     pub(crate) report: PrioritizeReport,
     /// The first thing that went wrong.

@@ -5,18 +5,18 @@ use std::time::Duration;
 use crate::error::Error;
 use crate::view::{Condition, Matches};
 
-/// How sessions are hit.
+/// How blocking sessions are signaled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Escalation {
     Terminate,
     Cancel,
-    /// Canceled, and ended if they are still in the way after that time.
+    /// Cancel first, and terminate the sessions that still block after the grace time.
     Escalate {
         grace: Duration,
     },
 }
 
-/// What is done to whom.
+/// Which blocking sessions are signaled, and how.
 #[derive(Clone, Debug)]
 pub(crate) struct KillPolicy {
     pub(crate) escalation: Escalation,
@@ -43,7 +43,7 @@ impl KillPolicy {
         Ok(())
     }
 
-    /// Only blockers whose current or latest statement began that long ago.
+    /// Keeps only blockers whose current or latest statement began at least that long ago.
     pub(crate) fn blocking_duration_gte(&mut self, duration: Duration) {
         const DAY: u64 = 24 * 60 * 60;
         // Postgres reads each number of an interval as 32 bits.
@@ -53,7 +53,7 @@ impl KillPolicy {
             duration.as_secs() % DAY,
             duration.subsec_micros()
         );
-        // It is a filter like any other, and known to be right.
+        // The filter is written here, so it is known to be valid.
         let _ = self.filter(&filter, Matches::Keep);
     }
 }

@@ -1,4 +1,4 @@
-//! Watching prioritized sections: one task and one connection for each database, however many sections there are.
+//! Polls the prioritized sections: one task and one session per database, however many sections there are.
 
 use std::collections::HashSet;
 use std::rc::Rc;
@@ -19,8 +19,9 @@ use crate::model::backend::Backend;
 use crate::view::sql::LocksQuery;
 use crate::view::{self, BlockedLock};
 
-/// Begins to watch a section. The future tells whether it can be seen: a watcher that looks in the wrong place, or can't
-/// connect, would be noticed only when somebody is in the way, and then hide behind the body's own error.
+/// Begins to watch a section. The future checks that the watcher sees it. Otherwise a watcher that looks in the wrong
+/// place, or cannot connect, would be noticed only when a session blocks the section, and would hide behind the body's
+/// own error.
 pub(super) fn begin(
     id: SectionId,
     options: SectionOptions,
@@ -40,7 +41,7 @@ pub(super) fn begin(
     }
 }
 
-/// Looks at the sections when they are due, for as long as there are any.
+/// Polls the sections when they are due, as long as there are any.
 async fn run(watcher: Rc<Watcher>) {
     loop {
         let sections = Sections::here().of(&watcher);
@@ -87,13 +88,13 @@ async fn poll_all_due(watcher: &Rc<Watcher>) {
     }
 }
 
-/// What a look finds of a section.
+/// What a poll finds out about a section.
 enum Observed {
-    /// The server doesn't have its session.
+    /// The server does not have its session.
     NotFound,
     /// Its session is in another database.
     OtherDatabase,
-    /// Those of its sessions that may wait.
+    /// The sessions of the section that may be waiting.
     Waiting(Vec<Backend>),
 }
 
@@ -149,7 +150,7 @@ async fn act(section: &Rc<Section>, found: Observed) {
     }
 }
 
-/// Hits who is in the way of these sessions; answers whom it hit, by pid.
+/// Signals the sessions that block these; returns the pids of those that were signaled.
 async fn signal_all(
     section: &Section,
     waiting: &[Backend],
@@ -158,8 +159,8 @@ async fn signal_all(
     let (mut signaled, mut blockers) = (Vec::new(), HashSet::new());
     for waiting in waiting {
         let checkout = section.watcher().checkout().await?;
-        // Who waits and who is spared is asked now: to connect may have taken long. Nor is a hit sent twice, where its
-        // answer is lost: nobody would know who was hit by the first.
+        // Asked only now, since connecting may have taken long. The statement is not repeated if its answer is lost: it
+        // would not be known which sessions the first one signaled.
         let Some(_permit) = section.begin_signal(*waiting).await else {
             continue;
         };
@@ -180,14 +181,14 @@ async fn signal_all(
     Ok(signaled)
 }
 
-/// Sessions that no section may hit: those of pglock's own, and those of other sections.
+/// The sessions that must never be signaled: pglock's own, and those of all sections.
 fn protected_backends() -> Vec<Backend> {
     let mut backends = State::here().backends();
     backends.extend(Sections::here().connections());
     backends
 }
 
-/// Starts a side effect of the user's on a thread of its own, unless it is at work.
+/// Starts a side effect of the user's on a thread of its own, unless it is still running.
 fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
     if !section.begin_side_effect() {
         return;
@@ -208,7 +209,7 @@ fn start_side_effect(section: &Rc<Section>, waiting: Vec<Backend>) {
     });
 }
 
-/// How a side effect, on a thread of its own, asks the watcher.
+/// The way from a side effect, on a thread of its own, to the watcher.
 struct WatcherClient {
     section: SectionId,
     thread: background::Handle,
@@ -232,7 +233,7 @@ impl WatcherClient {
 impl SectionWatcher for WatcherClient {
     fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error> {
         self.ask(move |section| async move {
-            // A section that has ended waits for nobody.
+            // A section that has ended waits for nothing.
             let Some(section) = section else {
                 return Ok(Vec::new());
             };
@@ -246,7 +247,7 @@ impl SectionWatcher for WatcherClient {
 
     fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error> {
         self.ask(move |section| async move {
-            // For a section that has ended nobody is hit.
+            // No session is signaled for a section that has ended.
             let Some(section) = section else {
                 return Ok(Vec::new());
             };

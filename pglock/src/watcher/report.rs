@@ -1,4 +1,4 @@
-//! What became of the sessions that were in the way.
+//! The report of a prioritized section: the sessions that blocked it, and what was done about them.
 
 use std::fmt;
 use std::time::SystemTime;
@@ -7,10 +7,10 @@ use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::view::State;
 
-/// Who was in the way of a prioritized section, and what was done about it: see
+/// The sessions that blocked a prioritized section, and what was done about them. See
 /// [`finish`](crate::PrioritizeScope::finish).
 ///
-/// Its text has a line for each blocker, for the log.
+/// Its `Display` has a line for each blocker, for a log.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -32,13 +32,13 @@ pub struct PrioritizeReport {
 }
 
 impl PrioritizeReport {
-    /// All who were in the way, in the order in which they were found: each once for each thing that was done.
+    /// All blockers, in the order in which they were found: one entry per session and action.
     #[must_use]
     pub fn blockers(&self) -> &[Blocker] {
         &self.blockers
     }
 
-    /// The pids of those that were canceled or ended, each once.
+    /// The pids of the sessions that were canceled or terminated, each once.
     #[must_use]
     pub fn signaled(&self) -> Vec<i32> {
         let mut pids = Vec::new();
@@ -54,21 +54,22 @@ impl PrioritizeReport {
         pids
     }
 
-    /// What went wrong first in a look or in a side effect, in a report that was asked for before the end: then others may
-    /// have been in the way than those that are told.
+    /// The first error of a poll or of a side effect, in a report from before the end. With an error, the report may
+    /// lack sessions that blocked the section.
     #[must_use]
     pub fn error(&self) -> Option<&Error> {
         self.error.as_ref()
     }
 
-    /// Whether a side effect of your own was still at work a second after the section had ended; what came of it is not
-    /// in this report, and it can hit nobody any more.
+    /// Whether a side effect of your own was still running one second after the section had ended. Its result is not in
+    /// this report, and it can no longer signal a session through pglock.
     #[must_use]
     pub fn side_effect_unfinished(&self) -> bool {
         self.side_effect_unfinished
     }
 
-    /// Adds what a look has found, and answers whether it was new. What was known is left out: a section that lasts would fill the memory with one blocker.
+    /// Adds what a poll has found, and answers whether it is new. Known entries are not added again: one blocker would
+    /// fill the memory during a long section.
     pub(crate) fn add(&mut self, blocker: Blocker) -> bool {
         let is_known = |known: &Blocker| {
             known.backend() == blocker.backend() && known.action == blocker.action
@@ -80,7 +81,7 @@ impl PrioritizeReport {
         is_new
     }
 
-    /// Adds what a side effect says that it has hit by means of its own; answers whom nobody knew of.
+    /// Adds the sessions that a side effect reports as signaled. Returns those that were not known.
     pub(crate) fn add_reported(&mut self, pids: Vec<i32>) -> Vec<i32> {
         let mut new = Vec::new();
         for pid in pids {
@@ -99,13 +100,13 @@ impl fmt::Display for PrioritizeReport {
         let error = self.error.iter().map(ToString::to_string);
         let lines: Vec<String> = blockers.chain(error).collect();
         if lines.is_empty() {
-            return f.write_str("nobody was in the way");
+            return f.write_str("no session blocked it");
         }
         f.write_str(&lines.join("\n"))
     }
 }
 
-/// A session that was in the way of a prioritized section.
+/// A session that blocked a prioritized section.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -125,7 +126,7 @@ impl fmt::Display for PrioritizeReport {
 /// for blocker in section.finish()?.blockers() {
 ///     match blocker.action {
 ///         BlockerAction::Spared(Spared::Application) => println!("waited for {}", blocker.pid),
-///         BlockerAction::Terminated => println!("ended {:?}", blocker.user),
+///         BlockerAction::Terminated => println!("terminated {:?}", blocker.user),
 ///         action => println!("{}: {action}", blocker.pid),
 ///     }
 ///     # assert_eq!(blocker.action, BlockerAction::Spared(Spared::Application));
@@ -138,11 +139,11 @@ impl fmt::Display for PrioritizeReport {
 pub struct Blocker {
     /// Its backend; 0 for a prepared transaction.
     pub pid: i32,
-    /// When it connected; `None` where our role may not see it. With the pid, it tells the session from all others.
+    /// When it connected; `None` where our role may not see it. Together with the pid it identifies the session.
     pub backend_start: Option<SystemTime>,
-    /// What it calls itself; empty when it doesn't say.
+    /// Its `application_name`; empty if it has none.
     pub application_name: String,
-    /// The role that it logged in with.
+    /// The role that it logged in as.
     pub user: Option<String>,
     /// What it was doing; `None` where our role may not see it.
     pub state: Option<State>,
@@ -150,7 +151,7 @@ pub struct Blocker {
     pub query: Option<String>,
     /// What was done, or why nothing was.
     pub action: BlockerAction,
-    /// When that was, by this process' clock.
+    /// When that was, by this process's clock.
     pub at: SystemTime,
     pub(crate) started: Option<i64>,
 }
@@ -188,7 +189,7 @@ impl Blocker {
     }
 }
 
-/// Shows what [`Display`](fmt::Display) does: the query may have a secret in it.
+/// Like [`Display`](fmt::Display), since the query may contain a secret.
 impl fmt::Debug for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Blocker({self})")
@@ -208,51 +209,51 @@ impl fmt::Display for Blocker {
     }
 }
 
-/// What was done to a session that was in the way.
+/// What was done to a blocking session.
 ///
-/// A session that was hit need not be gone: `Terminated` means that Postgres was told to end it, and `Canceled` that
-/// its statement was to end, which frees nothing where it only idles in a transaction.
+/// A session that was signaled need not be gone: `Terminated` means that Postgres was asked to end it, and `Canceled`
+/// that it was asked to end its statement, which frees nothing if the session only idles in a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockerAction {
     /// Its statement was canceled.
     Canceled,
-    /// The session was ended.
+    /// The session was terminated.
     Terminated,
-    /// With `dry_run`, in place of [`Canceled`](BlockerAction::Canceled).
+    /// With `dry_run`, instead of [`Canceled`](BlockerAction::Canceled).
     WouldCancel,
-    /// With `dry_run`, in place of [`Terminated`](BlockerAction::Terminated).
+    /// With `dry_run`, instead of [`Terminated`](BlockerAction::Terminated).
     WouldTerminate,
-    /// A side effect of your own says that it has dealt with it.
+    /// A side effect of your own reported it as signaled.
     Reported,
     /// Nothing was done.
     Spared(Spared),
 }
 
-/// Why nothing was done to a session that was in the way.
+/// Why a blocking session was left alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Spared {
-    /// It is no session but a prepared transaction: `COMMIT PREPARED` or `ROLLBACK PREPARED` ends it.
+    /// It is not a session but a prepared transaction: `COMMIT PREPARED` or `ROLLBACK PREPARED` ends it.
     PreparedTransaction,
-    /// It was gone before it could be hit.
+    /// It ended before it could be signaled.
     Gone,
-    /// It is pglock's own in this process, or the connection of another prioritized section.
+    /// It is one of pglock's own sessions in this process, or the connection of another prioritized section.
     Own,
-    /// Its application name is on the list of those never to be hit.
+    /// Its application name is on the list of those that are never signaled.
     Application,
-    /// Its user is on the list of those never to be hit.
+    /// Its user is on the list of those that are never signaled.
     User,
     /// The filters leave it out.
     Filter,
-    /// It was canceled a moment ago, and has the grace time of `Escalate` to go.
+    /// It was canceled, and the grace time of `Escalate` is not over.
     Grace,
-    /// It is an autovacuum worker that keeps transaction IDs from running out.
+    /// It is an autovacuum worker that prevents transaction ID wraparound.
     Wraparound,
-    /// It sends the write-ahead log to a standby, or is another process of the server's that no client is behind.
+    /// It sends the write-ahead log to a standby, or is another process of the server without a client.
     Background,
-    /// Our role has no right to: it needs that of the other session's role or of `pg_signal_backend`, and for a
-    /// superuser's session to be a superuser.
+    /// Our role may not signal it. It has to be a member of the session's role or of `pg_signal_backend`; sessions of
+    /// superusers take a superuser.
     Denied,
 }
 
@@ -263,8 +264,8 @@ impl fmt::Display for BlockerAction {
             Self::Terminated => f.write_str("terminated"),
             Self::WouldCancel => f.write_str("would be canceled"),
             Self::WouldTerminate => f.write_str("would be terminated"),
-            Self::Reported => f.write_str("dealt with by the side effect"),
-            Self::Spared(why) => write!(f, "spared, since {why}"),
+            Self::Reported => f.write_str("signaled by the side effect"),
+            Self::Spared(why) => write!(f, "spared because {why}"),
         }
     }
 }
@@ -273,15 +274,15 @@ impl fmt::Display for Spared {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::PreparedTransaction => "it is a prepared transaction",
-            Self::Gone => "it was gone",
+            Self::Gone => "it had ended",
             Self::Own => "it is pglock's own, or prioritized too",
-            Self::Application => "its application is never to be signaled",
-            Self::User => "its user is never to be signaled",
+            Self::Application => "its application is never signaled",
+            Self::User => "its user is never signaled",
             Self::Filter => "the filters leave it out",
-            Self::Grace => "it was canceled and has a grace time",
-            Self::Wraparound => "it is a vacuum against wraparound",
-            Self::Background => "it is a process of the server's",
-            Self::Denied => "our role has no right to signaled it",
+            Self::Grace => "it was canceled and its grace time is not over",
+            Self::Wraparound => "it is a vacuum to prevent wraparound",
+            Self::Background => "it is a background process of the server",
+            Self::Denied => "our role may not signal it",
         })
     }
 }
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn a_blocker_is_told_once_for_each_thing_that_was_done() {
+    fn a_blocker_has_one_entry_per_action() {
         let mut report = PrioritizeReport::default();
         let spared = BlockerAction::Spared(Spared::Filter);
         for _ in 0..3 {
@@ -321,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn dry_runs_hit_nobody() {
+    fn dry_runs_signal_nothing() {
         let mut report = PrioritizeReport::default();
         report.add(blocker(7, 1, BlockerAction::WouldTerminate));
         report.add(blocker(8, 1, BlockerAction::WouldCancel));

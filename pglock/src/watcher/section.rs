@@ -1,4 +1,4 @@
-//! A prioritized section, as its caller sees it.
+//! The handle of a prioritized section, for its caller.
 
 use std::fmt;
 
@@ -12,16 +12,16 @@ use crate::background::{self, OwnerProcess};
 use crate::engine::SectionId;
 use crate::error::Error;
 
-/// A section that is watched; dropping it ends the watch without waiting for a look that is under way.
+/// A section that is watched. Dropping it ends the watch, without waiting for a poll that is under way.
 pub(crate) struct SectionHandle {
     id: SectionId,
     process: OwnerProcess,
 }
 
 impl SectionHandle {
-    /// Begins the watch; an error when the watcher can't see the session.
+    /// Begins the watch, and fails if the watcher cannot see the session.
     ///
-    /// Dropped before that is known, nothing is watched any more.
+    /// Dropping the future ends the watch.
     pub(crate) async fn begin(options: SectionOptions) -> Result<Self, Error> {
         let section = Self {
             id: SectionId::next(),
@@ -36,7 +36,7 @@ impl SectionHandle {
         self.id
     }
 
-    /// What has been done until now.
+    /// The report so far.
     pub(crate) async fn report(&self) -> Result<PrioritizeReport, Error> {
         let id = self.id;
         let report = background::ask(move || async move {
@@ -48,16 +48,16 @@ impl SectionHandle {
         answer(report).await?.ok_or_else(Error::watch_lost)
     }
 
-    /// Ends the watch: afterwards nobody is hit for this section any more.
+    /// Ends the watch. After that, no session is signaled for this section.
     ///
-    /// Dropped before that, the watch ends all the same.
+    /// If the future is dropped, the watch ends all the same.
     pub(crate) async fn end(&self) -> Result<SectionResult, Error> {
         if !self.process.is_current() {
             return Err(Error::watch_lost_to_fork());
         }
         let id = self.id;
         let ended = background::ask(move || {
-            // At once: what is looked at next is not for this section.
+            // At once, so that the next poll leaves this section out.
             let ended = Sections::here().end(id);
             async move {
                 match ended {
@@ -70,7 +70,7 @@ impl SectionHandle {
     }
 }
 
-/// What the watcher answers; a thread that has ended watches nothing.
+/// The watcher's answer. There is none if pglock's thread has ended, and nothing is watched then.
 async fn answer<T>(answer: oneshot::Receiver<T>) -> Result<T, Error> {
     answer.await.map_err(|_| Error::watch_lost())
 }
@@ -79,7 +79,7 @@ impl Drop for SectionHandle {
     fn drop(&mut self) {
         let id = self.id;
         if self.process.is_current() {
-            // A thread that can't be started watches nothing.
+            // If the thread cannot be started, nothing is watched.
             let _ = background::run(move || drop(Sections::here().end(id)));
         }
     }

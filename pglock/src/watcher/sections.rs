@@ -1,4 +1,4 @@
-//! Prioritized sections: what is to be watched, and what has come of it.
+//! The prioritized sections: when each is polled, and what was signaled for it.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -21,13 +21,13 @@ use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::telemetry::{SignalReport, TraceContext};
 
-/// How long the end of a section waits for a hit that is under way.
+/// How long the end of a section waits for a signal that is under way.
 const SIGNAL_BOUND: Duration = Duration::from_secs(5);
 
-/// How long the end of a section waits for a side effect of the user's that is at work.
+/// How long the end of a section waits for a side effect of the user's that is running.
 const SIDE_EFFECT_BOUND: Duration = Duration::from_secs(1);
 
-/// The sections that there are, and who looks at them.
+/// All sections and their watchers.
 #[derive(Default)]
 pub(super) struct Sections {
     sections: RefCell<HashMap<SectionId, Rc<Section>>>,
@@ -35,7 +35,7 @@ pub(super) struct Sections {
 }
 
 impl Sections {
-    /// Those of pglock's thread, on which this runs.
+    /// The sections that belong to pglock's thread. To be called there only.
     pub(super) fn here() -> Rc<Self> {
         background::service()
     }
@@ -52,7 +52,7 @@ impl Sections {
         section
     }
 
-    /// Takes a section away: nobody is hit for it any more but by what is under way, for which the future waits.
+    /// Removes a section. Only a signal that is under way is still sent for it; the future waits for that.
     pub(super) fn end(&self, id: SectionId) -> Option<impl Future<Output = SectionResult> + use<>> {
         let section = self.sections.borrow_mut().remove(&id)?;
         section.ended.set(true);
@@ -82,7 +82,7 @@ impl Sections {
             .collect()
     }
 
-    /// Forgets a watcher that has nothing to look at: it would keep what it knows of its database for ever.
+    /// Removes a watcher without sections. Otherwise it would keep its pool alive until the process ends.
     pub(super) fn forget_watcher(&self, watcher: &Rc<Watcher>) {
         self.watchers
             .borrow_mut()
@@ -101,7 +101,7 @@ impl Sections {
     }
 }
 
-/// While it lives, the end of the section waits, and that of the wait on a session of pglock's own.
+/// Until it is dropped, the section cannot end, and neither can the wait on pglock's own session.
 type SignalPermit<'s> = (MutexGuard<'s, ()>, Option<OwnedMutexGuard<()>>);
 
 pub(super) struct Section {
@@ -110,9 +110,9 @@ pub(super) struct Section {
     watcher: Rc<Watcher>,
     next_poll: Cell<Option<Instant>>,
     ended: Cell<bool>,
-    /// Had by who hits for this section: its end waits for that.
+    /// Locked while a signal is sent for this section. Its end waits for that.
     signals: Mutex<()>,
-    /// Whom `Escalate` has canceled, and when.
+    /// The sessions that `Escalate` has canceled, and when.
     canceled: RefCell<HashMap<Backend, Instant>>,
     report: RefCell<PrioritizeReport>,
     error: RefCell<Option<Error>>,
@@ -149,7 +149,7 @@ impl Section {
         &self.watcher
     }
 
-    /// The sessions whose waits count: first the connection that is prioritized.
+    /// The sessions whose waits count; the prioritized connection comes first.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let mut backends = vec![self.options.backend];
         let waits = State::here().section_waits().of(self.id);
@@ -161,7 +161,7 @@ impl Section {
         self.next_poll.get()
     }
 
-    /// Says when to look again after a look: after the interval, or when the grace time of one who was canceled is over.
+    /// Schedules the next poll: after the interval, or when the grace time of a canceled session is over.
     pub(super) fn schedule_next(&self, poll_began: Instant) {
         let interval = self.options.periodic.then_some(self.options.interval);
         let regular = interval.and_then(|interval| Instant::now().checked_add(interval));
@@ -170,7 +170,7 @@ impl Section {
             .set(regular.into_iter().chain(grace_over).min());
     }
 
-    /// When the next grace time is over that was not yet when a look began.
+    /// When the next grace time is over that was still running when the poll began.
     fn grace_over(&self, poll_began: Instant) -> Option<Instant> {
         let grace = match self.options.side_effect.kill_policy()?.escalation {
             Escalation::Escalate { grace } => grace,
@@ -181,7 +181,7 @@ impl Section {
         over.filter(|over| *over > poll_began).min()
     }
 
-    /// The right to hit for a wait of this section, unless that is over.
+    /// A permit to signal for a wait of this section, unless the wait or the section is over.
     pub(super) async fn begin_signal(&self, waiting: Backend) -> Option<SignalPermit<'_>> {
         let signals = self.signals.lock().await;
         if self.ended.get() {
@@ -196,15 +196,14 @@ impl Section {
         Some((signals, Some(wait)))
     }
 
-    /// Forgets whom `Escalate` has canceled and who got out of the way since: should they come back, they have a grace
-    /// time again.
+    /// Forgets the canceled sessions that no longer block. If one blocks again, it gets a new grace time.
     pub(super) fn forget_canceled_except(&self, blockers: &HashSet<Backend>) {
         self.canceled
             .borrow_mut()
             .retain(|backend, _| blockers.contains(backend));
     }
 
-    /// Those that this plan has hit before.
+    /// The sessions that were canceled before.
     pub(super) fn canceled_before(&self, escalation: Escalation) -> Vec<Canceled> {
         let Escalation::Escalate { grace } = escalation else {
             return Vec::new();
@@ -217,7 +216,7 @@ impl Section {
         before.collect()
     }
 
-    /// Notes what was done to one who is in the way.
+    /// Records what was done to a blocking session.
     pub(super) fn record(&self, escalation: Escalation, blocker: &Blocker) {
         let was_canceled = matches!(
             blocker.action,
@@ -233,7 +232,7 @@ impl Section {
         emit(&self.options.context, blocker, is_new);
     }
 
-    /// What was done until now, with what is under way.
+    /// The report so far. It waits for a signal that is under way.
     pub(super) async fn report(&self) -> PrioritizeReport {
         let _permit = self.signals.lock().await;
         let mut report = self.report.borrow().clone();
@@ -241,12 +240,12 @@ impl Section {
         report
     }
 
-    /// Notes what went wrong; the first counts.
+    /// Records an error. Only the first is kept.
     pub(super) fn record_error(&self, error: Error) {
         self.error.borrow_mut().get_or_insert(error);
     }
 
-    /// Whether the side effect may begin: it is at work once at a time.
+    /// Whether the side effect may start: it does not run twice at a time.
     pub(super) fn begin_side_effect(&self) -> bool {
         !self.side_effect_runs.replace(true)
     }
@@ -273,7 +272,7 @@ impl Section {
         }
         if self.side_effect_runs.get() {
             let returned = async {
-                // What is told may be the end of an earlier run.
+                // A stored notification may be that of an earlier run.
                 while self.side_effect_runs.get() {
                     self.side_effect_returned.notified().await;
                 }
@@ -288,7 +287,7 @@ impl Section {
     }
 }
 
-/// Tells of one who keeps a prioritized section waiting, each time when it is hit, and once where it can't be.
+/// Emits an event about a blocking session: each time it is signaled, and once if it is spared.
 fn emit(context: &TraceContext, blocker: &Blocker, is_new: bool) {
     let report = |action| SignalReport {
         pid: blocker.pid,
@@ -302,7 +301,7 @@ fn emit(context: &TraceContext, blocker: &Blocker, is_new: bool) {
         BlockerAction::Reported => report("reported").emit(context),
         BlockerAction::WouldCancel
         | BlockerAction::WouldTerminate
-        // Over in a moment.
+        // Not reported: it no longer blocks, or is terminated soon.
         | BlockerAction::Spared(Spared::Gone | Spared::Grace) => {}
         BlockerAction::Spared(why) => {
             if is_new {

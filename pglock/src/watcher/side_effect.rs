@@ -1,11 +1,11 @@
-//! What users implement to deal with blocking sessions in their own way.
+//! The trait that users implement to handle blocking sessions in their own way.
 
 use super::blocked::Blocked;
 use super::policy::KillPolicy;
 use crate::error::Error;
 
-/// What is done, at each look, when a prioritized section waits for a lock: [`Terminate`](struct@crate::Terminate),
-/// [`Cancel`](struct@crate::Cancel), [`Escalate`](struct@crate::Escalate), or one of your own.
+/// What to do about the sessions that block a prioritized section: [`Terminate`](struct@crate::Terminate),
+/// [`Cancel`](struct@crate::Cancel), [`Escalate`](struct@crate::Escalate), or a type of your own.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -14,7 +14,7 @@ use crate::error::Error;
 /// # let mut client = database.connect();
 /// use pglock::{Blocked, Error, PrioritizeSideEffect};
 ///
-/// /// Ends idlers at once, and only tells of all others.
+/// /// Terminates sessions that only idle, and prints all others.
 /// struct Page;
 ///
 /// impl PrioritizeSideEffect for Page {
@@ -32,26 +32,26 @@ use crate::error::Error;
 /// # }
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no side effect of `prioritize`",
+    message = "`{Self}` is not a side effect of `prioritize`",
     label = "not a `PrioritizeSideEffect`",
     note = "use `pglock::Terminate`, `Cancel` or `Escalate`, or implement `pglock::PrioritizeSideEffect` for a type of your own",
-    note = "`filter` and `exclude` give a `Result`, since a filter can be wrong: write `?` behind them"
+    note = "`filter` and `exclude` return a `Result`, since a filter can be invalid: add `?` after them"
 )]
 pub trait PrioritizeSideEffect: Send + Sync + 'static {
-    /// Deals with what is in the way; answers the pids of those that it hit, for the report.
+    /// Handles the blocking sessions. Returns the pids of those that it signaled, for the report.
     ///
-    /// It is called when a look finds the section waiting, on a thread of its own, and not again before it has
-    /// returned: it may block, and neither that nor a panic keeps anybody else waiting.
+    /// It is called when a poll finds the section waiting, on a thread of its own, and not again before it has
+    /// returned. So it may block; neither that nor a panic delays other sections.
     ///
     /// # Errors
     ///
-    /// The section goes on and is looked at again; the first error is returned at its end. For errors of your own there
-    /// is [`Error::side_effect`].
+    /// After an error the section goes on and is polled again; the first error is returned at its end. Build errors of
+    /// your own with [`Error::side_effect`].
     fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error>;
 
-    /// What pglock does by itself, without a thread.
+    /// The policy that pglock applies by itself, without a thread.
     #[doc(hidden)]
-    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         None
     }
@@ -63,7 +63,7 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for Box<S> {
         (**self).worker(blocked)
     }
 
-    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         (**self).kill_policy()
     }
@@ -75,7 +75,7 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for std::sync::Arc<S
         (**self).worker(blocked)
     }
 
-    #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
+    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         (**self).kill_policy()
     }

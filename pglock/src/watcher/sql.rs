@@ -1,6 +1,6 @@
-//! The SQL of the watcher: who waits, and hitting who is in the way. Values are bound, as text. Pure.
+//! The SQL of the watcher: finding waits, and signaling the sessions that block them. Values are bound, as text.
 //!
-//! How names are written, [`crate::sql`] says.
+//! See [`crate::sql`] for how names are written.
 
 use std::time::{Duration, SystemTime};
 
@@ -11,8 +11,8 @@ use crate::sql::parts::{may_signal, microseconds};
 use crate::sql::{Row, Rows, Statement, Values};
 use crate::view::sql::{FORGET, LocksQuery, blockers_found};
 
-/// Which session speaks: a row with pid and start. What was seen of the sessions is forgotten as it is told: a
-/// transaction keeps it, and its own look would find what is old.
+/// The pid and the start of the session that runs it. It also clears the snapshot of `pg_stat_activity`, which a
+/// transaction keeps: later queries in it would read old data.
 pub(crate) fn own_backend() -> String {
     format!(
         "WITH me AS MATERIALIZED (SELECT s.pid::pg_catalog.text, {}::pg_catalog.text AS started \
@@ -22,21 +22,21 @@ pub(crate) fn own_backend() -> String {
     )
 }
 
-/// A session that was hit before: see [`Escalation::Escalate`].
+/// A session that was canceled before: see [`Escalation::Escalate`].
 pub(crate) struct Canceled {
     pub(crate) backend: Backend,
     /// Whether its grace time is over.
     pub(crate) overdue: bool,
 }
 
-/// The sessions, in the order of the answer: a row for each with its place, whether it is in the database of who
-/// asks, and whether it may wait for a lock. There is none for a session that the server doesn't have.
+/// One row per session that the server has: its position in `backends`, whether it is in the watcher's database, and
+/// whether it may be waiting for a lock.
 ///
-/// This looks at the sessions only, which is cheap: not at the locks, which stops the server's lock manager.
+/// It reads sessions only, which is cheap. Reading locks would stop the server's lock manager.
 pub(crate) fn waiting(backends: &[Backend]) -> Statement {
     let mut values = Values::default();
     let wanted = bind(backends, &mut values);
-    // What is hidden from our role counts as a wait: the blockers are looked for then.
+    // A state that our role may not see counts as a wait. Then the statement that looks for blockers decides.
     let sql = format!(
         "WITH activity AS MATERIALIZED (SELECT s.* FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '') \
          SELECT w.place::pg_catalog.text, (s.datname = pg_catalog.current_database())::pg_catalog.text, \
@@ -49,14 +49,14 @@ pub(crate) fn waiting(backends: &[Backend]) -> Statement {
     (sql, values.into_inner())
 }
 
-/// What a look sees of a session.
+/// The state of a session.
 pub(crate) struct SectionActivity {
-    /// Whether it is in the database of who asks.
+    /// Whether it is in the watcher's database.
     pub(crate) is_here: bool,
     pub(crate) may_wait: bool,
 }
 
-/// The answer of [`waiting`] for so many sessions, in order; none for those that the server doesn't have.
+/// Reads the answer of [`waiting`]: one entry per session, in order; `None` for those that the server does not have.
 pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>> {
     let mut seen: Vec<_> = std::iter::repeat_with(|| None).take(sessions).collect();
     for row in rows.iter() {
@@ -71,11 +71,11 @@ pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>>
     seen
 }
 
-/// Hits the sessions that are in the way of `waiting`: a row for each that is, with what was done or why nothing was.
+/// Signals the sessions that block `waiting`: one row per blocker, with what was done or why it was left alone.
 ///
-/// They are found and hit in one statement. Never hit are the sessions of `own`; one of `before` is hit only if that
-/// is overdue. Those that are gone, or that we have no right to hit, are left alone: the server would raise an error,
-/// after having hit others.
+/// They are found and signaled in one statement. Those of `own` are never signaled; one of `before` is signaled again
+/// only if it is overdue. Sessions that are gone, or that our role may not signal, are left alone: for those the server
+/// would raise an error, after it has signaled others.
 pub(crate) fn signal_blockers(
     waiting: Backend,
     policy: &KillPolicy,
@@ -145,14 +145,13 @@ pub(crate) fn signal_blockers(
     (sql, values.into_inner())
 }
 
-/// Whether the session `s`, a worker of autovacuum, may work against wraparound: what it does ends with these words,
-/// which are cut off where its text is as long as `track_activity_query_size` lets it be, and are not there where
-/// `track_activities` is off.
+/// Whether the session `s`, an autovacuum worker, may prevent wraparound. Its query ends with these words. They may be
+/// cut off if the query is as long as `track_activity_query_size` allows, and are missing if `track_activities` is off.
 const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' \
      OR s.query LIKE 'autovacuum: %' IS NOT TRUE \
      OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
 
-/// The CTEs of the filters, each with a comma behind, and the condition that they leave a blocker out.
+/// The CTEs of the filters, each followed by a comma, and the condition that a blocker does not match them.
 fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (String, String) {
     if policy.conditions.is_empty() {
         return (String::new(), "false".to_owned());
@@ -169,7 +168,7 @@ fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (Stri
     )
 }
 
-/// Where one of the two is hidden, the pid has to do.
+/// Compares two starts. If one of them is hidden, the pid alone decides.
 fn same_start(backend_start: &str, started: &str) -> String {
     format!(
         "coalesce({} = {started}, true)",
@@ -181,7 +180,7 @@ fn bind(backends: &[Backend], values: &mut Values) -> String {
     bind_with(backends, None, values)
 }
 
-/// A table function with a row for each session.
+/// A table function with one row per session.
 fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) -> String {
     let mut array = |elements: Vec<String>, of: &str| {
         format!(
@@ -214,11 +213,11 @@ fn bind_with(backends: &[Backend], flags: Option<&[bool]>, values: &mut Values) 
             "boolean",
         ));
     }
-    // With several arrays it is no function but a word of Postgres' own, which has no schema.
+    // With several arrays `unnest` is syntax and not a function, so it takes no schema.
     format!("unnest({})", arrays.join(", "))
 }
 
-/// The names as Postgres keeps names: it cuts them.
+/// The names as Postgres stores them, cut off at 63 bytes.
 fn bind_names<'n>(names: impl IntoIterator<Item = &'n String>, values: &mut Values) -> String {
     let names = names.into_iter().map(|name| values.bind(name.clone()));
     let names: Vec<String> = names.collect();
@@ -228,8 +227,8 @@ fn bind_names<'n>(names: impl IntoIterator<Item = &'n String>, values: &mut Valu
     )
 }
 
-/// The names that Postgres may show for this `application_name`: instead of what is not ASCII it keeps question marks,
-/// or since version 16 hexadecimal numbers.
+/// The spellings that Postgres may show for this `application_name`: bytes that are not printable ASCII become question
+/// marks, or hexadecimal numbers since version 16.
 fn as_shown(application_name: &str) -> [String; 2] {
     let clean = |other: fn(u8) -> String| {
         let bytes = application_name.bytes();
@@ -245,12 +244,12 @@ fn as_shown(application_name: &str) -> [String; 2] {
     ]
 }
 
-/// A row of [`policy`].
+/// Reads a row of [`signal_blockers`].
 pub(crate) fn blocker(row: &Row<'_>, policy: &KillPolicy) -> Option<Blocker> {
     let started: Option<i64> = row.parsed(1);
     let action = match (row.text(7), row.text(6), row.text(8)) {
         (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
-        // The server says that there was nobody to hit.
+        // The server found no such session.
         (None, _, Some("false")) => BlockerAction::Spared(Spared::Gone),
         (None, Some("terminate"), _) if policy.dry_run => BlockerAction::WouldTerminate,
         (None, Some("terminate"), _) => BlockerAction::Terminated,
@@ -309,7 +308,7 @@ mod tests {
         block_on(BlockingWire(client).query(sql, values)).unwrap()
     }
 
-    /// One that holds a lock, and one that waits for it on a thread of its own.
+    /// A session that holds a lock, and one that waits for it on a thread of its own.
     fn tangle(db: &TestDb) -> (Client, Backend, Backend) {
         let (mut holder, mut waiter) = (db.connect(), db.connect());
         holder.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
@@ -344,7 +343,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_hit_for_a_pid_whose_start_differs() {
+    fn nothing_is_signaled_for_a_pid_whose_start_differs() {
         let db = database();
         let (mut holder, _, waits) = tangle(&db);
         let mut watcher = db.connect();

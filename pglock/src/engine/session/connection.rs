@@ -26,7 +26,7 @@ pub(super) struct ConnectionTask {
     pub(super) held_locks: Rc<HeldLocks>,
 }
 
-/// What pglock itself has decided about a session. The server and the network can end it besides.
+/// What pglock itself has decided about a session. The server or the network can end it too.
 #[derive(Default)]
 pub(super) struct Shutdown {
     phase: Cell<Phase>,
