@@ -149,7 +149,7 @@ async fn attempt(
         _permit,
     } = prepared;
     // A full lock table stops the server for everybody: statements that have nothing to do with pglock fail.
-    if lease.pool().held() >= lease.session().lock_table() / 2 {
+    if lease.pool().locks_held() >= lease.session().lock_table() / 2 {
         let place = lease.pool().database().place();
         return Err(Error::lock_table(&request.lock.id, &place));
     }

@@ -57,8 +57,8 @@ impl Pool {
         lock: &DatabaseLock,
     ) -> Result<Option<Holder>, Error> {
         let holder = sql::holder::holder(lock.key);
-        let asked = self.on_helper(lock, &holder);
-        match tokio::time::timeout(HOLDER_BOUND, asked).await {
+        let query = self.on_helper(lock, &holder);
+        match tokio::time::timeout(HOLDER_BOUND, query).await {
             Ok(rows) => {
                 let holder = rows?.as_ref().and_then(reply::of_holder);
                 Ok(holder.map(|holder| self.recognize(holder)))
@@ -84,8 +84,8 @@ impl Pool {
         }
         let opened_for = "the heartbeat of sessions that wait";
         // An error with a source is an answer too: from the server, or from the kernel of its host.
-        let asked = self.on_helper(&opened_for, "");
-        let answered = match within(liveness.answer(), asked).await {
+        let query = self.on_helper(&opened_for, "");
+        let answered = match within(liveness.answer(), query).await {
             Some(Ok(_)) => true,
             Some(Err(error)) => std::error::Error::source(&error).is_some(),
             None => false,

@@ -83,7 +83,7 @@ impl Pool {
     }
 
     /// How many locks this process holds in the database.
-    pub(super) fn held(&self) -> usize {
+    pub(super) fn locks_held(&self) -> usize {
         let sessions = self.sessions.borrow();
         let sessions = sessions.values().filter_map(Weak::upgrade);
         sessions.map(|session| session.held_locks().len()).sum()

@@ -77,8 +77,8 @@ async fn keep(
     let is_held = {
         let exclusive = session.exclusive().await;
         let mut wire = exclusive.wire();
-        let asked = protocol::holds(&mut wire, lock.key, lock.mode);
-        let answer = answered(&session, lock.database.liveness(), asked).await;
+        let query = protocol::holds(&mut wire, lock.key, lock.mode);
+        let answer = answered(&session, lock.database.liveness(), query).await;
         answer.unwrap_or(false)
     };
     if is_held {

@@ -37,14 +37,14 @@ pub(crate) struct Attempt {
     on_busy: OnBusy,
     began: Instant,
     ended: bool,
-    trace: spans::Acquire,
+    trace: spans::AttemptTrace,
 }
 
 impl Attempt {
     pub(crate) fn begin(subject: Subject, on_busy: OnBusy) -> Self {
         metrics::attempted(&subject);
         Self {
-            trace: spans::Acquire::begin(&subject),
+            trace: spans::AttemptTrace::begin(&subject),
             subject,
             on_busy,
             began: Instant::now(),

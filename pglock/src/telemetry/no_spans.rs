@@ -26,10 +26,10 @@ impl TraceContext {
 }
 
 #[derive(Debug)]
-pub(super) struct Acquire;
+pub(super) struct AttemptTrace;
 
 #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
-impl Acquire {
+impl AttemptTrace {
     pub(super) fn begin(_: &Subject) -> Self {
         Self
     }

@@ -68,9 +68,9 @@ impl TraceContext {
 }
 
 #[derive(Debug)]
-pub(super) struct Acquire(Span);
+pub(super) struct AttemptTrace(Span);
 
-impl Acquire {
+impl AttemptTrace {
     pub(super) fn begin(subject: &Subject) -> Self {
         Self(info_span!(
             target: "pglock",

@@ -115,7 +115,7 @@ async fn find_waiting(watcher: &Watcher, due: &[Rc<Section>]) -> Result<Vec<Obse
     let backends: Vec<Vec<Backend>> = due.iter().map(|section| section.backends()).collect();
     let statement = sql::waiting(&backends.concat());
     let rows = watcher.read(&statement).await?;
-    let mut seen = sql::seen(&rows, backends.iter().map(Vec::len).sum()).into_iter();
+    let mut seen = sql::activities(&rows, backends.iter().map(Vec::len).sum()).into_iter();
     let found = backends.iter().map(|backends| {
         let seen: Vec<_> = seen.by_ref().take(backends.len()).collect();
         match seen.first() {

@@ -57,7 +57,7 @@ pub(crate) struct SectionActivity {
 }
 
 /// Reads the answer of [`waiting`]: one entry per session, in order; `None` for those that the server does not have.
-pub(crate) fn seen(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>> {
+pub(crate) fn activities(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>> {
     let mut seen: Vec<_> = std::iter::repeat_with(|| None).take(sessions).collect();
     for row in rows.iter() {
         let place = row.parsed(0).and_then(|place: usize| place.checked_sub(1));
@@ -156,12 +156,12 @@ fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (Stri
     if policy.conditions.is_empty() {
         return (String::new(), "false".to_owned());
     }
-    let asked = LocksQuery {
+    let query = LocksQuery {
         waiting: Some(vec![waiting.pid]),
         conditions: policy.conditions.clone(),
         ..LocksQuery::default()
     };
-    let found = blockers_found(&asked, values);
+    let found = blockers_found(&query, values);
     (
         format!("{found}, "),
         "b.pid NOT IN (SELECT f.pid FROM found f)".to_owned(),
@@ -332,7 +332,7 @@ mod tests {
         let mut watcher = db.connect();
         let sessions = [earlier(waits), waits, holds];
         let rows = ask(&mut watcher, &waiting(&sessions));
-        let seen = seen(&rows, sessions.len());
+        let seen = activities(&rows, sessions.len());
         assert!(seen[0].is_none());
         assert!(seen[1].as_ref().is_some_and(|it| it.is_here && it.may_wait));
         assert!(

@@ -142,7 +142,7 @@ impl RawConnection {
             .expect("it is taken by `into_parts` only")
     }
 
-    pub(super) async fn ask(&self, sql: &str) -> Result<Rows, Failure> {
+    pub(super) async fn query(&self, sql: &str) -> Result<Rows, Failure> {
         ClientWire(self.client()).simple_query(sql).await
     }
 

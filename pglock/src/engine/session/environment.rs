@@ -71,7 +71,7 @@ pub(super) async fn probe(
 ) -> Result<ServerInfo, Unsupported> {
     let announced = backend_key::pid(connection.client()).await?;
     let rows = match connection
-        .ask(&sql::session::probe(scope, announced, database.liveness()))
+        .query(&sql::session::probe(scope, announced, database.liveness()))
         .await
     {
         Ok(rows) => rows,
@@ -111,7 +111,7 @@ pub(super) async fn probe(
         }
         // Not earlier: in a shared pool these settings would reach other clients.
         if connection
-            .ask(&sql::session::set_up(backend.pid, database.liveness()))
+            .query(&sql::session::set_up(backend.pid, database.liveness()))
             .await?
             .is_empty()
         {
@@ -164,7 +164,7 @@ async fn moves_sessions(
 }
 
 async fn backend_pid(connection: &RawConnection) -> Result<i32, Failure> {
-    let rows = connection.ask(sql::session::BACKEND_PID).await?;
+    let rows = connection.query(sql::session::BACKEND_PID).await?;
     let pid = rows.first_row().and_then(|row| row.parsed(0));
     pid.ok_or_else(Failure::unexpected_answer)
 }
@@ -177,10 +177,13 @@ async fn gives_one_lock_twice(database: &Database, first: &RawConnection) -> Res
     let key = Key::Big((i64::from(std::process::id()) << 32) | nanos);
     let second = RawConnection::open(database).await?;
     let ours = first
-        .ask(&sql::session::begin_and_try(key))
+        .query(&sql::session::begin_and_try(key))
         .await?
         .last_bool();
-    let theirs = second.ask(&sql::session::try_once(key)).await?.last_bool();
-    first.ask(sql::transaction::ROLLBACK).await?;
+    let theirs = second
+        .query(&sql::session::try_once(key))
+        .await?
+        .last_bool();
+    first.query(sql::transaction::ROLLBACK).await?;
     Ok(ours == Some(true) && theirs == Some(true))
 }
