@@ -1,8 +1,8 @@
 //! Batches of operations, made up when they are sent, and their answers.
 
 use super::Ledger;
+use super::caller::List;
 use super::key::{Flight, Step};
-use super::list::List;
 use super::orders::{
     Action, Answer, Effect, Failure, HeldBy, HoldId, Op, RequestId, Sent, SessionId,
 };

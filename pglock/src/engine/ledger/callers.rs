@@ -1,38 +1,13 @@
 //! Requests, and the holds that they become.
 
 use super::Ledger;
+use super::caller::{Caller, Link, Stage};
 use super::key::KeyState;
-use super::list::Link;
 use super::orders::{Effect, HeldBy, HoldId, Request, RequestId, SessionId};
 use super::slab::Id;
 use super::waits::Wait;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
-
-#[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) key: Id,
-    pub(super) mode: AdvisoryMode,
-    pub(super) no_wait: bool,
-    pub(super) own_session: bool,
-    pub(super) stage: Stage,
-    /// When it asked; of one that leaves, when it was released.
-    pub(super) since: u64,
-    pub(super) enclosing: Box<[HoldId]>,
-    pub(super) links: [Link; 2],
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
-    Waiting,
-    Holding {
-        session: Id,
-    },
-    /// Released, and the server has not confirmed it yet.
-    Leaving {
-        session: Id,
-    },
-}
 
 impl Ledger {
     /// A caller asks for a lock.

@@ -1,7 +1,7 @@
 //! The state of a key, and what it needs now. Only reads.
 
 use super::Ledger;
-use super::list::{List, NESTED, PLACE};
+use super::caller::{List, NESTED, PLACE};
 use super::sessions::SessionKind;
 use super::slab::Id;
 use super::waits::{Poll, Wait};

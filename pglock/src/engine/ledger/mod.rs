@@ -30,9 +30,9 @@
 //! [`waits`] and [`wait_sessions`] (waits in the server, polling), [`sessions`], [`ring`] (deadlocks).
 
 mod batch;
+mod caller;
 mod callers;
 mod key;
-mod list;
 mod orders;
 mod ring;
 mod sessions;
@@ -45,13 +45,20 @@ mod waits;
 
 use std::collections::{HashMap, VecDeque};
 
-use callers::Caller;
+use caller::Caller;
 use key::KeyState;
 use orders::Sent;
 use sessions::{Opening, Session};
 use slab::{Id, Slab};
 use wait_sessions::Waits;
 
+#[cfg_attr(
+    not(test),
+    expect(
+        unused_imports,
+        reason = "the sessions that carry out its orders come next"
+    )
+)]
 pub(crate) use orders::{
     Action, Answer, Effect, Enclosing, Failure, HeldBy, HoldId, Limits, Op, Order, Request,
     RequestId, Role, SessionId, WaitAnswer, WaitOrder,

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 
 use super::Ledger;
+use super::caller::List;
 use super::key::{Grant, Step};
-use super::list::List;
 use super::orders::Sent;
 use super::orders::{Action, Effect, Failure, HoldId, Role, SessionId};
 use super::slab::Id;

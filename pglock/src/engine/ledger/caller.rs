@@ -1,8 +1,34 @@
-//! Lists of callers in the order in which they came. The links are in the callers, so that any of them leaves at once,
-//! however many there are.
+//! A caller, and the lists that callers stand in.
+//! The links are in the callers, so that any of them leaves at once, however many there are.
 
-use super::callers::Caller;
+use super::orders::HoldId;
 use super::slab::{Id, Slab};
+use crate::model::options::AdvisoryMode;
+
+#[derive(Clone)]
+pub(super) struct Caller {
+    pub(super) key: Id,
+    pub(super) mode: AdvisoryMode,
+    pub(super) no_wait: bool,
+    pub(super) own_session: bool,
+    pub(super) stage: Stage,
+    /// When it asked; of one that leaves, when it was released.
+    pub(super) since: u64,
+    pub(super) enclosing: Box<[HoldId]>,
+    pub(super) links: [Link; 2],
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Waiting,
+    Holding {
+        session: Id,
+    },
+    /// Released, and the server has not confirmed it yet.
+    Leaving {
+        session: Id,
+    },
+}
 
 /// Links of the wait queue, of those who only try, or of the holders: a caller is in one of these at a time.
 pub(super) const PLACE: usize = 0;
