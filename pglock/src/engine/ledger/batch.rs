@@ -1,13 +1,13 @@
 //! Batches of operations, made up when they are sent, and their answers.
 
 use super::Ledger;
-use super::caller::List;
-use super::key::{Flight, Step};
 use super::orders::{
     Action, Answer, Effect, Failure, HeldBy, HoldId, Op, RequestId, Sent, SessionId,
 };
-use super::sessions::SessionKind;
-use super::slab::Id;
+use super::state::caller::List;
+use super::state::key::{Flight, Step};
+use super::state::session::SessionKind;
+use super::state::slab::Id;
 use crate::model::options::AdvisoryMode;
 
 impl Ledger {

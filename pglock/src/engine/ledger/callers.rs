@@ -1,11 +1,11 @@
 //! Requests, and the holds that they become.
 
 use super::Ledger;
-use super::caller::{Caller, Link, Stage};
-use super::key::KeyState;
 use super::orders::{Effect, HeldBy, HoldId, Request, RequestId, SessionId};
-use super::slab::Id;
-use super::waits::Wait;
+use super::state::caller::{Caller, Link, Stage};
+use super::state::key::KeyState;
+use super::state::slab::Id;
+use super::state::wait::Wait;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 

@@ -25,19 +25,19 @@
 //! | `withdraw` of the last who waits | the wait is canceled |
 //! | `session_ended` | its holders are `Lost`; who waited there starts again |
 //!
-//! The files, in the order in which to read them: [`callers`] (requests and holds), [`key`] (the state of a key, and what
-//! it needs now), [`settle`] (brings a key up to date after an event), [`batch`] (operations and their answers),
-//! [`waits`] and [`wait_sessions`] (waits in the server, polling), [`sessions`], [`ring`] (deadlocks).
+//! The files, in the order in which to read them: [`orders`] (all that comes in and goes out), [`state`] (what is
+//! remembered), [`callers`] (requests and holds), [`needs`] (what a key needs now), [`settle`] (brings a key up to date
+//! after an event), [`batch`] (operations and their answers), [`waits`] and [`wait_sessions`] (waits in the server,
+//! polling), [`sessions`], [`ring`] (deadlocks).
 
 mod batch;
-mod caller;
 mod callers;
-mod key;
+mod needs;
 mod orders;
 mod ring;
 mod sessions;
 mod settle;
-mod slab;
+mod state;
 #[cfg(test)]
 mod tests;
 mod wait_sessions;
@@ -45,12 +45,12 @@ mod waits;
 
 use std::collections::{HashMap, VecDeque};
 
-use caller::Caller;
-use key::KeyState;
 use orders::Sent;
-use sessions::{Opening, Session};
-use slab::{Id, Slab};
-use wait_sessions::Waits;
+use state::caller::Caller;
+use state::key::KeyState;
+use state::session::{Opening, Session};
+use state::slab::{Id, Slab};
+use state::wait::Waits;
 
 #[cfg_attr(
     not(test),

@@ -1,6 +1,6 @@
 //! The words between the ledger and those who carry out its orders: events, orders, effects.
 
-use super::slab::Id;
+use super::state::slab::Id;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 

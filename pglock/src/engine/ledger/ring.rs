@@ -6,7 +6,7 @@
 
 use super::Ledger;
 use super::orders::{Effect, Enclosing, RequestId, SessionId};
-use super::slab::Id;
+use super::state::slab::Id;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 

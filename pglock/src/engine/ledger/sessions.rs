@@ -3,46 +3,13 @@
 use std::collections::VecDeque;
 
 use super::Ledger;
-use super::caller::List;
-use super::key::{Grant, Step};
 use super::orders::Sent;
 use super::orders::{Action, Effect, Failure, HoldId, Role, SessionId};
-use super::slab::Id;
+use super::state::caller::List;
+use super::state::key::{Grant, Step};
+use super::state::session::{Session, SessionKind};
+use super::state::slab::Id;
 use crate::model::options::AdvisoryMode;
-
-#[derive(Clone)]
-pub(super) struct Session {
-    pub(super) kind: SessionKind,
-    /// The keys that it has in the server.
-    pub(super) held: Vec<Id>,
-    /// Keys that it may have to unlock or confirm.
-    pub(super) ready: VecDeque<Id>,
-    /// What it was sent, as long as answers are missing.
-    pub(super) batch: Vec<Sent>,
-    pub(super) unanswered: usize,
-    /// The key that it waits for in the server.
-    pub(super) waiting: Option<Id>,
-    /// Whether it is in the list of those that can be sent a batch.
-    pub(super) announced: bool,
-    pub(super) has_ended: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum SessionKind {
-    Shared,
-    Helper,
-    Wait,
-    Own,
-}
-
-/// Sessions that are being opened, and since when.
-#[derive(Clone, Default)]
-pub(super) struct Opening {
-    pub(super) shared: Option<u64>,
-    pub(super) helper: Option<u64>,
-    /// Whether the active session is to have a successor.
-    pub(super) successor: bool,
-}
 
 impl Ledger {
     /// A session was opened, as ordered.

@@ -2,8 +2,8 @@
 
 use super::Ledger;
 use super::orders::HeldBy;
-use super::slab::Id;
-use super::waits::Poll;
+use super::state::slab::Id;
+use super::state::wait::Poll;
 use crate::model::options::AdvisoryMode;
 
 impl Ledger {

@@ -3,40 +3,12 @@
 //! Wait sessions are few. A key that gets none is polled until one comes free, unless a caller that waits for it holds
 //! locks: then another wait makes room for it, or one more session is opened.
 
-use std::collections::VecDeque;
-
 use super::Ledger;
 use super::orders::{Effect, Failure};
-use super::sessions::SessionKind;
-use super::slab::Id;
-use super::waits::Wait;
+use super::state::session::SessionKind;
+use super::state::slab::Id;
+use super::state::wait::Wait;
 use crate::model::options::AdvisoryMode;
-
-#[derive(Clone, Default)]
-pub(super) struct Waits {
-    /// Wait sessions: those that wait, those that hold what they waited for, and those that are being opened.
-    pub(super) sessions: usize,
-    pub(super) idle: Vec<Id>,
-    /// Polled keys that would rather have a wait session, the longest polled first.
-    line: VecDeque<Id>,
-    /// Keys for whose nested callers a wait is being canceled. They come first.
-    nested_line: VecDeque<Id>,
-    /// Keys that are waited for on wait sessions.
-    pub(super) active: Vec<Id>,
-    pub(super) orders: VecDeque<Id>,
-    pub(super) cancels: VecDeque<Id>,
-    /// Waits that are being canceled to make room.
-    pub(super) evictions: usize,
-    /// Whether no more sessions can be opened for now.
-    pub(super) exhausted: bool,
-}
-
-impl Waits {
-    /// Whether keys line up for a wait session.
-    pub(super) fn has_line(&self) -> bool {
-        !self.line.is_empty() || !self.nested_line.is_empty()
-    }
-}
 
 /// A session to wait on; none: one that is to be opened.
 struct Room {

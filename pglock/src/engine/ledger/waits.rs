@@ -2,87 +2,10 @@
 
 use super::Ledger;
 use super::orders::{Effect, Failure, HeldBy, Order, RequestId, SessionId, WaitAnswer, WaitOrder};
-use super::sessions::SessionKind;
-use super::slab::Id;
+use super::state::session::SessionKind;
+use super::state::slab::Id;
+use super::state::wait::{Phase, Poll, Wait};
 use crate::model::lock_id::Key;
-use crate::model::options::AdvisoryMode;
-
-/// A wait for a key in the server.
-#[derive(Clone)]
-pub(super) struct Wait {
-    pub(super) mode: AdvisoryMode,
-    /// The request whose own session it is on.
-    pub(super) own: Option<Id>,
-    pub(super) session: Option<Id>,
-    pub(super) phase: Phase,
-    /// The request whose enclosing locks are on the same session.
-    nested: Option<Id>,
-    /// Whether its session is needed for something else, so that it has to be canceled in any case.
-    interrupted: bool,
-    /// Whether that is another wait.
-    pub(super) evicted: bool,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Phase {
-    /// Not read from the ledger yet.
-    Ordered,
-    Sent,
-    /// To be canceled; that is not read yet.
-    Ending,
-    Canceled,
-}
-
-impl Wait {
-    pub(super) fn new(mode: AdvisoryMode) -> Self {
-        Self {
-            mode,
-            own: None,
-            session: None,
-            phase: Phase::Ordered,
-            nested: None,
-            interrupted: false,
-            evicted: false,
-        }
-    }
-
-    pub(super) fn own(caller: Id, mode: AdvisoryMode) -> Self {
-        Self {
-            own: Some(caller),
-            ..Self::new(mode)
-        }
-    }
-
-    pub(super) fn on(self, session: Option<Id>) -> Self {
-        Self { session, ..self }
-    }
-
-    /// On the session that has the locks around a request.
-    pub(super) fn of_enclosing(self, request: Id) -> Self {
-        Self {
-            nested: Some(request),
-            ..self
-        }
-    }
-
-    pub(super) fn is_sent(&self) -> bool {
-        self.phase != Phase::Ordered
-    }
-
-    /// Whether it gets what another one would get.
-    pub(super) fn serves(&self, wanted: &Wait) -> bool {
-        self.own == wanted.own
-            && (self.mode == AdvisoryMode::Exclusive || wanted.mode == AdvisoryMode::Shared)
-    }
-}
-
-/// When a key is tried again that is not waited for in the server.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Poll {
-    pub(super) timer: Option<u64>,
-    pub(super) attempt: u32,
-    pub(super) due: bool,
-}
 
 impl Ledger {
     /// The session that was opened for a wait.

@@ -300,7 +300,7 @@ impl Ledger {
     fn count_wait_sessions(&self) -> usize {
         let sessions = self.sessions.iter();
         sessions
-            .filter(|session| session.kind == super::super::sessions::SessionKind::Wait)
+            .filter(|session| session.kind == super::super::state::session::SessionKind::Wait)
             .count()
     }
 }

@@ -3,8 +3,8 @@
 use std::collections::VecDeque;
 use std::fmt::Write;
 
-use super::super::caller::List;
-use super::super::key::{Grant, KeyState};
+use super::super::state::caller::List;
+use super::super::state::key::{Grant, KeyState};
 use super::super::*;
 use super::process::{Process, number};
 

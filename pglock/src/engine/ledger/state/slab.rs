@@ -5,14 +5,14 @@ use std::ops::{Index, IndexMut};
 
 /// A place in a [`Slab`], and the how-manieth value it was given out for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Id {
+pub(in crate::engine::ledger) struct Id {
     index: u32,
     /// Not zero, so that an `Option<Id>` is as small as an `Id`.
     generation: NonZeroU32,
 }
 
 #[derive(Clone)]
-pub(super) struct Slab<T> {
+pub(in crate::engine::ledger) struct Slab<T> {
     slots: Vec<Slot<T>>,
     free: Vec<u32>,
 }
@@ -24,14 +24,14 @@ struct Slot<T> {
 }
 
 impl<T> Slab<T> {
-    pub(super) fn new() -> Self {
+    pub(in crate::engine::ledger) fn new() -> Self {
         Self {
             slots: Vec::new(),
             free: Vec::new(),
         }
     }
 
-    pub(super) fn insert(&mut self, value: T) -> Id {
+    pub(in crate::engine::ledger) fn insert(&mut self, value: T) -> Id {
         if let Some(index) = self.free.pop() {
             let slot = &mut self.slots[index as usize];
             slot.value = Some(value);
@@ -49,21 +49,21 @@ impl<T> Slab<T> {
         Id { index, generation }
     }
 
-    pub(super) fn get(&self, id: Id) -> Option<&T> {
+    pub(in crate::engine::ledger) fn get(&self, id: Id) -> Option<&T> {
         let slot = self.slots.get(id.index as usize)?;
         slot.value
             .as_ref()
             .filter(|_| slot.generation == id.generation)
     }
 
-    pub(super) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
+    pub(in crate::engine::ledger) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         slot.value
             .as_mut()
             .filter(|_| slot.generation == id.generation)
     }
 
-    pub(super) fn remove(&mut self, id: Id) -> Option<T> {
+    pub(in crate::engine::ledger) fn remove(&mut self, id: Id) -> Option<T> {
         let slot = self.slots.get_mut(id.index as usize)?;
         if slot.generation != id.generation {
             return None;
@@ -76,12 +76,12 @@ impl<T> Slab<T> {
     }
 
     #[cfg(test)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+    pub(in crate::engine::ledger) fn iter(&self) -> impl Iterator<Item = &T> {
         self.slots.iter().filter_map(|slot| slot.value.as_ref())
     }
 
     #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
+    pub(in crate::engine::ledger) fn len(&self) -> usize {
         self.slots.len() - self.free.len()
     }
 }

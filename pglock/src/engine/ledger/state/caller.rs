@@ -1,25 +1,25 @@
 //! A caller, and the lists that callers stand in.
 //! The links are in the callers, so that any of them leaves at once, however many there are.
 
-use super::orders::HoldId;
 use super::slab::{Id, Slab};
+use crate::engine::ledger::orders::HoldId;
 use crate::model::options::AdvisoryMode;
 
 #[derive(Clone)]
-pub(super) struct Caller {
-    pub(super) key: Id,
-    pub(super) mode: AdvisoryMode,
-    pub(super) no_wait: bool,
-    pub(super) own_session: bool,
-    pub(super) stage: Stage,
+pub(in crate::engine::ledger) struct Caller {
+    pub(in crate::engine::ledger) key: Id,
+    pub(in crate::engine::ledger) mode: AdvisoryMode,
+    pub(in crate::engine::ledger) no_wait: bool,
+    pub(in crate::engine::ledger) own_session: bool,
+    pub(in crate::engine::ledger) stage: Stage,
     /// When it asked; of one that leaves, when it was released.
-    pub(super) since: u64,
-    pub(super) enclosing: Box<[HoldId]>,
-    pub(super) links: [Link; 2],
+    pub(in crate::engine::ledger) since: u64,
+    pub(in crate::engine::ledger) enclosing: Box<[HoldId]>,
+    pub(in crate::engine::ledger) links: [Link; 2],
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Stage {
+pub(in crate::engine::ledger) enum Stage {
     Waiting,
     Holding {
         session: Id,
@@ -31,32 +31,32 @@ pub(super) enum Stage {
 }
 
 /// Links of the wait queue, of those who only try, or of the holders: a caller is in one of these at a time.
-pub(super) const PLACE: usize = 0;
+pub(in crate::engine::ledger) const PLACE: usize = 0;
 /// Links of those in a wait queue that hold locks meanwhile.
-pub(super) const NESTED: usize = 1;
+pub(in crate::engine::ledger) const NESTED: usize = 1;
 
 #[derive(Clone, Copy, Default)]
-pub(super) struct Link {
+pub(in crate::engine::ledger) struct Link {
     previous: Option<Id>,
     next: Option<Id>,
 }
 
 #[derive(Clone, Copy, Default)]
-pub(super) struct List<const LINK: usize> {
+pub(in crate::engine::ledger) struct List<const LINK: usize> {
     head: Option<Id>,
     tail: Option<Id>,
 }
 
 impl<const LINK: usize> List<LINK> {
-    pub(super) fn is_empty(&self) -> bool {
+    pub(in crate::engine::ledger) fn is_empty(&self) -> bool {
         self.head.is_none()
     }
 
-    pub(super) fn head(&self) -> Option<Id> {
+    pub(in crate::engine::ledger) fn head(&self) -> Option<Id> {
         self.head
     }
 
-    pub(super) fn push_back(&mut self, callers: &mut Slab<Caller>, caller: Id) {
+    pub(in crate::engine::ledger) fn push_back(&mut self, callers: &mut Slab<Caller>, caller: Id) {
         callers[caller].links[LINK] = Link {
             previous: self.tail,
             next: None,
@@ -68,7 +68,7 @@ impl<const LINK: usize> List<LINK> {
         self.tail = Some(caller);
     }
 
-    pub(super) fn remove(&mut self, callers: &mut Slab<Caller>, caller: Id) {
+    pub(in crate::engine::ledger) fn remove(&mut self, callers: &mut Slab<Caller>, caller: Id) {
         let Link { previous, next } = std::mem::take(&mut callers[caller].links[LINK]);
         match previous {
             Some(previous) => callers[previous].links[LINK].next = next,
@@ -80,7 +80,7 @@ impl<const LINK: usize> List<LINK> {
         }
     }
 
-    pub(super) fn iter<'a>(
+    pub(in crate::engine::ledger) fn iter<'a>(
         &self,
         callers: &'a Slab<Caller>,
     ) -> impl Iterator<Item = Id> + use<'a, LINK> {
