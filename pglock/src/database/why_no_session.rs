@@ -17,7 +17,7 @@ const UNKNOWN: &str = "the source says why; check that the server runs and that 
 const BY_TEXT: [(&str, &str); 4] = [
     (
         "server does not support TLS",
-        "the url asks for TLS and the server has none; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
+        "the server has no TLS, and the url asks for it; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
     ),
     (
         "server did not use channel binding",

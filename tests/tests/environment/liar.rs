@@ -63,7 +63,7 @@ fn a_server_that_lacks_what_postgres_has_is_refused() {
         .using(handle(db.url()))
         .acquire()
         .unwrap_err();
-    assert_refused(&error, &["only speak its protocol"]);
+    assert_refused(&error, &["another database that shares the protocol"]);
     assert_eq!(error.sql_state().unwrap().code(), "42883");
 }
 

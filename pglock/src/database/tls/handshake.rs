@@ -238,7 +238,7 @@ fn why_not_trusted(why: &CertificateError) -> &'static str {
         }
         // rustls has no variant for it.
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
-            "the server's certificate is that of the authority, not one that it signed; give the server its own certificate, without `CA:TRUE`"
+            "the server's certificate is that of an authority, not one that it signed; give the server its own certificate, without `CA:TRUE`"
         }
         _ => {
             "the server's certificate cannot be trusted, for the reason in the source; use one of version 3, with the host among its subject alternative names"
