@@ -1,6 +1,6 @@
-//! Canceling and ending the sessions behind locks.
+//! Canceling and terminating the sessions behind locks.
 
-use super::{Locks, query, refuse_unknown_tables};
+use super::{Locks, refuse_unknown_tables, run_query};
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
@@ -11,17 +11,18 @@ use crate::view::{BlockedLock, FromRow};
 use crate::wire::ExtendedQuery;
 
 impl<R: FromRow> Locks<R> {
-    /// Lets [`terminate_activity`](Locks::terminate_activity) and its like end the session that asks, too.
+    /// Lets [`terminate_activity`](Locks::terminate_activity) and its twins also terminate the session that runs the
+    /// query.
     ///
-    /// It is ended last, so that the answer still comes; the connection is closed then.
+    /// It is terminated last, so that the answer arrives; then the connection is closed.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
     /// # let mut client = database.connect();
     /// client.batch_execute("SELECT pg_advisory_lock(1)")?;
-    /// let ended = pglock::locks().filter("kind=ADVISORY")?.include_own_session().terminate_activity(&mut client)?;
-    /// assert_eq!(ended.len(), 1); // and the connection is closed
+    /// let terminated = pglock::locks().filter("kind=ADVISORY")?.include_own_session().terminate_activity(&mut client)?;
+    /// assert_eq!(terminated.len(), 1); // and the connection is closed
     /// # Ok(())
     /// # }
     /// ```
@@ -30,18 +31,20 @@ impl<R: FromRow> Locks<R> {
         self
     }
 
-    /// Cancels the statements of the sessions that hold the locks, or wait for them; answers whom it hit, by pid.
+    /// Cancels the running statements of the sessions that hold or wait for the locks. Returns the pids of the signaled
+    /// sessions.
     ///
-    /// They are found and hit in one statement: those of the rows that [`fetch`](Locks::fetch) would have found.
-    /// A session that idles has nothing to cancel, and keeps its locks, though it counts as hit. Sessions that have
-    /// ended, that we have no right to hit, or that are prepared transactions are passed over, and so is our own.
+    /// The sessions are found and signaled in one statement: those of the rows that [`fetch`](Locks::fetch) would
+    /// return. An idle session has nothing to cancel and keeps its locks, but is counted. Sessions that have ended or
+    /// that the role is not allowed to signal, prepared transactions, and the session that runs the query are skipped.
+    ///
+    /// See also
+    /// [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
+    /// which needs the privileges of the other session's role, or of `pg_signal_backend`.
     ///
     /// # Errors
     ///
     /// As [`fetch`](Locks::fetch).
-    ///
-    /// Stands on [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
-    /// which needs the rights of the other session's role, or of `pg_signal_backend`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -66,23 +69,24 @@ impl<R: FromRow> Locks<R> {
         ))
     }
 
-    /// Ends the sessions that hold the locks, or wait for them; answers whom it hit, by pid.
+    /// Terminates the sessions that hold or wait for the locks. Returns the pids of the signaled sessions.
     ///
-    /// As [`cancel_activity`](Locks::cancel_activity), but for what is done: their transactions are rolled back and
-    /// their locks released, a moment after the answer.
+    /// They are found as by [`cancel_activity`](Locks::cancel_activity). Their transactions are rolled back and their
+    /// locks released shortly after the answer.
+    ///
+    /// See also
+    /// [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL).
     ///
     /// # Errors
     ///
     /// As [`fetch`](Locks::fetch).
-    ///
-    /// Stands on [`pg_terminate_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
     /// # let mut client = database.connect();
     /// # client.batch_execute("CREATE TABLE orders ()")?;
-    /// let ended: Vec<i32> = pglock::locks()
+    /// let terminated: Vec<i32> = pglock::locks()
     ///     .on(["orders"])
     ///     .filter("activity__state=IDLE_IN_TRANSACTION")?
     ///     .terminate_activity(&mut client)?;
@@ -100,30 +104,12 @@ impl<R: FromRow> Locks<R> {
         ))
     }
 
-    /// Like [`cancel_activity`](Locks::cancel_activity).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Locks::fetch).
+    /// Like [`cancel_activity`](Locks::cancel_activity), for an async connection.
     ///
     /// # Cancel safety
     ///
-    /// Dropped after its first poll, they may be hit all the same, and nobody is told who was. Calling it again hits
-    /// those that are found then.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let canceled: Vec<i32> = pglock::locks()
-    ///     .filter("activity__duration__gt=1 minute")?
-    ///     .cancel_activity_async(&mut client)
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// If it is dropped after its first poll, the sessions may be signaled all the same, and their pids are lost.
+    /// Calling it again signals the sessions that it finds then.
     pub async fn cancel_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -132,30 +118,12 @@ impl<R: FromRow> Locks<R> {
             .await
     }
 
-    /// Like [`terminate_activity`](Locks::terminate_activity).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Locks::fetch).
+    /// Like [`terminate_activity`](Locks::terminate_activity), for an async connection.
     ///
     /// # Cancel safety
     ///
-    /// As [`cancel_activity_async`](Locks::cancel_activity_async). Our own session, which would be ended last, may be
-    /// left.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let ended: Vec<i32> = pglock::locks()
-    ///     .filter("activity__state=IDLE_IN_TRANSACTION")?
-    ///     .terminate_activity_async(&mut client)
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// As [`cancel_activity_async`](Locks::cancel_activity_async). With
+    /// [`include_own_session`](Locks::include_own_session), the session that runs the query may be left.
     pub async fn terminate_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -171,20 +139,20 @@ impl<R: FromRow> Locks<R> {
     async fn signal(
         self,
         wire: &mut impl ExtendedQuery,
-        whom: Entity,
+        target: Entity,
         signal: Signal,
     ) -> Result<Vec<i32>, Error> {
-        refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
-        // What our own session runs is this statement, and canceling it would only lose the answer.
+        refuse_unknown_tables(wire, self.query.tables.as_deref()).await?;
+        // Our own session runs this statement: canceling it would only lose the answer.
         let own = self.own_session && signal == Signal::Terminate;
-        let statement = sql::signal(&self.asked, R::BLOCKED, whom, signal, own);
-        let rows = query(wire, &statement).await?;
+        let statement = sql::signal(&self.query, R::BLOCKED, target, signal, own);
+        let rows = run_query(wire, &statement).await?;
         let signaled: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
         for pid in &signaled {
             SignalReport::of(*pid, signal.done()).emit(&TraceContext::here());
         }
         if rows.iter().any(|row| row.parsed(1) == Some(true)) {
-            // It can only fail: the session ends before it could answer.
+            // Always an error: the session ends before it can answer.
             let _ = wire.query(sql::TERMINATE_OWN, &[]).await;
         }
         Ok(signaled)
@@ -192,11 +160,11 @@ impl<R: FromRow> Locks<R> {
 }
 
 impl Locks<BlockedLock> {
-    /// Cancels the statements of the sessions that are in the way; answers whom it hit, by pid.
+    /// Cancels the running statements of the blocking sessions. Returns the pids of the signaled sessions.
     ///
-    /// As [`cancel_activity`](Locks::cancel_activity), for the [`blocking_activity`](BlockedLock::blocking_activity).
-    /// A session that idles in a transaction has nothing to cancel, and goes on blocking:
-    /// [`terminate_blocking_activity`](Locks::terminate_blocking_activity) ends it.
+    /// Like [`cancel_activity`](Locks::cancel_activity), but for the
+    /// [`blocking_activity`](BlockedLock::blocking_activity). A session that is idle in a transaction has nothing to
+    /// cancel, and keeps blocking; use [`terminate_blocking_activity`](Locks::terminate_blocking_activity) for it.
     ///
     /// # Errors
     ///
@@ -223,9 +191,9 @@ impl Locks<BlockedLock> {
         ))
     }
 
-    /// Ends the sessions that are in the way; answers whom it hit, by pid.
+    /// Terminates the blocking sessions. Returns the pids of the signaled sessions.
     ///
-    /// As [`terminate_activity`](Locks::terminate_activity), for the
+    /// Like [`terminate_activity`](Locks::terminate_activity), but for the
     /// [`blocking_activity`](BlockedLock::blocking_activity).
     ///
     /// # Errors
@@ -236,7 +204,7 @@ impl Locks<BlockedLock> {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
     /// # let mut client = database.connect();
-    /// let killed: Vec<i32> = pglock::blocked_locks()
+    /// let terminated: Vec<i32> = pglock::blocked_locks()
     ///     .filter("wait_duration__gte=5 seconds")?
     ///     .terminate_blocking_activity(&mut client)?;
     /// # Ok(())
@@ -253,29 +221,11 @@ impl Locks<BlockedLock> {
         ))
     }
 
-    /// Like [`cancel_blocking_activity`](Locks::cancel_blocking_activity).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Locks::fetch).
+    /// Like [`cancel_blocking_activity`](Locks::cancel_blocking_activity), for an async connection.
     ///
     /// # Cancel safety
     ///
     /// As [`cancel_activity_async`](Locks::cancel_activity_async).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let canceled: Vec<i32> = pglock::blocked_locks()
-    ///     .filter("wait_duration__gte=5 seconds")?
-    ///     .cancel_blocking_activity_async(&mut client)
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn cancel_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -284,29 +234,11 @@ impl Locks<BlockedLock> {
             .await
     }
 
-    /// Like [`terminate_blocking_activity`](Locks::terminate_blocking_activity).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Locks::fetch).
+    /// Like [`terminate_blocking_activity`](Locks::terminate_blocking_activity), for an async connection.
     ///
     /// # Cancel safety
     ///
     /// As [`cancel_activity_async`](Locks::cancel_activity_async).
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// let ended: Vec<i32> = pglock::blocked_locks()
-    ///     .filter("wait_duration__gte=5 seconds")?
-    ///     .terminate_blocking_activity_async(&mut client)
-    ///     .await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn terminate_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

@@ -1,4 +1,4 @@
-//! The locks that there are, who waits for them, and who is in the way.
+//! Queries for locks: who holds them, who waits for them, and who blocks whom.
 
 mod actions;
 #[cfg(feature = "toml")]
@@ -17,10 +17,10 @@ use crate::wire::ExtendedQuery;
 
 /// The locks in this database, held and waited for, of every kind: django-pglock's `PGLock`.
 ///
-/// Those that are waited for come first, the longest wait before others, then the longest statement. Locks of the
-/// session that asks are among them.
+/// Locks that are waited for come first, the longest wait before others, then the longest statement. The locks of the
+/// session that asks are included.
 ///
-/// Stands on the view [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html), Postgres 14 or newer.
+/// See also the view [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -37,11 +37,11 @@ pub fn locks() -> Locks {
     Locks::new()
 }
 
-/// The locks that are waited for in this database, a row for each session that is in the way: django-pglock's
+/// The locks that are waited for in this database, with one row for each blocking session: django-pglock's
 /// `BlockedPGLock`.
 ///
-/// Stands on [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION),
-/// which is asked for each lock that is waited for, and stops the server's lock manager for a moment each time.
+/// See also [`pg_blocking_pids`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SESSION),
+/// which is called for each lock that is waited for, and stops the server's lock manager for a moment each time.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -57,24 +57,24 @@ pub fn blocked_locks() -> Locks<BlockedLock> {
     Locks::new()
 }
 
-/// Locks to be found: see [`locks`](fn@locks) and [`blocked_locks`].
+/// A query for locks: see [`locks`](fn@locks) and [`blocked_locks`].
 ///
-/// With the feature `toml`, `config("name")` asks as it is written under that name in a file.
+/// With the feature `toml`, `config("name")` takes the query from a file.
 #[derive(Debug)]
-#[must_use = "nothing is asked before `fetch` or one of the actions"]
+#[must_use = "nothing is found before `fetch` or one of the actions"]
 pub struct Locks<R = Lock> {
-    asked: LocksQuery,
+    query: LocksQuery,
     own_session: bool,
     #[cfg(feature = "toml")]
     database: Option<Box<tokio_postgres::Config>>,
     row: PhantomData<fn() -> R>,
 }
 
-// Derived, it would ask for `R: Clone`.
+// A derived `Clone` would require `R: Clone`.
 impl<R> Clone for Locks<R> {
     fn clone(&self) -> Self {
         Self {
-            asked: self.asked.clone(),
+            query: self.query.clone(),
             own_session: self.own_session,
             #[cfg(feature = "toml")]
             database: self.database.clone(),
@@ -86,7 +86,7 @@ impl<R> Clone for Locks<R> {
 impl<R: FromRow> Locks<R> {
     fn new() -> Self {
         Self {
-            asked: LocksQuery::default(),
+            query: LocksQuery::default(),
             own_session: false,
             #[cfg(feature = "toml")]
             database: None,
@@ -94,9 +94,9 @@ impl<R: FromRow> Locks<R> {
         }
     }
 
-    /// Only locks of these sessions, by pid; for [`blocked_locks`] also of those that block them.
+    /// Only locks of these sessions, by pid; for [`blocked_locks`], also those that these sessions block.
     ///
-    /// None are found for an empty list. The last call counts.
+    /// An empty list finds none. The last call replaces earlier ones.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -104,19 +104,19 @@ impl<R: FromRow> Locks<R> {
     /// # let mut client = database.connect();
     /// # let pid = 1;
     /// for blocked in pglock::blocked_locks().pid([pid]).fetch(&mut client)? {
-    ///     println!("{} is in the way", blocked.blocking_activity.pid);
+    ///     println!("{} blocks {}", blocked.blocking_activity.pid, blocked.activity.pid);
     /// }
     /// # Ok(())
     /// # }
     /// ```
     pub fn pid(mut self, pids: impl IntoIterator<Item = i32>) -> Self {
-        self.asked.pids = Some(pids.into_iter().collect());
+        self.query.pids = Some(pids.into_iter().collect());
         self
     }
 
-    /// Only locks on these tables, on pages and rows of theirs, and on other relations that are named.
+    /// Only locks on these tables, or other relations, and on their pages and rows.
     ///
-    /// None are found for an empty list; a name that is no relation's is an error. The last call counts.
+    /// An empty list finds none; a name without a relation is an error. The last call replaces earlier ones.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -130,26 +130,26 @@ impl<R: FromRow> Locks<R> {
     /// # }
     /// ```
     pub fn on<T: Into<TableName>>(mut self, tables: impl IntoIterator<Item = T>) -> Self {
-        self.asked.tables = Some(tables.into_iter().map(Into::into).collect());
+        self.query.tables = Some(tables.into_iter().map(Into::into).collect());
         self
     }
 
-    /// Only locks that are held, or only such that are waited for.
+    /// Only locks that are held (`true`), or only locks that are waited for (`false`).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
     /// # let mut client = database.connect();
-    /// assert!(pglock::locks().granted(false).fetch(&mut client)?.is_empty()); // nobody waits
+    /// assert!(pglock::locks().granted(false).fetch(&mut client)?.is_empty()); // no session waits
     /// # Ok(())
     /// # }
     /// ```
     pub fn granted(mut self, granted: bool) -> Self {
-        self.asked.granted = Some(granted);
+        self.query.granted = Some(granted);
         self
     }
 
-    /// At most so many, of those that come first.
+    /// At most this many, those that come first.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -161,33 +161,35 @@ impl<R: FromRow> Locks<R> {
     /// # }
     /// ```
     pub fn limit(mut self, limit: u32) -> Self {
-        self.asked.limit = Some(limit);
+        self.query.limit = Some(limit);
         self
     }
 
-    /// Only those for which the filter holds, which is django-pglock's: `field=value` or `field__lookup=value`.
+    /// Only locks that match the filter, in the syntax of django-pglock: `field=value` or `field__lookup=value`.
     ///
-    /// Each further filter narrows it. The fields are those of [`Lock`], `activity__` and a field of [`Activity`](crate::Activity), and
-    /// for [`blocked_locks`] `blocking_activity__` and one of those; `type` is `kind`.
+    /// Each further filter narrows the result. The fields are those of [`Lock`], `activity__` and a field of
+    /// [`Activity`](crate::Activity), and for [`blocked_locks`] `blocking_activity__` and such a field; `type` is
+    /// `kind`.
     ///
     /// | lookup | for | value |
     /// | --- | --- | --- |
     /// | `exact`, or none | all | one |
-    /// | `in` | all | several, with commas between |
+    /// | `in` | all | several, separated by commas |
     /// | `isnull` | all | `True` or `False` |
     /// | `gt`, `gte`, `lt`, `lte` | texts, integers, times, durations | one |
-    /// | `range` | the same | two, with a comma between, both in it |
-    /// | `iexact`, `contains`, `startswith`, `endswith`, and `icontains` and its like | texts, and words such as a kind or a mode | a text, to the letter; in any case with an `i` |
+    /// | `range` | the same | two, separated by a comma; both are included |
+    /// | `iexact`, `contains`, `startswith`, `endswith`, and `icontains`, `istartswith`, `iendswith` | texts, and words such as a kind or a mode | a text, taken literally; with an `i`, in upper or lower case |
     /// | `regex`, `iregex` | the same | a [regular expression](https://www.postgresql.org/docs/current/functions-matching.html#FUNCTIONS-POSIX-REGEXP) of Postgres' |
     ///
-    /// Durations are intervals as Postgres reads them (`5 seconds`), times are too (`2030-01-01 12:00+00`). Values are
-    /// bound, never written into the statement.
+    /// Durations are intervals as Postgres reads them (`5 seconds`), and so are times (`2030-01-01 12:00+00`). Values
+    /// are bound, never written into the statement.
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a field or a lookup that does not exist, with those that
-    /// do, and for a value that is no integer, boolean, or word where one is needed. The server reads durations, times
-    /// and regular expressions, so the verbs fail with [`Database`](crate::ErrorKind::Database) for bad ones.
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a field or a lookup that does not exist, with those that do,
+    /// and for a value that is not an integer, boolean, or word where one is needed. Durations, times and regular
+    /// expressions are read by the server, so for bad ones the query fails later, with
+    /// [`Database`](crate::ErrorKind::Database).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -207,7 +209,7 @@ impl<R: FromRow> Locks<R> {
         Ok(self)
     }
 
-    /// Not those for which the filter holds; those for which it can't be told stay.
+    /// Not the locks that match the filter; locks for which the field is unknown stay.
     ///
     /// # Errors
     ///
@@ -227,13 +229,14 @@ impl<R: FromRow> Locks<R> {
         Ok(self)
     }
 
-    /// Asks for the locks, in one round trip, or two with [`on`](Locks::on); twice as many on sqlx.
+    /// Runs the query, in one round trip, or two with [`on`](Locks::on); on sqlx twice as many.
     ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a table that does not exist, and in a transaction that an
     /// earlier error has aborted; [`Connect`](crate::ErrorKind::Connect) when the session has ended;
-    /// [`Database`](crate::ErrorKind::Database) when Postgres refuses, which also aborts a transaction around it.
+    /// [`Database`](crate::ErrorKind::Database) when Postgres refuses the query, which also aborts a transaction around
+    /// it.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -249,29 +252,12 @@ impl<R: FromRow> Locks<R> {
         block_on(self.find(&mut BlockingWire(connection)))
     }
 
-    /// Like [`fetch`](Locks::fetch).
-    ///
-    /// # Errors
-    ///
-    /// As [`fetch`](Locks::fetch).
+    /// Like [`fetch`](Locks::fetch), for an async connection.
     ///
     /// # Cancel safety
     ///
-    /// Dropped at any point, nothing is left behind, and asking again is safe. The connection's next statement waits for
-    /// the answer, and on sqlx it gets the error, where the answer is one.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
-    /// for lock in pglock::locks().granted(false).fetch_async(&mut client).await? {
-    ///     println!("{} waits for {}", lock.activity.pid, lock.mode);
-    /// }
-    /// # Ok(())
-    /// # }
-    /// ```
+    /// It can be dropped at any point, and called again. The connection's next statement waits for the answer; on sqlx,
+    /// it gets the error if the answer is one.
     pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
@@ -280,9 +266,9 @@ impl<R: FromRow> Locks<R> {
     }
 
     async fn find(self, wire: &mut impl ExtendedQuery) -> Result<Vec<R>, Error> {
-        refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
-        let statement = sql::fetch(&self.asked, R::BLOCKED);
-        Ok(view::read(&query(wire, &statement).await?))
+        refuse_unknown_tables(wire, self.query.tables.as_deref()).await?;
+        let statement = sql::fetch(&self.query, R::BLOCKED);
+        Ok(view::read(&run_query(wire, &statement).await?))
     }
 }
 
@@ -295,14 +281,14 @@ pub(crate) async fn refuse_unknown_tables(
     if tables.is_empty() {
         return Ok(());
     }
-    let unknown = query(wire, &sql::unknown_tables(tables)).await?;
+    let unknown = run_query(wire, &sql::unknown_tables(tables)).await?;
     match unknown.first_row() {
         Some(row) => Err(Error::no_table(row.text(0).unwrap_or_default())),
         None => Ok(()),
     }
 }
 
-pub(crate) async fn query(
+pub(crate) async fn run_query(
     wire: &mut impl ExtendedQuery,
     (sql, values): &Statement,
 ) -> Result<Rows, Error> {

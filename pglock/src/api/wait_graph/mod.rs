@@ -10,7 +10,7 @@ mod sql;
 mod text;
 mod tree;
 
-use crate::api::locks::{query, refuse_unknown_tables};
+use crate::api::locks::{refuse_unknown_tables, run_query};
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
@@ -148,7 +148,7 @@ impl WaitGraphQuery {
 
     async fn find(self, wire: &mut impl ExtendedQuery) -> Result<WaitGraph, Error> {
         refuse_unknown_tables(wire, self.asked.tables.as_deref()).await?;
-        let rows = query(wire, &sql::fetch(&self.asked)).await?;
+        let rows = run_query(wire, &sql::fetch(&self.asked)).await?;
         let entries = rows.iter().filter_map(|row| Entry::from_row(&row));
         Ok(build::graph(&entries.collect::<Vec<_>>()))
     }
