@@ -1,0 +1,59 @@
+//! The keys of a configuration and the types of their values. Pure.
+
+use toml::Spanned;
+use toml::de::DeValue;
+
+/// The content of a table `[configs.NAME]`.
+#[derive(Debug, Default)]
+pub(super) struct Config {
+    pub(super) filters: Vec<String>,
+    pub(super) exclude: Vec<String>,
+    pub(super) on: Option<Vec<String>>,
+    pub(super) pids: Option<Vec<i32>>,
+    pub(super) granted: Option<bool>,
+    pub(super) limit: Option<u32>,
+    pub(super) database: Option<tokio_postgres::Config>,
+}
+
+/// The keys of a configuration, each with an example.
+pub(super) const KEYS: [(&str, &str); 7] = [
+    ("filters", r#"filters = ["wait_duration__gt=1 minute"]"#),
+    ("exclude", r#"exclude = ["activity__state=IDLE"]"#),
+    ("on", r#"on = ["orders", "billing.invoices"]"#),
+    ("pids", "pids = [12, 13], with 32 bits each"),
+    ("granted", "granted = false, or true"),
+    ("limit", "limit = 10, with 32 bits and no sign"),
+    ("database", r#"database = "postgres://user@host/database""#),
+];
+
+impl Config {
+    /// Sets the value of a key; `None` if the key cannot have it.
+    pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Option<()> {
+        match key {
+            "filters" => self.filters = list(value, text)?,
+            "exclude" => self.exclude = list(value, text)?,
+            "on" => self.on = Some(list(value, text)?),
+            "pids" => self.pids = Some(list(value, integer)?),
+            "granted" => self.granted = Some(value.as_bool()?),
+            "limit" => self.limit = Some(integer(value)?),
+            "database" => self.database = Some(value.as_str()?.parse().ok()?),
+            _ => return None,
+        }
+        Some(())
+    }
+}
+
+fn list<T>(value: &DeValue<'_>, item: impl Fn(&DeValue<'_>) -> Option<T>) -> Option<Vec<T>> {
+    let items = value.as_array()?.iter();
+    items.map(Spanned::get_ref).map(item).collect()
+}
+
+fn text(value: &DeValue<'_>) -> Option<String> {
+    value.as_str().map(str::to_owned)
+}
+
+fn integer<T: TryFrom<i64>>(value: &DeValue<'_>) -> Option<T> {
+    let integer = value.as_integer()?;
+    let integer = i64::from_str_radix(integer.as_str(), integer.radix()).ok()?;
+    integer.try_into().ok()
+}
