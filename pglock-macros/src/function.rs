@@ -101,7 +101,7 @@ impl Function {
         if let Some(constness) = &self.sig.constness {
             return Err(Error::new(
                 constness.span,
-                "a `const fn` can't wait for a database: remove `const`",
+                "a `const fn` cannot wait for a database: remove `const`",
             ));
         }
         if let Body::Missing(_) = self.body {
@@ -117,7 +117,7 @@ impl Function {
             return Err(Error::new_spanned(
                 returned,
                 format!(
-                    "`{name}` could not say that something went wrong: return a `Result<std::convert::Infallible, E>` rather than `!`"
+                    "`{name}` never returns, so it cannot return pglock's errors: return a `Result<std::convert::Infallible, E>` rather than `!`"
                 ),
             ));
         }
@@ -125,7 +125,7 @@ impl Function {
             return Err(Error::new(
                 name.span(),
                 format!(
-                    "`{name}` returns a future, which would run when the attribute's work is over: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
+                    "`{name}` returns a future, which would run only after the attribute has ended: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
                 ),
             ));
         }

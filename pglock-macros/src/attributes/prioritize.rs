@@ -56,7 +56,7 @@ fn of_the_side_effect(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
     Err(Error::new(
         name.span(),
         format!(
-            "`{name}` is said of the side effect: write `side_effect = pglock::Terminate::new().{name}(..)`"
+            "`{name}` is a method of the side effect: write `side_effect = pglock::Terminate::new().{name}(..)`"
         ),
     ))
 }
@@ -122,14 +122,14 @@ impl Args {
             return Ok(());
         }
         let of_it = if self.interval.is_none() {
-            "the interval, which is one second unless it is given"
+            "the interval, which is one second by default"
         } else {
             "the interval"
         };
         Err(Error::new(
             *span,
             format!(
-                "this timeout is below {of_it}, so the wait would end before the first look: write a longer `timeout` or a shorter `interval`"
+                "this timeout is below {of_it}, so the wait would end before the first check: write a longer `timeout` or a shorter `interval`"
             ),
         ))
     }
@@ -139,11 +139,11 @@ fn interval(value: Expr) -> Result<DurationArg> {
     match DurationArg::new(&INTERVAL, value.clone())? {
         DurationArg::Literal(interval) if interval.is_zero() => Err(Error::new_spanned(
             value,
-            "an interval of zero would look without end: write `\"1ms\"` or more, or leave it out for one second",
+            "the interval cannot be zero: write `\"1ms\"` or more, or leave it out for one second",
         )),
         DurationArg::Unlimited => Err(Error::new_spanned(
             value,
-            "without an interval nobody would ever look: write a duration such as `\"500ms\"`, or leave it out for one second",
+            "the interval cannot be `None`: write a duration such as `\"500ms\"`, or leave it out for one second",
         )),
         interval => Ok(interval),
     }
@@ -161,7 +161,7 @@ impl SideEffect {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
             return fail(format!(
-                "a side effect is no string: write `{text}` without quotes"
+                "a side effect is not a string: write `{text}` without quotes"
             ));
         }
         let called = match parse::ungroup(&value) {
@@ -173,11 +173,11 @@ impl SideEffect {
                 if matches!(parse::ungroup(&value), Expr::Call(_)) =>
             {
                 fail(format!(
-                    "what `{word}` spares is said by methods: write `pglock::{word}::new().filter(\"blocking_activity__state=IDLE\")?`"
+                    "`{word}` takes no arguments: choose what it signals by its methods, as in `pglock::{word}::new().filter(\"blocking_activity__state=IDLE\")?`"
                 ))
             }
             Some(word @ ("Skip" | "Raise" | "Return" | "Panic")) => fail(format!(
-                "`{word}` is a word of `#[pglock::advisory]`: here it is `Terminate`, `Cancel`, `Escalate`, or an expression that implements `PrioritizeSideEffect`"
+                "`{word}` belongs to `#[pglock::advisory]`: write `Terminate`, `Cancel`, `Escalate`, or an expression that implements `PrioritizeSideEffect`"
             )),
             _ => Ok(match parse::word(&value) {
                 Some(word) if word == "Terminate" || word == "Cancel" || word == "Escalate" => {

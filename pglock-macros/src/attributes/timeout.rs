@@ -52,7 +52,7 @@ impl Parse for Args {
             Some(_) => Ok(args),
             None => Err(Error::new(
                 Span::call_site(),
-                "how long to wait for locks? write `#[pglock::timeout(\"3s\")]`, or `None` for no limit",
+                "the duration is missing: write `#[pglock::timeout(\"3s\")]`, or `#[pglock::timeout(None)]` for no limit",
             )),
         }
     }
@@ -66,7 +66,7 @@ impl Args {
             return Err(Error::new_spanned(
                 value,
                 format!(
-                    "only the duration has no name, and it is given already: write `name = ..` with one of {names}"
+                    "only the duration can be given without a name, and there is one already: write `name = ..` with one of {names}"
                 ),
             ));
         }

@@ -35,12 +35,14 @@ impl Client {
                 let place = parse::source(expr);
                 Err(Error::new_spanned(
                     inner,
-                    format!("the borrow is the macro's to write: `client = {place}`"),
+                    format!(
+                        "the attribute borrows the connection itself: write `client = {place}`"
+                    ),
                 ))
             }
             _ => Err(Error::new_spanned(
                 inner,
-                "`client` is an argument that is a connection, or, in a plain `fn`, a place such as `self.db`",
+                "`client` names an argument that is a connection or, in a plain `fn`, a place such as `self.db`",
             )),
         }
     }
@@ -60,13 +62,13 @@ impl Client {
             (None, _) => Err(Error::new(
                 function.span(),
                 format!(
-                    "`{function}` has no `&mut` argument to work on: add the connection, as in `conn: &mut postgres::Client`, or say where it is, as in `client = self.db`"
+                    "`{function}` has no `&mut` argument to work on: add the connection, as in `conn: &mut postgres::Client`, or name it, as in `client = self.db`"
                 ),
             )),
             (Some(first), Some(second)) => Err(Error::new(
                 function.span(),
                 format!(
-                    "`{function}` has several `&mut` arguments: say which is the connection, as in `client = {first}` or `client = {second}`"
+                    "`{function}` has several `&mut` arguments: name the one that is the connection, as in `client = {first}` or `client = {second}`"
                 ),
             )),
         }
@@ -159,7 +161,7 @@ fn require_argument(name: &Ident, function: &Function) -> Result<()> {
     Err(Error::new(
         name.span(),
         format!(
-            "`{name}` is no argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"
+            "`{name}` is not an argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"
         ),
     ))
 }
@@ -175,7 +177,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             Some(mutability) => Err(Error::new(
                 mutability.span,
                 format!(
-                    "`{name}` has the lock until the function returns, and can't become another connection: remove `mut`"
+                    "`{name}` is used again after the body, so it has to stay the same connection: remove `mut`"
                 ),
             )),
         },
@@ -184,7 +186,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             Err(Error::new_spanned(
                 ty,
                 format!(
-                    "a session can't be shared while it has a lock: take `{name}: &mut {element}`"
+                    "the connection has to be exclusive to this call: take `{name}: &mut {element}`"
                 ),
             ))
         }
@@ -193,7 +195,7 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
             Err(Error::new_spanned(
                 ty,
                 format!(
-                    "the lock is released on the connection after the body: take `{name}: &mut {owned}`"
+                    "the connection is used again after the body, so the function cannot own it: take `{name}: &mut {owned}`"
                 ),
             ))
         }

@@ -117,7 +117,7 @@ impl Mistake {
         } = hints;
         match self {
             Self::NotADuration(reason) => format!(
-                "this is no duration: write `{}`, `\"1m 30s\"`, or a number of seconds{} ({reason})",
+                "this is not a duration: write `{}`, `\"1m 30s\"`, or a number of seconds{} ({reason})",
                 example("2s"),
                 if *may_be_none { ", or `None`" } else { "" }
             ),
@@ -126,15 +126,15 @@ impl Mistake {
                 example(literal)
             ),
             Self::Negative => {
-                format!("a duration can't be negative: write `\"1ms\"` or more, or {least}")
+                format!("a duration cannot be negative: write `\"1ms\"` or more, or {least}")
             }
             Self::TooShort => format!(
                 "this is too short: Postgres counts milliseconds; write `\"1ms\"` or more, or {least}"
             ),
             Self::TooLong if *may_be_none => {
-                "this is too long: Postgres waits for 24 days at most; write `None` to wait for ever".to_owned()
+                "this is too long: Postgres waits for at most 24 days; write `None` to wait without a timeout".to_owned()
             }
-            Self::TooLong => "this is too long: write 24 days at most".to_owned(),
+            Self::TooLong => "this is too long: write at most 24 days".to_owned(),
         }
     }
 }
@@ -201,15 +201,15 @@ mod tests {
     #[test]
     fn mistakes() {
         for (literal, message) in [
-            ("-1", "can't be negative"),
-            ("-0.5", "can't be negative"),
-            ("-\"2s\"", "can't be negative"),
-            ("\"-2s\"", "this is no duration"),
-            ("\"\"", "this is no duration"),
-            ("\"2\"", "this is no duration"),
-            ("true", "this is no duration"),
-            ("1e400", "this is no duration"),
-            ("99999999999999999999", "this is no duration"),
+            ("-1", "cannot be negative"),
+            ("-0.5", "cannot be negative"),
+            ("-\"2s\"", "cannot be negative"),
+            ("\"-2s\"", "this is not a duration"),
+            ("\"\"", "this is not a duration"),
+            ("\"2\"", "this is not a duration"),
+            ("true", "this is not a duration"),
+            ("1e400", "this is not a duration"),
+            ("99999999999999999999", "this is not a duration"),
             ("2s", "`timeout = \"2s\"`"),
             ("1.5h", "`timeout = \"1.5h\"`"),
             ("\"999us\"", "too short"),

@@ -28,7 +28,7 @@ impl LockId {
                 (None, false) => Ok(Self::Expression(value)),
                 (None, true) => Err(Error::new_spanned(
                     inner,
-                    "this is no lock ID: write a string, an integer, a pair of integers, or an expression",
+                    "this is not a lock ID: write a string, an integer, a pair of integers, or an expression",
                 )),
             },
         }
@@ -76,7 +76,7 @@ fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
     if tuple.elems.len() != 2 {
         return Err(Error::new_spanned(
             tuple,
-            "a tuple as lock ID is a pair of `i32`: write `(1, 2)`",
+            "a tuple used as a lock ID is a pair of `i32`: write `(1, 2)`",
         ));
     }
     for element in &tuple.elems {
@@ -91,7 +91,7 @@ fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
             None if is_literal(inner) => {
                 return Err(Error::new_spanned(
                     inner,
-                    "a pair as lock ID has two `i32`: write `(1, 2)`",
+                    "a pair used as a lock ID is two `i32`: write `(1, 2)`",
                 ));
             }
             _ => {}

@@ -18,7 +18,7 @@ impl OnError {
         if parse::text(&value).is_some() {
             return Err(Error::new_spanned(
                 value,
-                "`on_error` is no string: write `Panic` without quotes, or `|error| ..`",
+                "`on_error` is not a string: write `Panic` without quotes, or `|error| ..`",
             ));
         }
         match parse::word(&value).map(ToString::to_string).as_deref() {
@@ -27,7 +27,7 @@ impl OnError {
             Some(word @ ("Raise" | "Skip" | "Return")) => Err(Error::new_spanned(
                 &value,
                 format!(
-                    "`{word}` is no `on_error`: write `Panic` or `|error| ..`; whether to wait or skip is `side_effect`'s"
+                    "`{word}` is not a value of `on_error`: write `Panic` or `|error| ..`; use `side_effect` to choose between waiting and skipping"
                 ),
             )),
             _ => Ok(Self::Handler(value)),
@@ -43,7 +43,7 @@ impl OnError {
         Err(Error::new(
             name.span(),
             format!(
-                "`{name}` has no way to return pglock's errors: return a `Result<(), E>` with `E: From<pglock::Error>`, or add `on_error = Panic` or `on_error = |error| ..`"
+                "`{name}` cannot return pglock's errors: return a `Result<(), E>` with `E: From<pglock::Error>`, or add `on_error = Panic` or `on_error = |error| ..`"
             ),
         ))
     }

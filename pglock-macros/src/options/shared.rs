@@ -53,7 +53,7 @@ pub(crate) fn lock_timeout(hints: &Hints, value: Expr) -> Result<DurationArg> {
     match DurationArg::new(hints, value.clone())? {
         DurationArg::Literal(timeout) if timeout.is_zero() => Err(Error::new_spanned(
             value,
-            "a lock timeout of zero is no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
+            "a lock timeout of zero means no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
         )),
         timeout => Ok(timeout),
     }

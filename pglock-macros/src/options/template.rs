@@ -22,7 +22,7 @@ impl Template {
         if value.is_empty() {
             return Err(Error::new(
                 literal.span(),
-                "a lock ID can't be empty: say what is locked, as in `\"invoices\"`",
+                "a lock ID cannot be empty: name what is locked, as in `\"invoices\"`",
             ));
         }
         let (mut text, mut placeholders) = (String::new(), Vec::new());
@@ -47,9 +47,9 @@ impl Template {
                 rest = after;
             } else {
                 let message = if brace.starts_with('{') {
-                    "a `{` without its `}`: write `{{` for a brace that is part of the lock ID"
+                    "a `{` without a `}`: write `{{` for a brace that is part of the lock ID"
                 } else {
-                    "a `}` without its `{`: write `}}` for a brace that is part of the lock ID"
+                    "a `}` without a `{`: write `}}` for a brace that is part of the lock ID"
                 };
                 return Err(Error::new(literal.span(), message));
             }
@@ -72,19 +72,19 @@ impl Template {
             return Ok(());
         };
         let choices = if arguments.is_empty() {
-            "it has none".to_owned()
+            "which has none".to_owned()
         } else {
             let names: Vec<_> = arguments
                 .iter()
                 .map(|ident| format!("`{{{}}}`", ident.unraw()))
                 .collect();
-            format!("it has {}", names.join(", "))
+            format!("which has {}", names.join(", "))
         };
         let function = &function.sig.ident;
         Err(Error::new(
             self.literal.span(),
             format!(
-                "`{{{name}}}` is no argument of `{function}` ({choices}): for anything else write an expression, as in `lock_id = format!(..)`"
+                "`{{{name}}}` is not an argument of `{function}`, {choices}: for anything else, write an expression, as in `lock_id = format!(..)`"
             ),
         ))
     }
@@ -115,7 +115,7 @@ impl Template {
 fn argument_name(name: &str) -> std::result::Result<String, String> {
     if let Some((argument, format)) = name.split_once(':') {
         return Err(format!(
-            "a placeholder has no format: write `{{{argument}}}`, or an expression, as in `lock_id = format!(\"{{{argument}:{format}}}\")`"
+            "a placeholder cannot have a format: write `{{{argument}}}`, or an expression, as in `lock_id = format!(\"{{{argument}:{format}}}\")`"
         ));
     }
     let is_name = Ident::parse_any
@@ -181,18 +181,18 @@ mod tests {
     #[test]
     fn mistakes() {
         for (text, message) in [
-            ("", "can't be empty"),
-            ("{", "without its `}`"),
-            ("{id", "without its `}`"),
-            ("id}", "without its `{`"),
+            ("", "cannot be empty"),
+            ("{", "without a `}`"),
+            ("{id", "without a `}`"),
+            ("id}", "without a `{`"),
             ("{}", "names an argument"),
             ("{0}", "names an argument"),
             ("{ id}", "is the name"),
             ("{id }", "is the name"),
             ("{a.b}", "is the name of an argument"),
             ("{self}", "is the name of an argument"),
-            ("{id:?}", "no format"),
-            ("{:>4}", "no format"),
+            ("{id:?}", "cannot have a format"),
+            ("{:>4}", "cannot have a format"),
         ] {
             let error = parse(text).unwrap_err();
             assert!(error.contains(message), "{text}: {error}");

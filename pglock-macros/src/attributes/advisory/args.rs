@@ -80,7 +80,7 @@ impl Args {
             return Err(Error::new_spanned(
                 value,
                 format!(
-                    "only the lock ID has no name, and it is given already: write `name = ..` with one of {names}"
+                    "only the lock ID can be given without a name, and there is one already: write `name = ..` with one of {names}"
                 ),
             ));
         }

@@ -55,10 +55,10 @@ impl HoldLimits {
                 limit.span,
                 match elsewhere {
                     "client" => format!(
-                        "the lock of `client` is on a connection that goes back to the caller: remove `client`, and the lock is on a session of pglock's own, which can keep `{name}`; or remove `{name}`"
+                        "with `client` the lock is on a connection that goes back to the caller, so `{name}` cannot be kept: remove `client` to take the lock on a session of pglock's own, or remove `{name}`"
                     ),
                     _ => format!(
-                        "with `xact` the end of the transaction releases the lock: remove `xact`, and the lock is a session's, which can keep `{name}`; or remove `{name}`"
+                        "with `xact` the end of the transaction releases the lock, so `{name}` cannot be kept: remove `xact` to take a session lock, or remove `{name}`"
                     ),
                 },
             )),
@@ -69,7 +69,7 @@ impl HoldLimits {
         match &self.at_most {
             Some(limit) if function.sig.asyncness.is_none() => Err(Error::new(
                 limit.span,
-                "a plain `fn` can't be stopped, and a second run would overlap it if the lock were released: make it an `async fn`, which is dropped at its next await; or remove `hold_at_most` and bound what the body waits for, as with `statement_timeout`",
+                "a plain `fn` cannot be stopped, and another run would overlap it if its lock were released: make it an `async fn`, which can be dropped at an await, or remove `hold_at_most` and limit how long the body waits, as with `statement_timeout`",
             )),
             _ => Ok(()),
         }
@@ -88,7 +88,7 @@ impl HoldLimits {
                 }),
             ) if least > most => Err(Error::new(
                 *span,
-                "the lock can't be held for longer than `hold_at_most`: write a shorter `hold_at_least` or a longer `hold_at_most`",
+                "the lock cannot be held for longer than `hold_at_most`: write a shorter `hold_at_least` or a longer `hold_at_most`",
             )),
             _ => Ok(()),
         }
@@ -121,12 +121,12 @@ fn limit(name: &str, hints: &Hints, value: Expr) -> Result<DurationArg> {
     match DurationArg::new(hints, value.clone())? {
         DurationArg::Literal(limit) if limit.is_zero() => Err(Error::new_spanned(
             value,
-            format!("`{name}` of zero says nothing: write `\"1ms\"` or more, or leave it out"),
+            format!("`{name}` cannot be zero: write `\"1ms\"` or more, or leave it out"),
         )),
         DurationArg::Unlimited => Err(Error::new_spanned(
             value,
             format!(
-                "`{name}` is a time: write `{}`, or leave it out",
+                "`{name}` is a duration: write `{}`, or leave it out",
                 (hints.example)("30s")
             ),
         )),

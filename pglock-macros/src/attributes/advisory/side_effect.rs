@@ -21,7 +21,7 @@ impl SideEffect {
         let fail = |message: &str| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
             return fail(&format!(
-                "a side effect is no string: write `{text}` without quotes"
+                "a side effect is not a string: write `{text}` without quotes"
             ));
         }
         if let Expr::Call(call) = parse::ungroup(&value)
@@ -33,7 +33,7 @@ impl SideEffect {
                     value: skipped.clone(),
                 }),
                 _ => fail(
-                    "`Skip(..)` takes one value, all that the function returns: write `Skip`, `Skip(value)` or `Skip((a, b))`",
+                    "`Skip(..)` takes one value, the function's whole return value: write `Skip`, `Skip(value)` or `Skip((a, b))`",
                 ),
             };
         }
@@ -41,13 +41,11 @@ impl SideEffect {
             Some("Raise") => Ok(Self::Raise),
             Some("Skip") => Ok(Self::Skip(value)),
             Some("Return") => fail(
-                "to be told whether the lock was had, call `pglock::advisory(..).try_acquire()`; to run only with it, write `Skip`",
+                "to learn whether the lock was acquired, call `pglock::advisory(..).try_acquire()`; to run only when it was, write `Skip`",
             ),
-            Some("Panic") => {
-                fail("what an error becomes is `on_error`'s: write `on_error = Panic`")
-            }
+            Some("Panic") => fail("`Panic` is a value of `on_error`: write `on_error = Panic`"),
             Some(word @ ("Terminate" | "Cancel" | "Escalate")) => fail(&format!(
-                "`{word}` is a side effect of `#[pglock::prioritize]`: here it is `Raise`, `Skip` or `Skip(value)`"
+                "`{word}` belongs to `#[pglock::prioritize]`: write `Raise`, `Skip` or `Skip(value)`"
             )),
             _ => fail("unknown side effect: expected `Raise`, `Skip` or `Skip(value)`"),
         }

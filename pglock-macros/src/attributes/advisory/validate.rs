@@ -46,7 +46,7 @@ impl Args {
             Some(DurationArg::Literal(_) | DurationArg::Expression(_)) => Ok(()),
             Some(DurationArg::Unlimited) | None => Err(Error::new_spanned(
                 effect,
-                "without a timeout nothing is ever skipped: add `timeout = 0` to try once, or a time such as `timeout = \"2s\"`",
+                "without a timeout, a call waits and never skips: add `timeout = 0` to try once, or a duration such as `timeout = \"2s\"`",
             )),
         }
     }
@@ -55,7 +55,7 @@ impl Args {
         match (&self.shared_options.client, &self.using) {
             (Some(_), Some(using)) => Err(Error::new(
                 using.span,
-                "the connection of `client` says where the lock is: remove `using`",
+                "the lock is taken in the database of `client`: remove `using`",
             )),
             (Some(client), None) => client.value.validate(function),
             (None, _) => Ok(()),
