@@ -205,7 +205,7 @@ impl<R: FromRow> Locks<R> {
     /// ```
     pub fn filter(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
         let condition = Condition::parse(filter.as_ref(), R::BLOCKED, Matches::Keep)?;
-        self.asked.conditions.push(condition);
+        self.query.conditions.push(condition);
         Ok(self)
     }
 
@@ -225,7 +225,7 @@ impl<R: FromRow> Locks<R> {
     /// ```
     pub fn exclude(mut self, filter: impl AsRef<str>) -> Result<Self, Error> {
         let condition = Condition::parse(filter.as_ref(), R::BLOCKED, Matches::Exclude)?;
-        self.asked.conditions.push(condition);
+        self.query.conditions.push(condition);
         Ok(self)
     }
 
