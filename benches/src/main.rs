@@ -1,0 +1,139 @@
+//! `./dev bench`: pglock against bare drivers and other libraries, in one run, on a Postgres of its own.
+//!
+//! It writes `docs/benchmarks.md`. With `--quick`, which CI runs, each case is cut short and the report goes to
+//! `target/benches`; with `--only WORD` (repeatable) only the cases whose names contain the word are run, and the report is
+//! printed.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    clippy::cast_sign_loss,
+    reason = "counts and times of benchmarks are far from the limits"
+)]
+
+use std::alloc::System;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use pglock_tests::child;
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+use crate::cases::{CASES, Effort};
+use crate::report::{Report, Section};
+
+mod cases;
+mod machine;
+mod plot;
+mod report;
+mod server;
+mod sides;
+mod stats;
+mod turns;
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+const USAGE: &str = "./dev bench [--quick] [--only WORD]...";
+
+fn main() -> ExitCode {
+    if let Some(role) = child::role() {
+        cases::child(&role);
+        return ExitCode::SUCCESS;
+    }
+    let Some(options) = Options::parse(std::env::args().skip(1)) else {
+        eprintln!("{USAGE}");
+        return ExitCode::from(2);
+    };
+    let effort = if options.quick {
+        Effort::Quick
+    } else {
+        Effort::Full
+    };
+    let mut failed = false;
+    let mut sections = Vec::new();
+    for (name, case) in CASES {
+        if !options.wants(name) {
+            continue;
+        }
+        let start = Instant::now();
+        eprintln!("bench: {name}");
+        let section = catch_unwind(AssertUnwindSafe(|| case(effort)));
+        let section = section.map_err(|_| "panicked".to_owned());
+        let section = section.and_then(|result| result.map_err(|error| error.to_string()));
+        sections.push(section.unwrap_or_else(|error| {
+            failed = true;
+            eprintln!("bench: {name} failed: {error}");
+            Section {
+                title: name,
+                text: vec![format!("Failed: {error}.")],
+                ..Section::default()
+            }
+        }));
+        eprintln!("bench: {name} took {:.1} s", start.elapsed().as_secs_f64());
+    }
+    let report = Report {
+        facts: machine::facts(&server::start().url("postgres"), &options.command()),
+        sections,
+    };
+    if let Err(error) = options.publish(&report) {
+        eprintln!("bench: cannot write the report: {error}");
+        failed = true;
+    }
+    if failed {
+        ExitCode::FAILURE
+    } else {
+        ExitCode::SUCCESS
+    }
+}
+
+#[derive(Debug, Default)]
+struct Options {
+    quick: bool,
+    only: Vec<String>,
+}
+
+impl Options {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Option<Options> {
+        let mut options = Options::default();
+        while let Some(argument) = arguments.next() {
+            match argument.as_str() {
+                "--quick" => options.quick = true,
+                "--only" => options.only.push(arguments.next()?),
+                _ => return None,
+            }
+        }
+        let known = |word: &String| CASES.iter().any(|(name, _)| name.contains(word.as_str()));
+        options.only.iter().all(known).then_some(options)
+    }
+
+    fn wants(&self, name: &str) -> bool {
+        self.only.is_empty() || self.only.iter().any(|word| name.contains(word.as_str()))
+    }
+
+    fn command(&self) -> String {
+        let mut command = "./dev bench".to_owned();
+        if self.quick {
+            command.push_str(" --quick");
+        }
+        for word in &self.only {
+            command.extend([" --only ", word]);
+        }
+        command
+    }
+
+    /// Writes the report where it belongs: into the documentation only when it is whole.
+    fn publish(&self, report: &Report) -> std::io::Result<()> {
+        if !self.only.is_empty() {
+            println!("{report}");
+        }
+        let is_whole = !self.quick && self.only.is_empty();
+        let folder = if is_whole { "docs" } else { "target/benches" };
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("..")
+            .join(folder);
+        report.write(&folder)?;
+        eprintln!("bench: wrote {}", folder.join("benchmarks.md").display());
+        Ok(())
+    }
+}

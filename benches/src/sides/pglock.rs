@@ -1,0 +1,78 @@
+//! pglock, by its public functions.
+
+use std::time::Duration;
+
+use pglock::{Advisory, Database};
+
+use super::{
+    ACQUIRE, ACQUIRE_ASYNC, ACQUIRE_TIMEOUT, Awaiting, Blocking, Failure, OneCaller, Pair, RUN,
+    TRY_ACQUIRE, runtime,
+};
+
+/// A database of pglock's.
+#[derive(Clone)]
+pub(crate) struct Pglock {
+    database: Database,
+}
+
+impl Pglock {
+    pub(crate) fn new(url: &str) -> Result<Pglock, Failure> {
+        Ok(Pglock {
+            database: Database::builder(url).build()?,
+        })
+    }
+
+    /// A lock of this database.
+    pub(crate) fn lock(&self, key: i64) -> Advisory {
+        pglock::advisory(key).using(&self.database)
+    }
+
+    /// A pair of a caller who blocks.
+    pub(crate) fn blocking_pair(&self, key: i64) -> Result<(), Failure> {
+        self.lock(key).acquire()?.release()?;
+        Ok(())
+    }
+}
+
+impl Pair for Pglock {
+    async fn pair(&self, key: i64) -> Result<(), Failure> {
+        let guard = self.lock(key).acquire_async().await?;
+        guard.release_async().await?;
+        Ok(())
+    }
+}
+
+pub(super) fn callers(url: &str) -> Result<[Box<dyn OneCaller>; 5], Failure> {
+    let pglock = Pglock::new(url)?;
+    Ok([
+        blocking(ACQUIRE, &pglock, Pglock::blocking_pair),
+        blocking(ACQUIRE_TIMEOUT, &pglock, |pglock, key| {
+            let lock = pglock.lock(key).timeout(Duration::from_secs(2));
+            Ok(lock.acquire()?.release()?)
+        }),
+        blocking(TRY_ACQUIRE, &pglock, |pglock, key| {
+            let guard = pglock.lock(key).try_acquire()?;
+            Ok(guard.ok_or("the lock is busy")?.release()?)
+        }),
+        blocking(RUN, &pglock, |pglock, key| {
+            pglock.lock(key).run(|| Ok::<(), Failure>(()))
+        }),
+        Box::new(Awaiting {
+            name: ACQUIRE_ASYNC,
+            runtime: runtime(),
+            side: pglock,
+        }),
+    ])
+}
+
+fn blocking(
+    name: &'static str,
+    pglock: &Pglock,
+    pair: impl Fn(&Pglock, i64) -> Result<(), Failure> + 'static,
+) -> Box<dyn OneCaller> {
+    let pglock = pglock.clone();
+    Box::new(Blocking {
+        name,
+        pair: move |key| pair(&pglock, key),
+    })
+}
