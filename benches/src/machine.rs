@@ -9,7 +9,7 @@ use postgres::{Client, NoTls};
 pub(crate) fn facts(url: &str, command: &str) -> Vec<String> {
     let cores = std::thread::available_parallelism().map_or(0, std::num::NonZero::get);
     let mut facts = vec![
-        format!("{} by `{command}`", date()),
+        format!("{} by `{command}`{}", date(), load()),
         format!("{cores} cores of {}, {}", cpu(), system()),
         format!("Postgres {}, {}", postgres(url), rustc()),
     ];
@@ -30,6 +30,15 @@ pub(crate) fn facts(url: &str, command: &str) -> Vec<String> {
 fn date() -> String {
     let now = humantime::format_rfc3339_seconds(SystemTime::now()).to_string();
     now.replace('T', " ").replace('Z', " UTC")
+}
+
+/// How busy the machine is already.
+fn load() -> String {
+    let text = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = text.split(' ').next().filter(|load| !load.is_empty());
+    load.map_or(String::new(), |load| {
+        format!(", load average {load} when it began")
+    })
 }
 
 fn cpu() -> String {

@@ -11,15 +11,16 @@
 )]
 
 use std::alloc::System;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Instant;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pglock_tests::child;
 use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 
-use crate::cases::{CASES, Effort};
+use crate::cases::{CASES, Case, Effort};
 use crate::report::{Report, Section};
 
 mod cases;
@@ -33,6 +34,9 @@ mod turns;
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// How long a case may take.
+const BOUND: Duration = Duration::from_mins(5);
 
 const USAGE: &str = "./dev bench [--quick] [--only WORD]...";
 
@@ -50,6 +54,7 @@ fn main() -> ExitCode {
     } else {
         Effort::Full
     };
+    let facts = machine::facts(&server::start().url("postgres"), &options.command());
     let mut failed = false;
     let mut sections = Vec::new();
     for (name, case) in CASES {
@@ -58,9 +63,7 @@ fn main() -> ExitCode {
         }
         let start = Instant::now();
         eprintln!("bench: {name}");
-        let section = catch_unwind(AssertUnwindSafe(|| case(effort)));
-        let section = section.map_err(|_| "panicked".to_owned());
-        let section = section.and_then(|result| result.map_err(|error| error.to_string()));
+        let section = bounded(*case, effort);
         sections.push(section.unwrap_or_else(|error| {
             failed = true;
             eprintln!("bench: {name} failed: {error}");
@@ -72,10 +75,7 @@ fn main() -> ExitCode {
         }));
         eprintln!("bench: {name} took {:.1} s", start.elapsed().as_secs_f64());
     }
-    let report = Report {
-        facts: machine::facts(&server::start().url("postgres"), &options.command()),
-        sections,
-    };
+    let report = Report { facts, sections };
     if let Err(error) = options.publish(&report) {
         eprintln!("bench: cannot write the report: {error}");
         failed = true;
@@ -84,6 +84,20 @@ fn main() -> ExitCode {
         ExitCode::FAILURE
     } else {
         ExitCode::SUCCESS
+    }
+}
+
+/// What the case found, or why it found nothing. One that panics or hangs leaves the others their turn.
+fn bounded(case: Case, effort: Effort) -> Result<Section, String> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        // Nobody listens any more where it came too late.
+        let _ = sender.send(case(effort));
+    });
+    match receiver.recv_timeout(BOUND) {
+        Ok(result) => result.map_err(|error| error.to_string()),
+        Err(RecvTimeoutError::Disconnected) => Err("it panicked".to_owned()),
+        Err(RecvTimeoutError::Timeout) => Err(format!("not done within {BOUND:?}")),
     }
 }
 

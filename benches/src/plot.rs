@@ -34,7 +34,9 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-const SIZE: (u32, u32) = (860, 480);
+const SIZE: (u32, u32) = (980, 480);
+/// The width of the legend.
+const LEGEND: u32 = 240;
 
 /// Told apart by those who don't see all colors, too.
 const COLORS: [RGBColor; 8] = [
@@ -82,6 +84,8 @@ impl Chart {
     {
         let area = SVGBackend::with_string(svg, SIZE).into_drawing_area();
         area.fill(&WHITE)?;
+        // The legend has a place of its own, so that it hides no line.
+        let (area, legend) = area.split_horizontally(SIZE.0 - LEGEND);
         let mut chart = ChartBuilder::on(&area)
             .caption(self.title, ("sans-serif", 20))
             .margin(12)
@@ -97,24 +101,21 @@ impl Chart {
             .y_label_formatter(&|value| short(*value))
             .light_line_style(WHITE.mix(0.0))
             .draw()?;
-        for (line, color) in self.lines.iter().zip(COLORS.iter().cycle()) {
+        for (n, (line, color)) in (1..).zip(self.lines.iter().zip(COLORS.iter().cycle())) {
             let style = color.stroke_width(2);
-            chart
-                .draw_series(LineSeries::new(line.points.iter().copied(), style))?
-                .label(&line.name)
-                .legend(move |(x, y)| PathElement::new(vec![(x, y), (x + 18, y)], style));
+            let points = || line.points.iter().copied();
+            chart.draw_series(LineSeries::new(points(), style))?;
             if line.points.len() <= MARKED {
-                let points = line.points.iter().copied();
-                chart.draw_series(points.map(|point| Circle::new(point, 3, color.filled())))?;
+                chart.draw_series(points().map(|point| Circle::new(point, 3, color.filled())))?;
             }
+            let y = 24 * n + 24;
+            legend.draw(&PathElement::new(vec![(4, y), (24, y)], style))?;
+            legend.draw(&Text::new(
+                line.name.as_str(),
+                (32, y - 6),
+                ("sans-serif", 13),
+            ))?;
         }
-        chart
-            .configure_series_labels()
-            .position(SeriesLabelPosition::UpperLeft)
-            .label_font(("sans-serif", 13))
-            .background_style(WHITE.mix(0.85))
-            .border_style(BLACK.mix(0.3))
-            .draw()?;
         area.present()?;
         Ok(())
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::{fs, io};
 
 use crate::plot::Chart;
+use crate::stats::whole;
 
 /// What one case found.
 #[derive(Debug, Default)]
@@ -60,26 +61,31 @@ impl Target {
     }
 
     fn row(&self) -> Vec<String> {
+        let with_unit = |value| {
+            format!("{} {}", number(value), self.unit)
+                .trim_end()
+                .to_owned()
+        };
         let (relation, goal) = match self.goal {
             Goal::AtMost(goal) => ("at most", goal),
             Goal::AtLeast(goal) => ("at least", goal),
         };
-        let with_unit = |number: &str| format!("{number} {}", self.unit).trim_end().to_owned();
-        let measured = match self.measured {
-            None => "not reached".to_owned(),
-            Some(value) if value < 100.0 => {
-                let text = format!("{value:.2}");
-                with_unit(text.trim_end_matches('0').trim_end_matches('.'))
-            }
-            Some(value) => with_unit(&format!("{value:.0}")),
-        };
         vec![
             self.what.to_owned(),
-            with_unit(&format!("{relation} {goal}")),
-            measured,
+            format!("{relation} {}", with_unit(goal)),
+            self.measured.map_or("not reached".to_owned(), with_unit),
             if self.is_met() { "yes" } else { "**no**" }.to_owned(),
         ]
     }
+}
+
+/// A number with as many digits as say something.
+fn number(value: f64) -> String {
+    if value >= 100.0 {
+        return whole(value.round() as u64);
+    }
+    let text = format!("{value:.2}");
+    text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
 /// All that is written down.

@@ -99,14 +99,13 @@ fn section(counts: &[usize], turns: &Turns, connections: &[usize]) -> Section {
          which test a connection before it is lent."
             .to_owned(),
     ];
-    let errors = turns
-        .iter()
-        .flat_map(|(side, turns)| turns.iter().map(move |turn| (side, turn)));
-    for ((side, callers), error) in errors
-        .filter_map(|(side, turn)| Some((side, turn.first_error.as_ref()?)))
-        .take(3)
-    {
-        text.push(format!("{side}, {callers} callers: {error}."));
+    for ((side, callers), turns) in turns {
+        if let Some(error) = turns.iter().find_map(|turn| turn.first_error.as_ref()) {
+            text.push(format!(
+                "{side}, {} callers, the first that failed: {error}.",
+                whole(*callers)
+            ));
+        }
     }
     let target = |what, side, callers, goal| Target {
         what,

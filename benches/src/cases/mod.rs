@@ -33,7 +33,7 @@ impl Effort {
     }
 }
 
-type Case = fn(Effort) -> Result<Section, Failure>;
+pub(crate) type Case = fn(Effort) -> Result<Section, Failure>;
 
 pub(crate) const CASES: &[(&str, Case)] = &[
     ("one-caller", one_caller::run),

@@ -3,7 +3,10 @@
 use super::Effort;
 use crate::plot::{Axis, Chart, Line, Scale};
 use crate::report::{Goal, Section, Table, Target};
-use crate::sides::{ACQUIRE, ACQUIRE_ASYNC, ACQUIRE_TIMEOUT, BARE, Callers, Failure, SQLX};
+use crate::sides::{
+    ACQUIRE, ACQUIRE_ASYNC, ACQUIRE_TIMEOUT, BARE, BARE_ASYNC, Callers, Failure, RUN, SQLX,
+    SQLX_NO_PING, TRY_ACQUIRE,
+};
 use crate::stats::{Samples, time, times, whole};
 use crate::{server, turns};
 
@@ -14,8 +17,8 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
         mut present,
         missing,
     } = Callers::of(database.url())?;
-    let rounds = effort.pick(2, 40);
-    let samples = turns::one_caller(&mut present, rounds, effort.pick(10, 50))?;
+    let rounds = effort.pick(2, 25);
+    let samples = turns::one_caller(&mut present, rounds, effort.pick(10, 200))?;
     let sides: Vec<(&str, &Samples)> = present
         .iter()
         .map(|caller| caller.name())
@@ -89,8 +92,12 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
 }
 
 fn chart(sides: &[(&str, &Samples)]) -> Chart {
+    // The others are near one of these.
+    let left_out = [BARE_ASYNC, SQLX_NO_PING, ACQUIRE_TIMEOUT, TRY_ACQUIRE, RUN];
+    let drawn = sides.iter().filter(|side| !left_out.contains(&side.0));
     let line = |(name, samples): &(&str, &Samples)| Line {
-        name: name.replace('`', ""),
+        // Without the versions of other languages.
+        name: name.split(" (").next().unwrap_or(name).replace('`', ""),
         points: (1..100)
             .map(f64::from)
             .map(|percent| (percent, samples.quantile(percent / 100.0)))
@@ -107,6 +114,6 @@ fn chart(sides: &[(&str, &Samples)]) -> Chart {
             label: "microseconds",
             scale: Scale::Log,
         },
-        lines: sides.iter().map(line).collect(),
+        lines: drawn.map(line).collect(),
     }
 }

@@ -76,7 +76,7 @@ impl Callers {
     }
 }
 
-/// The runtime of all async sides: one thread, where all of them are fastest on two cores that they share with the server.
+/// The runtime of all async sides. One thread: on two cores that they share with the server, more gain sqlx nothing.
 pub(crate) fn runtime() -> Runtime {
     runtime::Builder::new_current_thread()
         .enable_all()
