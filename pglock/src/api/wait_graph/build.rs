@@ -1,4 +1,4 @@
-//! From the rows of the server to the graph. Pure.
+//! From the server's rows to the graph. Pure.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::{Duration, SystemTime};
@@ -9,29 +9,29 @@ use super::sql::Column;
 use crate::sql::Row;
 use crate::view::{FromRow, Lock};
 
-/// That a session holds a lock that somebody waits for, or waits for it.
+/// One session that holds a lock that is waited for, or waits for it.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) lock: Lock,
-    /// The same for two entries about the same lock.
+    /// Equal in two entries about the same lock.
     pub(super) tag: String,
-    /// Who keeps it waiting, by pid, as the server says.
+    /// The pids of the sessions that block it, according to the server.
     pub(super) blockers: BTreeSet<i32>,
-    /// Whether it waited from when the locks were read until the server had told all blockers.
+    /// Whether it waited from the reading of the locks until the server had named the blockers of all waiters.
     pub(super) still_waits: bool,
-    /// Tells prepared transactions from each other.
+    /// Distinguishes prepared transactions.
     pub(super) transaction: String,
     pub(super) prepared: Option<PreparedTransaction>,
-    /// Each has to be true of somebody in a part of the graph that is asked for.
+    /// A component is wanted if each of its marks is true of some entry in it.
     pub(super) marks: Vec<bool>,
 }
 
 impl Entry {
     pub(super) fn from_row(row: &Row<'_>) -> Option<Self> {
-        let text = |column: Column| row.text(column.place());
+        let text = |column: Column| row.text(column.index());
         let owned = |column: Column| text(column).map(str::to_owned);
         let lock = Lock::from_row(row)?;
-        let since = row.parsed(Column::PreparedAt.place());
+        let since = row.parsed(Column::PreparedAt.index());
         let prepared = (lock.activity.pid == 0).then(|| PreparedTransaction {
             gid: owned(Column::Gid),
             owner: owned(Column::Owner),
@@ -40,7 +40,7 @@ impl Entry {
                 SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
             }),
         });
-        let marks = (Column::Marks.place()..).map_while(|column| row.text(column));
+        let marks = (Column::Marks.index()..).map_while(|column| row.text(column));
         Some(Self {
             lock,
             tag: owned(Column::Tag)?,
@@ -59,10 +59,11 @@ impl Entry {
         }
     }
 
-    /// Whether it is in the way of that one, which waits for the same lock.
+    /// Whether it blocks the waiter, which waits for the same lock.
     ///
-    /// The locks alone show who holds what in that moment. They don't show who is first in a queue; the server has told it
-    /// since, and who was first may have had the lock, and be in the queue again, behind the other.
+    /// The locks alone show who holds what at that moment, but not the order of the queue. The server named the
+    /// blockers later: a session that was first then may have acquired the lock since, and queued again behind the
+    /// other.
     fn blocks(&self, waiter: &Self) -> bool {
         self.session() != waiter.session()
             && self.lock.mode.conflicts_with(waiter.lock.mode)
@@ -71,26 +72,26 @@ impl Entry {
     }
 }
 
-/// What tells a session from others.
+/// The identity of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Session<'e> {
     Backend(i32),
     Prepared(&'e str),
 }
 
-/// The parts of the graph that are asked for.
+/// The components of the graph that were asked for.
 pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
-    let mut places = HashMap::new();
+    let mut nodes = HashMap::new();
     let mut sessions: Vec<&Entry> = Vec::new();
     let mut marks: Vec<Vec<bool>> = Vec::new();
     let mut of_lock: HashMap<&str, Vec<&Entry>> = HashMap::new();
     for entry in entries {
-        let place = *places.entry(entry.session()).or_insert_with(|| {
+        let node = *nodes.entry(entry.session()).or_insert_with(|| {
             sessions.push(entry);
             marks.push(Vec::new());
             sessions.len() - 1
         });
-        add_marks(&mut marks[place], &entry.marks);
+        add_marks(&mut marks[node], &entry.marks);
         of_lock.entry(&entry.tag).or_default().push(entry);
     }
 
@@ -99,14 +100,14 @@ pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
         if waiter.lock.granted {
             continue;
         }
-        // A session that has the lock and waits for a stronger mode of it can be in the way twice.
+        // A session that holds the lock and waits for a stronger mode of it can block twice.
         let mut blockers = BTreeMap::new();
         let others = &of_lock[waiter.tag.as_str()];
         for entry in others.iter().filter(|entry| entry.blocks(waiter)) {
-            *blockers.entry(places[&entry.session()]).or_insert(false) |= entry.lock.granted;
+            *blockers.entry(nodes[&entry.session()]).or_insert(false) |= entry.lock.granted;
         }
         edges.extend(blockers.into_iter().map(|(blocker, hard)| Edge {
-            waiter: places[&waiter.session()],
+            waiter: nodes[&waiter.session()],
             blocker,
             wait,
             hard,
@@ -114,12 +115,12 @@ pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
     }
 
     let ends = edges.iter().map(|edge| (edge.waiter, edge.blocker));
-    let part = components(sessions.len(), ends);
-    let mut marks_of_part = vec![Vec::new(); sessions.len()];
-    for (marks, part) in marks.iter().zip(&part) {
-        add_marks(&mut marks_of_part[*part], marks);
+    let component_of = components(sessions.len(), ends);
+    let mut marks_of_component = vec![Vec::new(); sessions.len()];
+    for (marks, component) in marks.iter().zip(&component_of) {
+        add_marks(&mut marks_of_component[*component], marks);
     }
-    edges.retain(|edge| !marks_of_part[part[edge.waiter]].contains(&false));
+    edges.retain(|edge| !marks_of_component[component_of[edge.waiter]].contains(&false));
     numbered(entries, &sessions, edges)
 }
 
@@ -130,7 +131,7 @@ fn add_marks(to: &mut Vec<bool>, marks: &[bool]) {
     }
 }
 
-/// The graph of what the edges name, and nothing else.
+/// The graph of the sessions and waits that the edges name, and no others.
 fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> WaitGraph {
     let ends = edges.iter().flat_map(|edge| [edge.waiter, edge.blocker]);
     let ends: BTreeSet<usize> = ends.collect();
@@ -148,9 +149,9 @@ fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> Wai
         edge.blocker = session_number[&edge.blocker];
         edge.wait = wait_number[&edge.wait];
     }
-    let session = |place: &usize| WaitSession {
-        activity: sessions[*place].lock.activity.clone(),
-        prepared: sessions[*place].prepared.clone(),
+    let session = |node: &usize| WaitSession {
+        activity: sessions[*node].lock.activity.clone(),
+        prepared: sessions[*node].prepared.clone(),
     };
     WaitGraph {
         sessions: ends.iter().map(session).collect(),
@@ -162,7 +163,7 @@ fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> Wai
     }
 }
 
-/// An array of integers, as Postgres writes it.
+/// Parses an array of integers as Postgres writes it.
 fn pids(array: &str) -> BTreeSet<i32> {
     let list = array.trim_start_matches('{').trim_end_matches('}');
     list.split(',').filter_map(|pid| pid.parse().ok()).collect()
@@ -187,16 +188,16 @@ mod tests {
     }
 
     #[test]
-    fn holders_are_told_from_those_before_in_the_queue() {
+    fn holders_are_distinguished_from_sessions_ahead_in_the_queue() {
         let entries = [
             entry(1, "t", AccessShare, None),
             entry(2, "t", AccessShare, None),
-            // Has a weak lock, and waits for a strong one.
+            // Holds a weak mode, and waits for a strong one.
             entry(2, "t", AccessExclusive, Some(&[1])),
             entry(3, "t", AccessShare, Some(&[2])),
         ];
         assert_eq!(edges(&entries), [(2, 1, true), (3, 2, false)]);
-        // In its way twice, and once is by holding it.
+        // Blocks twice, once as a holder.
         let entries = [
             entry(2, "t", Share, None),
             entry(1, "t", Share, None),
@@ -207,10 +208,10 @@ mod tests {
     }
 
     #[test]
-    fn what_the_locks_do_not_show_is_not_believed() {
+    fn edges_that_the_locks_do_not_confirm_are_dropped() {
         let entries = [
             entry(1, "t", Exclusive, None),
-            // It had gone on to something else when the server was asked about the others.
+            // It waited for another lock by the time the server named the blockers of the others.
             entry(1, "u", Exclusive, Some(&[2])),
             entry(2, "t", Exclusive, Some(&[1, 3, 4])),
             entry(3, "u", Exclusive, None),
@@ -218,7 +219,7 @@ mod tests {
         ];
         assert_eq!(edges(&entries), [(2, 1, true), (2, 4, true)]);
         assert!(graph(&entries).cycles().is_empty());
-        // What stands in the locks, but not in the way.
+        // It holds the lock, but the server does not name it as a blocker.
         let entries = [
             entry(1, "t", Exclusive, None),
             entry(2, "t", Share, Some(&[])),
@@ -233,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn the_order_of_a_queue_is_not_believed_when_it_moved() {
+    fn the_order_of_a_queue_that_moved_is_dropped() {
         let moved = |entry: Entry| Entry {
             still_waits: false,
             ..entry
@@ -253,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn prepared_transactions_are_told_apart_and_only_those_in_the_way_are_named() {
+    fn prepared_transactions_are_distinguished_and_only_blocking_ones_are_named() {
         let prepared = |transaction: &str, mode| Entry {
             transaction: transaction.to_owned(),
             prepared: Some(PreparedTransaction {
@@ -280,7 +281,7 @@ mod tests {
     }
 
     #[test]
-    fn a_part_has_each_mark_on_somebody() {
+    fn a_component_has_each_mark_on_some_session() {
         let marked = |entry: Entry, marks: [bool; 2]| Entry {
             marks: marks.to_vec(),
             ..entry
@@ -292,7 +293,7 @@ mod tests {
             marked(entry(3, "u", Exclusive, Some(&[2])), [false, true]),
             marked(entry(4, "v", Exclusive, None), [true, false]),
             marked(entry(5, "v", Exclusive, Some(&[4])), [true, false]),
-            // Only in its own way, and not of the part above.
+            // Holds a lock that nobody waits for.
             marked(entry(5, "w", Exclusive, None), [false, false]),
             marked(entry(6, "x", Exclusive, None), [true, true]),
         ];

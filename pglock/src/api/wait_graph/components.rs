@@ -1,80 +1,80 @@
-//! What is asked of the graph as such: its parts, and its rings. Pure.
+//! Algorithms on the graph: its connected components and its cycles. Pure.
 
-/// For each place, the places that an edge leads to.
+/// For each node, the nodes that its edges lead to.
 #[derive(Debug)]
 pub(super) struct Adjacency(Vec<Vec<usize>>);
 
 impl Adjacency {
-    pub(super) fn new(places: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
-        let mut of = vec![Vec::new(); places];
+    pub(super) fn new(nodes: usize, edges: impl IntoIterator<Item = (usize, usize)>) -> Self {
+        let mut adjacency = vec![Vec::new(); nodes];
         for (from, to) in edges {
-            of[from].push(to);
+            adjacency[from].push(to);
         }
-        Self(of)
+        Self(adjacency)
     }
 }
 
-/// For each place the number of the part that it is in: what edges connect, in either direction, is one part.
+/// For each node, the number of its component. Edges connect their ends whatever their direction.
 pub(super) fn components(
-    places: usize,
+    nodes: usize,
     edges: impl Iterator<Item = (usize, usize)> + Clone,
 ) -> Vec<usize> {
     let back = edges.clone().map(|(from, to)| (to, from));
-    let neighbours = Adjacency::new(places, edges.chain(back));
-    let mut part = vec![usize::MAX; places];
-    for start in 0..places {
+    let adjacency = Adjacency::new(nodes, edges.chain(back));
+    let mut component = vec![usize::MAX; nodes];
+    for start in 0..nodes {
         let mut reached = vec![start];
-        while let Some(place) = reached.pop() {
-            if part[place] == usize::MAX {
-                part[place] = start;
-                reached.extend(&neighbours.0[place]);
+        while let Some(node) = reached.pop() {
+            if component[node] == usize::MAX {
+                component[node] = start;
+                reached.extend(&adjacency.0[node]);
             }
         }
     }
-    part
+    component
 }
 
-/// The strongly connected components, by Tarjan's algorithm: from each place of one, edges lead to all others of it.
+/// The strongly connected components, by Tarjan's algorithm: each node of a component can be reached from every other.
 ///
-/// A component comes after those that edges lead to from it. Within one, the places are in the order of a walk along the
-/// edges. The stack of the search is a vector, since a queue may be longer than a thread's stack is deep.
-pub(super) fn strongly_connected(neighbours: &Adjacency) -> Vec<Vec<usize>> {
+/// A component comes after those that its edges lead to. Within one, the nodes are in the order of a walk along the
+/// edges. The search keeps its own stack, since a wait queue can be longer than a thread's stack is deep.
+pub(super) fn strongly_connected(adjacency: &Adjacency) -> Vec<Vec<usize>> {
     const UNSEEN: usize = usize::MAX;
-    let places = neighbours.0.len();
-    let (mut order, mut low) = (vec![UNSEEN; places], vec![UNSEEN; places]);
+    let nodes = adjacency.0.len();
+    let (mut order, mut low) = (vec![UNSEEN; nodes], vec![UNSEEN; nodes]);
     let mut open = Vec::new();
-    let mut is_open = vec![false; places];
+    let mut is_open = vec![false; nodes];
     let mut components = Vec::new();
     let mut seen = 0;
-    for start in 0..places {
+    for start in 0..nodes {
         if order[start] != UNSEEN {
             continue;
         }
-        // A place, and how many of its edges were followed.
+        // A node, and how many of its edges were followed.
         let mut walk = vec![(start, 0)];
-        while let Some((place, followed)) = walk.last_mut() {
-            let place = *place;
-            if *followed == 0 && order[place] == UNSEEN {
-                (order[place], low[place]) = (seen, seen);
+        while let Some((node, followed)) = walk.last_mut() {
+            let node = *node;
+            if *followed == 0 && order[node] == UNSEEN {
+                (order[node], low[node]) = (seen, seen);
                 seen += 1;
-                open.push(place);
-                is_open[place] = true;
+                open.push(node);
+                is_open[node] = true;
             }
-            if let Some(&next) = neighbours.0[place].get(*followed) {
+            if let Some(&next) = adjacency.0[node].get(*followed) {
                 *followed += 1;
                 if order[next] == UNSEEN {
                     walk.push((next, 0));
                 } else if is_open[next] {
-                    low[place] = low[place].min(order[next]);
+                    low[node] = low[node].min(order[next]);
                 }
                 continue;
             }
             walk.pop();
             if let Some((before, _)) = walk.last() {
-                low[*before] = low[*before].min(low[place]);
+                low[*before] = low[*before].min(low[node]);
             }
-            if low[place] == order[place] {
-                let first = open.iter().rposition(|&other| other == place).unwrap_or(0);
+            if low[node] == order[node] {
+                let first = open.iter().rposition(|&other| other == node).unwrap_or(0);
                 let component = open.split_off(first);
                 for &member in &component {
                     is_open[member] = false;
@@ -93,15 +93,15 @@ mod tests {
     use super::super::fixture::strategy;
     use super::*;
 
-    /// From where one comes to where, by one edge or more: by trying all ways.
-    fn reachable(places: usize, edges: &[(usize, usize)]) -> Vec<Vec<bool>> {
-        let mut reach = vec![vec![false; places]; places];
+    /// Which node can be reached from which, by one edge or more: tries all paths.
+    fn reachable(nodes: usize, edges: &[(usize, usize)]) -> Vec<Vec<bool>> {
+        let mut reach = vec![vec![false; nodes]; nodes];
         for &(from, to) in edges {
             reach[from][to] = true;
         }
-        for by in 0..places {
-            for from in 0..places {
-                for to in 0..places {
+        for by in 0..nodes {
+            for from in 0..nodes {
+                for to in 0..nodes {
                     reach[from][to] |= reach[from][by] && reach[by][to];
                 }
             }
@@ -111,37 +111,37 @@ mod tests {
 
     proptest! {
         #[test]
-        fn components_are_those_that_reach_each_other((places, edges) in strategy::edges()) {
+        fn components_are_those_that_reach_each_other((nodes, edges) in strategy::edges()) {
             let edges: Vec<_> = edges.iter().map(|edge| (edge.0, edge.1)).collect();
-            let components = strongly_connected(&Adjacency::new(places, edges.clone()));
-            let mut number = vec![None; places];
+            let components = strongly_connected(&Adjacency::new(nodes, edges.clone()));
+            let mut number = vec![None; nodes];
             for (nth, component) in components.iter().enumerate() {
-                for &place in component {
-                    prop_assert_eq!(number[place].replace(nth), None, "twice");
+                for &node in component {
+                    prop_assert_eq!(number[node].replace(nth), None, "twice");
                 }
             }
             prop_assert!(!number.contains(&None));
-            let reach = reachable(places, &edges);
-            for one in 0..places {
-                for other in 0..places {
+            let reach = reachable(nodes, &edges);
+            for one in 0..nodes {
+                for other in 0..nodes {
                     let together = one == other || reach[one][other] && reach[other][one];
                     prop_assert_eq!(number[one] == number[other], together);
                     if reach[one][other] && !together {
-                        prop_assert!(number[one] > number[other], "what is led to comes first");
+                        prop_assert!(number[one] > number[other], "a component that edges lead to comes first");
                     }
                 }
             }
         }
 
         #[test]
-        fn parts_are_what_hangs_together((places, edges) in strategy::edges()) {
+        fn components_are_the_nodes_that_edges_connect((nodes, edges) in strategy::edges()) {
             let edges: Vec<_> = edges.iter().map(|edge| (edge.0, edge.1)).collect();
-            let part = components(places, edges.iter().copied());
+            let component = components(nodes, edges.iter().copied());
             let both: Vec<_> = edges.iter().flat_map(|&(from, to)| [(from, to), (to, from)]).collect();
-            let reach = reachable(places, &both);
-            for one in 0..places {
-                for other in 0..places {
-                    prop_assert_eq!(part[one] == part[other], one == other || reach[one][other]);
+            let reach = reachable(nodes, &both);
+            for one in 0..nodes {
+                for other in 0..nodes {
+                    prop_assert_eq!(component[one] == component[other], one == other || reach[one][other]);
                 }
             }
         }
@@ -149,12 +149,12 @@ mod tests {
 
     #[test]
     fn a_queue_may_be_longer_than_a_stack_is_deep() {
-        let places = 200_000;
-        let chain = (1..places).map(|place| (place - 1, place));
-        let components = strongly_connected(&Adjacency::new(places, chain.clone()));
-        assert_eq!(components.len(), places);
-        let ring = chain.chain([(places - 1, 0)]);
-        let components = strongly_connected(&Adjacency::new(places, ring));
-        assert_eq!(components, [(0..places).collect::<Vec<_>>()]);
+        let nodes = 200_000;
+        let chain = (1..nodes).map(|node| (node - 1, node));
+        let components = strongly_connected(&Adjacency::new(nodes, chain.clone()));
+        assert_eq!(components.len(), nodes);
+        let cycle = chain.chain([(nodes - 1, 0)]);
+        let components = strongly_connected(&Adjacency::new(nodes, cycle));
+        assert_eq!(components, [(0..nodes).collect::<Vec<_>>()]);
     }
 }

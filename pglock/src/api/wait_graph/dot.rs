@@ -10,28 +10,28 @@ use crate::error::humanize;
 impl WaitGraph {
     /// The graph in [DOT](https://graphviz.org/doc/info/lang.html), for Graphviz to draw: `dot -Tsvg`.
     ///
-    /// Arrows lead from who waits to who is in the way, dashed ones to who is before it in the queue. Roots have a
-    /// double frame, deadlocks are red.
+    /// Arrows lead from the waiter to the blocker; they are dashed if the blocker is only ahead in the queue. Roots
+    /// have a double border, deadlocks are red.
     #[must_use]
     pub fn to_dot(&self) -> String {
-        let cycle = self.cycle_of_places();
+        let cycle = self.cycle_of_nodes();
         let mut dot = String::from("digraph wait_graph {\n  node [shape=box];\n");
-        let roots: HashSet<usize> = self.root_places().into_iter().collect();
-        for (place, session) in self.sessions.iter().enumerate() {
+        let roots: HashSet<usize> = self.root_nodes().into_iter().collect();
+        for (node, session) in self.sessions.iter().enumerate() {
             let lines = [
-                Some(text::who(session)),
+                Some(text::session(session)),
                 text::doing(session),
                 text::statement(session),
             ];
             let mut style = String::new();
-            if roots.contains(&place) {
+            if roots.contains(&node) {
                 style += " peripheries=2";
             }
-            if cycle[place].is_some() {
+            if cycle[node].is_some() {
                 style += " color=red";
             }
             let label = label(lines.into_iter().flatten());
-            let _ = writeln!(dot, "  n{place} [label={label}{style}];");
+            let _ = writeln!(dot, "  n{node} [label={label}{style}];");
         }
         for edge in &self.edges {
             let lock = self.edge(edge).lock;
@@ -51,11 +51,11 @@ impl WaitGraph {
         dot
     }
 
-    fn cycle_of_places(&self) -> Vec<Option<usize>> {
+    fn cycle_of_nodes(&self) -> Vec<Option<usize>> {
         let mut cycle_of = vec![None; self.sessions.len()];
-        for (nth, cycle) in self.cycle_places().iter().enumerate() {
-            for &place in cycle {
-                cycle_of[place] = Some(nth);
+        for (nth, cycle) in self.cycle_nodes().iter().enumerate() {
+            for &node in cycle {
+                cycle_of[node] = Some(nth);
             }
         }
         cycle_of
@@ -68,7 +68,7 @@ fn label(lines: impl Iterator<Item = String>) -> String {
     format!("\"{}\"", lines.join("\\n"))
 }
 
-/// Graphviz reads a backslash as the beginning of an escape, and entities of HTML in every text.
+/// Graphviz reads a backslash as an escape, and HTML entities in every text.
 fn escaped(text: &str) -> String {
     text.replace('&', "&amp;")
         .replace('\\', "\\\\")
@@ -118,7 +118,7 @@ mod tests {
     }
 
     #[test]
-    fn what_graphviz_would_read_is_escaped() {
+    fn special_characters_of_graphviz_are_escaped() {
         let mut hostile = graph(2, &[(1, 0, true)]);
         hostile.sessions[0].activity.query = Some("a\"]; b\\N\nc\\ &lt; \u{1b}".to_owned());
         let expected = r#"n0 [label="pid 1000\na\"]; b\\N c\\ &amp;lt; �" peripheries=2];"#;
@@ -126,7 +126,7 @@ mod tests {
     }
 
     proptest! {
-        /// Read as Graphviz reads it: a text ends at the first quote that no backslash stands before, and so on.
+        /// Reads the output as Graphviz does: a text ends at the first quote without a backslash before it, and so on.
         #[test]
         fn texts_end_where_they_should(query in any::<String>(), name in any::<String>(), gid in any::<String>(),
                                        (sessions, edges) in strategy::edges()) {

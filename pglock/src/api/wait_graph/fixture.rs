@@ -1,4 +1,4 @@
-//! Graphs for the unit tests beside.
+//! Graphs for the unit tests of this folder.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -56,7 +56,7 @@ pub(super) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
     }
 }
 
-/// That a session has the lock `tag`, or waits for it while those are in its way.
+/// A session that holds the lock `tag`, or waits for it while those pids block it.
 pub(super) fn entry(pid: i32, tag: &str, mode: LockMode, waits_for: Option<&[i32]>) -> Entry {
     Entry {
         lock: lock(pid, mode, waits_for.is_none()),
@@ -69,9 +69,9 @@ pub(super) fn entry(pid: i32, tag: &str, mode: LockMode, waits_for: Option<&[i32
     }
 }
 
-/// Sessions whose pids are 1000 and so on, and who of them waits for whom, by place; hard or not.
+/// Sessions with the pids 1000, 1001, .., and edges as (waiter, blocker, hard), by index.
 pub(super) fn graph(sessions: usize, edges: &[(usize, usize, bool)]) -> WaitGraph {
-    let pid = |place: usize| 1000 + i32::try_from(place).unwrap();
+    let pid = |node: usize| 1000 + i32::try_from(node).unwrap();
     let ends: BTreeSet<(usize, usize)> = edges.iter().map(|edge| (edge.0, edge.1)).collect();
     let edges = ends.into_iter().map(|(waiter, blocker)| Edge {
         waiter,
@@ -80,9 +80,9 @@ pub(super) fn graph(sessions: usize, edges: &[(usize, usize, bool)]) -> WaitGrap
         hard: edges.contains(&(waiter, blocker, true)),
     });
     WaitGraph {
-        sessions: (0..sessions).map(|place| session(pid(place))).collect(),
+        sessions: (0..sessions).map(|node| session(pid(node))).collect(),
         waits: (0..sessions)
-            .map(|place| lock(pid(place), LockMode::Exclusive, false))
+            .map(|node| lock(pid(node), LockMode::Exclusive, false))
             .collect(),
         edges: edges.collect(),
     }
@@ -92,7 +92,7 @@ pub(super) mod strategy {
     use proptest::collection::vec;
     use proptest::prelude::*;
 
-    /// So many sessions, and edges between any two of them.
+    /// A number of sessions, and edges between any two of them.
     pub(crate) fn edges() -> impl Strategy<Value = (usize, Vec<(usize, usize, bool)>)> {
         (2..12_usize).prop_flat_map(|sessions| {
             let edge = (0..sessions, 1..sessions, any::<bool>());

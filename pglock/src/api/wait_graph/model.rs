@@ -1,16 +1,17 @@
-//! The graph as its users see it.
+//! The graph as users see it.
 
 use std::time::SystemTime;
 
 use super::components::{Adjacency, strongly_connected};
 use crate::view::{Activity, Lock};
 
-/// Which session waits for which: a moment of a database.
+/// Which session waits for which, in a database at one moment.
 ///
-/// Found by [`wait_graph`](crate::wait_graph). It has the sessions that wait for a lock, and those that keep them waiting.
+/// Returned by [`wait_graph`](crate::wait_graph). It has the sessions that wait for a lock, and those that block them.
 ///
-/// `Display` draws it as a tree: below each session are those that it blocks. Each is described once, and mentioned
-/// where else it belongs. Statements are cut to a line, and what a terminal could take for an order is taken out.
+/// `Display` draws it as a tree: below each session are those that it blocks. Each session is described once, and only
+/// mentioned elsewhere. Statements are cut to one line, and control characters are replaced, so that they cannot affect
+/// a terminal.
 ///
 /// ```text
 /// pid 4711 ("billing", user "app"), IDLE_IN_TRANSACTION, last statement 12 s ago: UPDATE orders SET paid = true
@@ -21,27 +22,28 @@ use crate::view::{Activity, Lock};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitGraph {
     pub(super) sessions: Vec<WaitSession>,
-    /// The locks that are waited for, each with who waits.
+    /// The locks that are waited for, each with its waiter.
     pub(super) waits: Vec<Lock>,
     pub(super) edges: Vec<Edge>,
 }
 
-/// A session, or a prepared transaction, that waits for others or keeps them waiting.
+/// A session, or a prepared transaction, that waits for others or blocks them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitSession {
-    /// The session; of a parallel worker, that of its leader. Its pid is 0 for a prepared transaction.
+    /// The session; for a parallel worker, its leader. The pid is 0 for a prepared transaction.
     ///
-    /// Roles without `pg_read_all_stats` can't see whose worker another user's worker is; it stands for itself then.
+    /// Roles without `pg_read_all_stats` cannot see the leader of another user's worker, so such a worker appears as a
+    /// session of its own.
     pub activity: Activity,
-    /// What is known of the prepared transaction, if it is one.
+    /// The prepared transaction, if it is one.
     pub prepared: Option<PreparedTransaction>,
 }
 
-/// A transaction that waits for `COMMIT PREPARED` or `ROLLBACK PREPARED`, and holds its locks without a session: a row of
-/// [`pg_prepared_xacts`](https://www.postgresql.org/docs/current/view-pg-prepared-xacts.html).
+/// A transaction that was prepared and holds its locks without a session until `COMMIT PREPARED` or `ROLLBACK
+/// PREPARED`: a row of [`pg_prepared_xacts`](https://www.postgresql.org/docs/current/view-pg-prepared-xacts.html).
 ///
-/// All is `None` for one that ended while it was looked for.
+/// All fields are `None` if it ended while the graph was read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct PreparedTransaction {
@@ -49,29 +51,29 @@ pub struct PreparedTransaction {
     pub gid: Option<String>,
     /// The role that prepared it.
     pub owner: Option<String>,
-    /// The database that it has to be ended in.
+    /// The database in which it must be committed or rolled back.
     pub database: Option<String>,
     /// When it was prepared.
     pub since: Option<SystemTime>,
 }
 
-/// A session waits for another one.
+/// One session waits for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct WaitEdge<'g> {
-    /// Who waits.
+    /// The session that waits.
     pub waiter: &'g WaitSession,
-    /// Who is in the way.
+    /// The session that blocks it.
     pub blocker: &'g WaitSession,
-    /// The lock that is waited for: its kind, mode and name, and since when.
+    /// The lock that the waiter waits for: its kind, mode and name, and since when.
     pub lock: &'g Lock,
-    /// Whether the blocker holds the lock, in a mode that keeps the waiter's out.
+    /// Whether the blocker holds the lock, in a mode that conflicts with the waiter's.
     ///
-    /// Otherwise it is a soft edge: the blocker waits for the lock as well, and stands before the waiter in the queue.
+    /// Otherwise the edge is soft: the blocker waits for the lock too, and is ahead of the waiter in the wait queue.
     pub hard: bool,
 }
 
-/// An edge by the places of its ends.
+/// An edge, with the indices of its ends and of its lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Edge {
     pub(super) waiter: usize,
@@ -81,19 +83,19 @@ pub(super) struct Edge {
 }
 
 impl WaitGraph {
-    /// Whether nobody waits.
+    /// Whether no session waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.edges.is_empty()
     }
 
-    /// The sessions that wait or are in the way: who waits longest comes first, who doesn't wait comes last.
+    /// The sessions that wait or block: the longest wait first, sessions that do not wait last.
     #[must_use]
     pub fn sessions(&self) -> &[WaitSession] {
         &self.sessions
     }
 
-    /// Who waits for whom, and for which lock.
+    /// Which session waits for which, and for which lock.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -112,7 +114,7 @@ impl WaitGraph {
         self.edges.iter().map(|edge| self.edge(edge))
     }
 
-    /// The edges from this session to those that are in its way.
+    /// The edges from this session to the sessions that block it.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -120,7 +122,7 @@ impl WaitGraph {
     /// # let mut client = database.connect();
     /// # let pid = 1;
     /// for edge in pglock::wait_graph().fetch(&mut client)?.blockers_of(pid) {
-    ///     println!("{} is in the way of {pid}", edge.blocker.activity.pid);
+    ///     println!("{} blocks {pid}", edge.blocker.activity.pid);
     /// }
     /// # Ok(())
     /// # }
@@ -130,7 +132,7 @@ impl WaitGraph {
             .filter(move |edge| edge.waiter.activity.pid == pid)
     }
 
-    /// The edges to this session from those that it blocks; 0 stands for all prepared transactions.
+    /// The edges to this session from the sessions that it blocks; 0 stands for all prepared transactions.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -147,25 +149,25 @@ impl WaitGraph {
             .filter(move |edge| edge.blocker.activity.pid == pid)
     }
 
-    /// The sessions that block others and wait for nobody: when they go on or end, others can. The longest wait that they
-    /// cause comes first.
+    /// The sessions that block others and do not wait: when they continue or end, others can proceed. The one that
+    /// causes the longest wait comes first.
     ///
-    /// In a deadlock nobody is one: see [`cycles`](WaitGraph::cycles).
+    /// A deadlock has no root: see [`cycles`](WaitGraph::cycles).
     #[must_use]
     pub fn roots(&self) -> Vec<&WaitSession> {
-        self.of(&self.root_places())
+        self.of(&self.root_nodes())
     }
 
-    /// The sessions that wait for each other: for each deadlock those that are in it, in a ring each before the one that
-    /// it waits for, unless rings are tangled.
+    /// The deadlocks: for each, the sessions that wait for each other. In a simple cycle, each session comes before the
+    /// one that it waits for.
     ///
-    /// The server looks for deadlocks when a wait has lasted for
-    /// [`deadlock_timeout`](https://www.postgresql.org/docs/current/runtime-config-locks.html#GUC-DEADLOCK-TIMEOUT), so
-    /// these are young, or that is set high. It ends one of the waits then; where an edge is soft, it may only change the
-    /// order of the queue.
+    /// The server checks for deadlocks when a wait has lasted for
+    /// [`deadlock_timeout`](https://www.postgresql.org/docs/current/runtime-config-locks.html#GUC-DEADLOCK-TIMEOUT). So
+    /// these are recent, or that setting is high. The server then ends one of the waits or, where an edge is soft,
+    /// reorders the wait queue.
     #[must_use]
     pub fn cycles(&self) -> Vec<Vec<&WaitSession>> {
-        let cycles = self.cycle_places();
+        let cycles = self.cycle_nodes();
         cycles.iter().map(|cycle| self.of(cycle)).collect()
     }
 
@@ -178,13 +180,13 @@ impl WaitGraph {
         }
     }
 
-    pub(super) fn root_places(&self) -> Vec<usize> {
+    pub(super) fn root_nodes(&self) -> Vec<usize> {
         let mut waits = vec![false; self.sessions.len()];
         for edge in &self.edges {
             waits[edge.waiter] = true;
         }
         let mut roots = Vec::new();
-        // The edges are in the order of the waits.
+        // The edges are sorted by the length of the waits.
         for edge in &self.edges {
             if !std::mem::replace(&mut waits[edge.blocker], true) {
                 roots.push(edge.blocker);
@@ -193,8 +195,8 @@ impl WaitGraph {
         roots
     }
 
-    /// Those that others wait for come first.
-    pub(super) fn cycle_places(&self) -> Vec<Vec<usize>> {
+    /// Cycles that others wait for come first.
+    pub(super) fn cycle_nodes(&self) -> Vec<Vec<usize>> {
         let blockers = Adjacency::new(
             self.sessions.len(),
             self.edges.iter().map(|edge| (edge.waiter, edge.blocker)),
@@ -204,7 +206,7 @@ impl WaitGraph {
         components
     }
 
-    fn of(&self, places: &[usize]) -> Vec<&WaitSession> {
-        places.iter().map(|&place| &self.sessions[place]).collect()
+    fn of(&self, nodes: &[usize]) -> Vec<&WaitSession> {
+        nodes.iter().map(|&node| &self.sessions[node]).collect()
     }
 }

@@ -1,6 +1,6 @@
-//! The SQL text of the graph: who holds and who waits for each lock that somebody waits for. Pure.
+//! The SQL text of the graph: who holds and who waits for each lock that is waited for. Pure.
 //!
-//! How names are written, [`crate::sql`] says.
+//! [`crate::sql`] says how names are written.
 
 use crate::model::table::TableName;
 use crate::sql::parts::{THIS_DATABASE, microseconds};
@@ -8,46 +8,47 @@ use crate::sql::{Statement, Values};
 use crate::view::fields::COLUMNS_OF_A_LOCK;
 use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database};
 
-/// Which parts of the graph are asked for.
+/// Which components of the graph to fetch.
 #[derive(Clone, Debug, Default)]
 pub(super) struct GraphQuery {
     pub(super) pids: Option<Vec<i32>>,
     pub(super) tables: Option<Vec<TableName>>,
 }
 
-/// What a row has behind the columns of its lock and session.
+/// The columns of a row after those of its lock and session.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Column {
-    /// The same for two rows about the same lock.
+    /// Equal in two rows about the same lock.
     Tag,
-    /// Of a lock that is waited for: the pids in the way.
+    /// Of a lock that is waited for: the pids that block the waiter.
     Blockers,
-    /// Whether the wait went on until the server had told all blockers of all waiters.
+    /// Whether the session still waited after the server had named the blockers of all waiters.
     StillWaits,
-    /// Tells prepared transactions, which have no pid, from each other.
+    /// Distinguishes prepared transactions, which have no pid.
     Transaction,
     Gid,
     Owner,
     Database,
     PreparedAt,
-    /// The first of the marks: booleans. A part of the graph is asked for that has each of them somewhere in it.
+    /// The first of the marks: booleans. A component is fetched if each mark is true of some row in it.
     Marks,
 }
 
 impl Column {
-    pub(super) fn place(self) -> usize {
+    /// The column's number in the row.
+    pub(super) fn index(self) -> usize {
         COLUMNS_OF_A_LOCK + self as usize
     }
 }
 
-/// The locks that somebody waits for: a row for each session that holds one, or waits for it.
+/// The locks that are waited for: a row for each session that holds one or waits for it.
 ///
-/// All locks are read at once. Then the server is asked for the blockers of each waiter, one after the other while the
-/// locks change, so its answers are not of one moment; `build.rs` takes of them what is. For that the waits are looked at
-/// once more in the end.
-pub(super) fn fetch(asked: &GraphQuery) -> Statement {
+/// All locks are read at once. Then the server is asked for the blockers of each waiter, one after another while the
+/// locks change, so these answers are from different moments. Therefore the waits are read once more at the end, and
+/// `build.rs` trusts the order of a queue only among sessions that still wait.
+pub(super) fn fetch(query: &GraphQuery) -> Statement {
     let mut values = Values::default();
-    let marks: Vec<String> = marks(asked, &mut values)
+    let marks: Vec<String> = marks(query, &mut values)
         .iter()
         .enumerate()
         .map(|(nth, mark)| format!("({mark}) IS TRUE AS mark{nth}"))
@@ -65,10 +66,10 @@ pub(super) fn fetch(asked: &GraphQuery) -> Statement {
          FROM pg_catalog.pg_locks l LEFT JOIN activity a ON a.pid = l.pid), \
          lock AS MATERIALIZED (SELECT {lock_columns}, l.tag, l.backend, l.virtualtransaction, {marks} \
          FROM seen l {RELATION} WHERE l.tag IN (SELECT w.tag FROM seen w WHERE NOT w.granted)), \
-         asked AS MATERIALIZED (SELECT w.backend, pg_catalog.pg_blocking_pids(w.backend)::pg_catalog.text AS blockers \
+         waiter AS MATERIALIZED (SELECT w.backend, pg_catalog.pg_blocking_pids(w.backend)::pg_catalog.text AS blockers \
          FROM seen w WHERE NOT w.granted), \
          again AS MATERIALIZED (SELECT g.pid, g.waitstart FROM pg_catalog.pg_locks g \
-         WHERE NOT g.granted AND (SELECT pg_catalog.count(*) FROM asked) > 0), \
+         WHERE NOT g.granted AND (SELECT pg_catalog.count(*) FROM waiter) > 0), \
          prepared AS (SELECT o.virtualtransaction, p.gid, p.owner, p.database, p.prepared \
          FROM seen o JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = o.transactionid \
          WHERE o.pid IS NULL AND o.granted) \
@@ -76,7 +77,7 @@ pub(super) fn fetch(asked: &GraphQuery) -> Statement {
          l.virtualtransaction, p.gid, p.owner::pg_catalog.text, p.database::pg_catalog.text, \
          {prepared}::pg_catalog.text, {mark_columns} \
          FROM lock l LEFT JOIN activity a ON a.pid = l.pid \
-         LEFT JOIN asked q ON NOT l.granted AND q.backend = l.backend \
+         LEFT JOIN waiter q ON NOT l.granted AND q.backend = l.backend \
          LEFT JOIN again g ON NOT l.granted AND g.pid = l.backend AND g.waitstart = l.wait_start \
          LEFT JOIN prepared p ON l.pid = 0 AND p.virtualtransaction = l.virtualtransaction \
          ORDER BY l.granted, l.wait_duration DESC NULLS LAST, l.pid, p.gid, l.kind, l.schema, l.rel_name, l.mode",
@@ -90,16 +91,16 @@ pub(super) fn fetch(asked: &GraphQuery) -> Statement {
     (sql, values.into_inner())
 }
 
-fn marks(asked: &GraphQuery, values: &mut Values) -> Vec<String> {
+fn marks(query: &GraphQuery, values: &mut Values) -> Vec<String> {
     let mut marks = vec![of_this_database()];
-    if let Some(pids) = &asked.pids {
+    if let Some(pids) = &query.pids {
         let pids = values.bind_pids(pids);
         marks.push(format!(
             "coalesce(l.pid, 0) = ANY ({pids}) OR l.backend = ANY ({pids})"
         ));
     }
-    if let Some(tables) = &asked.tables {
-        // Who waits for a row waits for a transaction, and it is by another lock that we see in which table.
+    if let Some(tables) = &query.tables {
+        // A session that waits for a row waits for a transaction; the table shows in another of its locks.
         let tables = values.bind_tables(tables);
         marks.push(format!(
             "l.virtualtransaction IN (SELECT s.virtualtransaction FROM seen s WHERE s.relation = ANY ({tables}))"

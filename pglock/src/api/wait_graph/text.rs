@@ -1,16 +1,16 @@
-//! Sessions and locks in words, fit for a line of a terminal. Pure.
+//! Sessions and locks in words, safe for a line of a terminal. Pure.
 
 use super::model::WaitSession;
 use crate::error::humanize;
 use crate::view::{Lock, LockKind, State};
 
-/// So many characters of a statement are shown.
+/// How many characters of a statement are shown.
 pub(super) const MOST_OF_A_STATEMENT: usize = 80;
-/// And of a name: as long as Postgres lets its own be.
+/// How many characters of a name are shown: as many as Postgres allows for its own names.
 const MOST_OF_A_NAME: usize = 63;
 
-/// The text in one line of at most so many characters. What a terminal would not print but obey, or what would let
-/// other text look like what it is not, is replaced.
+/// The text in one line of at most `most` characters. Characters that would control a terminal, or make text look like
+/// something else, are replaced.
 pub(super) fn one_line(text: &str, most: usize) -> String {
     let mut line = String::new();
     let mut length = 0;
@@ -33,7 +33,7 @@ pub(super) fn one_line(text: &str, most: usize) -> String {
     line
 }
 
-/// Not a control character, and none that can't be seen and turns what is around it.
+/// Neither a control character nor an invisible one that changes how its neighbours look.
 fn is_harmless(character: char) -> bool {
     let unseen = matches!(
         character,
@@ -47,20 +47,20 @@ fn name(text: &str) -> String {
     one_line(text, MOST_OF_A_NAME)
 }
 
-/// What the session is called where it was described already.
+/// The session's name where it is mentioned again.
 pub(super) fn short(session: &WaitSession) -> String {
     match &session.prepared {
         None => session.activity.pid.to_string(),
         Some(prepared) => match &prepared.gid {
             None => "a prepared transaction".to_owned(),
-            // Postgres lets a gid be 200 bytes long, and who is to end it needs all of it.
+            // A gid is up to 200 bytes long, and ending the transaction needs all of it.
             Some(gid) => format!("prepared transaction \"{}\"", one_line(gid, 200)),
         },
     }
 }
 
-/// Who the session is.
-pub(super) fn who(session: &WaitSession) -> String {
+/// The session with its user and application.
+pub(super) fn session(session: &WaitSession) -> String {
     let known = |what: &str, text: &Option<String>| {
         let text = text.as_deref().filter(|text| !text.is_empty())?;
         Some(format!("{what}\"{}\"", name(text)))
@@ -92,7 +92,7 @@ pub(super) fn who(session: &WaitSession) -> String {
     }
 }
 
-/// What a session does that waits for nobody; `None` where it isn't to be seen, and for a prepared transaction.
+/// What a session that does not wait is doing; `None` if that is not visible, and for a prepared transaction.
 pub(super) fn doing(session: &WaitSession) -> Option<String> {
     let state = session.activity.state?;
     Some(match session.activity.duration {
@@ -107,7 +107,7 @@ pub(super) fn doing(session: &WaitSession) -> Option<String> {
     })
 }
 
-/// Its statement, cut to a line.
+/// Its statement, cut to one line.
 pub(super) fn statement(session: &WaitSession) -> Option<String> {
     let query = session.activity.query.as_deref()?;
     let line = one_line(query, MOST_OF_A_STATEMENT);
@@ -159,9 +159,9 @@ mod tests {
     }
 
     #[test]
-    fn orders_to_a_terminal_are_taken_out() {
+    fn control_characters_are_replaced() {
         assert_eq!(one_line("a\u{1b}[2Jb", 80), "a\u{fffd}[2Jb");
-        // Control characters of eight bits, what turns the direction of writing, what nobody sees.
+        // Control characters of eight bits, changes of the writing direction, invisible characters.
         for evil in "\0\u{7}\u{8}\u{7f}\u{9b}\u{202e}\u{2066}\u{200b}\u{feff}\u{e0041}".chars() {
             assert_eq!(one_line(&format!("a{evil}b"), 80), "a\u{fffd}b", "{evil:?}");
         }
@@ -180,7 +180,7 @@ mod tests {
     }
 
     #[test]
-    fn locks_are_told_by_what_they_lock() {
+    fn locks_are_named_by_what_they_lock() {
         let mut found = fixture::lock(1, LockMode::Share, false);
         found.advisory_key = Some(LockId::Pair(1, -2));
         assert_eq!(lock(&found), "SHARE on advisory lock (1, -2)");
@@ -197,7 +197,7 @@ mod tests {
             found.kind = kind;
             assert_eq!(lock(&found), format!("SHARE on {expected}"));
         }
-        // Of another database: it has a kind by chance at most.
+        // In another database, whose relations have no name here.
         (found.kind, found.rel_name) = (LockKind::Relation, None);
         assert_eq!(lock(&found), "SHARE on a relation");
     }

@@ -1,7 +1,7 @@
-//! The graph as a tree of text: below each session those that it blocks. Pure.
+//! The graph as a tree of text: below each session are those that it blocks. Pure.
 //!
-//! Each session is described once, where it is reached first, and only mentioned elsewhere, so that the text is about as
-//! long as the graph has sessions, however they are tangled.
+//! Each session is described once, where the tree reaches it first, and only mentioned elsewhere, so that the text
+//! grows with the number of sessions and not of paths.
 
 use std::fmt::{self, Write as _};
 
@@ -9,25 +9,25 @@ use super::model::{WaitEdge, WaitGraph};
 use super::text;
 use crate::error::humanize;
 
-/// So many are mentioned by name.
+/// How many sessions a mention names.
 const MOST_MENTIONED: usize = 8;
 
 impl fmt::Display for WaitGraph {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut tree = Tree::of(self);
-        let cycles = self.cycle_places();
+        let cycles = self.cycle_nodes();
         for cycle in &cycles {
             tree.lines.push(format!(
                 "deadlock: {} wait for each other",
                 tree.names(cycle)
             ));
         }
-        for root in self.root_places() {
+        for root in self.root_nodes() {
             tree.grow(root);
         }
-        // What no root leads to is in a ring, or waits for one.
-        for place in cycles.concat() {
-            tree.grow(place);
+        // Sessions that no root leads to are in a cycle, or wait for one.
+        for node in cycles.concat() {
+            tree.grow(node);
         }
         if tree.lines.is_empty() {
             return f.write_str("nobody waits for a lock");
@@ -38,28 +38,28 @@ impl fmt::Display for WaitGraph {
 
 struct Tree<'g> {
     graph: &'g WaitGraph,
-    /// The edges to each session, by place.
+    /// For each node, the indices of the edges to it.
     waiters: Vec<Vec<usize>>,
-    /// Whether somebody who holds the lock is in its way, and not only who is before it in the queue.
+    /// Whether a holder of the lock blocks the session, and not only a session ahead of it in the queue.
     blocked_hard: Vec<bool>,
     described: Vec<bool>,
     lines: Vec<String>,
 }
 
-/// What is to be written under a session.
+/// A line below a session.
 enum Item {
-    Session { place: usize, edge: usize },
+    Session { node: usize, edge: usize },
     Mention(String),
 }
 
 impl<'g> Tree<'g> {
     fn of(graph: &'g WaitGraph) -> Self {
-        let places = graph.sessions.len();
+        let nodes = graph.sessions.len();
         let mut tree = Self {
             graph,
-            waiters: vec![Vec::new(); places],
-            blocked_hard: vec![false; places],
-            described: vec![false; places],
+            waiters: vec![Vec::new(); nodes],
+            blocked_hard: vec![false; nodes],
+            described: vec![false; nodes],
             lines: Vec::new(),
         };
         for (nth, edge) in graph.edges.iter().enumerate() {
@@ -77,7 +77,7 @@ impl<'g> Tree<'g> {
         let wait = self.graph.edges.iter().find(|edge| edge.waiter == start);
         let wait = wait.map(|edge| self.graph.edge(edge));
         self.lines.push(self.describe(start, wait, false));
-        // Not by recursion: the stack of a thread is not as deep as a queue can be long.
+        // Without recursion: a queue can be longer than the stack of a thread is deep.
         let mut items = Vec::new();
         self.below(start, "", &mut items);
         while let Some((item, indent, last)) = items.pop() {
@@ -88,27 +88,27 @@ impl<'g> Tree<'g> {
             };
             match item {
                 Item::Mention(text) => self.lines.push(format!("{indent}{branch}{text}")),
-                Item::Session { place, edge } => {
+                Item::Session { node, edge } => {
                     let edge = self.graph.edge(&self.graph.edges[edge]);
-                    let text = self.describe(place, Some(edge), true);
+                    let text = self.describe(node, Some(edge), true);
                     self.lines.push(format!("{indent}{branch}{text}"));
-                    self.below(place, &format!("{indent}{trunk}"), &mut items);
+                    self.below(node, &format!("{indent}{trunk}"), &mut items);
                 }
             }
         }
     }
 
-    /// Puts on the stack what is to be written below a session, the last first.
-    fn below(&mut self, place: usize, indent: &str, items: &mut Vec<(Item, String, bool)>) {
+    /// Pushes what is to be written below a session, the last first.
+    fn below(&mut self, node: usize, indent: &str, items: &mut Vec<(Item, String, bool)>) {
         let mut found = Vec::new();
         let (mut also_blocks, mut also_before) = (Vec::new(), Vec::new());
-        for &nth in &self.waiters[place] {
+        for &nth in &self.waiters[node] {
             let edge = &self.graph.edges[nth];
-            // Its place is below one who holds what it waits for, where there is one.
+            // A session belongs below a holder of the lock that it waits for, if there is one.
             let belongs_here = edge.hard || !self.blocked_hard[edge.waiter];
             if belongs_here && !std::mem::replace(&mut self.described[edge.waiter], true) {
                 found.push(Item::Session {
-                    place: edge.waiter,
+                    node: edge.waiter,
                     edge: nth,
                 });
             } else if edge.hard {
@@ -127,9 +127,9 @@ impl<'g> Tree<'g> {
         }
     }
 
-    fn describe(&self, place: usize, wait: Option<WaitEdge<'_>>, below: bool) -> String {
-        let session = &self.graph.sessions[place];
-        let mut line = text::who(session);
+    fn describe(&self, node: usize, wait: Option<WaitEdge<'_>>, below: bool) -> String {
+        let session = &self.graph.sessions[node];
+        let mut line = text::session(session);
         if let Some(edge) = wait {
             line += if edge.hard || !below {
                 " waits"
@@ -149,10 +149,10 @@ impl<'g> Tree<'g> {
         line
     }
 
-    fn names(&self, places: &[usize]) -> String {
-        let sessions = places.iter().map(|&place| &self.graph.sessions[place]);
+    fn names(&self, nodes: &[usize]) -> String {
+        let sessions = nodes.iter().map(|&node| &self.graph.sessions[node]);
         let names: Vec<String> = sessions.take(MOST_MENTIONED).map(text::short).collect();
-        match places.len() - names.len() {
+        match nodes.len() - names.len() {
             0 => names.join(", "),
             more => format!("{} and {more} more", names.join(", ")),
         }
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn who_holds_the_lock_goes_before_who_is_in_the_queue() {
+    fn sessions_are_below_a_holder_before_sessions_in_the_queue() {
         let queue = [(1, 0, true), (2, 0, true), (2, 1, false), (3, 2, false)];
         assert_eq!(
             lines(4, &queue),
@@ -184,7 +184,7 @@ mod tests {
                 "   └─ pid 1003 is queued behind it",
             ]
         );
-        // Also where who is in the queue is reached first.
+        // Also if the session ahead in the queue is reached first.
         let later = [(1, 0, true), (2, 1, false), (2, 3, true), (3, 0, true)];
         assert_eq!(
             lines(4, &later),
@@ -199,10 +199,10 @@ mod tests {
     }
 
     #[test]
-    fn rings_end() {
-        let ring_and_tail = [(0, 1, true), (1, 0, true), (2, 1, true)];
+    fn cycles_end() {
+        let cycle_and_tail = [(0, 1, true), (1, 0, true), (2, 1, true)];
         assert_eq!(
-            lines(3, &ring_and_tail),
+            lines(3, &cycle_and_tail),
             [
                 "deadlock: 1000, 1001 wait for each other",
                 "pid 1000 waits",
@@ -228,14 +228,14 @@ mod tests {
         #[test]
         fn each_session_is_described_once_however_they_are_tangled((sessions, edges) in strategy::edges()) {
             let lines = lines(sessions, &edges);
-            for place in 0..sessions {
+            for node in 0..sessions {
                 let described = lines.iter().filter(|line| {
-                    line.contains(&format!("pid {}", 1000 + place))
+                    line.contains(&format!("pid {}", 1000 + node))
                 });
-                let waits_or_blocks = edges.iter().any(|edge| edge.0 == place || edge.1 == place);
+                let waits_or_blocks = edges.iter().any(|edge| edge.0 == node || edge.1 == node);
                 prop_assert_eq!(described.count(), usize::from(waits_or_blocks));
             }
-            // One for each session, two for mentions, and deadlocks.
+            // One line for each session, two for its mentions, and one for each deadlock.
             prop_assert!(lines.len() <= 3 * sessions + sessions / 2);
         }
     }
