@@ -16,7 +16,7 @@ use crate::wire::SimpleQuery;
 
 /// Limits how long each statement on a connection waits for locks, until the scope ends.
 ///
-/// The scope lends the connection. When it ends, `lock_timeout` is set back to its earlier value, so scopes can be
+/// The scope lends the connection. When it ends, `lock_timeout` is set back to its previous value, so scopes can be
 /// nested. In a transaction the setting belongs to the transaction, whose end sets it back too.
 ///
 /// `None` waits without a limit. A zero duration is refused, since for Postgres it means "no limit".
@@ -77,17 +77,17 @@ impl LockTimeout {
         self,
         connection: &mut C,
     ) -> Result<TimeoutScope<'_, C>, Error> {
-        let before = self.begin(connection)?;
+        let previous = self.begin(connection)?;
         Ok(TimeoutScope {
             connection,
-            before: Some(before),
+            previous: Some(previous),
         })
     }
 
     pub(crate) fn begin<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Before, Error> {
+    ) -> Result<PreviousTimeout, Error> {
         let wait = self.checked()?;
         block_on(set(&mut BlockingWire(connection), wait))
     }
@@ -96,7 +96,7 @@ impl LockTimeout {
     ///
     /// # Cancel safety
     ///
-    /// It can be dropped at any point, and called again: the setting has its earlier value before the connection's next
+    /// It can be dropped at any point, and called again: the setting has its previous value before the connection's next
     /// statement. In a transaction of sqlx's the timeout may stay until the transaction ends: see [`AsyncConnection`].
     pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
         self,
@@ -104,23 +104,23 @@ impl LockTimeout {
     ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
         let wait = self.checked()?;
         let clean_up = CleanUp::of_setting(sql::lock_timeout::RESTORE_NOTED_LOCK_TIMEOUT);
-        let before = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
+        let previous = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
         Ok(AsyncTimeoutScope {
             connection,
-            before: Some(before),
+            previous: Some(previous),
         })
     }
 }
 
-/// The earlier value of `lock_timeout`.
+/// The previous value of `lock_timeout`.
 #[derive(Debug)]
-pub(crate) struct Before {
+pub(crate) struct PreviousTimeout {
     value: String,
     in_transaction: bool,
     process: OwnerProcess,
 }
 
-impl Before {
+impl PreviousTimeout {
     /// Sets `lock_timeout` back.
     pub(crate) fn end<C: AnyConnection + ?Sized>(self, connection: &mut C) -> Result<(), Error> {
         block_on(restore(&mut BlockingWire(connection), &self))
@@ -135,7 +135,7 @@ impl Before {
     }
 }
 
-async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<Before, Error> {
+async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<PreviousTimeout, Error> {
     match wire
         .simple_query(&sql::lock_timeout::set_lock_timeout(wait))
         .await
@@ -144,7 +144,7 @@ async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<Before, Er
             let row = rows.first_row();
             let value = row.as_ref().and_then(|row| row.text(0));
             match (value, &row) {
-                (Some(value), Some(row)) => Ok(Before {
+                (Some(value), Some(row)) => Ok(PreviousTimeout {
                     value: value.to_owned(),
                     in_transaction: row.is_true(1),
                     process: OwnerProcess::current(),
@@ -156,22 +156,22 @@ async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<Before, Er
     }
 }
 
-async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Error> {
-    if !before.is_of_this_process() {
+async fn restore(wire: &mut impl SimpleQuery, previous: &PreviousTimeout) -> Result<(), Error> {
+    if !previous.is_of_this_process() {
         return Err(Error::setting_lost_to_fork());
     }
-    match wire.simple_query(&before.restore_statement()).await {
+    match wire.simple_query(&previous.restore_statement()).await {
         Ok(_) => Ok(()),
         // The setting belongs to the transaction, whose rollback sets it back.
         Err(failure)
-            if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) && before.in_transaction =>
+            if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) && previous.in_transaction =>
         {
             Ok(())
         }
         // A transaction was begun by hand in the scope, and is aborted: nothing else can be run before its rollback.
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
             let _ = wire.simple_query(sql::transaction::ROLLBACK).await;
-            let again = wire.simple_query(&before.restore_statement()).await;
+            let again = wire.simple_query(&previous.restore_statement()).await;
             again.map(drop).map_err(Error::setting_failed)
         }
         Err(failure) => Err(Error::setting_failed(failure)),
@@ -184,7 +184,7 @@ async fn restore(wire: &mut impl SimpleQuery, before: &Before) -> Result<(), Err
 #[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct TimeoutScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
-    before: Option<Before>,
+    previous: Option<PreviousTimeout>,
 }
 
 impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
@@ -212,8 +212,8 @@ impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
     }
 
     fn restore_once(&mut self) -> Result<(), Error> {
-        match self.before.take() {
-            Some(before) => before.end(self.connection),
+        match self.previous.take() {
+            Some(previous) => previous.end(self.connection),
             None => Ok(()),
         }
     }
@@ -233,7 +233,7 @@ impl<C: AnyConnection + ?Sized> Drop for TimeoutScope<'_, C> {
 #[must_use = "the timeout ends when the scope is dropped: bind it, as in `let mut scope = ..`"]
 pub struct AsyncTimeoutScope<'c, C: AnyAsyncConnection + ?Sized> {
     connection: &'c mut C,
-    before: Option<Before>,
+    previous: Option<PreviousTimeout>,
 }
 
 impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
@@ -241,7 +241,7 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
     pub(crate) fn unchanged(connection: &'c mut C) -> Self {
         Self {
             connection,
-            before: None,
+            previous: None,
         }
     }
 
@@ -252,22 +252,22 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
     /// It can be dropped at any point: the setting is restored as by dropping the scope. Only `restore` itself can end
     /// a transaction that was begun by hand in the scope and is aborted; if it is dropped then, the timeout may stay.
     pub async fn restore(mut self) -> Result<(), Error> {
-        let Some(before) = &self.before else {
+        let Some(previous) = &self.previous else {
             return Ok(());
         };
         let mut wire = AsyncWire(&mut *self.connection);
-        let restored = restore(&mut wire, before).await;
-        self.before = None;
+        let restored = restore(&mut wire, previous).await;
+        self.previous = None;
         restored
     }
 }
 
 impl<C: AnyAsyncConnection + ?Sized> Drop for AsyncTimeoutScope<'_, C> {
     fn drop(&mut self) {
-        if let Some(before) = self.before.take()
-            && before.is_of_this_process()
+        if let Some(previous) = self.previous.take()
+            && previous.is_of_this_process()
         {
-            self.connection.queue(&before.restore_statement());
+            self.connection.queue(&previous.restore_statement());
         }
     }
 }

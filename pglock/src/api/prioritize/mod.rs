@@ -7,7 +7,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::api::timeout::{AsyncTimeoutScope, Before, timeout};
+use crate::api::timeout::{AsyncTimeoutScope, PreviousTimeout, timeout};
 use crate::background::block_on;
 use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
@@ -183,22 +183,22 @@ impl Prioritize {
         self,
         connection: &mut C,
     ) -> Result<PrioritizeScope<'_, C>, Error> {
-        let (section, before) = self.begin(connection)?;
-        Ok(PrioritizeScope::new(connection, section, before))
+        let (section, previous) = self.begin(connection)?;
+        Ok(PrioritizeScope::new(connection, section, previous))
     }
 
     pub(crate) fn begin<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<(SectionHandle, Option<Before>), Error> {
+    ) -> Result<(SectionHandle, Option<PreviousTimeout>), Error> {
         self.check()?;
         let backend = block_on(backend_of(&mut BlockingWire(connection)))?;
         let section = block_on(SectionHandle::begin(self.section(backend)?))?;
-        let before = match self.timeout {
+        let previous = match self.timeout {
             Some(limit) => Some(timeout(limit).begin(connection)?),
             None => None,
         };
-        Ok((section, before))
+        Ok((section, previous))
     }
 
     /// Like [`on`](Prioritize::on), for an async connection.
@@ -206,7 +206,7 @@ impl Prioritize {
     /// # Cancel safety
     ///
     /// It can be dropped at any point, and called again: nothing is watched any more, and `lock_timeout` has its
-    /// earlier value before the connection's next statement, as with [`timeout`](crate::LockTimeout::on_async).
+    /// previous value before the connection's next statement, as with [`timeout`](crate::LockTimeout::on_async).
     pub async fn on_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,

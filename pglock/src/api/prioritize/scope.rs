@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::api::timeout::{AsyncTimeoutScope, Before};
+use crate::api::timeout::{AsyncTimeoutScope, PreviousTimeout};
 use crate::background::block_on;
 use crate::calls::call_stack::Frame;
 use crate::drivers::{
@@ -19,19 +19,19 @@ use crate::watcher::{PrioritizeReport, SectionHandle};
 pub struct PrioritizeScope<'c, C: AnyConnection + ?Sized> {
     connection: &'c mut C,
     section: Option<SectionHandle>,
-    before: Option<Before>,
+    previous: Option<PreviousTimeout>,
 }
 
 impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
     pub(super) fn new(
         connection: &'c mut C,
         section: SectionHandle,
-        before: Option<Before>,
+        previous: Option<PreviousTimeout>,
     ) -> Self {
         Self {
             connection,
             section: Some(section),
-            before,
+            previous,
         }
     }
 
@@ -120,7 +120,7 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
 
     fn finish_once(&mut self) -> Result<PrioritizeReport, Error> {
         match self.section.take() {
-            Some(section) => end(&section, self.before.take(), self.connection),
+            Some(section) => end(&section, self.previous.take(), self.connection),
             None => Ok(PrioritizeReport::default()),
         }
     }
@@ -129,11 +129,11 @@ impl<'c, C: AnyConnection + ?Sized> PrioritizeScope<'c, C> {
 /// Stops watching a blocking connection, and sets its `lock_timeout` back.
 pub(crate) fn end<C: AnyConnection + ?Sized>(
     section: &SectionHandle,
-    before: Option<Before>,
+    previous: Option<PreviousTimeout>,
     connection: &mut C,
 ) -> Result<PrioritizeReport, Error> {
     let ended = block_on(section.end());
-    let restored = before.map_or(Ok(()), |before| before.end(connection));
+    let restored = previous.map_or(Ok(()), |previous| previous.end(connection));
     let report = ended?.into_result()?;
     restored.map(|()| report)
 }
