@@ -169,7 +169,7 @@ fn check_asks_about_all_calls_around() {
         })
     });
     let over = pglock::check().unwrap_err().to_string();
-    assert!(over.contains("there is none"), "the calls are over: {over}");
+    assert!(over.contains("there is no such call"), "the calls are over: {over}");
     let error = result.unwrap_err();
     assert!(
         error.is_lost() && error.to_string().contains("outer"),
@@ -200,7 +200,10 @@ fn a_call_with_a_client_is_a_call_and_postgres_counts_there() {
     fn twice(db: &TestDb, client: &mut postgres::Client, n: u32) -> Result<(), Error> {
         let error = pglock::check().unwrap_err();
         assert!(
-            error.is_config() && error.to_string().contains("can't tell"),
+            error.is_config()
+                && error
+                    .to_string()
+                    .contains("cannot check locks on connections of yours"),
             "{error}"
         );
         if n > 0 {
