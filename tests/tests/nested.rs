@@ -169,7 +169,10 @@ fn check_asks_about_all_calls_around() {
         })
     });
     let over = pglock::check().unwrap_err().to_string();
-    assert!(over.contains("there is no such call"), "the calls are over: {over}");
+    assert!(
+        over.contains("there is no such call"),
+        "the calls are over: {over}"
+    );
     let error = result.unwrap_err();
     assert!(
         error.is_lost() && error.to_string().contains("outer"),
