@@ -449,7 +449,7 @@ fn who_is_in_the_way_and_can_not_be_hit_is_told_once() {
     assert_eq!(spared.parent, Some(OUTER));
     assert_eq!(spared.fields.get("pid"), Some(&*pid));
     let message = spared.fields.get("message").unwrap();
-    assert!(message.contains("never to be hit"), "{message}");
+    assert!(message.contains("never signaled"), "{message}");
     assert!(recorder.events("pglock.kill").is_empty());
     assert_all_documented(&recorder);
 }
