@@ -5,14 +5,14 @@
 
 pub fn r#match() -> Result<(), Error> {
     let builder = {
-        static SITE: ::pglock::__rt::Site = ::pglock::__rt::Site::new(
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
             ::core::concat!(::core::module_path!(), "::", "match"),
             ::core::file!(),
             ::core::line!(),
             ::core::column!(),
         );
         ::pglock::__rt::inventory::submit! {
-            ::pglock::__rt::Registered(& SITE)
+            ::pglock::__rt::Registration(& SITE)
         }
         ::pglock::__rt::advisory_at(&SITE)
     };

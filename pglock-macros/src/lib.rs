@@ -1,5 +1,9 @@
-//! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to belongs to
-//! the version of it that they come with.
+//! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to works with
+//! one version of it only.
+//!
+//! The files, from the bottom; each imports only from those before it: `types` and `function` (the only reader and emitter
+//! of functions), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate,
+//! expand), `expand` (reads the attributes of a function and nests them).
 
 mod attributes;
 mod expand;
@@ -25,30 +29,30 @@ use self::attributes::{advisory, prioritize, timeout};
 /// | option | values | default |
 /// | --- | --- | --- |
 /// | first argument, or `lock_id =` | a string literal, with `{argument}` placeholders; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
-/// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits for ever; or any expression that is `Into<Timeout>`, such as a `Duration` | waits for ever |
-/// | `side_effect =` | `Raise`: an error when the lock is not had in time. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
+/// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits without a timeout; or any expression that is `Into<Timeout>`, such as a `Duration` | waits without a timeout |
+/// | `side_effect =` | `Raise`: an error when the lock is not acquired in time. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
 /// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |
 /// | `hold_at_most =` | a duration as for `timeout`, above zero, in an `async fn`: a body that takes longer is dropped, and then the lock is released | no limit |
-/// | `shared` | a flag: with others who share it, and with nobody who does not | `false` |
-/// | `xact` | a flag: the lock is a transaction's and is released by its end | `false` |
+/// | `shared` | a flag: other calls that ask for it as shared may hold it at the same time | `false` |
+/// | `xact` | a flag: the lock belongs to a transaction, whose end releases it | `false` |
 /// | `using =` | the database: a registered name, or a `&Database` | `"default"` |
 /// | `client =` | the connection to take the lock on: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | a session of pglock's own |
 /// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
-/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+/// | `crate =` | the path of pglock, for crates that wrap it | `::pglock` |
 ///
 /// A flag is written as `shared`, anywhere, or as `shared = true` or `shared = false`. `Raise`, `Skip` and `Panic` are
 /// words of the attribute; `pglock::Skip` is the same.
 ///
 /// # Lock IDs
 ///
-/// Whoever uses the same lock ID in the same database shares the lock. Placeholders in a string, as in
+/// Functions with the same lock ID in the same database share the lock. Placeholders in a string, as in
 /// `"invoices:{tenant}"`, are arguments of the function, by name, as in `format!` but without a format; braces are
-/// written as `{{` and `}}`. For all else there are expressions, which may use the arguments too:
+/// written as `{{` and `}}`. For anything else write an expression, which may use the arguments too:
 /// `lock_id = format!("invoices:{}", tenant.id)`.
 ///
-/// Without a lock ID the lock is called after the function, `module_path!()`, `::` and its name. Then **it is another
-/// lock once the function is renamed or moved**, and a host that runs the old code and one that runs the new don't
-/// exclude each other: name locks that outlive a release. Two functions that would share a default lock ID are refused
+/// Without a lock ID the lock is named after the function: `module_path!()`, `::` and its name. Then **it becomes
+/// another lock when the function is renamed or moved**, and a host that runs the old code and one that runs the new do
+/// not exclude each other: name locks that outlive a release. Two functions that would share a default lock ID are refused
 /// at the first call of one of them, and a method with a receiver needs a lock ID at once.
 ///
 /// # Return types
@@ -57,43 +61,44 @@ use self::attributes::{advisory, prioritize, timeout};
 /// `anyhow::Error` or an error type of your own; or it has an `on_error`, which may use the arguments too, except those
 /// that the body takes by value.
 ///
-/// With `side_effect = Skip` the return value is able to say "skipped": `()`, an `Option` (`None`), a `Result` of
-/// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` has no such need. A call skips when
-/// the lock is busy, and only then: no connection is an error. A `Skip` that has no `timeout` would wait for ever
-/// instead, and is a compile error.
+/// With `side_effect = Skip` the return value must be able to say "skipped": `()`, an `Option` (`None`), a `Result` of
+/// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` works with any type. A call skips
+/// only when the lock is busy: a missing connection is an error. A `Skip` without a `timeout` could never skip, and is a
+/// compile error.
 ///
 /// Once the body has started, the caller gets its `Err`, its panic, or its `Ok`; or, when the lock was lost or could not
 /// be released although the body said `Ok`, an error whose `is_lost()` says so.
 ///
 /// # How long the lock is held
 ///
-/// With `hold_at_least = "30s"` the lock stays held for that long from when it was had: for short jobs that many hosts
+/// With `hold_at_least = "30s"` the lock stays held for that long after it was acquired: for short jobs that many hosts
 /// start by clocks that differ. The call returns when the body has ended, whether it said `Ok`, failed, panicked or was
 /// dropped; the lock is kept and released in the background, and is busy for all until then. When the process ends
 /// before, the lock is free early, unless it calls `pglock::drain()` at its end.
 ///
-/// With `hold_at_most = "10m"` an async body that has had the lock for so long is dropped at its next await, then the
+/// With `hold_at_most = "10m"` an async body that has held the lock for that long is dropped at its next await, then the
 /// lock is released, and then the call returns an error whose `is_lost()` is true and whose text says so. A plain `fn`
-/// can't be stopped, so it is refused there.
+/// cannot be stopped, so the option is refused there.
 ///
-/// A call that re-enters the lock of a call around it leaves both to that one. Neither goes with `client` or `xact`.
+/// A call that re-enters the lock of an enclosing call follows that call's limits. Neither option works with `client` or
+/// `xact`.
 ///
 /// # Connections
 ///
 /// With `client = conn` the lock is taken on that connection and released there, and the body uses it as before. The
 /// argument is a `&mut` reference, so that nobody else uses the session meanwhile. Pooled connections are passed by the
-/// caller, as `&mut *conn`. A transaction goes with `xact`, and a session with no `xact`.
+/// caller, as `&mut *conn`. A transaction needs `xact`; a connection outside a transaction must not have it.
 ///
 /// # Cancel safety
 ///
 /// The future of an annotated `async fn` can be dropped at any await, as a timeout around it or `select!` does. While it
 /// waits for the lock, the wait is canceled in the server. Later the body is dropped, and then the lock is released, in
 /// the background; with `hold_at_least` when that is over. The lock is ready for the next call; whether the body may run
-/// a second time is for the body to know.
+/// a second time is for you to decide.
 ///
-/// With `client` all that is left to do is sent on that connection before anything else; when it has been done there, and
-/// that sqlx can't cancel a wait, is told by `pglock::AsyncConnection`. With `xact` too, a lock that was granted is the
-/// transaction's to its end.
+/// With `client` the clean-up is sent on that connection before anything else; `pglock::AsyncConnection` says when it is
+/// done on each driver, and that sqlx cannot cancel a wait. With `xact`, a lock that was granted stays to the end of the
+/// transaction.
 ///
 /// # Several attributes
 ///
@@ -103,8 +108,8 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// # What is refused
 ///
-/// A `const fn`, a function without a body, what is no function, one that returns `!`, and a plain `fn` that returns a
-/// future (the lock would be gone before the future runs: make it an `async fn`). `#[async_trait]` makes plain
+/// A `const fn`, a function without a body, anything that is not a function, a function that returns `!`, and a plain
+/// `fn` that returns a future (the lock would be released before the future runs: make it an `async fn`). `#[async_trait]` makes plain
 /// functions of that kind: there, put the attribute on an `async fn` that the method calls.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -113,62 +118,62 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 
 /// Bounds how long the statements of a function wait for locks on a connection: Postgres' `lock_timeout`.
 ///
-/// The setting is made before the body and put back after it, whatever becomes of the body. In a transaction it is the
-/// transaction's, and its end puts it back too.
+/// It is set before the body and restored after it, whatever becomes of the body. In a transaction, the end of the
+/// transaction restores it too.
 ///
 /// # Options
 ///
 /// | option | values | default |
 /// | --- | --- | --- |
-/// | first argument | `"3s"`, `"1m 30s"`; seconds as integer or float; `None` for no limit; or any expression that is `Into<Timeout>`, such as a `Duration` | it has to be there |
+/// | first argument | `"3s"`, `"1m 30s"`; seconds as integer or float; `None` for no limit; or any expression that is `Into<Timeout>`, such as a `Duration` | required |
 /// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |
 /// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
-/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+/// | `crate =` | the path of pglock, for crates that wrap it | `::pglock` |
 ///
-/// A zero duration is refused, since Postgres takes it for "no limit". The return type is as for `#[pglock::advisory]`,
+/// A zero duration is refused, since Postgres reads it as "no limit". The return type is as for `#[pglock::advisory]`,
 /// and so are nesting and what is refused.
 ///
 /// # Cancel safety
 ///
-/// Where the future of an annotated `async fn` is dropped, at any await, the body is dropped, and what puts the setting
-/// back is sent before anything else on the connection. It may stay: in a transaction of sqlx's, to its end, and where the
-/// body had begun a transaction by hand that is aborted.
+/// When the future of an annotated `async fn` is dropped, at any await, the body is dropped, and the statement that
+/// restores the setting is sent before anything else on the connection. The setting may stay in a transaction of sqlx's,
+/// to its end, and where the body had begun a transaction by hand that is aborted.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(timeout::read, arguments.into(), &item.into()).into()
 }
 
-/// Gets what keeps a function waiting for locks out of the way: whoever blocks it is ended.
+/// Terminates the sessions that block a function's connection, until the function returns.
 ///
-/// A watcher looks at the function's connection from a session beside, the first time after the interval. Where it waits
-/// for a lock, of whatever kind, the sessions that block it are terminated, or dealt with as the side effect says. All
+/// A watcher polls the function's connection from a session of its own, the first time after the interval. When the
+/// connection waits for a lock of any kind, the sessions that block it are terminated, or handled as the side effect says. All
 /// prioritized functions of a process share one watcher, and its connection, for each database.
 ///
 /// # Options
 ///
 /// | option | values | default |
 /// | --- | --- | --- |
-/// | `interval =` | how often to look: `"500ms"`; seconds as integer or float; or any `Duration` | `"1s"` |
-/// | `periodic` | a flag: `periodic = false` looks once | `true` |
+/// | `interval =` | how often to poll: `"500ms"`; seconds as integer or float; or any `Duration` | `"1s"` |
+/// | `periodic` | a flag: `periodic = false` polls once | `true` |
 /// | `timeout =` | how long each statement waits for locks, at least the interval: as for `#[pglock::timeout]` | `lock_timeout` is left as it is |
 /// | `side_effect =` | `Terminate`, `Cancel`, `Escalate`, or any expression that implements `pglock::PrioritizeSideEffect`, such as `pglock::Terminate::new().never_application("pg_dump")` | `Terminate` |
 /// | `using =` | the database that the watcher connects to, which is that of the connection: a registered name, or a `&Database` | `"default"` |
 /// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |
 /// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
-/// | `crate =` | the path of pglock, for those who wrap it | `::pglock` |
+/// | `crate =` | the path of pglock, for crates that wrap it | `::pglock` |
 ///
 /// `Terminate`, `Cancel` and `Escalate` are words of the attribute. A flag is written as `periodic`, or as
 /// `periodic = false`. The return type is as for `#[pglock::advisory]`, and so are nesting and what is refused. Above
 /// `#[pglock::advisory]` the wait for that lock is prioritized too, also where it is on a session of pglock's own.
 ///
-/// The body's `Err` or panic is what the caller gets. Where it said `Ok`, and the watcher or the side effect failed,
-/// that error is returned; what the body did is done.
+/// The caller gets the body's `Err` or panic. If the body returned `Ok` and the watcher or the side effect failed, that
+/// error is returned; what the body did is done.
 ///
 /// # Cancel safety
 ///
-/// Where the future of an annotated `async fn` is dropped, at any await, the body is dropped and the watch ends. A look
-/// that is under way is not waited for: it may still hit who blocks the connection's next statement. `lock_timeout` is
-/// put back as with `#[pglock::timeout]`, and nobody is told if the watcher had failed.
+/// When the future of an annotated `async fn` is dropped, at any await, the body is dropped and the watch ends. A poll
+/// that is under way is not waited for: it may still signal a session that blocks the connection's next statement.
+/// `lock_timeout` is restored as with `#[pglock::timeout]`, and an error of the watcher is not reported.
 #[proc_macro_attribute]
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
     expand::expand(prioritize::read, arguments.into(), &item.into()).into()

@@ -23,7 +23,7 @@ use crate::model::options::Timeout;
 use crate::telemetry::HoldSpan;
 
 pub use crate::api::advisory::advisory;
-pub use crate::api::catalog::{AnnotatedFn as Site, Registration as Registered};
+pub use crate::api::catalog::{AnnotatedFn, Registration};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
@@ -31,8 +31,8 @@ pub use crate::model::skippable::Skippable;
 pub use inventory;
 
 /// The lock of a function without a `lock_id`.
-pub fn advisory_at(site: &'static Site) -> Advisory {
-    Advisory::new(site.id().into(), Some(site))
+pub fn advisory_at(function: &'static AnnotatedFn) -> Advisory {
+    Advisory::new(function.id().into(), Some(function))
 }
 
 /// A lock that is skipped when busy: its holder is looked up only when a subscriber would record it.

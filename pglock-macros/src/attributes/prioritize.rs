@@ -149,7 +149,7 @@ fn interval(value: Expr) -> Result<DurationArg> {
     }
 }
 
-/// What is done to who is in the way.
+/// What is done to blocking sessions.
 enum SideEffect {
     /// One of pglock's own, by its name.
     Named(Ident),

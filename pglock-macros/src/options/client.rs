@@ -127,7 +127,7 @@ impl Client {
     // Output: let conn = {connection};
     //         let _ = &conn;
     //
-    // The body may never look at it, which is no fault of the user's.
+    // The body may never look at it, which is not the user's fault.
     pub(crate) fn shadow(&self, function: &Function, connection: &TokenStream) -> TokenStream {
         match self {
             Self::Argument(_) => {

@@ -14,7 +14,7 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// How long to wait.
 pub(crate) enum DurationArg {
-    /// `None`: for ever.
+    /// `None`: without a timeout.
     Unlimited,
     /// A literal.
     Literal(Duration),

@@ -126,7 +126,7 @@ fn tokens() -> impl Strategy<Value = TokenStream> {
         1 => any::<i128>().prop_map(|number| number.to_string()),
     ];
     let leaf = vec(piece, 0..6).prop_map(|pieces| {
-        // What is no token in this place is left out.
+        // Text that is not a token here is left out.
         pieces
             .iter()
             .filter_map(|piece| piece.parse::<TokenStream>().ok())

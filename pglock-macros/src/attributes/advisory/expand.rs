@@ -85,8 +85,8 @@ impl<'a> Expansion<'a> {
 
     // Input:  fn report()
     // Output: {
-    //             static SITE: ::pglock::__rt::Site = ..;
-    //             ::pglock::__rt::inventory::submit! { ::pglock::__rt::Registered(&SITE) }
+    //             static SITE: ::pglock::__rt::AnnotatedFn = ..;
+    //             ::pglock::__rt::inventory::submit! { ::pglock::__rt::Registration(&SITE) }
     //             ::pglock::__rt::advisory_at(&SITE)
     //         }
     fn default_id(&self) -> TokenStream {
@@ -94,13 +94,13 @@ impl<'a> Expansion<'a> {
         let path = self.function.path();
         quote! {
             {
-                static SITE: #krate::__rt::Site = #krate::__rt::Site::new(
+                static SITE: #krate::__rt::AnnotatedFn = #krate::__rt::AnnotatedFn::new(
                     #path,
                     ::core::file!(),
                     ::core::line!(),
                     ::core::column!(),
                 );
-                #krate::__rt::inventory::submit! { #krate::__rt::Registered(&SITE) }
+                #krate::__rt::inventory::submit! { #krate::__rt::Registration(&SITE) }
                 #krate::__rt::advisory_at(&SITE)
             }
         }

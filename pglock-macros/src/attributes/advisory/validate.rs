@@ -36,7 +36,7 @@ impl Args {
         }
     }
 
-    /// Whoever waits for ever never skips.
+    /// A wait without a timeout never skips.
     fn validate_side_effect(&self) -> Result<()> {
         let effect = match self.side_effect() {
             SideEffect::Skip(effect) | SideEffect::SkipWith { effect, .. } => effect,
