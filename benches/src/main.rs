@@ -147,7 +147,8 @@ impl Options {
             .join("..")
             .join(folder);
         report.write(&folder)?;
-        eprintln!("bench: wrote {}", folder.join("benchmarks.md").display());
+        let written = folder.join("benchmarks.md").canonicalize()?;
+        eprintln!("bench: wrote {}", written.display());
         Ok(())
     }
 }

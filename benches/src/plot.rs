@@ -34,9 +34,9 @@ pub(crate) struct Line {
     pub(crate) points: Vec<(f64, f64)>,
 }
 
-const SIZE: (u32, u32) = (980, 480);
+const SIZE: (u32, u32) = (1_000, 480);
 /// The width of the legend.
-const LEGEND: u32 = 240;
+const LEGEND: u32 = 260;
 
 /// Told apart by those who don't see all colors, too.
 const COLORS: [RGBColor; 8] = [

@@ -112,12 +112,12 @@ async fn tasks<P: Pair>(
     proxy: &Proxy,
     pairs: usize,
 ) -> Result<Vec<String>, Failure> {
-    const TASKS: usize = 64;
+    const TASKS: i64 = 64;
     let mut row = Vec::new();
     for counted in [false, true] {
         let before = Counts::of(proxy);
         let region = Region::new(ALLOCATOR);
-        let tasks: Vec<_> = (1..=64)
+        let tasks: Vec<_> = (1..=TASKS)
             .map(|key| {
                 let side = side.clone();
                 tokio::spawn(async move {
@@ -131,13 +131,13 @@ async fn tasks<P: Pair>(
         for task in tasks {
             task.await??;
         }
-        let all = (TASKS * pairs) as f64;
+        let all = TASKS as usize * pairs;
         let change = region.change();
         if counted {
             row.push(name.to_owned());
-            row.extend(before.until_now(proxy, TASKS * pairs));
-            row.push(format!("{:.1}", change.allocations as f64 / all));
-            row.push(bytes(change.bytes_allocated as f64 / all));
+            row.extend(before.until_now(proxy, all));
+            row.push(format!("{:.1}", change.allocations as f64 / all as f64));
+            row.push(bytes(change.bytes_allocated as f64 / all as f64));
         }
     }
     Ok(row)
