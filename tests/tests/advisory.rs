@@ -376,6 +376,28 @@ fn callers_of_one_process_are_served_in_their_order() {
 }
 
 #[test]
+fn a_burst_of_session_locks_does_not_keep_xact_locks_from_using_a_session_again() {
+    let db = database();
+    let here = handle(&db);
+    let burst: Vec<_> = (0..12)
+        .map(|key| pglock::advisory(key).using(&here).acquire().unwrap())
+        .collect();
+    for guard in burst {
+        guard.release().unwrap();
+    }
+    let pid_of_a_lock = || {
+        let guard = pglock::advisory("xact").using(&here).xact().acquire();
+        let pid = db.advisory_locks()[0].pid;
+        guard.unwrap().release().unwrap();
+        pid
+    };
+    let first = pid_of_a_lock();
+    for _ in 0..3 {
+        assert_eq!(pid_of_a_lock(), first, "each lock has opened a session");
+    }
+}
+
+#[test]
 fn sessions_are_used_again() {
     let db = database();
     let here = handle(&db);

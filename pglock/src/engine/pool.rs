@@ -17,7 +17,8 @@ use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
 use crate::model::options::Scope;
 
-/// Idle sessions beyond this many are closed at once.
+/// Idle sessions of one scope beyond this many are closed at once. Counted by scope: idle sessions for session locks
+/// would otherwise keep each `xact` lock, and each look-up, from finding one that it can use again.
 const MAX_IDLE: usize = 8;
 
 /// Sessions that were idle for this long are closed.
@@ -145,7 +146,11 @@ impl Pool {
 
     fn give_back(&self, session: Rc<Session>) {
         let mut idle = self.idle.borrow_mut();
-        if session.is_usable() && idle.len() < MAX_IDLE {
+        let of_its_scope = idle
+            .iter()
+            .filter(|idle| idle.session.scope() == session.scope())
+            .count();
+        if session.is_usable() && of_its_scope < MAX_IDLE {
             idle.push(Idle {
                 session,
                 since: Instant::now(),

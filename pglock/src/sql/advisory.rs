@@ -29,15 +29,30 @@ pub(crate) fn acquire_session(
             format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
         }
         WaitPolicy::Millis(_) | WaitPolicy::Block => format!(
-            "SELECT pg_catalog.set_config('statement_timeout', '0', true), pg_catalog.set_config('lock_timeout', '{}', true), \
-             pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
-             pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
-             CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true) {guard}; \
+            "SELECT {} {guard}; \
              SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key}) {guard}; \
              SELECT pg_catalog.pg_advisory_lock{suffix}({key}) {guard}",
-            lock_timeout(wait)
+            settings_of_a_wait(wait, pid)
         ),
     }
+}
+
+/// What a wait sets until the end of its implicit transaction. A session of pglock's own has all but the time to wait from
+/// its beginning, and setting it again would cost more than the wait for a free lock.
+fn settings_of_a_wait(wait: WaitPolicy, own: Option<i32>) -> String {
+    let lock_timeout = format!(
+        "pg_catalog.set_config('lock_timeout', '{}', true)",
+        lock_timeout(wait)
+    );
+    if own.is_some() {
+        return lock_timeout;
+    }
+    format!(
+        "pg_catalog.set_config('statement_timeout', '0', true), {lock_timeout}, \
+         pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
+         pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
+         CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true)"
+    )
 }
 
 /// Releases a session lock outside a transaction: whether it was held. Inside one it does nothing and returns no row. The
