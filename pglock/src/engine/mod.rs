@@ -53,3 +53,37 @@ pub(crate) async fn drain() {
         .ask(|| async { State::here().nothing_kept().await })
         .await;
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pglock_tests::{BOUND, database, wait_until};
+
+    use crate::background;
+    use crate::database::Database;
+
+    #[test]
+    fn a_thread_that_ends_is_lost_for_holders_an_error_for_waiters_and_followed_by_another() {
+        let db = database();
+        let here = Database::builder(db.url()).build().unwrap();
+        let lock = || crate::advisory("engine").using(&here);
+        let guard = lock().acquire().unwrap();
+        let mut client = db.connect();
+        let section = crate::prioritize().using(&here).on(&mut client).unwrap();
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| lock().timeout(BOUND).acquire());
+            db.wait_for_waiters(1);
+            background::run(|| panic!("a test asked for it")).unwrap();
+            assert!(waiter.join().unwrap().unwrap_err().is_connect());
+        });
+        wait_until("the guard knows", Duration::from_secs(1), || {
+            guard.check().is_err()
+        });
+        assert!(guard.release().unwrap_err().is_lost());
+        let error = section.finish().unwrap_err();
+        assert!(error.is_connect(), "{error}");
+        db.wait_for_no_locks();
+        lock().acquire().unwrap().release().unwrap();
+    }
+}
