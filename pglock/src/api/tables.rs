@@ -2,8 +2,6 @@
 
 use std::fmt;
 
-use tokio_postgres::error::SqlState;
-
 use crate::background::block_on;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
 use crate::error::{Error, TRY_LOCK, unless_busy};
@@ -11,7 +9,7 @@ use crate::model::options::{OnBusy, Timeout, WaitPolicy};
 use crate::model::table::{self, Model, TableMode, TableName};
 use crate::telemetry::{self, Attempt, Subject};
 use crate::wire::SimpleQuery;
-use crate::wire::protocol::{self, AcquireOutcome};
+use crate::wire::protocol;
 
 /// Locks on several tables, acquired by one statement in a transaction, whose end releases them.
 ///
@@ -255,31 +253,17 @@ impl TableLockRequest {
 
     async fn acquire(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
-        match protocol::lock_tables(wire, names, *mode, self.wait).await {
-            AcquireOutcome::Granted => Ok(()),
-            AcquireOutcome::Busy => {
-                let holder = if telemetry::asks_for_holder(self.tables.on_busy) {
-                    protocol::table_holder(wire, names, *mode).await
-                } else {
-                    None
-                };
-                Err(Error::busy(
-                    self,
-                    self.wait.and_then(WaitPolicy::bound),
-                    holder,
-                    TRY_LOCK,
-                ))
-            }
-            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
-                Err(Error::in_aborted_transaction(self))
-            }
-            AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
-                Err(Error::outside_a_transaction(self, failure))
-            }
-            AcquireOutcome::Failed(failure) | AcquireOutcome::Broken(failure) => {
-                Err(Error::not_acquired(self, failure))
-            }
+        let outcome = protocol::lock_tables(wire, names, *mode, self.wait).await;
+        if protocol::explain_acquire(self, outcome, Error::in_aborted_transaction)? {
+            return Ok(());
         }
+        let holder = if telemetry::asks_for_holder(self.tables.on_busy) {
+            protocol::table_holder(wire, names, *mode).await
+        } else {
+            None
+        };
+        let waited = self.wait.and_then(WaitPolicy::bound);
+        Err(Error::busy(self, waited, holder, TRY_LOCK))
     }
 }
 

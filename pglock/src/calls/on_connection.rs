@@ -4,8 +4,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use tokio_postgres::error::SqlState;
-
 use crate::background::{OwnerProcess, block_on};
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
@@ -98,50 +96,34 @@ impl ConnectionRequest {
 
     async fn ask_in_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        match protocol::acquire_session(wire, lock.key, lock.mode, *wait, None).await {
-            AcquireOutcome::Granted => Ok(()),
-            AcquireOutcome::Busy => {
-                let holder = if self.describes_holder() {
-                    protocol::holder(wire, lock.key).await
-                } else {
-                    None
-                };
-                Err(self.busy(holder))
-            }
-            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
-                Err(Error::inside_a_transaction(&lock.id))
-            }
-            AcquireOutcome::Failed(failure) => Err(Error::not_acquired(&lock.id, failure)),
-            AcquireOutcome::Broken(failure) => {
-                // The session may still hold the lock. Only its end is certain to release it.
-                let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
-                Err(Error::not_acquired(&lock.id, failure))
-            }
+        let outcome = protocol::acquire_session(wire, lock.key, lock.mode, *wait, None).await;
+        if let AcquireOutcome::Broken(_) = outcome {
+            // The session may still hold the lock. Only its end is certain to release it.
+            let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
         }
+        if protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)? {
+            return Ok(());
+        }
+        let holder = if self.describes_holder() {
+            protocol::holder(wire, lock.key).await
+        } else {
+            None
+        };
+        Err(self.busy(holder))
     }
 
     async fn ask_in_transaction(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        match protocol::acquire_in_transaction(wire, lock.key, lock.mode, *wait).await {
-            AcquireOutcome::Granted => Ok(()),
-            AcquireOutcome::Busy => {
-                let holder = if self.describes_holder() {
-                    protocol::holder_in_transaction(wire, lock.key).await
-                } else {
-                    None
-                };
-                Err(self.busy(holder))
-            }
-            AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => {
-                Err(Error::in_aborted_transaction(&lock.id))
-            }
-            AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
-                Err(Error::outside_a_transaction(&lock.id, failure))
-            }
-            AcquireOutcome::Failed(failure) | AcquireOutcome::Broken(failure) => {
-                Err(Error::not_acquired(&lock.id, failure))
-            }
+        let outcome = protocol::acquire_in_transaction(wire, lock.key, lock.mode, *wait).await;
+        if protocol::explain_acquire(&lock.id, outcome, Error::in_aborted_transaction)? {
+            return Ok(());
         }
+        let holder = if self.describes_holder() {
+            protocol::holder_in_transaction(wire, lock.key).await
+        } else {
+            None
+        };
+        Err(self.busy(holder))
     }
 
     fn describes_holder(&self) -> bool {

@@ -16,7 +16,7 @@ use super::state::State;
 use crate::error::{Error, Failure, Holder, SKIP};
 use crate::model::options::{Scope, WaitPolicy};
 use crate::telemetry::{HoldRecord, Subject, TraceContext};
-use crate::wire::protocol::AcquireOutcome;
+use crate::wire::protocol::{self, AcquireOutcome};
 
 /// How soon a wait that did not end is canceled again. A cancel that arrives before the wait begins does nothing.
 const CANCEL_AGAIN: Duration = Duration::from_millis(20);
@@ -165,23 +165,24 @@ async fn attempt(
             .await?;
         outcome = converse(state, &lease, request, wait, reply).await;
     }
-    let id = &request.lock.id;
-    match outcome {
-        AcquireOutcome::Granted => Ok(granted(state, request, lease)),
-        AcquireOutcome::Busy if request.describe_holder => {
-            Err(busy(request, lease.holder(request.lock.key).await))
-        }
-        AcquireOutcome::Busy => Err(busy(request, None)),
+    let lock = &request.lock;
+    match &outcome {
         AcquireOutcome::WrongBackend | AcquireOutcome::InTransaction => {
-            lease.close_wrong_backend(&request.lock);
-            Err(Error::pooler(id, &lease.pool().database().place()))
+            lease.close_wrong_backend(lock);
+            return Err(Error::pooler(lock, &lease.pool().database().place()));
         }
-        AcquireOutcome::Failed(failure) => Err(Error::not_acquired(id, failure)),
-        AcquireOutcome::Broken(failure) => {
-            lease.close_broken(&request.lock);
-            Err(Error::not_acquired(id, failure))
-        }
+        AcquireOutcome::Broken(_) => lease.close_broken(lock),
+        AcquireOutcome::Granted | AcquireOutcome::Busy | AcquireOutcome::Failed(_) => {}
     }
+    if protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)? {
+        return Ok(granted(state, request, lease));
+    }
+    let holder = if request.describe_holder {
+        lease.holder(lock.key).await
+    } else {
+        None
+    };
+    Err(busy(request, holder))
 }
 
 fn granted(state: &State, request: &Request, lease: Lease) -> HeldLock {
@@ -202,16 +203,18 @@ async fn converse(
 ) -> AcquireOutcome {
     let lock = &request.lock;
     let session = lease.session();
-    let waiting = state
-        .section_waits()
-        .begin(&request.sections, session.backend());
+    let sections = &request.sections;
+    let waiting =
+        (!sections.is_empty()).then(|| state.section_waits().begin(sections, session.backend()));
     let exclusive = session.exclusive().await;
     let mut acquire = pin!(exclusive.acquire(lock, wait));
     let outcome = tokio::select! {
         outcome = &mut acquire => outcome,
         () = reply.closed() => cancel(lease, lock, acquire).await,
     };
-    waiting.end().await;
+    if let Some(waiting) = waiting {
+        waiting.end().await;
+    }
     outcome
 }
 

@@ -114,7 +114,7 @@ async fn serve(
     drop(pending);
     let result = match (&*state.borrow(), released) {
         (SessionState::Closed { reason }, Released::Failed(failure)) => {
-            Err(Error::lost_by(&lock.id, reason, failure))
+            Err(Error::lost(&lock.id, reason).caused_by(failure))
         }
         (_, released) => protocol::explain_release(&lock.id, released),
     };

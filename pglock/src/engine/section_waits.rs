@@ -23,9 +23,7 @@ impl SectionWaits {
             ended: Cell::new(false),
             signals: Arc::default(),
         });
-        if !sections.is_empty() {
-            self.0.borrow_mut().push(Rc::clone(&wait));
-        }
+        self.0.borrow_mut().push(Rc::clone(&wait));
         OpenSectionWait {
             waits: Rc::clone(&self.0),
             wait,

@@ -48,10 +48,6 @@ impl Error {
         )
     }
 
-    pub(crate) fn lost_by(id: &dyn fmt::Display, why: &str, failure: Failure) -> Self {
-        Self::lost(id, why).caused_by(failure)
-    }
-
     pub(crate) fn left_open(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "a transaction was left open under lock {id}, and was rolled back before the release, because the next holder would not have seen its work; commit it before the release"

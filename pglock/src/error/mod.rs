@@ -192,7 +192,7 @@ impl Error {
         }))
     }
 
-    fn caused_by(mut self, failure: Failure) -> Self {
+    pub(crate) fn caused_by(mut self, failure: Failure) -> Self {
         self.0.sql_state = failure.sql_state;
         self.0.source = Some(failure.source.into());
         self

@@ -17,8 +17,10 @@ pub(crate) enum Escalation {
 }
 
 /// Which blocking sessions are signaled, and how.
+///
+/// `pub`, since a hidden method of a public trait names it; the module is private.
 #[derive(Clone, Debug)]
-pub(crate) struct KillPolicy {
+pub struct KillPolicy {
     pub(crate) escalation: Escalation,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) never_applications: Vec<String>,

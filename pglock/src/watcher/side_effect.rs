@@ -51,7 +51,6 @@ pub trait PrioritizeSideEffect: Send + Sync + 'static {
 
     /// The policy that pglock applies by itself, without a thread.
     #[doc(hidden)]
-    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         None
     }
@@ -63,7 +62,6 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for Box<S> {
         (**self).worker(blocked)
     }
 
-    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         (**self).kill_policy()
     }
@@ -75,7 +73,6 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for std::sync::Arc<S
         (**self).worker(blocked)
     }
 
-    #[expect(private_interfaces, reason = "only pglock's own side effects have one")]
     fn kill_policy(&self) -> Option<KillPolicy> {
         (**self).kill_policy()
     }

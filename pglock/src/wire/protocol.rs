@@ -1,5 +1,7 @@
 //! Acquiring and releasing locks: which statement follows which answer.
 
+use std::fmt;
+
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Failure, Holder};
@@ -228,6 +230,26 @@ async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Op
     reply::of_holder(&answer.ok()?)
 }
 
+/// What an acquire means to the caller: whether it was granted, with `false` for a busy lock, whose holder only the caller
+/// can look up. `in_transaction` makes the error of a connection in a transaction.
+pub(crate) fn explain_acquire(
+    id: &dyn fmt::Display,
+    outcome: AcquireOutcome,
+    in_transaction: fn(&dyn fmt::Display) -> Error,
+) -> Result<bool, Error> {
+    match outcome {
+        AcquireOutcome::Granted => Ok(true),
+        AcquireOutcome::Busy => Ok(false),
+        AcquireOutcome::InTransaction | AcquireOutcome::WrongBackend => Err(in_transaction(id)),
+        AcquireOutcome::Failed(failure) if failure.is(&SqlState::NO_ACTIVE_SQL_TRANSACTION) => {
+            Err(Error::outside_a_transaction(id, failure))
+        }
+        AcquireOutcome::Failed(failure) | AcquireOutcome::Broken(failure) => {
+            Err(Error::not_acquired(id, failure))
+        }
+    }
+}
+
 /// Turns the outcome of a release into the caller's result.
 pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Error> {
     match released {
@@ -245,7 +267,7 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
             id,
             "its session was in a transaction that could not be ended",
         )),
-        Released::Failed(failure) => Err(Error::lost_by(id, "its release failed", failure)),
+        Released::Failed(failure) => Err(Error::lost(id, "its release failed").caused_by(failure)),
     }
 }
 

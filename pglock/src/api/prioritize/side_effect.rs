@@ -229,7 +229,6 @@ macro_rules! side_effect {
                 blocked.signal(self.policy.clone())
             }
 
-            #[expect(private_interfaces, reason = "only pglock's own side effects say it")]
             fn kill_policy(&self) -> Option<KillPolicy> {
                 Some(self.policy.clone())
             }
