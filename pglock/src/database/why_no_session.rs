@@ -98,6 +98,8 @@ fn causes<'e>(
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     #[test]
@@ -107,7 +109,7 @@ mod tests {
             let failure = Failure {
                 sql_state: None,
                 session_ended: true,
-                source: Box::new(io::Error::other(inner)),
+                source: Arc::new(io::Error::other(inner)),
             };
             assert_eq!(why_no_session(&failure), why);
         }

@@ -3,6 +3,8 @@
 //! sqlx sends a statement when its future is polled, and cannot cancel. A statement whose future was dropped continues in
 //! the server, and the next use of the connection first waits for its answer.
 
+use std::sync::Arc;
+
 use futures_util::FutureExt;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgDatabaseError, PgRow, PgSeverity};
@@ -160,7 +162,7 @@ impl From<sqlx::Error> for Failure {
         Self {
             sql_state,
             session_ended,
-            source: Box::new(error),
+            source: Arc::new(error),
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::sync::{Mutex, mpsc};
 use super::ids::{EnclosingLocks, SessionId};
 use super::lock::DatabaseLock;
 use super::queue::WaitQueues;
-use super::session::Session;
+use super::session::{NoSession, Session};
 use crate::database::Database;
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
@@ -115,10 +115,8 @@ impl Pool {
         scope: Scope,
         opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        if let Some(session) = self.take_idle(scope) {
-            return Ok(Lease::new(self, session, true));
-        }
-        self.new_session(scope, opened_for).await
+        let lease = self.idle_or_new(scope).await;
+        lease.map_err(|why| why.explain(opened_for, &self.database.place()))
     }
 
     pub(crate) async fn new_session(
@@ -126,7 +124,19 @@ impl Pool {
         scope: Scope,
         opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        let session = Session::connect(&self.database, scope, opened_for).await?;
+        let lease = self.connect(scope).await;
+        lease.map_err(|why| why.explain(opened_for, &self.database.place()))
+    }
+
+    async fn idle_or_new(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
+        match self.take_idle(scope) {
+            Some(session) => Ok(Lease::new(self, session, true)),
+            None => self.connect(scope).await,
+        }
+    }
+
+    async fn connect(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
+        let session = Session::connect(&self.database, scope).await?;
         self.sessions
             .borrow_mut()
             .insert(session.id(), Rc::downgrade(&session));

@@ -2,17 +2,19 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::sync::Arc;
 
 use tokio_postgres::error::{Severity, SqlState};
 
 /// A statement that failed, in the same form for every driver.
 ///
 /// `pub`, since the methods of a sealed public trait name it; the module is private.
+#[derive(Clone)]
 pub struct Failure {
     pub(crate) sql_state: Option<SqlState>,
     /// The session is over, so the server has released all its locks.
     pub(crate) session_ended: bool,
-    pub(crate) source: Box<dyn StdError + Send + Sync>,
+    pub(crate) source: Arc<dyn StdError + Send + Sync>,
 }
 
 impl Failure {
@@ -21,11 +23,14 @@ impl Failure {
     }
 
     /// A failure on our side, without an answer from the server.
-    fn local(source: impl Into<Box<dyn StdError + Send + Sync>>, session_ended: bool) -> Self {
+    pub(crate) fn local(
+        source: impl Into<Box<dyn StdError + Send + Sync>>,
+        session_ended: bool,
+    ) -> Self {
         Self {
             sql_state: None,
             session_ended,
-            source: source.into(),
+            source: source.into().into(),
         }
     }
 
@@ -71,7 +76,7 @@ impl From<tokio_postgres::Error> for Failure {
         Self {
             sql_state: error.code().cloned(),
             session_ended,
-            source: Box::new(error),
+            source: Arc::new(error),
         }
     }
 }

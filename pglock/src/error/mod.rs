@@ -194,7 +194,7 @@ impl Error {
 
     pub(crate) fn caused_by(mut self, failure: Failure) -> Self {
         self.0.sql_state = failure.sql_state;
-        self.0.source = Some(failure.source.into());
+        self.0.source = Some(failure.source);
         self
     }
 

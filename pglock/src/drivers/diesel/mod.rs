@@ -4,6 +4,8 @@
 
 mod sql;
 
+use std::sync::Arc;
+
 use diesel::connection::{SimpleConnection, TransactionManager};
 use diesel::deserialize::{self, QueryableByName};
 use diesel::pg::{Pg, PgConnection};
@@ -75,8 +77,10 @@ impl Blocking for PgConnection {
         }
         Err(Failure {
             sql_state: Some(SqlState::NO_ACTIVE_SQL_TRANSACTION),
-            session_ended: false,
-            source: "diesel has not begun a transaction on this connection".into(),
+            ..Failure::local(
+                "diesel has not begun a transaction on this connection",
+                false,
+            )
         })
     }
 
@@ -115,7 +119,7 @@ fn failure(connection: &mut PgConnection, error: Error) -> Failure {
     Failure {
         sql_state,
         session_ended,
-        source: Box::new(error),
+        source: Arc::new(error),
     }
 }
 

@@ -35,27 +35,32 @@ pub(in crate::engine) struct ServerInfo {
 }
 
 /// Why there is no session.
-pub(super) enum Unsupported {
+#[derive(Clone)]
+pub(in crate::engine) enum NoSession {
     Failed(Failure),
+    /// The server did not answer in this time.
+    Timeout(Duration),
     NotPostgres(Failure),
     Standby,
     Pooler,
     NoLocks,
 }
 
-impl From<Failure> for Unsupported {
+impl From<Failure> for NoSession {
     fn from(failure: Failure) -> Self {
         Self::Failed(failure)
     }
 }
 
-impl Unsupported {
-    pub(super) fn explain(self, opened_for: &dyn fmt::Display, place: &str) -> Error {
+impl NoSession {
+    /// The error of each of those for whom the session was opened.
+    pub(in crate::engine) fn explain(&self, opened_for: &dyn fmt::Display, place: &str) -> Error {
         match self {
             Self::Failed(failure) => {
-                Error::no_session(opened_for, place, why_no_session(&failure), failure)
+                Error::no_session(opened_for, place, why_no_session(failure), failure.clone())
             }
-            Self::NotPostgres(failure) => Error::not_postgres(opened_for, place, failure),
+            Self::Timeout(bound) => Error::connect_timeout(opened_for, place, *bound),
+            Self::NotPostgres(failure) => Error::not_postgres(opened_for, place, failure.clone()),
             Self::Standby => Error::standby(opened_for, place),
             Self::Pooler => Error::pooler(opened_for, place),
             Self::NoLocks => Error::no_locks(opened_for, place),
@@ -68,7 +73,7 @@ pub(super) async fn probe(
     database: &Database,
     connection: &RawConnection,
     scope: Scope,
-) -> Result<ServerInfo, Unsupported> {
+) -> Result<ServerInfo, NoSession> {
     let announced = backend_key::pid(connection.client()).await?;
     let rows = match connection
         .query(&sql::session::probe(scope, announced, database.liveness()))
@@ -76,13 +81,13 @@ pub(super) async fn probe(
     {
         Ok(rows) => rows,
         Err(failure) if is_unknown_to_server(&failure) => {
-            return Err(Unsupported::NotPostgres(failure));
+            return Err(NoSession::NotPostgres(failure));
         }
-        Err(failure) => return Err(Unsupported::Failed(failure)),
+        Err(failure) => return Err(NoSession::Failed(failure)),
     };
     let mut rows = rows.iter();
     let (Some(facts), Some(seen)) = (rows.next(), rows.next()) else {
-        return Err(Unsupported::Failed(Failure::unexpected_answer()));
+        return Err(NoSession::Failed(Failure::unexpected_answer()));
     };
     let backend = sql::backend::read(&facts).ok_or_else(Failure::unexpected_answer)?;
     let server = sql::session::ServerFeatures {
@@ -91,23 +96,23 @@ pub(super) async fn probe(
         liveness: database.liveness(),
     };
     if database.liveness().lease().is_some() && scope == Scope::Session && !facts.is_true(6) {
-        return Err(Unsupported::Failed(Failure::refused(
+        return Err(NoSession::Failed(Failure::refused(
             "`lease` needs the setting `idle_session_timeout`, which Postgres has from version 14 on; leave `lease` out, or use `xact`",
         )));
     }
     let lock_table = facts.parsed(7).ok_or_else(Failure::unexpected_answer)?;
     if facts.is_true(4) {
-        return Err(Unsupported::Standby);
+        return Err(NoSession::Standby);
     }
     let (granted, visible) = (facts.is_true(5), seen.is_true(0));
     if granted && !visible && gives_one_lock_twice(database, connection).await? {
-        return Err(Unsupported::NoLocks);
+        return Err(NoSession::NoLocks);
     }
     // A pooler announces a made-up pid, since it does so before it has a backend.
     let behind_pooler = backend.pid != announced;
     if behind_pooler && scope == Scope::Session {
         if moves_sessions(database, connection, backend.pid).await? {
-            return Err(Unsupported::Pooler);
+            return Err(NoSession::Pooler);
         }
         // Not earlier: in a shared pool these settings would reach other clients.
         if connection
@@ -115,7 +120,7 @@ pub(super) async fn probe(
             .await?
             .is_empty()
         {
-            return Err(Unsupported::Pooler);
+            return Err(NoSession::Pooler);
         }
     }
     Ok(ServerInfo {

@@ -7,7 +7,6 @@ mod environment;
 mod held;
 
 use std::cell::Cell;
-use std::fmt;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
@@ -17,11 +16,10 @@ use tokio_postgres::Client;
 use super::ids::{SessionId, SessionState};
 use super::lock::DatabaseLock;
 use connection::{ClientWire, ConnectionTask, RawConnection};
-use environment::Unsupported;
+pub(super) use environment::NoSession;
 use held::HeldLocks;
 
 use crate::database::Database;
-use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::sql;
@@ -47,20 +45,15 @@ pub(crate) struct Session {
 
 impl Session {
     /// Connects, and sets the session up for locks of `scope`.
-    pub(super) async fn connect(
-        database: &Database,
-        scope: Scope,
-        opened_for: &dyn fmt::Display,
-    ) -> Result<Rc<Self>, Error> {
+    pub(super) async fn connect(database: &Database, scope: Scope) -> Result<Rc<Self>, NoSession> {
         let bound = database.connect_timeout();
         match tokio::time::timeout(bound, Self::open(database, scope)).await {
-            Ok(Ok(session)) => Ok(Rc::new(session)),
-            Ok(Err(error)) => Err(error.explain(opened_for, &database.place())),
-            Err(_) => Err(Error::connect_timeout(opened_for, &database.place(), bound)),
+            Ok(opened) => opened.map(Rc::new),
+            Err(_) => Err(NoSession::Timeout(bound)),
         }
     }
 
-    async fn open(database: &Database, scope: Scope) -> Result<Self, Unsupported> {
+    async fn open(database: &Database, scope: Scope) -> Result<Self, NoSession> {
         let connection = RawConnection::open(database).await?;
         let info = environment::probe(database, &connection, scope).await?;
         let (client, task) = connection.into_parts();
