@@ -4,9 +4,10 @@ use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
+use std::time::Duration;
 
 use postgres::Config;
 use postgres::config::Host;
@@ -30,6 +31,7 @@ struct Shared {
     round_trips: AtomicUsize,
     connections: AtomicUsize,
     ended: AtomicBool,
+    login_millis: AtomicU64,
     sockets: Mutex<Vec<Socket>>,
     requests: Gate,
     answers: Gate,
@@ -67,6 +69,7 @@ impl Proxy {
                 round_trips: AtomicUsize::new(0),
                 connections: AtomicUsize::new(0),
                 ended: AtomicBool::new(false),
+                login_millis: AtomicU64::new(0),
                 sockets: Mutex::default(),
                 requests: Gate::default(),
                 answers: Gate::default(),
@@ -126,6 +129,12 @@ impl Proxy {
                 Socket::Unix(_) => panic!("a unix socket loses no packets: see Proxy::start_tcp"),
             }
         }
+    }
+
+    /// Makes each new connection take that long, as where logins are slow. Those that are open go on as before.
+    pub fn delay_connections(&self, delay: Duration) {
+        let millis = delay.as_millis().try_into().expect("a short delay");
+        self.shared.login_millis.store(millis, Ordering::SeqCst);
     }
 
     /// Goes dark in one direction: the server gets all, and from now on nothing of what it answers passes.
@@ -214,6 +223,9 @@ impl Shared {
         self.sockets().push(client.try_clone()?);
         let mut from_client = client.try_clone()?;
         let start_up = first_message(&mut from_client)?;
+        thread::sleep(Duration::from_millis(
+            self.login_millis.load(Ordering::SeqCst),
+        ));
         self.requests.pass(|| Ok(()))?;
         let server = self.target.connect()?;
         self.sockets().push(server.try_clone()?);

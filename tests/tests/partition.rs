@@ -281,10 +281,15 @@ fn a_proxy_that_hangs_is_noticed_and_the_lease_frees() {
     runs(|_, db, proxy| {
         let here = with_lease(proxy.url(db.name()), Duration::from_secs(8));
         let guard = Arc::new(pglock::advisory("hangs").using(&here).acquire().unwrap());
-        let mut client = db.connect();
-        let _other = pglock::advisory("other").on(&mut client).acquire().unwrap();
+        let (mut other, mut client) = (db.connect(), db.connect());
+        let _other = pglock::advisory("other").on(&mut other).acquire().unwrap();
         let waiter = waiter(pglock::advisory("other").using(&here));
         db.wait_for_waiters(1);
+        wait_until("a session beside it has been asked", BOUND, || {
+            let asked = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                AND application_name = 'pglock' AND query = '' AND query_start IS NOT NULL";
+            !client.query(asked, &[]).unwrap().is_empty()
+        });
         proxy.stop_forwarding();
         let cut = Instant::now();
         let old = Arc::clone(&guard);

@@ -1,8 +1,8 @@
 //! The heartbeat: finds out early that a session has lost its server.
 //!
 //! A session that holds locks is asked on its own connection. One that is in the middle of a conversation, such as a
-//! wait for a lock, cannot be asked. The kernel's keepalives watch it, and the helper session pings the server, once
-//! for all of them. That also finds a proxy or a pooler that hangs while its kernel still answers.
+//! wait for a lock, cannot be asked. The kernel's keepalives watch it, and the helper session, once it is established,
+//! pings the server for all of them. That also finds a proxy or a pooler that hangs while its kernel still answers.
 
 use std::rc::Weak;
 
@@ -51,7 +51,7 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, liveness: Liveness) {
             .await
             .is_some(),
             Some(_) => continue,
-            None => pool.ping(liveness).await,
+            None => !pool.is_silent_for(&session).await,
         };
         if !answered {
             session.give_up(SILENT, liveness.grace());

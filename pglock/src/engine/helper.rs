@@ -1,28 +1,21 @@
-//! The helper session: cancels and terminates other sessions, looks up holders, and pings the server.
+//! What is done on the helper session: other sessions are canceled and terminated, holders are looked up.
 
-use std::fmt;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
 use super::session::BROKEN;
-use super::session::answer::{answered, within};
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
-use crate::model::liveness::Liveness;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
-use crate::sql::{self, Rows};
-use crate::wire::SimpleQuery;
+use crate::sql;
 use crate::wire::protocol;
 use crate::wire::reply;
 
 /// How long a caller that gives up waits for the name of the holder.
 const HOLDER_BOUND: Duration = Duration::from_secs(1);
-
-/// An answer this recent proves that the database is reachable.
-const RECENT: Duration = Duration::from_secs(2);
 
 impl Pool {
     /// Cancels the wait of backend `pid` for this lock.
@@ -35,7 +28,7 @@ impl Pool {
         async move {
             let cancel = sql::cancel::cancel_waiter(pid, lock.key);
             // If this fails, the wait goes on, and the caller of this closes its socket after a bound.
-            let _ = pool.on_helper(&lock, &cancel).await;
+            let _ = pool.on_helper(&lock, cancel).await;
         }
     }
 
@@ -43,7 +36,7 @@ impl Pool {
     pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: DatabaseLock) {
         // If this fails, the server notices the closed socket by itself, only later.
         let _ = self
-            .on_helper(&lock, &sql::cancel::terminate(backend, lock.key))
+            .on_helper(&lock, sql::cancel::terminate(backend, lock.key))
             .await;
     }
 
@@ -56,75 +49,20 @@ impl Pool {
         self: &Rc<Self>,
         lock: &DatabaseLock,
     ) -> Result<Option<Holder>, Error> {
-        let holder = sql::holder::holder(lock.key);
-        let query = self.on_helper(lock, &holder);
+        let query = self.on_helper(lock, sql::holder::holder(lock.key));
         match tokio::time::timeout(HOLDER_BOUND, query).await {
             Ok(rows) => {
                 let holder = rows?.as_ref().and_then(reply::of_holder);
                 Ok(holder.map(|holder| self.recognize(holder)))
             }
             // Many callers queue for the helper session, and the server answered a moment ago.
-            Err(_) if self.answered_recently() => Ok(None),
+            Err(_) if self.helper_answered_recently() => Ok(None),
             Err(_) => Err(Error::connect_timeout(
                 lock,
                 &self.database().place(),
                 HOLDER_BOUND,
             )),
         }
-    }
-
-    /// Whether the server answers. One question serves all sessions that ask within an interval.
-    pub(super) async fn ping(self: &Rc<Self>, liveness: Liveness) -> bool {
-        let answered_since = |bound: Duration| {
-            let answered = self.helper_answered.get();
-            answered.is_some_and(|answered| answered.elapsed() < bound)
-        };
-        if answered_since(liveness.interval()) {
-            return true;
-        }
-        let opened_for = "the heartbeat of sessions that wait";
-        // An error with a source is an answer too: from the server, or from the kernel of its host.
-        let query = self.on_helper(&opened_for, "");
-        let answered = match within(liveness.answer(), query).await {
-            Some(Ok(_)) => true,
-            Some(Err(error)) => std::error::Error::source(&error).is_some(),
-            None => false,
-        };
-        answered || answered_since(liveness.answer())
-    }
-
-    fn answered_recently(&self) -> bool {
-        self.helper_answered
-            .get()
-            .is_some_and(|answered| answered.elapsed() < RECENT)
-    }
-
-    /// Runs a statement on the helper session: its rows, or `None` if it failed.
-    async fn on_helper(
-        self: &Rc<Self>,
-        opened_for: &dyn fmt::Display,
-        sql: &str,
-    ) -> Result<Option<Rows>, Error> {
-        let _one_at_a_time = self.helper.lock().await;
-        let lease = self.session(Scope::Transaction, opened_for).await?;
-        let mut unfinished = CloseUnlessDone(Some(&lease));
-        let rows = {
-            let exclusive = lease.session().exclusive().await;
-            let bounds = self.database().liveness();
-            let mut wire = exclusive.wire();
-            let answer = answered(lease.session(), bounds, wire.simple_query(sql)).await;
-            if answer.is_none() {
-                return Err(Error::connect_timeout(
-                    opened_for,
-                    &self.database().place(),
-                    bounds.answer(),
-                ));
-            }
-            answer.and_then(Result::ok)
-        };
-        unfinished.0 = None;
-        self.helper_answered.set(Some(Instant::now()));
-        Ok(rows)
     }
 }
 
@@ -170,17 +108,6 @@ impl Lease {
             let mut lock = requested.clone();
             lock.spec.key = key;
             tokio::task::spawn_local(Rc::clone(self.pool()).terminate(session.backend(), lock));
-        }
-    }
-}
-
-/// Closes the helper session if its conversation is dropped half-way: the answer would be taken for the next one's.
-struct CloseUnlessDone<'l>(Option<&'l Lease>);
-
-impl Drop for CloseUnlessDone<'_> {
-    fn drop(&mut self) {
-        if let Some(lease) = self.0 {
-            lease.session().close_now();
         }
     }
 }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use pglock::{Error, LockId, advisory, advisory_id};
-use pglock_tests::{BOUND, PgBouncer, TestDb, wait_until_async};
+use pglock::{Database, Error, LockId, advisory, advisory_id};
+use pglock_tests::{BOUND, PgBouncer, TestDb, background, wait_until_async};
 use postgres::{Client, NoTls};
 
 use crate::{assert_refused, handle, server};
@@ -222,6 +222,31 @@ fn session_mode_is_never_accused() {
 }
 
 /// A second session has to wait there, and that is no proof.
+/// A second session gets no server, so nothing can be asked beside a wait.
+#[test]
+fn a_call_keeps_its_lock_while_one_in_it_waits_in_a_session_pool_of_one() {
+    let db = server().create_database();
+    let bouncer = pooler("session", 1, &[]);
+    let here = Database::builder(bouncer.url(db.name()))
+        .heartbeat(Duration::from_secs(1))
+        .build()
+        .unwrap();
+    let mut client = db.connect();
+    let inner = advisory("inner").on(&mut client).acquire().unwrap();
+    let outer = background("the outer call ends", move || {
+        advisory("outer").using(&here).run(|| {
+            advisory("inner").using(&here).run(|| Ok::<_, Error>(()))?;
+            pglock::check()
+        })
+    });
+    db.wait_for_waiters(1);
+    // What is measured is that it is held all this time, in which the server is asked for in vain.
+    thread::sleep(Duration::from_secs(4));
+    assert_eq!(db.held(advisory_id("outer")), 1);
+    inner.release().unwrap();
+    outer.finish(BOUND).unwrap();
+}
+
 #[test]
 fn session_mode_with_one_server_is_not_accused() {
     let db = server().create_database();

@@ -9,6 +9,7 @@ use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
 use super::held::HeldLocks;
+use super::last_answer::LastAnswer;
 use crate::database::Database;
 use crate::database::tls;
 use crate::drivers;
@@ -24,6 +25,7 @@ pub(super) struct ConnectionTask {
     pub(super) abort: AbortHandle,
     pub(super) shutdown: Rc<Shutdown>,
     pub(super) held_locks: Rc<HeldLocks>,
+    pub(super) last_answer: Rc<LastAnswer>,
 }
 
 /// What pglock itself has decided about a session. The server or the network can end it too.
@@ -83,17 +85,25 @@ impl Shutdown {
     }
 }
 
-pub(super) struct ClientWire<'c>(pub(super) &'c Client);
+pub(super) struct ClientWire<'c> {
+    pub(super) client: &'c Client,
+    pub(super) last_answer: &'c LastAnswer,
+}
 
 impl SimpleQuery for ClientWire<'_> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        Ok(self.0.simple_query(sql).await?.into())
+        let answer = self.client.simple_query(sql).await;
+        let answer = answer.map(Rows::from).map_err(Failure::from);
+        self.last_answer.note(&answer);
+        answer
     }
 }
 
 impl ExtendedQuery for ClientWire<'_> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
-        drivers::query(self.0, sql, values).await
+        let answer = drivers::query(self.client, sql, values).await;
+        self.last_answer.note(&answer);
+        answer
     }
 }
 
@@ -132,6 +142,7 @@ impl RawConnection {
                 abort: task.abort_handle(),
                 shutdown,
                 held_locks,
+                last_answer: Rc::new(LastAnswer::now()),
             },
         })
     }
@@ -143,7 +154,11 @@ impl RawConnection {
     }
 
     pub(super) async fn query(&self, sql: &str) -> Result<Rows, Failure> {
-        ClientWire(self.client()).simple_query(sql).await
+        let mut wire = ClientWire {
+            client: self.client(),
+            last_answer: &self.task.last_answer,
+        };
+        wire.simple_query(sql).await
     }
 
     pub(super) fn into_parts(mut self) -> (Client, ConnectionTask) {

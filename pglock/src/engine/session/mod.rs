@@ -5,6 +5,7 @@ mod backend_key;
 mod connection;
 mod environment;
 mod held;
+mod last_answer;
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -144,6 +145,11 @@ impl Session {
         self.last_used.get().elapsed()
     }
 
+    /// When the server last answered on it.
+    pub(super) fn answered_at(&self) -> Instant {
+        self.task.last_answer.at()
+    }
+
     /// Ends a session: its holders are told at once, and the socket is closed after `grace`.
     pub(super) fn give_up(&self, reason: &'static str, grace: Duration) {
         // A caller that only waits for a lock has nothing to stop, and learns it from the end of the socket.
@@ -202,7 +208,10 @@ impl Drop for Exclusive<'_> {
 
 impl Exclusive<'_> {
     pub(crate) fn wire(&self) -> impl SimpleQuery + ExtendedQuery {
-        ClientWire(&self.session.client)
+        ClientWire {
+            client: &self.session.client,
+            last_answer: &self.session.task.last_answer,
+        }
     }
 
     pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {

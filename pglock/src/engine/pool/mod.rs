@@ -1,12 +1,14 @@
 //! The sessions to one database. Idle ones are reused; a broken one is closed.
 
-use std::cell::{Cell, RefCell};
+mod helper;
+
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, mpsc};
+use tokio::sync::mpsc;
 
 use super::ids::{EnclosingLocks, SessionId};
 use super::lock::DatabaseLock;
@@ -16,6 +18,7 @@ use crate::database::Database;
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
 use crate::model::options::Scope;
+use helper::Helper;
 
 /// Idle sessions of one scope beyond this many are closed at once. Counted by scope: idle sessions for session locks
 /// would otherwise keep each `xact` lock, and each look-up, from finding one that it can use again.
@@ -29,11 +32,7 @@ pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
     wait_queues: Rc<WaitQueues>,
-    /// Held while a statement runs on the helper session. One at a time: otherwise a thousand waiters that give up
-    /// would open a thousand helper sessions.
-    pub(super) helper: Mutex<()>,
-    /// When the helper session last got an answer.
-    pub(super) helper_answered: Cell<Option<Instant>>,
+    helper: Helper,
     opened: mpsc::UnboundedSender<Weak<Session>>,
 }
 
@@ -53,8 +52,7 @@ impl Pool {
             idle: RefCell::default(),
             sessions: RefCell::default(),
             wait_queues: Rc::default(),
-            helper: Mutex::new(()),
-            helper_answered: Cell::default(),
+            helper: Helper::default(),
             opened,
         });
         (pool, receiver)
@@ -81,6 +79,13 @@ impl Pool {
         let mut ours = sessions.values().filter_map(Weak::upgrade);
         holder.this_process = ours.any(|session| session.backend().pid == holder.pid);
         holder
+    }
+
+    /// When any of this pool's sessions last got an answer.
+    pub(super) fn last_answer(&self) -> Option<Instant> {
+        let sessions = self.sessions.borrow();
+        let sessions = sessions.values().filter_map(Weak::upgrade);
+        sessions.map(|session| session.answered_at()).max()
     }
 
     /// How many locks this process holds in the database.
@@ -129,13 +134,18 @@ impl Pool {
     }
 
     async fn idle_or_new(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
-        match self.take_idle(scope) {
-            Some(session) => Ok(Lease::new(self, session, true)),
+        match self.idle(scope) {
+            Some(lease) => Ok(lease),
             None => self.connect(scope).await,
         }
     }
 
-    async fn connect(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
+    pub(super) fn idle(self: &Rc<Self>, scope: Scope) -> Option<Lease> {
+        let session = self.take_idle(scope)?;
+        Some(Lease::new(self, session, true))
+    }
+
+    pub(super) async fn connect(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
         let session = Session::connect(&self.database, scope).await?;
         self.sessions
             .borrow_mut()
@@ -155,6 +165,12 @@ impl Pool {
     }
 
     fn give_back(&self, session: Rc<Session>) {
+        if self.helper.is(&session) {
+            if session.is_usable() && self.keeps_helper() {
+                return;
+            }
+            self.helper.take_unused();
+        }
         let mut idle = self.idle.borrow_mut();
         let of_its_scope = idle
             .iter()
@@ -171,6 +187,11 @@ impl Pool {
     }
 
     pub(super) fn close_idle(&self) {
+        if !self.keeps_helper()
+            && let Some(session) = self.helper.take_unused()
+        {
+            self.give_back(session);
+        }
         self.idle
             .borrow_mut()
             .retain(|idle| idle.session.is_usable() && idle.since.elapsed() < IDLE_FOR);
@@ -193,7 +214,7 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
-    fn new(pool: &Rc<Pool>, session: Rc<Session>, was_idle: bool) -> Self {
+    pub(super) fn new(pool: &Rc<Pool>, session: Rc<Session>, was_idle: bool) -> Self {
         session.leases().set(session.leases().get() + 1);
         Self {
             pool: Rc::clone(pool),
