@@ -1,6 +1,7 @@
 //! Databases: where pglock's own sessions connect, by default and by name.
 
 mod builder;
+mod cancel_request;
 mod handle;
 mod registry;
 pub(crate) mod tls;

@@ -1,6 +1,6 @@
 //! Acquiring a lock: queue in the process, get a session, wait in the server, and cancel if the caller goes away.
 
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -14,15 +14,9 @@ use super::pool::{Lease, Pool};
 use super::queue::QueuePermit;
 use super::state::State;
 use crate::error::{Error, Failure, Holder, SKIP};
-use crate::model::options::{Scope, WaitPolicy};
+use crate::model::options::WaitPolicy;
 use crate::telemetry::{HoldRecord, Subject, TraceContext};
 use crate::wire::protocol::{self, AcquireOutcome};
-
-/// How soon a wait that did not end is canceled again. A cancel that arrives before the wait begins does nothing.
-const CANCEL_AGAIN: Duration = Duration::from_millis(20);
-
-/// How long the end of a canceled wait may take before its session is closed.
-const CANCEL_BOUND: Duration = Duration::from_secs(2);
 
 /// How long an acquire waits for pending releases of the same key in this process.
 const RELEASE_BOUND: Duration = Duration::from_secs(1);
@@ -210,50 +204,13 @@ async fn converse(
     let mut acquire = pin!(exclusive.acquire(lock, wait));
     let outcome = tokio::select! {
         outcome = &mut acquire => outcome,
-        () = reply.closed() => cancel(lease, lock, acquire).await,
+        () = reply.closed() => {
+            let ended = lease.cancel_wait(lock, acquire).await;
+            ended.unwrap_or_else(|| AcquireOutcome::Broken(Failure::unexpected_answer()))
+        }
     };
     if let Some(waiting) = waiting {
         waiting.end().await;
     }
     outcome
-}
-
-/// Cancels a wait in the server and waits for its end, so that nothing stays queued and no cancel reaches the next
-/// statement.
-async fn cancel(
-    lease: &Lease,
-    lock: &DatabaseLock,
-    acquire: Pin<&mut impl Future<Output = AcquireOutcome>>,
-) -> AcquireOutcome {
-    if lease.session().scope() == Scope::Transaction && lease.session().is_behind_pooler() {
-        // The backend of its transaction is not known. Closing our socket makes the pooler close the server's, and the
-        // server, which checks every second for its client during a wait, ends the wait.
-        return AcquireOutcome::Broken(Failure::unexpected_answer());
-    }
-    let ended = cancel_until_it_ends(lease, lock, acquire);
-    match tokio::time::timeout(CANCEL_BOUND, ended).await {
-        Ok(outcome) => outcome,
-        // The session is closed then. The server checks every second for its client, and ends the wait.
-        Err(_) => AcquireOutcome::Broken(Failure::unexpected_answer()),
-    }
-}
-
-async fn cancel_until_it_ends(
-    lease: &Lease,
-    lock: &DatabaseLock,
-    mut acquire: Pin<&mut impl Future<Output = AcquireOutcome>>,
-) -> AcquireOutcome {
-    loop {
-        let cancel = lease
-            .pool()
-            .cancel_waiter(lease.session().backend().pid, lock.clone());
-        // In a task of its own: dropping it half-way would leave the helper session in the middle of a conversation.
-        let canceled = tokio::task::spawn_local(cancel);
-        let outcome = tokio::time::timeout(CANCEL_AGAIN, &mut acquire).await;
-        // The cancel must be over before the session is used again, or it would reach the next statement.
-        let _ = canceled.await;
-        if let Ok(outcome) = outcome {
-            return outcome;
-        }
-    }
 }

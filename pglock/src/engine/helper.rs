@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::lock::DatabaseLock;
 use super::pool::{Lease, Pool};
-use super::session::BROKEN;
+use super::session::{BROKEN, Session};
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
 use crate::model::lock_id::Key;
@@ -30,6 +30,13 @@ impl Pool {
             // If this fails, the wait goes on, and the caller of this closes its socket after a bound.
             let _ = pool.on_helper(&lock, cancel).await;
         }
+    }
+
+    /// Cancels what a session does now, where the helper session cannot do it.
+    pub(super) async fn request_cancel(&self, session: &Session) {
+        // Never closed. Each request is a process of the server's for a moment.
+        let _a_few_at_a_time = self.cancel_requests.acquire().await;
+        session.request_cancel(self.database()).await;
     }
 
     /// Ends the backend of a session that we closed, if the server has not noticed that yet.

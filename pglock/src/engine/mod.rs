@@ -5,6 +5,7 @@
 //! is done here.
 
 mod acquire;
+mod cancel;
 mod heartbeat;
 mod helper;
 mod hold;

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, TableMode};
-use pglock_tests::{BOUND, Server, TestDb, Waiter, apart, database, pid_of, wait_until};
+use pglock_tests::{BOUND, Proxy, TestDb, Waiter, apart, database, pid_of, server, wait_until};
 use tracing::{Level, info, info_span};
 
 use super::traces_recorder::{RecordedEvent, Recorder};
@@ -229,18 +229,18 @@ fn a_loss_is_told_once_while_the_body_still_runs() {
 
 #[test]
 fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
-    let server = Server::builder().start();
-    let db = server.create_database();
-    // No session beside, so the wait inside can't be canceled, and the session of both locks is closed.
-    db.execute("CREATE ROLE alone LOGIN CONNECTION LIMIT 1");
-    let mut alone: tokio_postgres::Config = db.url().parse().unwrap();
-    alone.user("alone");
-    let here = Database::builder(alone).build().unwrap();
+    let db = database();
+    let proxy = Proxy::start(server());
+    let url = format!("{}?connect_timeout=1", proxy.url(db.name()));
+    let here = Database::builder(url).build().unwrap();
     let mut client = db.connect();
     let busy = pglock::advisory("busy").on(&mut client).acquire();
     let recorder = Recorder::default();
     let error = recorder.record(|| {
         let body = || {
+            // No connection gets through any more, so the wait inside can't be canceled, and the session of both locks is
+            // closed.
+            proxy.delay_connections(Duration::from_secs(60));
             runtime().block_on(async {
                 let inside = pglock::advisory("busy").using(&here).acquire_async();
                 let dropped = tokio::time::timeout(Duration::from_millis(50), inside).await;

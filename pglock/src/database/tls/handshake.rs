@@ -15,6 +15,8 @@ use rustls::{
     AlertDescription, CertificateError, ClientConfig, DigitallySignedStruct, RootCertStore,
     SignatureScheme,
 };
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::tls::{MakeTlsConnect, TlsConnect};
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use super::settings::{Identity, Roots, SslMode, TlsSettings};
@@ -53,6 +55,14 @@ pub(super) fn unverified() -> Option<MakeRustlsConnect> {
         provider: provider.clone(),
     });
     configured(provider, verifier, None).ok()
+}
+
+/// The same for a stream to the host of this name.
+pub(super) fn unverified_for<S>(name: &str) -> Option<impl TlsConnect<S, Stream: Unpin>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    MakeTlsConnect::<S>::make_tls_connect(&mut unverified()?, name).ok()
 }
 
 const UNUSABLE: &str = "cannot use the files of the database url for TLS; the source says why";

@@ -7,7 +7,8 @@ mod text;
 
 use std::pin::Pin;
 
-use tokio_postgres::{Client, Config, NoTls};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use crate::error::{Error, Failure};
 
@@ -47,6 +48,30 @@ impl Tls {
 
     pub(crate) fn asked(&self) -> &TlsOptions {
         &self.asked
+    }
+
+    /// Sends a cancel request for a session on `stream`, encrypted if sessions have to be. The certificate is not verified:
+    /// see [`cancel`].
+    #[cfg_attr(
+        not(feature = "rustls"),
+        expect(unused_variables, reason = "without the feature nothing is encrypted")
+    )]
+    pub(super) async fn cancel<S>(
+        &self,
+        token: &CancelToken,
+        stream: S,
+        name: &str,
+    ) -> Result<(), tokio_postgres::Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        #[cfg(feature = "rustls")]
+        if self.settled.mode > SslMode::Prefer
+            && let Some(connector) = handshake::unverified_for(name)
+        {
+            return token.cancel_query_raw(stream, connector).await;
+        }
+        token.cancel_query_raw(stream, NoTls).await
     }
 }
 
@@ -98,9 +123,7 @@ fn is_handshake(error: &tokio_postgres::Error) -> bool {
 /// Sends a cancel request for a connection of the caller's, encrypted if its settings insist on it.
 ///
 /// The certificate is not verified: an attacker in between learns only how to cancel, and could cut the connection anyway.
-pub(crate) async fn cancel(
-    token: &tokio_postgres::CancelToken,
-) -> Result<(), tokio_postgres::Error> {
+pub(crate) async fn cancel(token: &CancelToken) -> Result<(), tokio_postgres::Error> {
     let answer = token.cancel_query(NoTls).await;
     #[cfg(feature = "rustls")]
     if let Err(error) = &answer

@@ -136,8 +136,14 @@ impl Pool {
         Some(Lease::new(self, session, true))
     }
 
+    /// Whether there is a helper session that answers at once.
+    pub(in crate::engine) fn has_helper_at_hand(self: &Rc<Self>) -> bool {
+        let helper = self.helper_at_hand();
+        helper.is_some_and(|helper| helper.session().is_idle())
+    }
+
     /// The helper session, or an idle session that becomes it.
-    pub(in crate::engine) fn helper_at_hand(self: &Rc<Self>) -> Option<Lease> {
+    fn helper_at_hand(self: &Rc<Self>) -> Option<Lease> {
         self.established_helper().or_else(|| {
             let lease = self.idle(Scope::Transaction)?;
             self.becomes_helper(&lease);

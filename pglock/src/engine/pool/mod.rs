@@ -8,7 +8,7 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::mpsc;
+use tokio::sync::{Semaphore, mpsc};
 
 use super::ids::{EnclosingLocks, SessionId};
 use super::lock::DatabaseLock;
@@ -27,12 +27,16 @@ const MAX_IDLE: usize = 8;
 /// Sessions that were idle for this long are closed.
 const IDLE_FOR: Duration = Duration::from_secs(60);
 
+/// How many connections a pool opens at a time, for sessions, and as many for cancel requests.
+const AT_A_TIME: usize = 4;
+
 pub(crate) struct Pool {
     database: Database,
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
     wait_queues: Rc<WaitQueues>,
     helper: Helper,
+    pub(super) cancel_requests: Semaphore,
     opened: mpsc::UnboundedSender<Weak<Session>>,
 }
 
@@ -53,6 +57,7 @@ impl Pool {
             sessions: RefCell::default(),
             wait_queues: Rc::default(),
             helper: Helper::default(),
+            cancel_requests: Semaphore::new(AT_A_TIME),
             opened,
         });
         (pool, receiver)

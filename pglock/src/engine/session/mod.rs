@@ -150,6 +150,11 @@ impl Session {
         self.task.last_answer.at()
     }
 
+    /// Cancels what it does now, by a cancel request. Returns when the server has taken that, or cannot be reached.
+    pub(super) async fn request_cancel(&self, database: &Database) {
+        database.cancel(&self.client.cancel_token()).await;
+    }
+
     /// Ends a session: its holders are told at once, and the socket is closed after `grace`.
     pub(super) fn give_up(&self, reason: &'static str, grace: Duration) {
         // A caller that only waits for a lock has nothing to stop, and learns it from the end of the socket.

@@ -1,0 +1,74 @@
+//! Canceling a wait on a session of pglock's own, so that nothing stays queued and no cancel hits the next statement.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+use super::lock::DatabaseLock;
+use super::pool::Lease;
+use crate::model::options::Scope;
+
+/// How soon a wait that did not end is canceled again, at first and at last. A cancel that arrives before the wait begins
+/// does nothing.
+const AGAIN: Duration = Duration::from_millis(20);
+
+const AGAIN_AT_LAST: Duration = Duration::from_millis(500);
+
+/// How long the end of a canceled wait may take.
+const BOUND: Duration = Duration::from_secs(2);
+
+impl Lease {
+    /// Cancels the wait for `lock` on this session, and waits for its end. `None` if that is not seen: the session must not
+    /// be used again.
+    pub(super) async fn cancel_wait<T>(
+        &self,
+        lock: &DatabaseLock,
+        wait: Pin<&mut impl Future<Output = T>>,
+    ) -> Option<T> {
+        let session = self.session();
+        if session.scope() == Scope::Transaction && session.is_behind_pooler() {
+            // The backend of its transaction is not known. Closing our socket makes the pooler close the server's, and
+            // the server, which checks every second for its client during a wait, ends the wait.
+            return None;
+        }
+        let bound = if session.held_locks().is_empty() {
+            BOUND
+        } else {
+            // Closing it would take the locks of enclosing calls, which have nothing to do with a slow network.
+            BOUND.max(self.pool().database().connect_timeout())
+        };
+        timeout(bound, self.cancel_until_it_ends(lock, wait))
+            .await
+            .ok()
+    }
+
+    async fn cancel_until_it_ends<T>(
+        &self,
+        lock: &DatabaseLock,
+        mut wait: Pin<&mut impl Future<Output = T>>,
+    ) -> T {
+        let (session, pool) = (self.session(), self.pool());
+        let mut pause = AGAIN;
+        loop {
+            let ended = if pool.has_helper_at_hand() {
+                let cancel = pool.cancel_waiter(session.backend().pid, lock.clone());
+                // In a task of its own, since it must be over before the session is used again, or it would reach the
+                // next statement.
+                let canceled = tokio::task::spawn_local(cancel);
+                let ended = timeout(pause, &mut wait).await;
+                let _ = canceled.await;
+                ended
+            } else {
+                // Unlike a cancel by the helper session, the request hits whatever runs. So nothing is sent until it is
+                // over.
+                pool.request_cancel(session).await;
+                timeout(pause, &mut wait).await
+            };
+            if let Ok(ended) = ended {
+                return ended;
+            }
+            pause = AGAIN_AT_LAST.min(2 * pause);
+        }
+    }
+}
