@@ -30,6 +30,7 @@ impl CallRequest {
         let acquired = engine::acquire(engine::Request {
             wait: self.wait,
             enclosing: call_stack::enclosing(&self.lock),
+            is_nested: call_stack::holds_any_lock(),
             describe_holder: telemetry::asks_for_holder(self.on_busy),
             context: TraceContext::here(),
             sections: call_stack::sections(),

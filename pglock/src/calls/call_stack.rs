@@ -173,6 +173,14 @@ pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Erro
     Ok(Some(hold))
 }
 
+/// Whether the enclosing calls hold any lock, in whatever database.
+pub(crate) fn holds_any_lock() -> bool {
+    frames().any(|frame| match frame.kind {
+        FrameKind::Locked(_) | FrameKind::LockedOnConnection => true,
+        FrameKind::Prioritized(_) => false,
+    })
+}
+
 /// The locks of the enclosing calls in the same database.
 pub(crate) fn enclosing(lock: &DatabaseLock) -> Option<EnclosingLocks> {
     let holds: Vec<_> = held()

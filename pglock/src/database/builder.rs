@@ -63,6 +63,7 @@ impl Database {
             root_certificates: None,
             heartbeat: None,
             lease: None,
+            max_sessions: None,
         }
     }
 }
@@ -131,6 +132,7 @@ pub struct DatabaseBuilder {
     root_certificates: Option<PathBuf>,
     heartbeat: Option<Duration>,
     lease: Option<Duration>,
+    max_sessions: Option<usize>,
 }
 
 impl DatabaseBuilder {
@@ -236,6 +238,40 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Sets how many sessions may hold locks or wait for them in this database: 1 or more. By default there is no limit.
+    ///
+    /// Where all are in use, callers wait for one, in the order in which they came, instead of taking the last connections
+    /// from others. That wait is part of the lock's `timeout`: when it is over, or at once for a single try, the error is
+    /// [`Environment`](crate::ErrorKind::Environment), not [`Busy`](crate::ErrorKind::Busy), because nothing is known about
+    /// the lock. `side_effect = Skip` does not skip it.
+    ///
+    /// Some sessions come on top:
+    ///
+    /// - A call inside a call never waits for a session. It could wait for its own enclosing call.
+    /// - One session cancels waits and looks up holders, when that is needed. One is the watcher of
+    ///   [prioritized](fn@crate::prioritize) sections.
+    ///
+    /// Guards are not calls: code that holds guards and acquires more of them without a timeout can wait for itself.
+    ///
+    /// Handles that differ in this are different databases to pglock, and each has its own limit.
+    ///
+    /// See also [`max_connections`](https://www.postgresql.org/docs/current/runtime-config-connection.html#GUC-MAX-CONNECTIONS).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let test = pglock_tests::database();
+    /// let database = pglock::Database::builder(test.url()).max_sessions(1).build()?;
+    /// let guard = pglock::advisory("one").using(&database).acquire()?;
+    /// let error = pglock::advisory("another").using(&database).try_acquire().unwrap_err();
+    /// assert!(error.is_environment());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn max_sessions(mut self, sessions: usize) -> Self {
+        self.max_sessions = Some(sessions);
+        self
+    }
+
     /// Builds the handle, without connecting.
     ///
     /// ```
@@ -249,12 +285,17 @@ impl DatabaseBuilder {
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL cannot be parsed, when a file for TLS cannot be read, when
-    /// the URL asks for TLS without the feature `rustls`, or when the heartbeat or the lease is out of range.
+    /// the URL asks for TLS without the feature `rustls`, or when the heartbeat, the lease or `max_sessions` is out of range.
     pub fn build(self) -> Result<Database, Error> {
         let liveness = self.liveness()?;
+        let max_sessions = self.checked_max_sessions()?;
         let is_unchanged = self.is_unchanged();
         let (mut config, options) = match self.config.0 {
-            ConfigSource::Database(database) if is_unchanged && liveness == database.liveness() => {
+            ConfigSource::Database(database)
+                if is_unchanged
+                    && liveness == database.liveness()
+                    && max_sessions == database.max_sessions() =>
+            {
                 return Ok(database);
             }
             source => source.read()?,
@@ -285,7 +326,18 @@ impl DatabaseBuilder {
             tls,
             connect_timeout,
             liveness,
+            max_sessions,
         })))
+    }
+
+    fn checked_max_sessions(&self) -> Result<Option<usize>, Error> {
+        match (self.max_sessions, &self.config.0) {
+            (Some(0), _) => Err(Error::config(
+                "`max_sessions` is 0, so no lock could be acquired; write 1 or more",
+            )),
+            (None, ConfigSource::Database(database)) => Ok(database.max_sessions()),
+            (given, _) => Ok(given),
+        }
     }
 
     fn liveness(&self) -> Result<Liveness, Error> {

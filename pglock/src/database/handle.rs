@@ -33,6 +33,7 @@ pub(super) struct Settings {
     pub(super) tls: Tls,
     pub(super) connect_timeout: Duration,
     pub(super) liveness: Liveness,
+    pub(super) max_sessions: Option<usize>,
 }
 
 impl Database {
@@ -50,6 +51,11 @@ impl Database {
 
     pub(crate) fn liveness(&self) -> Liveness {
         self.0.liveness
+    }
+
+    /// How many sessions may hold locks or wait for them.
+    pub(crate) fn max_sessions(&self) -> Option<usize> {
+        self.0.max_sessions
     }
 
     /// Database, hosts, ports and user for messages; never the password.

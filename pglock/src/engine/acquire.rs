@@ -30,6 +30,8 @@ pub(crate) struct Request {
     pub(crate) wait: WaitPolicy,
     /// What the enclosing calls hold.
     pub(crate) enclosing: Option<EnclosingLocks>,
+    /// Whether a call that holds any lock made this request: it may be what the users of all sessions wait for.
+    pub(crate) is_nested: bool,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
     /// Where it was requested.
@@ -94,12 +96,17 @@ async fn prepare(pool: &Rc<Pool>, request: &Request) -> Result<Prepared, Error> 
             }
         }
     };
-    let wait = remaining(wait, began.elapsed());
+    let mut wait = remaining(wait, began.elapsed());
     // A call that holds a lock waits in the server at once, on the session of that lock, where Postgres sees deadlocks.
     // This is looked up last, so that no other conversation begins on that session in between.
-    let lease = match pool.enclosing_session(lock, request.enclosing.as_ref()) {
-        Some(lease) => lease,
-        None => pool.session(lock.scope, lock).await?,
+    let enclosing = pool.enclosing_session(lock, request.enclosing.as_ref());
+    let lease = if let Some(lease) = enclosing {
+        lease
+    } else {
+        let session = pool.session_for(lock, began, wait, request.is_nested);
+        let (lease, held_up) = session.await?;
+        wait = remaining(wait, held_up);
+        lease
     };
     Ok(Prepared {
         lease,
@@ -155,7 +162,7 @@ async fn attempt(
         && began.elapsed() < DIED_WHILE_IDLE
     {
         lease = Rc::clone(lease.pool())
-            .new_session(request.lock.scope, &request.lock)
+            .replacement_for(&request.lock)
             .await?;
         outcome = converse(state, &lease, request, wait, reply).await;
     }

@@ -19,7 +19,7 @@ use crate::model::backend::Backend;
 use crate::telemetry::HoldRecord;
 
 /// How often idle sessions are checked.
-const IDLE_CHECK: Duration = Duration::from_secs(10);
+const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// Lives on pglock's thread, so nothing here needs a lock.
 pub(crate) struct State {

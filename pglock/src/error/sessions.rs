@@ -43,6 +43,21 @@ impl Error {
         )
     }
 
+    pub(crate) fn all_sessions_in_use(
+        opened_for: &dyn fmt::Display,
+        place: &str,
+        sessions: usize,
+    ) -> Self {
+        let all = if sessions == 1 {
+            "the one session".to_owned()
+        } else {
+            format!("all {sessions} sessions")
+        };
+        Self::environment(format!(
+            "{opened_for} was not requested, so it may be free: {all} of this process to {place} stayed in use; hold fewer locks at once, wait longer with `timeout`, or raise `max_sessions`"
+        ))
+    }
+
     pub(crate) fn pooler(opened_for: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
             "{opened_for} cannot be held through {place}: it is a pooler that gives each transaction another session of the server (transaction or statement mode), where a session lock can stay on a session that you no longer have; use `xact`, or connect to postgres directly or to a pool in session mode"

@@ -157,6 +157,7 @@ impl Pool {
     }
 
     async fn helper_session(self: &Rc<Self>) -> Result<Lease, NoSession> {
+        let since = Instant::now();
         if let Some(lease) = self.helper_at_hand() {
             return Ok(lease);
         }
@@ -164,7 +165,7 @@ impl Pool {
         if let Some(lease) = self.helper_at_hand() {
             return Ok(lease);
         }
-        let lease = self.connect(Scope::Transaction).await?;
+        let lease = self.open_helper(since).await?;
         self.becomes_helper(&lease);
         Ok(lease)
     }

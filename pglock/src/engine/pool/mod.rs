@@ -1,8 +1,9 @@
 //! The sessions to one database. Idle ones are reused; a broken one is closed.
 
+mod connects;
 mod helper;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::fmt;
 use std::rc::{Rc, Weak};
@@ -17,7 +18,8 @@ use super::session::{NoSession, Session};
 use crate::database::Database;
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
-use crate::model::options::Scope;
+use crate::model::options::{Scope, WaitPolicy};
+use connects::{Bound, Connects, Supplied, Wanted};
 use helper::Helper;
 
 /// Idle sessions of one scope beyond this many are closed at once. Counted by scope: idle sessions for session locks
@@ -35,7 +37,10 @@ pub(crate) struct Pool {
     idle: RefCell<Vec<Idle>>,
     sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
     wait_queues: Rc<WaitQueues>,
+    connects: Connects,
     helper: Helper,
+    /// How many leases are for what is done beside the locks.
+    leased_beside: Cell<usize>,
     pub(super) cancel_requests: Semaphore,
     opened: mpsc::UnboundedSender<Weak<Session>>,
 }
@@ -56,7 +61,9 @@ impl Pool {
             idle: RefCell::default(),
             sessions: RefCell::default(),
             wait_queues: Rc::default(),
+            connects: Connects::default(),
             helper: Helper::default(),
+            leased_beside: Cell::default(),
             cancel_requests: Semaphore::new(AT_A_TIME),
             opened,
         });
@@ -119,30 +126,82 @@ impl Pool {
         (fits && session.is_usable() && session.is_idle()).then(|| Lease::new(self, session, false))
     }
 
-    /// An idle session, or a new one.
+    /// An idle session, or a new one, for a lock, and for how long `max_sessions` kept the caller waiting, who came at `since`.
+    /// That is part of the wait for the lock; the time for connecting is not.
+    pub(super) async fn session_for(
+        self: &Rc<Self>,
+        lock: &DatabaseLock,
+        since: Instant,
+        wait: WaitPolicy,
+        is_nested: bool,
+    ) -> Result<(Lease, Duration), Error> {
+        let wanted = Wanted {
+            scope: lock.scope,
+            since,
+            bound: if is_nested {
+                // The sessions may all be in use by calls that wait for the enclosing ones.
+                Bound::Exceeded
+            } else {
+                Bound::Kept {
+                    until: wait.bound().map(|bound| Instant::now() + bound),
+                }
+            },
+        };
+        match self.supply(wanted).await {
+            Ok(supplied) => Ok((supplied.lease, supplied.held_up)),
+            Err(why) => Err(why.explain(lock, &self.database.place())),
+        }
+    }
+
+    /// A new session in place of one that was dead.
+    pub(super) async fn replacement_for(
+        self: &Rc<Self>,
+        lock: &DatabaseLock,
+    ) -> Result<Lease, Error> {
+        let supplied = self.supply_next(Wanted::now(lock.scope)).await;
+        let lease = supplied.map(|supplied| supplied.lease);
+        lease.map_err(|why| why.explain(lock, &self.database.place()))
+    }
+
+    /// An idle session, or a new one, for what is done beside the locks. It does not count as one of `max_sessions`.
     pub(crate) async fn session(
         self: &Rc<Self>,
         scope: Scope,
         opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        let lease = self.idle_or_new(scope).await;
-        lease.map_err(|why| why.explain(opened_for, &self.database.place()))
+        let supplied = self.supply(Wanted::now(scope)).await;
+        self.beside_locks(supplied, opened_for)
     }
 
+    /// Like [`session`](Pool::session), in place of one that was dead.
     pub(crate) async fn new_session(
         self: &Rc<Self>,
         scope: Scope,
         opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
-        let lease = self.connect(scope).await;
-        lease.map_err(|why| why.explain(opened_for, &self.database.place()))
+        let supplied = self.supply_next(Wanted::now(scope)).await;
+        self.beside_locks(supplied, opened_for)
     }
 
-    async fn idle_or_new(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
-        match self.idle(scope) {
-            Some(lease) => Ok(lease),
-            None => self.connect(scope).await,
-        }
+    fn beside_locks(
+        &self,
+        supplied: Result<Supplied, NoSession>,
+        opened_for: &dyn fmt::Display,
+    ) -> Result<Lease, Error> {
+        let supplied = supplied.map_err(|why| why.explain(opened_for, &self.database.place()))?;
+        let mut lease = supplied.lease;
+        lease.is_beside = true;
+        self.leased_beside.set(self.leased_beside.get() + 1);
+        Ok(lease)
+    }
+
+    /// A session that becomes the helper session, whose failure is told in no lock's words.
+    async fn open_helper(self: &Rc<Self>, since: Instant) -> Result<Lease, NoSession> {
+        let wanted = Wanted {
+            since,
+            ..Wanted::now(Scope::Transaction)
+        };
+        Ok(self.supply_next(wanted).await?.lease)
     }
 
     pub(super) fn idle(self: &Rc<Self>, scope: Scope) -> Option<Lease> {
@@ -150,14 +209,22 @@ impl Pool {
         Some(Lease::new(self, session, true))
     }
 
-    pub(super) async fn connect(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
-        let session = Session::connect(&self.database, scope).await?;
+    fn register(&self, session: &Rc<Session>) {
         self.sessions
             .borrow_mut()
-            .insert(session.id(), Rc::downgrade(&session));
+            .insert(session.id(), Rc::downgrade(session));
         // The heartbeat's task may be gone if the thread is about to end.
-        let _ = self.opened.send(Rc::downgrade(&session));
-        Ok(Lease::new(self, session, false))
+        let _ = self.opened.send(Rc::downgrade(session));
+    }
+
+    /// How many sessions count as those of `max_sessions`.
+    fn sessions_in_use(&self) -> usize {
+        let sessions = self.sessions.borrow();
+        let open = sessions
+            .values()
+            .filter_map(Weak::upgrade)
+            .filter(|session| session.is_usable() && !self.helper.is(session));
+        open.count().saturating_sub(self.leased_beside.get())
     }
 
     fn take_idle(&self, scope: Scope) -> Option<Rc<Session>> {
@@ -169,29 +236,54 @@ impl Pool {
         Some(idle.remove(latest).session)
     }
 
-    fn give_back(&self, session: Rc<Session>) {
+    fn give_back(self: &Rc<Self>, session: Rc<Session>) {
         if self.helper.is(&session) {
             if session.is_usable() && self.keeps_helper() {
                 return;
             }
             self.helper.take_unused();
         }
+        if session.is_usable() {
+            self.offer(session, true, Instant::now());
+        } else {
+            self.close(session);
+        }
+    }
+
+    /// Forgets a session that nobody uses, which closes it, and makes use of the room.
+    fn close(self: &Rc<Self>, session: Rc<Session>) {
+        self.sessions.borrow_mut().remove(&session.id());
+        drop(session);
+        self.review_waiting();
+    }
+
+    fn keep_idle(&self, session: Rc<Session>) {
         let mut idle = self.idle.borrow_mut();
         let of_its_scope = idle
             .iter()
             .filter(|idle| idle.session.scope() == session.scope())
             .count();
-        if session.is_usable() && of_its_scope < MAX_IDLE {
-            idle.push(Idle {
-                session,
-                since: Instant::now(),
-            });
-        } else {
+        if of_its_scope >= MAX_IDLE {
             self.sessions.borrow_mut().remove(&session.id());
+            return;
         }
+        idle.push(Idle {
+            session,
+            since: Instant::now(),
+        });
     }
 
-    pub(super) fn close_idle(&self) {
+    fn close_oldest_idle(&self) -> bool {
+        let mut idle = self.idle.borrow_mut();
+        if idle.is_empty() {
+            return false;
+        }
+        let oldest = idle.remove(0).session;
+        self.sessions.borrow_mut().remove(&oldest.id());
+        true
+    }
+
+    pub(super) fn close_idle(self: &Rc<Self>) {
         if !self.keeps_helper()
             && let Some(session) = self.helper.take_unused()
         {
@@ -203,6 +295,8 @@ impl Pool {
         self.sessions
             .borrow_mut()
             .retain(|_, session| session.strong_count() > 0);
+        // Sessions may have died meanwhile, which makes room.
+        self.review_waiting();
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -216,6 +310,8 @@ pub(crate) struct Lease {
     session: Rc<Session>,
     /// Whether it was idle before, so that it may have died unnoticed.
     was_idle: bool,
+    /// Whether it is not used for locks, and so does not count as one of `max_sessions`.
+    is_beside: bool,
 }
 
 impl Lease {
@@ -225,6 +321,7 @@ impl Lease {
             pool: Rc::clone(pool),
             session,
             was_idle,
+            is_beside: false,
         }
     }
 
@@ -245,6 +342,10 @@ impl Drop for Lease {
     fn drop(&mut self) {
         let leases = self.session.leases();
         leases.set(leases.get() - 1);
+        if self.is_beside {
+            let leased_beside = &self.pool.leased_beside;
+            leased_beside.set(leased_beside.get() - 1);
+        }
         if leases.get() == 0 {
             self.pool.give_back(Rc::clone(&self.session));
         }

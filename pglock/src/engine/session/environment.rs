@@ -44,6 +44,10 @@ pub(in crate::engine) enum NoSession {
     Standby,
     Pooler,
     NoLocks,
+    /// As many are in use as `max_sessions` allows.
+    AllInUse {
+        sessions: usize,
+    },
 }
 
 impl From<Failure> for NoSession {
@@ -64,6 +68,7 @@ impl NoSession {
             Self::Standby => Error::standby(opened_for, place),
             Self::Pooler => Error::pooler(opened_for, place),
             Self::NoLocks => Error::no_locks(opened_for, place),
+            Self::AllInUse { sessions } => Error::all_sessions_in_use(opened_for, place, *sessions),
         }
     }
 }
