@@ -76,3 +76,24 @@ fn four_connects_at_a_time_and_no_more() {
     let guards: Vec<_> = callers.into_iter().map(|it| it.finish(BOUND)).collect();
     assert_eq!(proxy.connections(), guards.len());
 }
+
+#[test]
+fn as_many_idle_sessions_are_kept_as_were_busy_a_moment_ago() {
+    let (db, proxy) = (SERVER.create_database(), Proxy::start(&SERVER));
+    let here = Database::builder(proxy.url(db.name())).build().unwrap();
+    for _ in 0..3 {
+        let acquire = |nr| {
+            pglock::advisory(format!("lock {nr}"))
+                .using(&here)
+                .acquire()
+        };
+        let guards: Vec<_> = (0..24).map(|nr| acquire(nr).unwrap()).collect();
+        for guard in guards {
+            guard.release().unwrap();
+        }
+    }
+    assert_eq!(proxy.connections(), 24);
+    wait_until("only a few are kept", 2 * BOUND, || {
+        db.backends_named("pglock").len() == 8
+    });
+}

@@ -22,12 +22,16 @@ use crate::model::options::{Scope, WaitPolicy};
 use connects::{Bound, Connects, Supplied, Wanted};
 use helper::Helper;
 
-/// Idle sessions of one scope beyond this many are closed at once. Counted by scope: idle sessions for session locks
-/// would otherwise keep each `xact` lock, and each look-up, from finding one that it can use again.
-const MAX_IDLE: usize = 8;
+/// As many idle sessions of each scope are kept for longer. Counted by scope: idle sessions for session locks would
+/// otherwise keep each `xact` lock, and each look-up, from finding one that it can use again.
+const FEW: usize = 8;
 
-/// Sessions that were idle for this long are closed.
-const IDLE_FOR: Duration = Duration::from_secs(60);
+/// How long a few idle sessions are kept.
+const FEW_FOR: Duration = Duration::from_secs(60);
+
+/// How long all others are kept. The last one that was used is used first, so as many stay as were busy in this time: with
+/// fewer, a program that holds many locks for moments would connect for nearly each of them.
+const ALL_FOR: Duration = Duration::from_secs(10);
 
 /// How many connections a pool opens at a time, for sessions, and as many for cancel requests.
 const AT_A_TIME: usize = 4;
@@ -258,16 +262,7 @@ impl Pool {
     }
 
     fn keep_idle(&self, session: Rc<Session>) {
-        let mut idle = self.idle.borrow_mut();
-        let of_its_scope = idle
-            .iter()
-            .filter(|idle| idle.session.scope() == session.scope())
-            .count();
-        if of_its_scope >= MAX_IDLE {
-            self.sessions.borrow_mut().remove(&session.id());
-            return;
-        }
-        idle.push(Idle {
+        self.idle.borrow_mut().push(Idle {
             session,
             since: Instant::now(),
         });
@@ -289,9 +284,20 @@ impl Pool {
         {
             self.give_back(session);
         }
-        self.idle
-            .borrow_mut()
-            .retain(|idle| idle.session.is_usable() && idle.since.elapsed() < IDLE_FOR);
+        let mut left = HashMap::<Scope, usize>::new();
+        let mut idle = self.idle.borrow_mut();
+        for it in idle.iter() {
+            *left.entry(it.session.scope()).or_default() += 1;
+        }
+        // The first are those that were not used for the longest time.
+        idle.retain(|it| {
+            let left = left.entry(it.session.scope()).or_default();
+            let time = if *left > FEW { ALL_FOR } else { FEW_FOR };
+            let is_kept = it.session.is_usable() && it.since.elapsed() < time;
+            *left -= usize::from(!is_kept);
+            is_kept
+        });
+        drop(idle);
         self.sessions
             .borrow_mut()
             .retain(|_, session| session.strong_count() > 0);
