@@ -174,6 +174,15 @@ impl TestDb {
         )))
     }
 
+    /// The statement of a backend, current or latest, as `pg_stat_activity` keeps it.
+    #[must_use]
+    #[track_caller]
+    pub fn statement_of(&self, pid: i32) -> String {
+        let sql = format!("SELECT query FROM pg_stat_activity WHERE pid = {pid}");
+        let rows = self.observe(&sql);
+        rows.first().expect("the backend is gone").get(0)
+    }
+
     /// Ends a backend, and returns when it is gone.
     #[track_caller]
     pub fn terminate(&self, pid: i32) {

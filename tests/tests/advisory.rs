@@ -657,8 +657,8 @@ fn since_when_a_lock_is_held_is_known_after_heartbeats_too() {
         let guard = lock.clone().using(&beats).acquire().unwrap();
         let (before, _) = holder_now();
         let asked = |holder: &pglock::Holder| {
-            let query = holder.query.as_deref();
-            query.unwrap().starts_with("/* pglock holds")
+            let query = holder.query.as_deref().unwrap();
+            query.starts_with("/* pglock: ") && query.ends_with(" ms */")
         };
         assert!(!asked(&before));
         wait_until("a heartbeat", BOUND, || asked(&holder_now().0));

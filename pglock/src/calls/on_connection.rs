@@ -96,7 +96,7 @@ impl ConnectionRequest {
 
     async fn ask_in_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let outcome = protocol::acquire_session(wire, lock.key, lock.mode, *wait, None).await;
+        let outcome = protocol::acquire_session(wire, lock, *wait, None).await;
         if let AcquireOutcome::Broken(_) = outcome {
             // The session may still hold the lock. Only its end is certain to release it.
             let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
@@ -114,7 +114,7 @@ impl ConnectionRequest {
 
     async fn ask_in_transaction(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let outcome = protocol::acquire_in_transaction(wire, lock.key, lock.mode, *wait).await;
+        let outcome = protocol::acquire_in_transaction(wire, lock, *wait).await;
         if protocol::explain_acquire(&lock.id, outcome, Error::in_aborted_transaction)? {
             return Ok(());
         }

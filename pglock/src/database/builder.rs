@@ -186,10 +186,10 @@ impl DatabaseBuilder {
     /// answer may take five eighths of the time.
     ///
     /// A session that holds locks and is otherwise silent gets four heartbeats in that time, so one a second by default. A
-    /// heartbeat is one query with only a comment, which lists the locks that the session holds. Idle sessions get none. For
-    /// all sessions that wait for locks together, one more session gets heartbeats. It is opened when a wait has lasted for a
-    /// quarter of the time. While it cannot be opened, because logins are slow or the server is full, waits go on, and only
-    /// keepalives watch the network.
+    /// heartbeat is one query with only a comment, which names the locks that the session has held longest. Idle sessions get
+    /// none. For all sessions that wait for locks together, one more session gets heartbeats. It is opened when a wait has
+    /// lasted for a quarter of the time. While it cannot be opened, because logins are slow or the server is full, waits go on,
+    /// and only keepalives watch the network.
     ///
     /// Keepalive settings in the URL (`keepalives`, `keepalives_idle`, `keepalives_interval`, `keepalives_retries`,
     /// `tcp_user_timeout`) override those that derive from this.

@@ -10,7 +10,6 @@ use super::pool::{Opened, Pool};
 use super::session::Session;
 use super::session::answer::{SILENT, within};
 use crate::model::liveness::Liveness;
-use crate::sql;
 use crate::wire::SimpleQuery;
 
 /// Watches each session of a pool from the moment it is opened.
@@ -46,7 +45,7 @@ async fn keep(pool: Weak<Pool>, session: Weak<Session>, liveness: Liveness) {
                 liveness.answer(),
                 exclusive
                     .wire()
-                    .simple_query(&sql::session::heartbeat(&session.held_locks().times())),
+                    .simple_query(&session.held_locks().heartbeat()),
             )
             .await
             .is_some(),

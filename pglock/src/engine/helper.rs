@@ -59,7 +59,7 @@ impl Pool {
         let query = self.on_helper(lock, sql::holder::holder(lock.key));
         match tokio::time::timeout(HOLDER_BOUND, query).await {
             Ok(rows) => {
-                let holder = rows?.as_ref().and_then(reply::of_holder);
+                let holder = rows?.and_then(|rows| reply::of_holder(&rows, Some(lock.key)));
                 Ok(holder.map(|holder| self.recognize(holder)))
             }
             // Many callers queue for the helper session, and the server answered a moment ago.

@@ -90,7 +90,7 @@ impl State {
         let id = HoldId(self.last_hold.get() + 1);
         self.last_hold.set(id.0);
         let session = lease.session();
-        session.held_locks().add(id, lock.key, Arc::clone(record));
+        session.held_locks().add(id, &lock, Arc::clone(record));
         if let SessionState::Closed { reason } = &*session.state().borrow() {
             // It ended before the lock was in its list, so nothing else reports the loss.
             record.lost(reason);

@@ -35,8 +35,13 @@ pub struct Holder {
     pub this_process: bool,
     /// Its current or latest statement; `None` when our role may not see it.
     pub query: Option<String>,
+    /// The name of the lock, if the holder's statement says it: a statement of pglock that acquired the lock, or its
+    /// heartbeat, which names the locks that a session has held longest. A name that does not hash to the lock's key is not
+    /// believed.
+    pub lock_name: Option<String>,
     /// When it acquired the lock, by the server's clock. Known only for sessions that our role may see: for pglock's own
-    /// while they hold it, for others until their next statement.
+    /// while they hold it, unless a heartbeat has no room for it beside locks that they have held longer; for others that
+    /// acquired it by pglock, until their next statement.
     pub since: Option<SystemTime>,
     /// How long it had held the lock when it was looked up; known when `since` is.
     pub held_for: Option<Duration>,

@@ -218,6 +218,7 @@ mod tests {
             client_addr: None,
             this_process: false,
             query: Some("SELECT 'secret'".into()),
+            lock_name: None,
             since: None,
             held_for: None,
         }

@@ -102,7 +102,7 @@ pub(crate) enum Key {
 }
 
 impl Key {
-    fn of(id: &LockId) -> Self {
+    pub(crate) fn of(id: &LockId) -> Self {
         match id {
             LockId::Name(name) => Self::Big(hash(name)),
             LockId::Key(key) => Self::Big(*key),
@@ -145,7 +145,8 @@ impl Key {
     }
 }
 
-fn hash(name: &str) -> i64 {
+/// The key of a name.
+pub(crate) fn hash(name: &str) -> i64 {
     let digest = Sha256::digest(name.as_bytes());
     let mut first = [0; 8];
     first.copy_from_slice(&digest[..8]);

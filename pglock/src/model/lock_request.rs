@@ -3,6 +3,7 @@
 use super::hold_limits::HoldLimits;
 use super::lock_id::{Key, LockId};
 use super::options::{AdvisoryMode, OnBusy, WaitPolicy};
+use crate::error::Error;
 
 /// Which lock.
 #[derive(Clone, Debug)]
@@ -12,6 +13,21 @@ pub(crate) struct LockSpec {
     pub(crate) label: Option<&'static str>,
     pub(crate) key: Key,
     pub(crate) mode: AdvisoryMode,
+}
+
+impl LockSpec {
+    pub(crate) fn new(
+        id: LockId,
+        mode: AdvisoryMode,
+        label: Option<&'static str>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            key: Key::checked(&id)?,
+            id,
+            label,
+            mode,
+        })
+    }
 }
 
 /// Which lock, for how long to wait for it, and how long to hold it.

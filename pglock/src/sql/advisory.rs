@@ -1,10 +1,12 @@
 //! Session locks: acquiring, releasing, and releasing what a failed acquire may have left.
 
+use super::comment::naming;
 use super::parts::{
     CAN_LOOK_FOR_CLIENT, OUTSIDE_A_TRANSACTION, TRANSACTION_TIMEOUT, arguments, lock_timeout,
     on_backend, pg_locks_mode, suffix,
 };
 use crate::model::lock_id::Key;
+use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 
 /// Acquires a session lock outside a transaction. Inside one it does nothing and returns no row. The last row of a single
@@ -16,15 +18,10 @@ use crate::model::options::{AdvisoryMode, WaitPolicy};
 /// client is still connected.
 ///
 /// With a `pid`, it also does nothing on any other backend.
-pub(crate) fn acquire_session(
-    key: Key,
-    mode: AdvisoryMode,
-    wait: WaitPolicy,
-    pid: Option<i32>,
-) -> String {
-    let (key, suffix) = (arguments(key), suffix(mode));
+pub(crate) fn acquire_session(lock: &LockSpec, wait: WaitPolicy, pid: Option<i32>) -> String {
+    let (key, suffix) = (arguments(lock.key), suffix(lock.mode));
     let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
-    match wait {
+    let acquire = match wait {
         WaitPolicy::NoWait => {
             format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
         }
@@ -34,7 +31,8 @@ pub(crate) fn acquire_session(
              SELECT pg_catalog.pg_advisory_lock{suffix}({key}) {guard}",
             settings_of_a_wait(wait, pid)
         ),
-    }
+    };
+    naming(&lock.id, &acquire)
 }
 
 /// What a wait sets until the end of its implicit transaction. A session of pglock's own has all but the time to wait from
@@ -138,12 +136,13 @@ mod tests {
     #[test]
     fn every_statement_of_a_session_acquire_looks_for_a_transaction_and_the_backend() {
         for wait in [WaitPolicy::NoWait, WaitPolicy::Millis(5), WaitPolicy::Block] {
-            let sql = acquire_session(Key::Big(1), AdvisoryMode::Shared, wait, Some(7));
+            let lock = LockSpec::new(1.into(), AdvisoryMode::Shared, None).unwrap();
+            let sql = acquire_session(&lock, wait, Some(7));
             let guarded = |statement: &str| {
                 statement.contains(OUTSIDE_A_TRANSACTION)
                     && statement.ends_with("pg_backend_pid() = 7")
             };
-            assert!(sql.split(';').all(guarded), "{sql}");
+            assert!(sql.split(';').skip(1).all(guarded), "{sql}");
         }
     }
 }

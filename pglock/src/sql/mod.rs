@@ -13,6 +13,7 @@
 pub(crate) mod advisory;
 pub(crate) mod backend;
 pub(crate) mod cancel;
+pub(crate) mod comment;
 pub(crate) mod holder;
 pub(crate) mod lock_timeout;
 pub(crate) mod parts;

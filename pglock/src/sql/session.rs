@@ -1,7 +1,5 @@
 //! Setting up pglock's own sessions, checking them, and keeping them alive.
 
-use std::time::Duration;
-
 use super::parts::{CAN_LOOK_FOR_CLIENT, arguments, is_lock, microseconds, on_backend};
 use crate::model::liveness::Liveness;
 use crate::model::lock_id::Key;
@@ -87,24 +85,4 @@ pub(crate) fn try_once(key: Key) -> String {
 /// Milliseconds after which the server ends a silent session; 0 is never.
 pub(super) fn lease(liveness: Liveness) -> u128 {
     liveness.lease().map_or(0, |lease| lease.as_millis())
-}
-
-/// Checks that the server still answers a session that holds locks. It is only a comment, with the time for which each lock
-/// has been held: it replaces the statement that acquired them in `pg_stat_activity`, where `holder` then reads it.
-// Input:  [(Key::Big(42), 3 s)]
-// Output: /* pglock holds k42 3000 ms */
-pub(crate) fn heartbeat(held: &[(Key, Duration)]) -> String {
-    let held: Vec<String> = held
-        .iter()
-        .map(|(key, time)| format!("{} {} ms", mark(*key), time.as_millis()))
-        .collect();
-    format!("/* pglock holds {} */", held.join(", "))
-}
-
-/// A lock in a heartbeat. It must not contain a special character of regular expressions, since `holder` searches for it.
-pub(super) fn mark(key: Key) -> String {
-    match key {
-        Key::Big(key) => format!("k{key}"),
-        Key::Pair(first, second) => format!("p{first},{second}"),
-    }
 }

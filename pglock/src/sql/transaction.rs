@@ -1,20 +1,20 @@
 //! Locks in a transaction, and savepoints that keep the caller's transaction usable when one is not acquired.
 
+use super::comment::naming;
 use super::parts::{arguments, lock_timeout, suffix};
 use super::session::{ServerFeatures, lease};
-use crate::model::lock_id::Key;
-use crate::model::options::{AdvisoryMode, WaitPolicy};
+use crate::model::lock_request::LockSpec;
+use crate::model::options::WaitPolicy;
 use crate::model::table::{self, TableMode, TableName};
 
 /// Acquires a transaction lock in a transaction that this text begins. Timeouts that could end the transaction early are
 /// turned off inside it, and the server checks every second that the client is connected.
 pub(crate) fn begin_and_acquire(
-    key: Key,
-    mode: AdvisoryMode,
+    lock: &LockSpec,
     wait: WaitPolicy,
     server: ServerFeatures,
 ) -> String {
-    let (key, suffix) = (arguments(key), suffix(mode));
+    let (key, suffix) = (arguments(lock.key), suffix(lock.mode));
     let lock_timeout = u128::from(lock_timeout(wait).unsigned_abs());
     let mut settings = vec![
         ("statement_timeout", 0),
@@ -39,22 +39,24 @@ pub(crate) fn begin_and_acquire(
         WaitPolicy::NoWait => "pg_try_advisory_xact_lock",
         WaitPolicy::Millis(_) | WaitPolicy::Block => "pg_advisory_xact_lock",
     };
-    format!(
+    let acquire = format!(
         "BEGIN; SELECT {}; SELECT pg_catalog.{acquire}{suffix}({key})",
         settings.join(", ")
-    )
+    );
+    naming(&lock.id, &acquire)
 }
 
 /// Acquires a transaction lock in the caller's transaction.
-pub(crate) fn acquire_in_transaction(key: Key, mode: AdvisoryMode, wait: WaitPolicy) -> String {
-    let (key, suffix) = (arguments(key), suffix(mode));
-    match wait {
+pub(crate) fn acquire_in_transaction(lock: &LockSpec, wait: WaitPolicy) -> String {
+    let (key, suffix) = (arguments(lock.key), suffix(lock.mode));
+    let acquire = match wait {
         WaitPolicy::NoWait => format!("SELECT pg_catalog.pg_try_advisory_xact_lock{suffix}({key})"),
         WaitPolicy::Millis(_) | WaitPolicy::Block => wait_in_transaction(
             &format!("SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key})"),
             wait,
         ),
-    }
+    };
+    naming(&lock.id, &acquire)
 }
 
 /// Locks tables in the caller's transaction. Without a `wait`, the transaction's own `lock_timeout` applies.

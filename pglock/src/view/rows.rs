@@ -1,5 +1,6 @@
 //! Locks and sessions as values, and how they are read from rows.
 
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -8,7 +9,7 @@ use std::time::{Duration, SystemTime};
 use super::enums::{LockKind, LockMode, RelKind, State};
 use super::fields::Entity;
 use crate::model::lock_id::{Key, LockId};
-use crate::sql::{Row, Rows};
+use crate::sql::{Row, Rows, comment};
 
 /// A lock that a session holds or waits for: a row of
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
@@ -34,8 +35,14 @@ pub struct Lock {
     pub rel_name: Option<String>,
     /// The schema that the relation is in.
     pub schema: Option<String>,
-    /// The key of an advisory lock. It is never a name, since names are hashed: see [`is_advisory`](Lock::is_advisory).
+    /// The key of an advisory lock. It is never a name, since names are hashed: see
+    /// [`advisory_name`](Lock::advisory_name) and [`is_advisory`](Lock::is_advisory).
     pub advisory_key: Option<LockId>,
+    /// The name that hashes to the key of an advisory lock, if the statement of a session in the same result says it.
+    ///
+    /// Statements of pglock do, while a session waits for the lock and while it holds it. Of a session that holds many
+    /// locks, the heartbeat names those that have been held longest. `None` also if our role may not see the statement.
+    pub advisory_name: Option<String>,
     /// `classid` of `pg_locks`: for an advisory lock, the first number of [`advisory_id`](crate::advisory_id).
     pub classid: Option<u32>,
     /// `objid` of `pg_locks`: for an advisory lock, the second number of [`advisory_id`](crate::advisory_id).
@@ -61,11 +68,14 @@ impl Lock {
     /// ```
     #[must_use]
     pub fn is_advisory(&self, id: impl Into<LockId>) -> bool {
-        match (&self.advisory_key, Key::checked(&id.into())) {
-            (Some(LockId::Key(key)), Ok(asked)) => asked == Key::Big(*key),
-            (Some(LockId::Pair(first, second)), Ok(asked)) => asked == Key::Pair(*first, *second),
+        match (self.key(), Key::checked(&id.into())) {
+            (Some(key), Ok(asked)) => asked == key,
             _ => false,
         }
+    }
+
+    fn key(&self) -> Option<Key> {
+        self.advisory_key.as_ref().map(Key::of)
     }
 }
 
@@ -148,11 +158,31 @@ pub trait FromRow: Sized {
 
     #[doc(hidden)]
     fn from_row(row: &Row<'_>) -> Option<Self>;
+
+    #[doc(hidden)]
+    fn lock(&mut self) -> &mut Lock;
+
+    /// The statements of its sessions.
+    #[doc(hidden)]
+    fn queries(&self) -> [Option<&str>; 2];
 }
 
 /// Leaves out rows without a kind or a pid, which Postgres never returns.
 pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
-    rows.iter().filter_map(|row| R::from_row(&row)).collect()
+    let mut read: Vec<R> = rows.iter().filter_map(|row| R::from_row(&row)).collect();
+    name_advisory_locks(&mut read);
+    read
+}
+
+/// Names the advisory locks by what the statements of all sessions say. A name concerns the lock that it hashes to, whoever
+/// says it, so the statement of one session can name a lock that another holds.
+fn name_advisory_locks<R: FromRow>(rows: &mut [R]) {
+    let queries = rows.iter().flat_map(R::queries).flatten();
+    let names: HashMap<Key, String> = comment::names(queries).collect();
+    for row in rows {
+        let lock = row.lock();
+        lock.advisory_name = lock.key().and_then(|key| names.get(&key).cloned());
+    }
 }
 
 impl FromRow for Lock {
@@ -173,11 +203,21 @@ impl FromRow for Lock {
             rel_name: columns.text("rel_name"),
             schema: columns.text("schema"),
             advisory_key: advisory_key(kind, classid, objid, objsubid),
+            // Known once all rows are read.
+            advisory_name: None,
             classid,
             objid,
             objsubid,
             activity: Activity::read(&Columns::of(row, Entity::Activity))?,
         })
+    }
+
+    fn lock(&mut self) -> &mut Lock {
+        self
+    }
+
+    fn queries(&self) -> [Option<&str>; 2] {
+        [self.activity.query.as_deref(), None]
     }
 }
 
@@ -189,6 +229,15 @@ impl FromRow for BlockedLock {
             lock: Lock::from_row(row)?,
             blocking_activity: Activity::read(&Columns::of(row, Entity::Blocker))?,
         })
+    }
+
+    fn lock(&mut self) -> &mut Lock {
+        &mut self.lock
+    }
+
+    fn queries(&self) -> [Option<&str>; 2] {
+        let blocker = self.blocking_activity.query.as_deref();
+        [self.lock.activity.query.as_deref(), blocker]
     }
 }
 

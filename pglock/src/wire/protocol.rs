@@ -6,6 +6,7 @@ use tokio_postgres::error::SqlState;
 
 use crate::error::{Error, Failure, Holder};
 use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 use crate::model::table::{TableMode, TableName};
 use crate::sql;
@@ -31,13 +32,12 @@ pub(crate) enum AcquireOutcome {
 /// uses our own, so a transaction there means that a pooler has moved the session to another backend.
 pub(crate) async fn acquire_session(
     wire: &mut impl SimpleQuery,
-    key: Key,
-    mode: AdvisoryMode,
+    lock: &LockSpec,
     wait: WaitPolicy,
     own: Option<i32>,
 ) -> AcquireOutcome {
     let answer = wire
-        .simple_query(&sql::advisory::acquire_session(key, mode, wait, own))
+        .simple_query(&sql::advisory::acquire_session(lock, wait, own))
         .await;
     match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => AcquireOutcome::Granted,
@@ -47,8 +47,8 @@ pub(crate) async fn acquire_session(
         AcquireReply::Unknown(failure) if failure.session_ended => AcquireOutcome::Failed(failure),
         AcquireReply::Unknown(failure) => {
             let release = match own {
-                None => sql::advisory::release_leftover(key, mode),
-                Some(pid) => sql::advisory::release_own_leftover(key, mode, pid),
+                None => sql::advisory::release_leftover(lock.key, lock.mode),
+                Some(pid) => sql::advisory::release_own_leftover(lock.key, lock.mode, pid),
             };
             match wire.simple_query(&release).await {
                 Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
@@ -105,15 +105,12 @@ pub(crate) async fn holds(wire: &mut impl SimpleQuery, key: Key, mode: AdvisoryM
 /// Acquires a transaction lock in a transaction of pglock's own, which is rolled back unless the lock is granted.
 pub(crate) async fn begin_and_acquire(
     wire: &mut impl SimpleQuery,
-    key: Key,
-    mode: AdvisoryMode,
+    lock: &LockSpec,
     wait: WaitPolicy,
     server: sql::session::ServerFeatures,
 ) -> AcquireOutcome {
     let answer = wire
-        .simple_query(&sql::transaction::begin_and_acquire(
-            key, mode, wait, server,
-        ))
+        .simple_query(&sql::transaction::begin_and_acquire(lock, wait, server))
         .await;
     let outcome = match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => return AcquireOutcome::Granted,
@@ -136,11 +133,10 @@ pub(crate) async fn begin_and_acquire(
 /// Acquires a transaction lock in the caller's transaction, which stays usable whatever the outcome.
 pub(crate) async fn acquire_in_transaction(
     wire: &mut impl SimpleQuery,
-    key: Key,
-    mode: AdvisoryMode,
+    lock: &LockSpec,
     wait: WaitPolicy,
 ) -> AcquireOutcome {
-    let sql = sql::transaction::acquire_in_transaction(key, mode, wait);
+    let sql = sql::transaction::acquire_in_transaction(lock, wait);
     match in_transaction(wire, &sql, wait != WaitPolicy::NoWait).await {
         Ok(rows) if wait == WaitPolicy::NoWait && rows.last_bool() != Some(true) => {
             AcquireOutcome::Busy
@@ -199,12 +195,13 @@ async fn in_transaction(
 /// The holder of the lock; `None` when it has been released meanwhile, or the look-up fails.
 pub(crate) async fn holder(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
     let rows = wire.simple_query(&sql::holder::holder(key)).await.ok()?;
-    reply::of_holder(&rows)
+    reply::of_holder(&rows, Some(key))
 }
 
 /// Like [`holder`], in the caller's transaction.
 pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
-    look_up_in_transaction(wire, &sql::holder::holder(key)).await
+    let rows = look_up_in_transaction(wire, &sql::holder::holder(key)).await?;
+    reply::of_holder(&rows, Some(key))
 }
 
 /// The holder of a conflicting lock on one of the tables, looked up in the caller's transaction.
@@ -213,11 +210,12 @@ pub(crate) async fn table_holder(
     tables: &[TableName],
     mode: TableMode,
 ) -> Option<Holder> {
-    look_up_in_transaction(wire, &sql::holder::table_holder(tables, mode)).await
+    let rows = look_up_in_transaction(wire, &sql::holder::table_holder(tables, mode)).await?;
+    reply::of_holder(&rows, None)
 }
 
 /// The transaction stays usable when the look-up fails, for example because our role may not read `pg_locks`.
-async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Holder> {
+async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Rows> {
     let answer = wire
         .simple_query(&sql::transaction::behind_a_savepoint(holder))
         .await;
@@ -227,7 +225,7 @@ async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Op
     };
     // If this fails, the caller's next statement fails as well and reports it.
     let _ = wire.simple_query(end).await;
-    reply::of_holder(&answer.ok()?)
+    answer.ok()
 }
 
 /// What an acquire means to the caller: whether it was granted, with `false` for a busy lock, whose holder only the caller
@@ -280,8 +278,6 @@ mod tests {
     use crate::background::block_on;
     use crate::drivers::BlockingWire;
 
-    const KEY: Key = Key::Big(1);
-
     /// A connection whose first query fails after the grant, as one does that is canceled at that moment.
     struct FailsAtTheEnd<'c> {
         wire: BlockingWire<'c, Client>,
@@ -320,8 +316,9 @@ mod tests {
                     WaitPolicy::Millis(1000),
                     WaitPolicy::Block,
                 ] {
+                    let lock = LockSpec::new(1.into(), mode, None).unwrap();
                     let mut wire = FailsAtTheEnd::new(&mut client);
-                    let outcome = block_on(acquire_session(&mut wire, KEY, mode, wait, own));
+                    let outcome = block_on(acquire_session(&mut wire, &lock, wait, own));
                     assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
                     assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
                 }
@@ -339,13 +336,8 @@ mod tests {
             liveness: crate::model::liveness::Liveness::default(),
         };
         let mut wire = FailsAtTheEnd::new(&mut client);
-        let acquire = begin_and_acquire(
-            &mut wire,
-            KEY,
-            AdvisoryMode::Exclusive,
-            WaitPolicy::Block,
-            server,
-        );
+        let lock = LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap();
+        let acquire = begin_and_acquire(&mut wire, &lock, WaitPolicy::Block, server);
         assert!(matches!(block_on(acquire), AcquireOutcome::Failed(_)));
         client.batch_execute("SELECT 1").unwrap();
     }

@@ -5,8 +5,11 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::error::SqlState;
 
 use crate::error::{Failure, Holder};
+use crate::model::lock_id::Key;
 use crate::model::options::WaitPolicy;
+use crate::sql;
 use crate::sql::Rows;
+use crate::sql::comment::NamedLock;
 
 /// What the answer to an acquire says.
 #[derive(Debug)]
@@ -80,11 +83,24 @@ pub(crate) fn of_release_after_rollback(
     }
 }
 
-/// The holder, from the row of [`crate::sql::holder::holder`].
-pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
+/// The holder of the lock with this key, from the row of [`crate::sql::holder::holder`]; without a key, of a table.
+///
+/// When it acquired the lock is known while it is idle after the statement that did so, and from pglock's heartbeats.
+pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     let row = rows.first_row()?;
     let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
-    let since = seconds(5);
+    let (idle, state_change, query_start, now) =
+        (row.is_true(5), seconds(6), seconds(7), seconds(8));
+    let query = row.text(4);
+    let mut named = query.into_iter().flat_map(sql::comment::read);
+    let named = named.find(|lock| Some(lock.key) == key);
+    let since = match &named {
+        Some(NamedLock {
+            held: Some(held), ..
+        }) => query_start.and_then(|start| start.checked_sub(*held)),
+        Some(NamedLock { held: None, .. }) if idle => state_change,
+        Some(_) | None => None,
+    };
     Some(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(0).unwrap_or(0),
@@ -92,9 +108,10 @@ pub(crate) fn of_holder(rows: &Rows) -> Option<Holder> {
         user: row.text(2).map(str::to_owned),
         client_addr: row.parsed(3),
         this_process: false,
-        query: row.text(4).map(str::to_owned),
+        query: query.map(str::to_owned),
+        lock_name: named.and_then(|lock| lock.name),
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         // Both times are by the server's clock.
-        held_for: since.and_then(|since| seconds(6)?.checked_sub(since)),
+        held_for: since.and_then(|since| now?.checked_sub(since)),
     })
 }

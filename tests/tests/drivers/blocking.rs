@@ -4,6 +4,7 @@ mod advisory;
 mod driver;
 mod failures;
 mod locks;
+mod names;
 mod prioritized;
 mod settings;
 mod tables;

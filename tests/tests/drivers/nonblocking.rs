@@ -2,6 +2,7 @@
 
 mod dropped;
 mod looking;
+mod names;
 mod prioritized;
 mod scopes;
 mod sessions;

@@ -15,7 +15,7 @@ use crate::database::Using;
 use crate::engine::DatabaseLock;
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
-use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_id::LockId;
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout};
 
@@ -291,12 +291,7 @@ impl<S> Advisory<S> {
             wait: self.timeout.unwrap_or(default).try_into()?,
             limits: self.limits.checked(&self.id)?,
             on_busy: self.on_busy,
-            lock: LockSpec {
-                key: Key::checked(&self.id)?,
-                id: self.id,
-                label: self.label,
-                mode: self.mode,
-            },
+            lock: LockSpec::new(self.id, self.mode, self.label)?,
         })
     }
 

@@ -26,8 +26,10 @@ pub(super) struct Entry {
     pub(super) marks: Vec<bool>,
 }
 
-impl Entry {
-    pub(super) fn from_row(row: &Row<'_>) -> Option<Self> {
+impl FromRow for Entry {
+    const BLOCKED: bool = false;
+
+    fn from_row(row: &Row<'_>) -> Option<Self> {
         let text = |column: Column| row.text(column.index());
         let owned = |column: Column| text(column).map(str::to_owned);
         let lock = Lock::from_row(row)?;
@@ -52,6 +54,16 @@ impl Entry {
         })
     }
 
+    fn lock(&mut self) -> &mut Lock {
+        &mut self.lock
+    }
+
+    fn queries(&self) -> [Option<&str>; 2] {
+        self.lock.queries()
+    }
+}
+
+impl Entry {
     fn session(&self) -> Session<'_> {
         match self.lock.activity.pid {
             0 => Session::Prepared(&self.transaction),

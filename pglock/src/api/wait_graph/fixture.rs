@@ -49,6 +49,7 @@ pub(super) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
         rel_name: None,
         schema: None,
         advisory_key: None,
+        advisory_name: None,
         classid: None,
         objid: None,
         objsubid: None,

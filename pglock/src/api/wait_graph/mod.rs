@@ -15,6 +15,7 @@ use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
 use crate::model::table::TableName;
+use crate::view;
 use crate::wire::ExtendedQuery;
 use build::Entry;
 use sql::GraphQuery;
@@ -134,7 +135,6 @@ impl WaitGraphQuery {
     async fn find(self, wire: &mut impl ExtendedQuery) -> Result<WaitGraph, Error> {
         refuse_unknown_tables(wire, self.query.tables.as_deref()).await?;
         let rows = run_query(wire, &sql::fetch(&self.query)).await?;
-        let entries = rows.iter().filter_map(|row| Entry::from_row(&row));
-        Ok(build::graph(&entries.collect::<Vec<_>>()))
+        Ok(build::graph(&view::read::<Entry>(&rows)))
     }
 }

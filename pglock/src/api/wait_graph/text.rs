@@ -132,9 +132,10 @@ pub(super) fn lock(lock: &Lock) -> String {
         LockKind::Page => format!("a page of {}", relation()),
         LockKind::Tuple => format!("a row of {}", relation()),
         LockKind::TransactionId | LockKind::VirtualXid => "a transaction".to_owned(),
-        LockKind::Advisory => match &lock.advisory_key {
-            Some(key) => format!("advisory lock {key}"),
-            None => "an advisory lock".to_owned(),
+        LockKind::Advisory => match (&lock.advisory_name, &lock.advisory_key) {
+            (Some(text), _) => format!("advisory lock \"{}\"", name(text)),
+            (None, Some(key)) => format!("advisory lock {key}"),
+            (None, None) => "an advisory lock".to_owned(),
         },
         kind => kind.to_string(),
     };
@@ -184,6 +185,8 @@ mod tests {
         let mut found = fixture::lock(1, LockMode::Share, false);
         found.advisory_key = Some(LockId::Pair(1, -2));
         assert_eq!(lock(&found), "SHARE on advisory lock (1, -2)");
+        found.advisory_name = Some("nightly\n\u{1b}".to_owned());
+        assert_eq!(lock(&found), "SHARE on advisory lock \"nightly \u{fffd}\"");
         (found.schema, found.rel_name) = (Some("a\nb".to_owned()), Some("c\u{1b}".to_owned()));
         found.rel_kind = Some(RelKind::PartitionedTable);
         for (kind, expected) in [

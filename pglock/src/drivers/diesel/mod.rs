@@ -34,16 +34,16 @@ impl InTransaction for PgConnection {}
 
 impl Blocking for PgConnection {
     fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        let (sql, answers) = match sql::text(sql) {
+        let (sql, answer) = match sql::text(sql) {
             sql::Text::Query(sql) => return Blocking::query(self, &sql, &[]),
-            sql::Text::Batch { sql, answers } => (sql, answers),
+            sql::Text::Batch { sql, answer } => (sql, answer),
         };
         self.batch_execute(&sql)
             .map_err(|error| failure(self, error))?;
-        if !answers {
+        let Some(answer) = answer else {
             return Ok(Rows::default());
-        }
-        let noted = Blocking::query(self, sql::ANSWER_OF_BATCH, &[])?;
+        };
+        let noted = Blocking::query(self, &answer, &[])?;
         let noted = noted.first_row();
         match noted.as_ref().and_then(|row| row.text(0)) {
             None => Err(Failure::unexpected_answer()),

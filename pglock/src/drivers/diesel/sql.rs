@@ -1,7 +1,9 @@
 //! SQL that passes on what diesel hides: an error's SQLSTATE, and the answer of the simple protocol.
 
+use crate::sql::comment;
+
 /// The row of the last statement of the latest batch, for [`columns`]; an empty text if it had none.
-pub(super) const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
+const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
 
 /// Fails only if the transaction is aborted, or the connection closed.
 pub(super) const PROBE: &str = "SELECT";
@@ -38,17 +40,20 @@ pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
 pub(super) enum Text {
     /// One statement for the extended protocol, of which diesel returns the rows.
     Query(String),
-    /// Statements for the simple protocol, of which it returns none; with `answers`, [`ANSWER_OF_BATCH`] has the last row.
-    Batch { sql: String, answers: bool },
+    /// Statements for the simple protocol, of which it returns none; the statement `answer`, if there is one, has the last
+    /// row.
+    Batch { sql: String, answer: Option<String> },
 }
 
 pub(super) fn text(sql: &str) -> Text {
+    // It names the lock, whose name may contain anything.
+    let (comment, sql) = comment::split(sql);
     let statements = statements(sql);
     if let [only] = statements[..]
         && is_select(only)
         && !looks_for_a_transaction(only)
     {
-        return Text::Query(only.to_owned());
+        return Text::Query(format!("{comment}{only}"));
     }
     let last = statements.len() - 1;
     let wrapped: Vec<String> = (0..)
@@ -56,8 +61,9 @@ pub(super) fn text(sql: &str) -> Text {
         .map(|(place, statement)| with_sql_state(statement, place == last))
         .collect();
     Text::Batch {
-        sql: wrapped.join("; "),
-        answers: is_select(statements[last]),
+        sql: format!("{comment}{}", wrapped.join("; ")),
+        // This will be the session's latest statement, and says which lock it holds.
+        answer: is_select(statements[last]).then(|| format!("{comment}{ANSWER_OF_BATCH}")),
     }
 }
 
@@ -134,14 +140,20 @@ mod tests {
         assert_eq!(text("SELECT 1"), Text::Query("SELECT 1".to_owned()));
         let rollback = Text::Batch {
             sql: "ROLLBACK".to_owned(),
-            answers: false,
+            answer: None,
         };
         assert_eq!(text("ROLLBACK"), rollback);
         for sql in [
             "SELECT 1; SELECT 2",
             crate::sql::transaction::IS_IN_TRANSACTION,
         ] {
-            assert!(matches!(text(sql), Text::Batch { answers: true, .. }));
+            assert!(matches!(
+                text(sql),
+                Text::Batch {
+                    answer: Some(_),
+                    ..
+                }
+            ));
         }
     }
 
@@ -167,11 +179,10 @@ mod tests {
 
     #[test]
     fn statements_that_a_block_cannot_run_stay_as_they_are() {
-        let Text::Batch { sql, answers } = text("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a")
-        else {
+        let Text::Batch { sql, answer } = text("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a") else {
             panic!("it is a batch")
         };
-        assert!(!answers);
+        assert_eq!(answer, None);
         assert!(sql.starts_with("SAVEPOINT a; DO $") && sql.ends_with("$; RELEASE SAVEPOINT a"));
     }
 

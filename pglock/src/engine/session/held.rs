@@ -2,10 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::engine::ids::HoldId;
-use crate::model::lock_id::Key;
+use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_request::LockSpec;
+use crate::sql;
 use crate::telemetry::HoldRecord;
 
 #[derive(Default)]
@@ -14,15 +16,17 @@ pub(in crate::engine) struct HeldLocks(RefCell<Vec<SessionLock>>);
 struct SessionLock {
     id: HoldId,
     key: Key,
+    lock: LockId,
     since: Instant,
     record: Arc<HoldRecord>,
 }
 
 impl HeldLocks {
-    pub(in crate::engine) fn add(&self, id: HoldId, key: Key, record: Arc<HoldRecord>) {
+    pub(in crate::engine) fn add(&self, id: HoldId, lock: &LockSpec, record: Arc<HoldRecord>) {
         self.0.borrow_mut().push(SessionLock {
             id,
-            key,
+            key: lock.key,
+            lock: lock.id.clone(),
             since: Instant::now(),
             record,
         });
@@ -51,11 +55,11 @@ impl HeldLocks {
         self.0.borrow().iter().map(|held| held.key).collect()
     }
 
-    /// How long each lock has been held.
-    pub(in crate::engine) fn times(&self) -> Vec<(Key, Duration)> {
+    /// A statement that does nothing, and shows other sessions which locks have been held for how long.
+    pub(in crate::engine) fn heartbeat(&self) -> String {
         let holds = self.0.borrow();
-        let times = holds.iter().map(|held| (held.key, held.since.elapsed()));
-        times.collect()
+        let held = holds.iter().map(|held| (&held.lock, held.since.elapsed()));
+        sql::comment::holding(held.collect())
     }
 
     /// Reports each lock as lost.

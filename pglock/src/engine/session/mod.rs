@@ -220,15 +220,14 @@ impl Exclusive<'_> {
     }
 
     pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {
-        let (key, mode) = (lock.key, lock.mode);
         match lock.scope {
             Scope::Session => {
                 let pid = Some(self.session.backend.pid);
-                protocol::acquire_session(&mut self.wire(), key, mode, wait, pid).await
+                protocol::acquire_session(&mut self.wire(), lock, wait, pid).await
             }
             Scope::Transaction => {
                 let server = self.session.server;
-                protocol::begin_and_acquire(&mut self.wire(), key, mode, wait, server).await
+                protocol::begin_and_acquire(&mut self.wire(), lock, wait, server).await
             }
         }
     }

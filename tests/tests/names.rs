@@ -1,0 +1,237 @@
+//! Statements about advisory locks name them: what other sessions see of it, and what pglock reads back.
+
+use std::time::Duration;
+
+use pglock::{Database, Error, Guard, Lock};
+use pglock_tests::{BOUND, Server, TestDb, Waiter, database, wait_until};
+
+const COMMENT: &str = "/* pglock: \"nightly-report\" */";
+
+fn handle(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
+}
+
+/// The one session that holds an advisory lock.
+fn holder(db: &TestDb) -> i32 {
+    let locks = db.advisory_locks();
+    let mut held = locks.iter().filter(|lock| lock.granted);
+    held.next().expect("somebody holds a lock").pid
+}
+
+fn wait_for_statement(db: &TestDb, pid: i32, so: impl Fn(&str) -> bool) -> String {
+    let mut statement = String::new();
+    wait_until("its statement is another", BOUND, || {
+        statement = db.statement_of(pid);
+        so(&statement)
+    });
+    statement
+}
+
+fn is_heartbeat(statement: &str) -> bool {
+    statement.starts_with("/* pglock: ") && statement.contains(" held ")
+}
+
+fn advisory(db: &TestDb) -> Vec<Lock> {
+    let locks = pglock::locks().filter("kind=ADVISORY").unwrap();
+    locks.fetch(&mut db.connect()).unwrap()
+}
+
+fn names(db: &TestDb) -> Vec<Option<String>> {
+    let locks = advisory(db);
+    locks.into_iter().map(|lock| lock.advisory_name).collect()
+}
+
+#[test]
+fn holders_and_waiters_on_own_sessions_name_their_lock() {
+    say_their_lock(pglock::Advisory::acquire);
+}
+
+#[test]
+fn so_do_they_with_xact() {
+    say_their_lock(|lock| lock.xact().acquire());
+}
+
+fn say_their_lock(acquire: impl Fn(pglock::Advisory) -> Result<Guard, Error> + Sync) {
+    let db = database();
+    let lock = |name: &str| pglock::advisory("nightly-report").using(handle_as(&db, name));
+    for timeout in [None, Some(BOUND), Some(Duration::ZERO)] {
+        let held = acquire(lock("holder").timeout(timeout)).unwrap();
+        let statement = db.statement_of(holder(&db));
+        assert!(statement.starts_with(COMMENT), "{statement}");
+        std::thread::scope(|scope| {
+            let waiter = scope.spawn(|| acquire(lock("waiter")));
+            db.wait_for_waiters(1);
+            for lock in db.advisory_locks() {
+                let statement = db.statement_of(lock.pid);
+                assert!(
+                    statement.starts_with(COMMENT) || lock.granted && is_heartbeat(&statement),
+                    "{statement}"
+                );
+            }
+            held.release().unwrap();
+            waiter.join().unwrap().unwrap().release().unwrap();
+        });
+    }
+}
+
+fn handle_as(db: &TestDb, application_name: &str) -> Database {
+    let database = Database::builder(db.url()).application_name(application_name);
+    database.build().unwrap()
+}
+
+#[test]
+fn a_heartbeat_names_all_that_its_session_holds_and_for_how_long() {
+    let db = database();
+    let here = handle_as(&db, "here");
+    let ok = pglock::advisory("outer").using(&here).run(|| {
+        pglock::advisory((7, 8)).using(&here).run(|| {
+            let pid = holder(&db);
+            let statement = wait_for_statement(&db, pid, is_heartbeat);
+            assert!(
+                statement.starts_with("/* pglock: \"outer\" held ")
+                    && statement.contains(" ms, (7, 8) held ")
+                    && statement.ends_with(" ms */"),
+                "{statement}"
+            );
+            let busy = |lock: pglock::Advisory| {
+                let lock = lock.using(handle_as(&db, "there")).timeout(Duration::ZERO);
+                lock.acquire().unwrap_err()
+            };
+            let outer = busy(pglock::advisory("outer"));
+            let outer = outer.holder().unwrap();
+            assert_eq!(outer.lock_name.as_deref(), Some("outer"));
+            let inner = busy(pglock::advisory((7, 8)));
+            let inner = inner.holder().unwrap();
+            assert_eq!((inner.pid, inner.lock_name.as_deref()), (pid, None));
+            assert!(outer.since.unwrap() <= inner.since.unwrap());
+            Ok::<_, Error>(())
+        })
+    });
+    ok.unwrap();
+}
+
+#[test]
+fn locks_are_shown_with_their_names() {
+    let db = database();
+    let (classid, objid) = pglock::advisory_id("nightly-report");
+    let key = (i64::from(classid) << 32) | i64::from(objid);
+    let held = pglock::advisory("nightly-report").using(handle(&db));
+    let held = held.acquire().unwrap();
+    let name = || Some("nightly-report".to_owned());
+    assert_eq!(names(&db), [name()]);
+    // A session that says no name waits for it.
+    let waiter = Waiter::start(&db, &format!("SELECT pg_advisory_lock({key})"));
+    assert_eq!(names(&db), [name(), name()]);
+    let blocked = pglock::blocked_locks().fetch(&mut db.connect()).unwrap();
+    assert_eq!(blocked[0].advisory_name, name());
+    let graph = pglock::wait_graph().fetch(&mut db.connect()).unwrap();
+    let edge = graph.edges().next().unwrap();
+    assert_eq!(
+        (edge.waiter.activity.pid, &edge.lock.advisory_name),
+        (waiter.pid, &name())
+    );
+    let tree = graph.to_string();
+    assert!(
+        tree.contains(" for EXCLUSIVE on advisory lock \"nightly-report\": "),
+        "{tree}"
+    );
+
+    held.release().unwrap();
+    waiter.finish();
+    // Names that are nobody's are not remembered.
+    let mut other = db.connect();
+    other
+        .batch_execute(&format!("SELECT pg_advisory_lock({key})"))
+        .unwrap();
+    assert_eq!(names(&db), [None]);
+}
+
+#[test]
+fn a_name_that_is_not_the_locks_is_not_believed() {
+    let db = database();
+    let forged = format!("{COMMENT} SELECT pg_advisory_lock(42)");
+    let mut liar = db.connect();
+    liar.batch_execute(&forged).unwrap();
+    let pid = holder(&db);
+    assert!(db.statement_of(pid).starts_with(COMMENT));
+    assert_eq!(names(&db), [None]);
+
+    let busy = pglock::advisory(42)
+        .using(handle(&db))
+        .timeout(Duration::ZERO);
+    let error = busy.acquire().unwrap_err();
+    let holder = error.holder().unwrap();
+    assert_eq!((holder.pid, &holder.lock_name), (pid, &None));
+    assert_eq!(holder.since, None);
+
+    let waiter = Waiter::start(&db, &forged);
+    let graph = pglock::wait_graph().fetch(&mut db.connect()).unwrap();
+    let edge = graph.edges().next().unwrap();
+    assert_eq!(edge.lock.advisory_name, None);
+    assert!(
+        graph.to_string().contains(" on advisory lock 42: "),
+        "{graph}"
+    );
+    drop(liar);
+    waiter.finish();
+}
+
+#[test]
+fn long_names_and_odd_ones_are_read_back() {
+    let db = database();
+    let names_of = [
+        "a::module::of::many::parts".repeat(7),
+        "*/ \"\\ /* \n\0 日本".to_owned(),
+    ];
+    for name in names_of {
+        let held = pglock::advisory(name.as_str()).using(handle(&db));
+        let held = held.acquire().unwrap();
+        assert_eq!(names(&db), [Some(name)]);
+        held.release().unwrap();
+        db.wait_for_no_locks();
+    }
+    // One that is cut is not believed, but its key tells since when it is held.
+    let name = "long ".repeat(50);
+    let held = pglock::advisory(name.as_str()).using(handle_as(&db, "holder"));
+    let held = held.acquire().unwrap();
+    assert_eq!(names(&db), [None]);
+    let busy = pglock::advisory(name)
+        .using(handle(&db))
+        .timeout(Duration::ZERO);
+    let error = busy.acquire().unwrap_err();
+    let holder = error.holder().unwrap();
+    assert!(holder.lock_name.is_none() && holder.since.is_some());
+    held.release().unwrap();
+}
+
+/// The server converts statements to the encoding of their database, and fails where it cannot.
+#[test]
+fn a_database_of_another_encoding_takes_every_name() {
+    let server = Server::start();
+    for encoding in ["LATIN1", "SQL_ASCII"] {
+        let mut client = connect(&server, "postgres");
+        let create = format!(
+            "CREATE DATABASE {encoding} ENCODING '{encoding}' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0"
+        );
+        client.batch_execute(&create).unwrap();
+        let database = encoding.to_lowercase();
+        let (here, mut client) = (
+            Database::builder(server.url(&database)).build().unwrap(),
+            connect(&server, &database),
+        );
+        for name in ["日本語", "größe", "🙂"] {
+            let lock = pglock::advisory(name).using(&here);
+            lock.clone().acquire().unwrap().release().unwrap();
+            lock.xact().acquire().unwrap().release().unwrap();
+            let locked = pglock::advisory(name).on(&mut client).acquire().unwrap();
+            locked.release().unwrap();
+            let mut tx = client.transaction().unwrap();
+            pglock::advisory(name).acquire_xact(&mut tx).unwrap();
+            tx.commit().unwrap();
+        }
+    }
+}
+
+fn connect(server: &Server, database: &str) -> postgres::Client {
+    postgres::Client::connect(&server.url(database), postgres::NoTls).unwrap()
+}
