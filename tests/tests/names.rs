@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pglock::{Database, Error, Guard, Lock};
-use pglock_tests::{BOUND, Server, TestDb, Waiter, database, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, Waiter, database, pid_of, wait_until};
 
 const COMMENT: &str = "/* pglock: \"nightly-report\" */";
 
@@ -234,4 +234,41 @@ fn a_database_of_another_encoding_takes_every_name() {
 
 fn connect(server: &Server, database: &str) -> postgres::Client {
     postgres::Client::connect(&server.url(database), postgres::NoTls).unwrap()
+}
+
+/// `pg_stat_activity` cuts a statement after 1,023 bytes, and in a database of this encoding also within a character.
+#[test]
+fn a_holder_whose_statement_is_cut_within_a_character_is_found() {
+    let server = Server::start();
+    let create =
+        "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0";
+    connect(&server, "postgres").batch_execute(create).unwrap();
+    let here = Database::builder(server.url("bytes")).build().unwrap();
+    // One of them is cut in the middle.
+    for pad in ["", " "] {
+        let (mut holder, mut client) = (connect(&server, "bytes"), connect(&server, "bytes"));
+        let pid = pid_of(&mut holder);
+        let statement = format!("{pad}SELECT pg_advisory_lock(42) /* {} */", "é".repeat(600));
+        holder.batch_execute(&statement).unwrap();
+        let busy = pglock::advisory(42).timeout(Duration::ZERO);
+        let error = busy.using(&here).acquire().unwrap_err();
+        assert_eq!(error.holder().unwrap().pid, pid, "{error}");
+        let locks = pglock::locks().pid([pid]).fetch(&mut client).unwrap();
+        assert!(
+            locks[0]
+                .activity
+                .query
+                .as_deref()
+                .unwrap()
+                .contains(" /* ??")
+        );
+
+        let prioritized = pglock::prioritize()
+            .using(&here)
+            .interval(Duration::from_millis(100));
+        let mut client = prioritized.on(&mut client).unwrap();
+        client.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+        let report = client.finish().unwrap();
+        assert_eq!(report.signaled(), [pid]);
+    }
 }

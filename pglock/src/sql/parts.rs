@@ -84,6 +84,15 @@ pub(crate) fn microseconds(column: &str) -> String {
 pub(crate) const THIS_DATABASE: &str =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
+/// The statement in a column of `pg_stat_activity`. In a database whose encoding is `SQL_ASCII` it can be cut within a
+/// character, or be in any encoding, and the server refuses to send it: there, all that is not ASCII becomes `?`.
+pub(crate) fn statement(column: &str) -> String {
+    format!(
+        "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' \
+         THEN pg_catalog.regexp_replace({column}, '[^ -~[:space:]]', '?', 'g') ELSE {column} END"
+    )
+}
+
 /// A text as a literal that does not depend on `standard_conforming_strings`.
 pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))

@@ -8,7 +8,7 @@ use super::enums::RelKind;
 use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use crate::model::table::TableName;
-use crate::sql::parts::{THIS_DATABASE, may_signal, microseconds};
+use crate::sql::parts::{THIS_DATABASE, may_signal, microseconds, statement};
 use crate::sql::{Statement, Values};
 
 /// The locks to list.
@@ -207,8 +207,8 @@ const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 pub(crate) fn activity() -> String {
     format!(
         "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
-         pg_catalog.regexp_replace(nullif(s.query, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
-         (pg_catalog.regexp_match(s.query, '{CONTEXT}'))[1] AS context, \
+         pg_catalog.regexp_replace(nullif({query}, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
+         (pg_catalog.regexp_match({query}, '{CONTEXT}'))[1] AS context, \
          pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE pg_catalog.\"C\") AS state, \
          s.xact_start, s.backend_start, s.state_change, \
          {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
@@ -218,6 +218,7 @@ pub(crate) fn activity() -> String {
          pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
          FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
         duration = since("s.query_start"),
+        query = statement("s.query"),
         wait_event_type = snake("s.wait_event_type"),
         wait_event = snake("s.wait_event"),
     )

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use super::policy::{Escalation, KillPolicy};
 use super::report::{Blocker, BlockerAction, Spared};
 use crate::model::backend::Backend;
-use crate::sql::parts::{may_signal, microseconds};
+use crate::sql::parts::{may_signal, microseconds, statement};
 use crate::sql::{Row, Rows, Statement, Values};
 use crate::view::sql::{FORGET, LocksQuery, blockers_found};
 
@@ -115,7 +115,7 @@ pub(crate) fn signal_blockers(
          blocker AS MATERIALIZED (SELECT DISTINCT p.pid FROM {waiting_now} w(pid, started) \
          JOIN pg_catalog.pg_stat_activity s ON s.pid = w.pid AND {same_waiting} \
          CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.pg_blocking_pids(w.pid)) p(pid)), \
-         verdict AS MATERIALIZED (SELECT b.pid, s.backend_start, s.application_name, s.usename, s.state, s.query, \
+         verdict AS MATERIALIZED (SELECT b.pid, s.backend_start, s.application_name, s.usename, s.state, {query} AS query, \
          {action} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
@@ -135,6 +135,7 @@ pub(crate) fn signal_blockers(
          SELECT v.pid::pg_catalog.text, {started}::pg_catalog.text, v.application_name, v.usename::pg_catalog.text, \
          pg_catalog.upper(pg_catalog.replace(v.state, ' ', '_') COLLATE pg_catalog.\"C\"), nullif(v.query, '<insufficient privilege>'), v.action, v.spared, \
          (CASE WHEN v.spared IS NULL THEN {signaled} END)::pg_catalog.text FROM verdict v ORDER BY v.pid",
+        query = statement("s.query"),
         allowed = may_signal("me.super", "u"),
         started = microseconds("v.backend_start"),
         same_waiting = same_start("s.backend_start", "w.started"),
