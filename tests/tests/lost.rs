@@ -11,6 +11,12 @@ fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
 }
 
+/// A handle that shares no session with [`handle`]: what one holds, the other waits for in the server.
+fn another_handle(db: &TestDb) -> Database {
+    let builder = Database::builder(db.url()).application_name("another handle");
+    builder.build().unwrap()
+}
+
 /// Kills the backend that holds the only lock.
 fn kill_holder(db: &TestDb) {
     let locks = db.advisory_locks();
@@ -247,23 +253,45 @@ fn a_panic_with_a_client_releases() {
 }
 
 #[test]
-fn a_wait_whose_session_dies_is_connect() {
+fn a_wait_whose_session_dies_goes_on_on_another_one() {
+    let db = database();
+    let here = handle(&db);
+    let mut holder = db.connect();
+    let held = pglock::advisory("waits").on(&mut holder).acquire().unwrap();
+    std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| pglock::advisory("waits").using(&here).acquire());
+        let first = pid_that_waits(&db);
+        db.terminate(first);
+        wait_until("another session waits", BOUND, || {
+            let locks = db.advisory_locks();
+            locks.iter().any(|lock| !lock.granted && lock.pid != first)
+        });
+        held.release().unwrap();
+        waiter.join().unwrap().unwrap().release().unwrap();
+    });
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_wait_on_a_session_of_its_own_that_dies_is_connect() {
     let db = database();
     let here = handle(&db);
     let mut holder = db.connect();
     let _held = pglock::advisory("waits").on(&mut holder).acquire().unwrap();
     std::thread::scope(|scope| {
-        let waiter = scope.spawn(|| pglock::advisory("waits").using(&here).acquire());
-        db.wait_for_waiters(1);
-        let waiting = db
-            .advisory_locks()
-            .into_iter()
-            .find(|lock| !lock.granted)
-            .unwrap();
-        db.terminate(waiting.pid);
+        let lock = pglock::advisory("waits").using(&here).xact();
+        let waiter = scope.spawn(|| lock.acquire());
+        db.terminate(pid_that_waits(&db));
         let error = waiter.join().unwrap().unwrap_err();
         assert!(error.is_connect(), "{error}");
     });
+}
+
+/// The backend of the only session that waits for a lock, once there is one.
+fn pid_that_waits(db: &TestDb) -> i32 {
+    db.wait_for_waiters(1);
+    let locks = db.advisory_locks();
+    locks.iter().find(|lock| !lock.granted).unwrap().pid
 }
 
 #[test]
@@ -291,7 +319,10 @@ fn a_server_crash_is_lost_for_holders_and_connect_for_waiters() {
     let server = Server::start();
     let db = server.create_database();
     let here = handle(&db);
-    let guard = pglock::advisory("crash").using(&here).acquire().unwrap();
+    let guard = pglock::advisory("crash")
+        .using(another_handle(&db))
+        .acquire()
+        .unwrap();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| pglock::advisory("crash").using(&here).acquire());
         db.wait_for_waiters(1);

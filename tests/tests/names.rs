@@ -56,8 +56,11 @@ fn say_their_lock(acquire: impl Fn(pglock::Advisory) -> Result<Guard, Error> + S
     let lock = |name: &str| pglock::advisory("nightly-report").using(handle_as(&db, name));
     for timeout in [None, Some(BOUND), Some(Duration::ZERO)] {
         let held = acquire(lock("holder").timeout(timeout)).unwrap();
-        let statement = db.statement_of(holder(&db));
-        assert!(statement.starts_with(COMMENT), "{statement}");
+        // A session that many locks share says so soon after.
+        wait_until("the holder's statement names the lock", BOUND, || {
+            let statement = db.statement_of(holder(&db));
+            statement.starts_with(COMMENT) || is_heartbeat(&statement)
+        });
         std::thread::scope(|scope| {
             let waiter = scope.spawn(|| acquire(lock("waiter")));
             db.wait_for_waiters(1);
@@ -118,7 +121,7 @@ fn locks_are_shown_with_their_names() {
     let held = pglock::advisory("nightly-report").using(handle(&db));
     let held = held.acquire().unwrap();
     let name = || Some("nightly-report".to_owned());
-    assert_eq!(names(&db), [name()]);
+    wait_until("it is named", BOUND, || names(&db) == [name()]);
     // A session that says no name waits for it.
     let waiter = Waiter::start(&db, &format!("SELECT pg_advisory_lock({key})"));
     assert_eq!(names(&db), [name(), name()]);
@@ -186,7 +189,8 @@ fn long_names_and_odd_ones_are_read_back() {
     for name in names_of {
         let held = pglock::advisory(name.as_str()).using(handle(&db));
         let held = held.acquire().unwrap();
-        assert_eq!(names(&db), [Some(name)]);
+        let expected = [Some(name)];
+        wait_until("it is named", BOUND, || names(&db) == expected);
         held.release().unwrap();
         db.wait_for_no_locks();
     }
@@ -195,12 +199,15 @@ fn long_names_and_odd_ones_are_read_back() {
     let held = pglock::advisory(name.as_str()).using(handle_as(&db, "holder"));
     let held = held.acquire().unwrap();
     assert_eq!(names(&db), [None]);
-    let busy = pglock::advisory(name)
-        .using(handle(&db))
-        .timeout(Duration::ZERO);
-    let error = busy.acquire().unwrap_err();
-    let holder = error.holder().unwrap();
-    assert!(holder.lock_name.is_none() && holder.since.is_some());
+    wait_until("it is known since when", BOUND, || {
+        let busy = pglock::advisory(name.as_str())
+            .using(handle(&db))
+            .timeout(Duration::ZERO);
+        let error = busy.acquire().unwrap_err();
+        let holder = error.holder().unwrap();
+        assert_eq!(holder.lock_name, None);
+        holder.since.is_some()
+    });
     held.release().unwrap();
 }
 

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::background::block_on;
 use crate::calls::call_stack::{self, Frame};
@@ -29,8 +30,9 @@ impl CallRequest {
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
         let acquired = engine::acquire(engine::Request {
             wait: self.wait,
-            enclosing: call_stack::enclosing(&self.lock),
+            asked: Instant::now(),
             is_nested: call_stack::holds_any_lock(),
+            enclosing: call_stack::enclosing(&self.lock),
             describe_holder: telemetry::asks_for_holder(self.on_busy),
             context: TraceContext::here(),
             sections: call_stack::sections(),

@@ -11,9 +11,9 @@ use std::task::Poll;
 
 use tokio::task;
 
-use crate::engine::{DatabaseLock, EnclosingLocks, HeldLock, SectionId};
+use crate::engine::{DatabaseLock, HeldLock, HoldId, SectionId};
 use crate::error::Error;
-use crate::model::options::{AdvisoryMode, Scope};
+use crate::model::options::AdvisoryMode;
 use crate::telemetry::HoldSpan;
 
 thread_local! {
@@ -181,18 +181,12 @@ pub(crate) fn holds_any_lock() -> bool {
     })
 }
 
-/// The locks of the enclosing calls in the same database.
-pub(crate) fn enclosing(lock: &DatabaseLock) -> Option<EnclosingLocks> {
-    let holds: Vec<_> = held()
+/// The locks of the enclosing calls in the same database, the innermost first.
+pub(crate) fn enclosing(lock: &DatabaseLock) -> Vec<HoldId> {
+    held()
         .filter(|hold| hold.lock.database == lock.database && hold.is_of_this_process())
-        .collect();
-    let innermost = holds
-        .iter()
-        .find(|hold| hold.lock.scope == Scope::Session)?;
-    Some(EnclosingLocks {
-        session: innermost.session,
-        holds: holds.iter().map(|hold| hold.id).collect(),
-    })
+        .map(|hold| hold.id)
+        .collect()
 }
 
 /// Rejects a self-deadlock: a wait without a timeout for a lock that this call stack, or a guard of this thread,

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::lock::DatabaseLock;
 use super::pool::Lease;
+use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 
 /// How soon a wait that did not end is canceled again, at first and at last. A cancel that arrives before the wait begins
@@ -19,18 +19,19 @@ const AGAIN_AT_LAST: Duration = Duration::from_millis(500);
 const BOUND: Duration = Duration::from_secs(2);
 
 impl Lease {
-    /// Cancels the wait for `lock` on this session, and waits for its end. `None` if that is not seen: the session must not
+    /// Cancels the wait for `key` on this session, and waits for its end. `None` if that is not seen: the session must not
     /// be used again.
     pub(super) async fn cancel_wait<T>(
         &self,
-        lock: &DatabaseLock,
+        key: Key,
         wait: Pin<&mut impl Future<Output = T>>,
     ) -> Option<T> {
         let session = self.session();
         if session.scope() == Scope::Transaction && session.is_behind_pooler() {
-            // The backend of its transaction is not known. Closing our socket makes the pooler close the server's, and
-            // the server, which checks every second for its client during a wait, ends the wait.
-            return None;
+            // The backend of its transaction is not known. Its timeout may be about to end it. Closing our socket makes
+            // the pooler close the server's, and the server, which checks every second for its client during a wait,
+            // ends the wait.
+            return timeout(AGAIN, wait).await.ok();
         }
         let bound = if session.held_locks().is_empty() {
             BOUND
@@ -38,21 +39,21 @@ impl Lease {
             // Closing it would take the locks of enclosing calls, which have nothing to do with a slow network.
             BOUND.max(self.pool().database().connect_timeout())
         };
-        timeout(bound, self.cancel_until_it_ends(lock, wait))
+        timeout(bound, self.cancel_until_it_ends(key, wait))
             .await
             .ok()
     }
 
     async fn cancel_until_it_ends<T>(
         &self,
-        lock: &DatabaseLock,
+        key: Key,
         mut wait: Pin<&mut impl Future<Output = T>>,
     ) -> T {
         let (session, pool) = (self.session(), self.pool());
         let mut pause = AGAIN;
         loop {
             let ended = if pool.has_helper_at_hand() {
-                let cancel = pool.cancel_waiter(session.backend().pid, lock.clone());
+                let cancel = pool.cancel_waiter(session.backend().pid, key);
                 // In a task of its own, since it must be over before the session is used again, or it would reach the
                 // next statement.
                 let canceled = tokio::task::spawn_local(cancel);

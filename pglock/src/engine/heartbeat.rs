@@ -4,13 +4,44 @@
 //! wait for a lock, cannot be asked. The kernel's keepalives watch it, and the helper session, once it is established,
 //! pings the server for all of them. That also finds a proxy or a pooler that hangs while its kernel still answers.
 
-use std::rc::Weak;
+use std::rc::{Rc, Weak};
+use std::time::Duration;
 
 use super::pool::{Opened, Pool};
 use super::session::Session;
-use super::session::answer::{SILENT, within};
+use super::session::answer::{SILENT, answered, within};
 use crate::model::liveness::Liveness;
 use crate::wire::SimpleQuery;
+
+/// How long a session must have been idle before it says which locks it holds.
+const NAMES_AFTER: Duration = Duration::from_millis(100);
+
+/// Has a session that many locks share say which ones it holds, once it has nothing else to do: the statement that
+/// acquired them does not name them, and whoever is kept out looks there.
+pub(super) fn name_locks_soon(session: &Rc<Session>, liveness: Liveness) {
+    if !session.begin_naming() {
+        return;
+    }
+    let session = Rc::clone(session);
+    tokio::task::spawn_local(async move {
+        loop {
+            tokio::time::sleep(NAMES_AFTER.saturating_sub(session.unused_for())).await;
+            if !session.is_usable() || session.held_locks().is_empty() {
+                break;
+            }
+            if session.unused_for() >= NAMES_AFTER
+                && let Some(exclusive) = session.try_exclusive()
+            {
+                let beat = session.held_locks().heartbeat();
+                let mut wire = exclusive.wire();
+                answered(&session, liveness, wire.simple_query(&beat)).await;
+                break;
+            }
+            tokio::time::sleep(NAMES_AFTER / 4).await;
+        }
+        session.end_naming();
+    });
+}
 
 /// Watches each session of a pool from the moment it is opened.
 pub(super) async fn keep_all(pool: Weak<Pool>, mut opened: Opened, liveness: Liveness) {

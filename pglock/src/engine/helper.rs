@@ -4,31 +4,31 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use super::lock::DatabaseLock;
-use super::pool::{Lease, Pool};
+use super::pool::Pool;
 use super::session::{BROKEN, Session};
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql;
-use crate::wire::protocol;
+use crate::sql::shared::deadlock::Edge;
 use crate::wire::reply;
 
 /// How long a caller that gives up waits for the name of the holder.
 const HOLDER_BOUND: Duration = Duration::from_secs(1);
 
 impl Pool {
-    /// Cancels the wait of backend `pid` for this lock.
+    /// Cancels the wait of backend `pid` for this key.
     pub(super) fn cancel_waiter(
         self: &Rc<Self>,
         pid: i32,
-        lock: DatabaseLock,
+        key: Key,
     ) -> impl Future<Output = ()> + use<> {
         let pool = Rc::clone(self);
         async move {
-            let cancel = sql::cancel::cancel_waiter(pid, lock.key);
+            let cancel = sql::cancel::cancel_waiter(pid, key);
             // If this fails, the wait goes on, and the caller of this closes its socket after a bound.
-            let _ = pool.on_helper(&lock, cancel).await;
+            let _ = pool.on_helper(&"the cancel of a wait", cancel).await;
         }
     }
 
@@ -40,11 +40,74 @@ impl Pool {
     }
 
     /// Ends the backend of a session that we closed, if the server has not noticed that yet.
-    pub(super) async fn terminate(self: Rc<Self>, backend: Backend, lock: DatabaseLock) {
+    async fn terminate(self: Rc<Self>, backend: Backend, key: Key) {
+        let terminate = sql::cancel::terminate(backend, key);
         // If this fails, the server notices the closed socket by itself, only later.
         let _ = self
-            .on_helper(&lock, sql::cancel::terminate(backend, lock.key))
+            .on_helper(&"the end of a closed session", terminate)
             .await;
+    }
+
+    /// Closes a session whose state is not known, and has the server terminate it. `key`: a lock that it may have.
+    pub(super) fn close_broken(self: &Rc<Self>, session: &Session, key: Key) {
+        // A closed session needs nothing. One that was given up keeps its grace: its other holders may not have stopped
+        // yet.
+        if !session.is_usable() {
+            return;
+        }
+        let mut keys = session.held_locks().keys();
+        let grace = if keys.is_empty() {
+            session.close_now();
+            Duration::ZERO
+        } else {
+            // They must stop first.
+            let grace = self.database().liveness().grace();
+            session.give_up(BROKEN, grace);
+            grace
+        };
+        // Behind a pooler the backend may belong to another client by now.
+        if session.scope() == Scope::Transaction {
+            return;
+        }
+        let key = keys.pop().unwrap_or(key);
+        let terminate = Rc::clone(self).terminate(session.backend(), key);
+        tokio::task::spawn_local(async move {
+            tokio::time::sleep(grace).await;
+            terminate.await;
+        });
+    }
+
+    /// Closes a session that a pooler has moved to another backend. The one before still holds its locks, so it is
+    /// terminated for one of them.
+    pub(super) fn close_wrong_backend(self: &Rc<Self>, session: &Session) {
+        session.close_now();
+        if let Some(key) = session.held_locks().keys().pop() {
+            tokio::task::spawn_local(Rc::clone(self).terminate(session.backend(), key));
+        }
+    }
+
+    /// How many sessions wait for a key.
+    pub(super) async fn count_waiters(self: &Rc<Self>, key: Key) -> usize {
+        let count = sql::shared::waits::count(key);
+        let rows = self.on_helper(&"the count of waiters", count).await;
+        let rows = rows.ok().flatten();
+        rows.and_then(|rows| rows.first_row()?.parsed(0))
+            .unwrap_or(0)
+    }
+
+    /// Those of the backends for whose statements others wait until they end.
+    pub(super) async fn held_up_by(self: &Rc<Self>, pids: &[i32]) -> Vec<i32> {
+        let held_up = sql::shared::waits::held_up_by(pids);
+        let rows = self.on_helper(&"the search for waiting statements", held_up);
+        let rows = rows.await.ok().flatten().unwrap_or_default();
+        rows.iter().filter_map(|row| row.parsed(0)).collect()
+    }
+
+    /// Who waits for whom, as far as it can be followed from a backend.
+    pub(super) async fn edges(self: &Rc<Self>, waiter: i32) -> Option<Vec<Edge>> {
+        let edges = sql::shared::deadlock::edges(waiter);
+        let rows = self.on_helper(&"the search for deadlocks", edges).await;
+        Some(sql::shared::deadlock::read_edges(&rows.ok()??))
     }
 
     /// The holder of the lock. `Ok(None)` also if there was no time to ask.
@@ -69,52 +132,6 @@ impl Pool {
                 &self.database().place(),
                 HOLDER_BOUND,
             )),
-        }
-    }
-}
-
-impl Lease {
-    pub(super) async fn holder(&self, key: Key) -> Option<Holder> {
-        let holder = protocol::holder(&mut self.session().exclusive().await.wire(), key).await;
-        holder.map(|holder| self.pool().recognize(holder))
-    }
-
-    /// Closes a session whose state is not known, and has the server terminate it.
-    pub(super) fn close_broken(&self, lock: &DatabaseLock) {
-        // A closed session needs nothing. One that was given up keeps its grace: its other holders may not have stopped
-        // yet.
-        if !self.session().is_usable() {
-            return;
-        }
-        let grace = if self.session().held_locks().is_empty() {
-            self.session().close_now();
-            Duration::ZERO
-        } else {
-            // Enclosing calls hold locks on it, and must stop first.
-            let grace = self.pool().database().liveness().grace();
-            self.session().give_up(BROKEN, grace);
-            grace
-        };
-        // Behind a pooler the backend may belong to another client by now.
-        if self.session().scope() == Scope::Transaction {
-            return;
-        }
-        let terminate = Rc::clone(self.pool()).terminate(self.session().backend(), lock.clone());
-        tokio::task::spawn_local(async move {
-            tokio::time::sleep(grace).await;
-            terminate.await;
-        });
-    }
-
-    /// Closes a session that a pooler has moved to another backend. The one before still holds its locks, so it is
-    /// terminated for each of them.
-    pub(super) fn close_wrong_backend(&self, requested: &DatabaseLock) {
-        let session = self.session();
-        session.close_now();
-        for key in session.held_locks().keys() {
-            let mut lock = requested.clone();
-            lock.spec.key = key;
-            tokio::task::spawn_local(Rc::clone(self.pool()).terminate(session.backend(), lock));
         }
     }
 }

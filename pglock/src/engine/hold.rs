@@ -4,24 +4,34 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 
-use super::ids::{HoldId, SessionId, SessionState};
+use super::ids::SessionState;
+use super::ledger::HoldId;
 use super::lock::DatabaseLock;
-use super::release;
-use super::state::State;
 use crate::background::{self, OwnerProcess};
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::telemetry::{HoldRecord, HoldSpan};
 
+/// Receives whether a lock was held until the end of its call.
+pub(super) type ReleaseReply = oneshot::Sender<Result<(), Error>>;
+
+/// What a holder tells the arbiter at the end.
+pub(super) struct Release {
+    pub(super) hold: HoldId,
+    /// The end of `hold_at_least`.
+    pub(super) keep_until: Option<Instant>,
+    pub(super) reply: Option<ReleaseReply>,
+}
+
 /// A granted lock. Dropping it releases it in the background, after `hold_at_least` where set.
 pub(crate) struct HeldLock {
-    pub(crate) lock: DatabaseLock,
-    pub(crate) session: SessionId,
+    pub(crate) lock: Arc<DatabaseLock>,
     pub(crate) id: HoldId,
+    /// Closed once the thread that granted it has ended. No other can release it.
+    releases: mpsc::UnboundedSender<Release>,
     state: watch::Receiver<SessionState>,
-    /// The thread that granted it, the only one that can release it.
     thread: background::Handle,
     process: OwnerProcess,
     released: AtomicBool,
@@ -31,17 +41,17 @@ pub(crate) struct HeldLock {
 }
 
 impl HeldLock {
-    pub(crate) fn new(
-        lock: DatabaseLock,
+    pub(super) fn new(
+        lock: Arc<DatabaseLock>,
         id: HoldId,
-        session: SessionId,
+        releases: mpsc::UnboundedSender<Release>,
         state: watch::Receiver<SessionState>,
         record: Arc<HoldRecord>,
     ) -> Self {
         Self {
             lock,
-            session,
             id,
+            releases,
             state,
             thread: background::Handle::current(),
             process: OwnerProcess::current(),
@@ -82,10 +92,13 @@ impl HeldLock {
     }
 
     /// Begins the release. `false` if the thread has ended.
-    fn send_release(&self, reply: Option<release::Reply>) -> bool {
-        let (id, keep_until) = (self.id, self.keep_until());
-        self.thread
-            .run(move || release::begin(&State::here(), id, keep_until, reply))
+    fn send_release(&self, reply: Option<ReleaseReply>) -> bool {
+        let release = Release {
+            hold: self.id,
+            keep_until: self.keep_until(),
+            reply,
+        };
+        self.releases.send(release).is_ok()
     }
 
     /// `Lost` once the session is known to have ended, or `hold_at_most` is over. Runs no SQL.
@@ -140,9 +153,12 @@ impl HeldLock {
         match state.wait_for(|state| *state != SessionState::Open).await {
             Ok(_) | Err(_) => {}
         }
-        self.check_session()
-            .err()
-            .unwrap_or_else(|| self.lost(ENGINE_ENDED))
+        self.why_lost()
+    }
+
+    fn why_lost(&self) -> Error {
+        let lost = self.check_session().err();
+        lost.unwrap_or_else(|| self.lost(ENGINE_ENDED))
     }
 
     /// Releases the lock and waits for the server's answer. With `hold_at_least` it only waits for the answer that the
@@ -160,9 +176,7 @@ impl HeldLock {
         if !self.send_release(Some(reply)) {
             return Err(self.lost(ENGINE_ENDED));
         }
-        answer
-            .await
-            .unwrap_or_else(|_| Err(self.lost(ENGINE_ENDED)))
+        answer.await.unwrap_or_else(|_| Err(self.why_lost()))
     }
 }
 

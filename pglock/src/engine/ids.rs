@@ -1,16 +1,12 @@
-//! The names by which callers and the engine refer to locks, sessions and sections.
+//! The names by which callers and the engine refer to each other.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// A granted lock.
+/// A caller that waits for an answer. Chosen by the caller, so that it can go away before it was heard.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct HoldId(pub(super) u64);
+pub(crate) struct Ticket(u64);
 
-/// A session of pglock's own. Never reused in this process.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct SessionId(u64);
-
-impl SessionId {
+impl Ticket {
     pub(super) fn next() -> Self {
         static LAST: AtomicU64 = AtomicU64::new(0);
         Self(LAST.fetch_add(1, Ordering::Relaxed))
@@ -33,12 +29,4 @@ impl SectionId {
 pub(crate) enum SessionState {
     Open,
     Closed { reason: String },
-}
-
-/// The locks of the enclosing calls. Waiting on their session lets Postgres see a deadlock that includes them.
-pub(crate) struct EnclosingLocks {
-    /// The session of the innermost one.
-    pub(crate) session: SessionId,
-    /// All of them.
-    pub(crate) holds: Vec<HoldId>,
 }

@@ -4,21 +4,16 @@
 //! so a blocking call works inside a runtime and an async call on any executor. When a caller goes away, the clean-up
 //! is done here.
 
-mod acquire;
+mod arbiter;
 mod cancel;
 mod heartbeat;
 mod helper;
 mod hold;
 mod ids;
-#[cfg_attr(
-    not(test),
-    expect(dead_code, reason = "the sessions that carry out its orders come next")
-)]
 mod ledger;
 mod lock;
 pub(crate) mod pool;
-mod queue;
-mod release;
+mod request;
 pub(crate) mod section_waits;
 mod session;
 mod state;
@@ -28,20 +23,41 @@ use tokio::sync::oneshot;
 use crate::background;
 use crate::error::Error;
 
-pub(crate) use acquire::Request;
 pub(crate) use hold::HeldLock;
-pub(crate) use ids::{EnclosingLocks, SectionId};
+pub(crate) use ids::SectionId;
+pub(crate) use ledger::HoldId;
 pub(crate) use lock::DatabaseLock;
+pub(crate) use request::Request;
 pub(crate) use state::State;
 
-/// Requests a lock from the engine. Dropping the future cancels the wait in the server.
+use ids::Ticket;
+
+/// Requests a lock from the engine. Dropping the future withdraws the request, and cancels the wait in the server.
 pub(crate) async fn acquire(request: Request) -> Result<HeldLock, Error> {
     let id = request.lock.id.clone();
     let (reply, answer) = oneshot::channel();
-    background::run(move || acquire::begin(&State::here(), request, reply))?;
-    answer
-        .await
-        .unwrap_or_else(|_| Err(Error::engine_ended(&id)))
+    let ticket = Ticket::next();
+    let mut unanswered = Unanswered(Some(ticket));
+    background::run(move || {
+        let arbiter = State::here().arbiter(&request.lock.database);
+        arbiter.ask(ticket, request, reply);
+    })?;
+    let answer = answer.await;
+    unanswered.0 = None;
+    answer.unwrap_or_else(|_| Err(Error::engine_ended(&id)))
+}
+
+/// Withdraws a request whose caller goes away before the answer.
+struct Unanswered(Option<Ticket>);
+
+impl Drop for Unanswered {
+    fn drop(&mut self) {
+        if let Some(ticket) = self.0
+            && let Some(thread) = background::running()
+        {
+            thread.run(move || State::here().forget(ticket));
+        }
+    }
 }
 
 /// Waits until no lock is kept after its call. It does not start pglock's thread.
@@ -71,9 +87,12 @@ mod tests {
         let lock = || crate::advisory("engine").using(&here);
         let guard = lock().acquire().unwrap();
         let mut client = db.connect();
+        let elsewhere = crate::advisory("elsewhere").on(&mut client);
+        let mut client = elsewhere.acquire().unwrap();
         let section = crate::prioritize().using(&here).on(&mut client).unwrap();
         std::thread::scope(|scope| {
-            let waiter = scope.spawn(|| lock().timeout(BOUND).acquire());
+            let other_lock = crate::advisory("elsewhere").using(&here);
+            let waiter = scope.spawn(|| other_lock.timeout(BOUND).acquire());
             db.wait_for_waiters(1);
             background::run(|| panic!("a test asked for it")).unwrap();
             assert!(waiter.join().unwrap().unwrap_err().is_connect());
@@ -84,6 +103,7 @@ mod tests {
         assert!(guard.release().unwrap_err().is_lost());
         let error = section.finish().unwrap_err();
         assert!(error.is_connect(), "{error}");
+        client.release().unwrap();
         db.wait_for_no_locks();
         lock().acquire().unwrap().release().unwrap();
     }

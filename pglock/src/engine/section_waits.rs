@@ -11,14 +11,18 @@ use tokio::sync::{Mutex, OwnedMutexGuard};
 use super::ids::SectionId;
 use crate::model::backend::Backend;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 pub(crate) struct SectionWaits(Rc<RefCell<Vec<Rc<SectionWait>>>>);
 
 impl SectionWaits {
     /// Records that a session waits for a call in these sections, until the returned value is dropped.
-    pub(super) fn begin(&self, sections: &[SectionId], backend: Backend) -> OpenSectionWait {
+    pub(super) fn begin(
+        &self,
+        sections: Rc<RefCell<Vec<SectionId>>>,
+        backend: Backend,
+    ) -> OpenSectionWait {
         let wait = Rc::new(SectionWait {
-            sections: sections.to_vec(),
+            sections,
             backend,
             ended: Cell::new(false),
             signals: Arc::default(),
@@ -33,14 +37,16 @@ impl SectionWaits {
     /// The waits for calls in this section.
     pub(crate) fn of(&self, section: SectionId) -> Vec<Rc<SectionWait>> {
         let waits = self.0.borrow();
-        let of_it = waits.iter().filter(|wait| wait.sections.contains(&section));
+        let of_it = waits
+            .iter()
+            .filter(|wait| wait.sections.borrow().contains(&section));
         of_it.cloned().collect()
     }
 }
 
 /// A session of pglock's own that waits.
 pub(crate) struct SectionWait {
-    sections: Vec<SectionId>,
+    sections: Rc<RefCell<Vec<SectionId>>>,
     backend: Backend,
     ended: Cell<bool>,
     signals: Arc<Mutex<()>>,

@@ -50,6 +50,19 @@ impl Failure {
         Self::local("the server did not answer in time", true)
     }
 
+    /// A wait was canceled while no statement ran.
+    pub(crate) fn canceled() -> Self {
+        Self {
+            sql_state: Some(SqlState::QUERY_CANCELED),
+            ..Self::local("the wait was canceled", false)
+        }
+    }
+
+    /// The session has ended, by what its driver did not say.
+    pub(crate) fn session_ended() -> Self {
+        Self::local("the session has ended", true)
+    }
+
     /// An answer that Postgres never sends, as from a proxy or another database.
     pub(crate) fn unexpected_answer() -> Self {
         Self::local("the server sent an answer that postgres never sends", false)

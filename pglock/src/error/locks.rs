@@ -138,6 +138,16 @@ impl Error {
         Self::new(kind, message).caused_by(failure)
     }
 
+    /// A deadlock that pglock has found, not Postgres.
+    pub(crate) fn deadlock(id: &dyn fmt::Display) -> Self {
+        Self::new(
+            ErrorKind::Deadlock,
+            format!(
+                "the wait for lock {id} was a deadlock: its holder waits for a lock that this call holds; acquire locks in the same order everywhere"
+            ),
+        )
+    }
+
     pub(crate) fn inside_a_transaction(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} was requested inside a transaction, where a session lock would be released at the wrong time; use `acquire_xact` (or `xact`) on the transaction, or request the lock before it begins"

@@ -82,6 +82,12 @@ impl Error {
         ))
     }
 
+    pub(crate) fn no_wait_session(id: &dyn fmt::Display, place: &str) -> Self {
+        Self::environment(format!(
+            "lock {id} was not requested: the call holds other locks, so it has to wait for this one on a session of the server, and all sessions on {place} that this process has for that are waiting; nest fewer calls at once"
+        ))
+    }
+
     pub(crate) fn not_postgres(
         opened_for: &dyn fmt::Display,
         place: &str,

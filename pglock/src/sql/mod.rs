@@ -19,6 +19,7 @@ pub(crate) mod lock_timeout;
 pub(crate) mod parts;
 mod rows;
 pub(crate) mod session;
+pub(crate) mod shared;
 mod statement;
 pub(crate) mod transaction;
 

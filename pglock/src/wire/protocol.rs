@@ -96,12 +96,6 @@ pub(crate) async fn release_session(
     }
 }
 
-/// Whether the session holds a session lock. False inside an aborted transaction, where this cannot be known.
-pub(crate) async fn holds(wire: &mut impl SimpleQuery, key: Key, mode: AdvisoryMode) -> bool {
-    let answer = wire.simple_query(&sql::advisory::holds(key, mode)).await;
-    matches!(reply::of_release(answer), Released::Yes)
-}
-
 /// Acquires a transaction lock in a transaction of pglock's own, which is rolled back unless the lock is granted.
 pub(crate) async fn begin_and_acquire(
     wire: &mut impl SimpleQuery,

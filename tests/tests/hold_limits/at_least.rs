@@ -112,7 +112,10 @@ fn shared_locks_are_kept_side_by_side() {
         let lock = pglock::advisory("job").using(&here).shared();
         lock.hold_at_least(LONG).run(|| Ok::<_, Error>(())).unwrap();
     }
-    assert_eq!(db.held(advisory_id("job")), 2);
+    // They share one lock in the server.
+    assert_eq!(db.held(advisory_id("job")), 1);
+    let exclusive = pglock::advisory("job").using(&here);
+    assert!(exclusive.try_acquire().unwrap().is_none());
 }
 
 /// Polls a future once.
@@ -169,7 +172,7 @@ fn a_call_that_is_dropped_before_it_has_the_lock_leaves_nothing() {
     }
     db.wait_for_no_locks();
     // In the queue.
-    let guard = lock().acquire().unwrap();
+    let guard = lock().using(another_handle(&db)).acquire().unwrap();
     {
         let mut call = pin!(never());
         assert!(!begin(call.as_mut()));

@@ -19,6 +19,12 @@ fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
 }
 
+/// A handle that shares no session with [`handle`]: what one holds, the other waits for in the server.
+fn another_handle(db: &TestDb) -> Database {
+    let builder = Database::builder(db.url()).application_name("another handle");
+    builder.build().unwrap()
+}
+
 fn held(db: &TestDb, name: &str) -> bool {
     db.held(advisory_id(name)) > 0
 }

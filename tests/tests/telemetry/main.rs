@@ -28,6 +28,12 @@ fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
 }
 
+/// A handle that shares no session with [`handle`]: what one holds, the other waits for in the server.
+fn another_handle(db: &TestDb) -> Database {
+    let builder = Database::builder(db.url()).application_name("another handle");
+    builder.build().unwrap()
+}
+
 #[track_caller]
 fn assert_documented(name: &str) {
     let quoted = format!("`{name}`");

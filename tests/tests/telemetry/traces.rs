@@ -3,11 +3,11 @@
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, TableMode};
-use pglock_tests::{BOUND, Proxy, TestDb, Waiter, apart, database, pid_of, server, wait_until};
+use pglock_tests::{BOUND, Proxy, Server, TestDb, Waiter, apart, database, pid_of, wait_until};
 use tracing::{Level, info, info_span};
 
 use super::traces_recorder::{RecordedEvent, Recorder};
-use super::{assert_documented, handle};
+use super::{another_handle, assert_documented, handle};
 
 const OUTER: &str = "outer";
 
@@ -179,7 +179,10 @@ fn what_goes_wrong_is_the_outcome() {
 fn a_caller_that_goes_away_is_told_of() {
     let db = database();
     let here = handle(&db);
-    let guard = pglock::advisory("awaited").using(&here).acquire().unwrap();
+    let guard = pglock::advisory("awaited")
+        .using(another_handle(&db))
+        .acquire()
+        .unwrap();
     let recorder = Recorder::default();
     in_a_span(&recorder, || {
         pollster::block_on(async {
@@ -229,23 +232,18 @@ fn a_loss_is_told_once_while_the_body_still_runs() {
 
 #[test]
 fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
-    let db = database();
-    let proxy = Proxy::start(server());
-    let url = format!("{}?connect_timeout=1", proxy.url(db.name()));
-    let here = Database::builder(url).build().unwrap();
-    let mut client = db.connect();
-    let busy = pglock::advisory("busy").on(&mut client).acquire();
+    let server = Server::start();
+    let db = server.create_database();
+    let proxy = Proxy::start(&server);
+    let here = Database::builder(proxy.url(db.name()))
+        .heartbeat(Duration::from_secs(1))
+        .build()
+        .unwrap();
     let recorder = Recorder::default();
     let error = recorder.record(|| {
         let body = || {
-            // No connection gets through any more, so the wait inside can't be canceled, and the session of both locks is
-            // closed.
-            proxy.delay_connections(Duration::from_secs(60));
-            runtime().block_on(async {
-                let inside = pglock::advisory("busy").using(&here).acquire_async();
-                let dropped = tokio::time::timeout(Duration::from_millis(50), inside).await;
-                assert!(dropped.is_err());
-            });
+            // The server is silent, so the session is given up.
+            proxy.stop_forwarding();
             let lost = wait_for_event(&recorder, "pglock.lost");
             assert_eq!(lost.fields.get("lock"), Some("around"));
             Ok::<_, Error>(())
@@ -254,7 +252,6 @@ fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
     });
     assert!(error.unwrap_err().is_lost());
     recorder.event("pglock.lost");
-    drop(busy);
 }
 
 #[test]

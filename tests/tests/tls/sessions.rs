@@ -63,6 +63,11 @@ fn locks_are_held_waited_for_and_canceled_on_encrypted_sessions() {
     let lock = pglock::advisory(LOCK).using(&here);
     let guard = lock.clone().acquire().unwrap();
     guard.check().unwrap();
+    let elsewhere = tcp
+        .builder(&format!("sslmode=verify-full&{}", tcp.believed()))
+        .application_name("worker elsewhere")
+        .build()
+        .unwrap();
     assert_eq!(tcp.db.held(pglock::advisory_id(LOCK)), 1);
 
     assert!(lock.clone().try_acquire().unwrap().is_none());
@@ -75,7 +80,7 @@ fn locks_are_held_waited_for_and_canceled_on_encrypted_sessions() {
 
     // The wait is canceled by a request, since there is no helper session.
     {
-        let mut waits = pin!(lock.clone().acquire_async());
+        let mut waits = pin!(lock.clone().using(&elsewhere).acquire_async());
         let mut context = Context::from_waker(Waker::noop());
         assert!(waits.as_mut().poll(&mut context).is_pending());
         tcp.db.wait_for_waiters(1);

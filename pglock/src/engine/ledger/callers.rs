@@ -54,6 +54,31 @@ impl Ledger {
         Some(held_by)
     }
 
+    /// A request gives up, since it is part of a deadlock with other processes.
+    pub(crate) fn give_up(&mut self, request: RequestId) {
+        if self.is_waiting(request.0) {
+            let key = self.callers[request.0].key;
+            self.finish(request.0, |request| Effect::Deadlock { request });
+            self.changed.push(key);
+            self.settle();
+        }
+    }
+
+    /// A hold of this process that has the key.
+    pub(crate) fn holder(&self, key: Key) -> Option<HoldId> {
+        let grants = &self.keys[self.find(key)?].grants;
+        grants
+            .iter()
+            .find_map(|grant| grant.holders.head())
+            .map(HoldId)
+    }
+
+    /// Who has the lock that a request waits for. `None` where it was answered.
+    pub(crate) fn waits_for(&self, request: RequestId) -> Option<HeldBy> {
+        let caller = self.callers.get(request.0)?;
+        (caller.stage == Stage::Waiting).then(|| self.held_by(caller.key))
+    }
+
     /// A lock is given back; answered by `Released` or `Lost`. Nothing happens where it was lost before.
     pub(crate) fn release(&mut self, hold: HoldId) {
         let Some((caller, session)) = self.holding(hold) else {
@@ -185,7 +210,7 @@ impl Ledger {
         let state = &self.keys[key];
         if state.is_held() {
             HeldBy::Ourselves
-        } else if state.refused.is_some() || state.wait.as_ref().is_some_and(Wait::is_sent) {
+        } else if state.refused.is_some() || state.wait.as_ref().is_some_and(Wait::goes_on) {
             HeldBy::Elsewhere
         } else if !state.grants.is_empty() {
             HeldBy::Ourselves

@@ -52,13 +52,6 @@ use state::session::{Opening, Session};
 use state::slab::{Id, Slab};
 use state::wait::Waits;
 
-#[cfg_attr(
-    not(test),
-    expect(
-        unused_imports,
-        reason = "the sessions that carry out its orders come next"
-    )
-)]
 pub(crate) use orders::{
     Action, Answer, Effect, Enclosing, Failure, HeldBy, HoldId, Limits, Op, Order, Request,
     RequestId, Role, SessionId, WaitAnswer, WaitOrder,
@@ -147,6 +140,28 @@ impl Ledger {
     /// How many locks the sessions of this process hold.
     pub(crate) fn locks(&self) -> usize {
         self.locks
+    }
+
+    /// Lets this process hold at most `locks` locks.
+    pub(crate) fn limit_locks(&mut self, locks: usize) {
+        self.limits.locks = locks;
+    }
+
+    /// Whether there is a session for new locks, so that who waits now waits for a lock, not for a session.
+    pub(crate) fn has_shared_session(&self) -> bool {
+        self.active.is_some()
+    }
+
+    /// Whether a session has not ended, as far as is known here.
+    pub(crate) fn has_session(&self, session: SessionId) -> bool {
+        self.sessions.get(session.0).is_some()
+    }
+
+    /// Who waits for a key, in order.
+    pub(crate) fn queue(&self, key: Key) -> impl Iterator<Item = RequestId> {
+        let key = self.find(key).and_then(|key| self.keys.get(key));
+        key.into_iter()
+            .flat_map(|key| key.queue.iter(&self.callers).map(RequestId))
     }
 
     fn tick(&mut self) -> u64 {

@@ -3,9 +3,10 @@
 use super::state::slab::Id;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
+pub(crate) use crate::sql::shared::batch::Action;
 
 /// Names a request until it is answered. A granted one becomes a [`HoldId`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct RequestId(pub(super) Id);
 
 /// Names a granted lock until it is released or lost.
@@ -154,16 +155,6 @@ pub(crate) struct Op {
     pub(crate) action: Action,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    Unlock(AdvisoryMode),
-    Try(AdvisoryMode),
-    /// Is the session still there? Always answered with yes, or not at all.
-    Confirm,
-    /// Would a session that doesn't hold it get it shared? Leaves nothing behind.
-    ProbeShared,
-}
-
 /// The answer to an operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Answer {
@@ -180,7 +171,6 @@ pub(crate) enum Answer {
 pub(crate) struct Enclosing {
     /// Who waits.
     pub(crate) request: RequestId,
-    pub(crate) hold: HoldId,
     pub(crate) key: Key,
     /// As the server knows it.
     pub(crate) mode: AdvisoryMode,
@@ -189,7 +179,7 @@ pub(crate) struct Enclosing {
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// With more locks than this on the active shared session another one is opened.
+    /// With more locks than this on the only shared session another one is opened; with more sessions, later.
     pub(crate) drain_above: usize,
     /// A shared session never holds more.
     pub(crate) session_locks: usize,

@@ -11,29 +11,40 @@ use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 
 impl Ledger {
-    /// What those hold who wait for a key.
-    pub(crate) fn enclosing(&self, key: Key) -> Vec<Enclosing> {
-        let Some(key) = self.find(key) else {
+    /// What those hold who wait for a key, and those who wait for these in turn.
+    pub(crate) fn enclosing(&mut self, key: Key) -> Vec<Enclosing> {
+        let Some(start) = self.find(key) else {
             return Vec::new();
         };
-        let nested = self.keys[key].nested.iter(&self.callers);
-        let enclosing = nested.flat_map(|request| {
-            self.callers[request]
-                .enclosing
-                .iter()
-                .filter_map(move |hold| {
-                    let (caller, session) = self.holding(*hold)?;
-                    let state = &self.keys[self.callers[caller].key];
-                    Some(Enclosing {
+        let search = self.tick();
+        self.keys[start].searched = search;
+        let mut found = Vec::new();
+        let mut blocked_keys = vec![start];
+        while let Some(key) = blocked_keys.pop() {
+            let nested: Vec<Id> = self.keys[key].nested.iter(&self.callers).collect();
+            for request in nested {
+                if key != start && !self.is_blocked(request) {
+                    continue;
+                }
+                for hold in self.callers[request].enclosing.clone() {
+                    let Some((caller, session)) = self.holding(hold) else {
+                        continue;
+                    };
+                    let held = self.callers[caller].key;
+                    let state = &mut self.keys[held];
+                    found.push(Enclosing {
                         request: RequestId(request),
-                        hold: *hold,
                         key: state.key,
                         mode: state.grant(session).mode,
                         session: SessionId(session),
-                    })
-                })
-        });
-        enclosing.collect()
+                    });
+                    if std::mem::replace(&mut state.searched, search) != search {
+                        blocked_keys.push(held);
+                    }
+                }
+            }
+        }
+        found
     }
 
     /// Whether a request waits for a lock of ours, whose end waits for the request.

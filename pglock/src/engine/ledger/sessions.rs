@@ -17,9 +17,10 @@ impl Ledger {
         let session = match role {
             Role::Shared => {
                 self.opening.shared = None;
+                let is_needed = self.active.is_none_or(|active| self.is_crowded(active));
                 let session = self.add_session(SessionKind::Shared);
                 self.shared.push(session);
-                if self.active.is_none_or(|active| self.is_crowded(active)) {
+                if is_needed {
                     self.activate(session);
                 }
                 session
@@ -102,9 +103,12 @@ impl Ledger {
             let own = self.keys[key].wait.as_ref().and_then(|wait| wait.own);
             self.detach_wait(key);
             self.keys[key].refused = None;
-            if let Some(caller) = own.filter(|caller| !ask_again && self.is_waiting(*caller)) {
-                let why = Failure::SessionEnded;
-                self.finish(caller, |request| Effect::Failed { request, why });
+            let why = Failure::SessionEnded;
+            match own.filter(|caller| self.is_waiting(*caller)) {
+                _ if ask_again => {}
+                Some(caller) => self.finish(caller, |request| Effect::Failed { request, why }),
+                None if own.is_some() => {}
+                None => self.fail_all(key, u64::MAX, why),
             }
         }
         self.sessions.remove(id);
@@ -274,8 +278,11 @@ impl Ledger {
         self.announce(session);
     }
 
+    /// Whether a session has so many locks that another one is worth it: the more there are, the less.
     fn is_crowded(&self, session: Id) -> bool {
-        self.sessions[session].held.len() > self.limits.drain_above
+        let sessions = self.shared.len().max(1);
+        let limit = self.limits.drain_above * sessions * sessions;
+        self.sessions[session].held.len() > limit.min(self.limits.session_locks - 1)
     }
 
     fn is_full(&self, session: Id) -> bool {

@@ -50,10 +50,10 @@ pub(super) enum Bound {
 }
 
 /// A session for a caller.
-pub(super) struct Supplied {
-    pub(super) lease: Lease,
+pub(in crate::engine) struct Supplied {
+    pub(in crate::engine) lease: Lease,
     /// For how long the bound on sessions kept the caller waiting.
-    pub(super) held_up: Duration,
+    pub(in crate::engine) held_up: Duration,
 }
 
 #[derive(Default)]

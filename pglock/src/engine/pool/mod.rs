@@ -11,14 +11,11 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::{Semaphore, mpsc};
 
-use super::ids::{EnclosingLocks, SessionId};
-use super::lock::DatabaseLock;
-use super::queue::WaitQueues;
 use super::session::{NoSession, Session};
 use crate::database::Database;
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
-use crate::model::options::{Scope, WaitPolicy};
+use crate::model::options::Scope;
 use connects::{Bound, Connects, Supplied, Wanted};
 use helper::Helper;
 
@@ -27,7 +24,7 @@ use helper::Helper;
 const FEW: usize = 8;
 
 /// How long a few idle sessions are kept.
-const FEW_FOR: Duration = Duration::from_secs(60);
+pub(super) const FEW_FOR: Duration = Duration::from_secs(60);
 
 /// How long all others are kept. The last one that was used is used first, so as many stay as were busy in this time: with
 /// fewer, a program that holds many locks for moments would connect for nearly each of them.
@@ -39,8 +36,7 @@ const AT_A_TIME: usize = 4;
 pub(crate) struct Pool {
     database: Database,
     idle: RefCell<Vec<Idle>>,
-    sessions: RefCell<HashMap<SessionId, Weak<Session>>>,
-    wait_queues: Rc<WaitQueues>,
+    sessions: RefCell<Vec<Weak<Session>>>,
     connects: Connects,
     helper: Helper,
     /// How many leases are for what is done beside the locks.
@@ -64,7 +60,6 @@ impl Pool {
             database,
             idle: RefCell::default(),
             sessions: RefCell::default(),
-            wait_queues: Rc::default(),
             connects: Connects::default(),
             helper: Helper::default(),
             leased_beside: Cell::default(),
@@ -78,21 +73,17 @@ impl Pool {
         &self.database
     }
 
-    pub(super) fn wait_queues(&self) -> &Rc<WaitQueues> {
-        &self.wait_queues
-    }
-
     /// The backends of all open sessions.
     pub(super) fn backends(&self) -> Vec<Backend> {
         let sessions = self.sessions.borrow();
-        let sessions = sessions.values().filter_map(Weak::upgrade);
+        let sessions = sessions.iter().filter_map(Weak::upgrade);
         sessions.map(|session| session.backend()).collect()
     }
 
     /// Marks a holder that is one of this pool's sessions.
     pub(super) fn recognize(&self, mut holder: Holder) -> Holder {
         let sessions = self.sessions.borrow();
-        let mut ours = sessions.values().filter_map(Weak::upgrade);
+        let mut ours = sessions.iter().filter_map(Weak::upgrade);
         holder.this_process = ours.any(|session| session.backend().pid == holder.pid);
         holder
     }
@@ -100,71 +91,43 @@ impl Pool {
     /// When any of this pool's sessions last got an answer.
     pub(super) fn last_answer(&self) -> Option<Instant> {
         let sessions = self.sessions.borrow();
-        let sessions = sessions.values().filter_map(Weak::upgrade);
+        let sessions = sessions.iter().filter_map(Weak::upgrade);
         sessions.map(|session| session.answered_at()).max()
     }
 
-    /// How many locks this process holds in the database.
-    pub(super) fn locks_held(&self) -> usize {
-        let sessions = self.sessions.borrow();
-        let sessions = sessions.values().filter_map(Weak::upgrade);
-        sessions.map(|session| session.held_locks().len()).sum()
-    }
-
-    /// The session of the enclosing calls, if this lock can be acquired on it.
-    ///
-    /// It cannot if the session also holds a lock of a sibling call or of a guard, whose release would queue behind
-    /// this wait; nor if it holds the same key, which Postgres would grant again at once.
-    pub(super) fn enclosing_session(
+    /// An idle session, or a new one, for one lock, and for how long `max_sessions` kept the caller waiting, who came at
+    /// `since`, waits until `until`, and may be one inside a call.
+    pub(super) async fn session_for_one(
         self: &Rc<Self>,
-        lock: &DatabaseLock,
-        enclosing: Option<&EnclosingLocks>,
-    ) -> Option<Lease> {
-        let enclosing = enclosing?;
-        let session = self.sessions.borrow().get(&enclosing.session)?.upgrade()?;
-        let holds_only_theirs = session
-            .held_locks()
-            .all(|hold, key| enclosing.holds.contains(&hold) && key != lock.key);
-        let fits =
-            lock.scope == Scope::Session && session.scope() == Scope::Session && holds_only_theirs;
-        (fits && session.is_usable() && session.is_idle()).then(|| Lease::new(self, session, false))
-    }
-
-    /// An idle session, or a new one, for a lock, and for how long `max_sessions` kept the caller waiting, who came at `since`.
-    /// That is part of the wait for the lock; the time for connecting is not.
-    pub(super) async fn session_for(
-        self: &Rc<Self>,
-        lock: &DatabaseLock,
+        scope: Scope,
         since: Instant,
-        wait: WaitPolicy,
+        until: Option<Instant>,
         is_nested: bool,
-    ) -> Result<(Lease, Duration), Error> {
-        let wanted = Wanted {
-            scope: lock.scope,
-            since,
-            bound: if is_nested {
-                // The sessions may all be in use by calls that wait for the enclosing ones.
-                Bound::Exceeded
-            } else {
-                Bound::Kept {
-                    until: wait.bound().map(|bound| Instant::now() + bound),
-                }
-            },
+    ) -> Result<Supplied, NoSession> {
+        let bound = if is_nested {
+            // The sessions may all be in use by calls that wait for the enclosing ones.
+            Bound::Exceeded
+        } else {
+            Bound::Kept { until }
         };
-        match self.supply(wanted).await {
-            Ok(supplied) => Ok((supplied.lease, supplied.held_up)),
-            Err(why) => Err(why.explain(lock, &self.database.place())),
-        }
+        self.supply(Wanted {
+            scope,
+            since,
+            bound,
+        })
+        .await
     }
 
-    /// A new session in place of one that was dead.
-    pub(super) async fn replacement_for(
-        self: &Rc<Self>,
-        lock: &DatabaseLock,
-    ) -> Result<Lease, Error> {
-        let supplied = self.supply_next(Wanted::now(lock.scope)).await;
-        let lease = supplied.map(|supplied| supplied.lease);
-        lease.map_err(|why| why.explain(lock, &self.database.place()))
+    /// A new session for one lock in place of one that was dead.
+    pub(super) async fn replacement(self: &Rc<Self>, scope: Scope) -> Result<Lease, NoSession> {
+        Ok(self.supply_next(Wanted::now(scope)).await?.lease)
+    }
+
+    /// An idle session, or a new one, for many locks, or for the waits of many callers. It does not count as one of
+    /// `max_sessions`.
+    pub(super) async fn session_for_many(self: &Rc<Self>) -> Result<Lease, NoSession> {
+        let supplied = self.supply(Wanted::now(Scope::Session)).await?;
+        Ok(self.beside(supplied))
     }
 
     /// An idle session, or a new one, for what is done beside the locks. It does not count as one of `max_sessions`.
@@ -193,10 +156,14 @@ impl Pool {
         opened_for: &dyn fmt::Display,
     ) -> Result<Lease, Error> {
         let supplied = supplied.map_err(|why| why.explain(opened_for, &self.database.place()))?;
+        Ok(self.beside(supplied))
+    }
+
+    fn beside(&self, supplied: Supplied) -> Lease {
         let mut lease = supplied.lease;
         lease.is_beside = true;
         self.leased_beside.set(self.leased_beside.get() + 1);
-        Ok(lease)
+        lease
     }
 
     /// A session that becomes the helper session, whose failure is told in no lock's words.
@@ -214,9 +181,7 @@ impl Pool {
     }
 
     fn register(&self, session: &Rc<Session>) {
-        self.sessions
-            .borrow_mut()
-            .insert(session.id(), Rc::downgrade(session));
+        self.sessions.borrow_mut().push(Rc::downgrade(session));
         // The heartbeat's task may be gone if the thread is about to end.
         let _ = self.opened.send(Rc::downgrade(session));
     }
@@ -225,7 +190,7 @@ impl Pool {
     fn sessions_in_use(&self) -> usize {
         let sessions = self.sessions.borrow();
         let open = sessions
-            .values()
+            .iter()
             .filter_map(Weak::upgrade)
             .filter(|session| session.is_usable() && !self.helper.is(session));
         open.count().saturating_sub(self.leased_beside.get())
@@ -256,15 +221,22 @@ impl Pool {
 
     /// Forgets a session that nobody uses, which closes it, and makes use of the room.
     fn close(self: &Rc<Self>, session: Rc<Session>) {
-        self.sessions.borrow_mut().remove(&session.id());
+        self.forget(&session);
         drop(session);
         self.review_waiting();
     }
 
+    fn forget(&self, session: &Rc<Session>) {
+        let closed = Rc::downgrade(session);
+        self.sessions
+            .borrow_mut()
+            .retain(|open| !open.ptr_eq(&closed));
+    }
+
     fn keep_idle(&self, session: Rc<Session>) {
         self.idle.borrow_mut().push(Idle {
+            since: session.last_used(),
             session,
-            since: Instant::now(),
         });
     }
 
@@ -274,7 +246,7 @@ impl Pool {
             return false;
         }
         let oldest = idle.remove(0).session;
-        self.sessions.borrow_mut().remove(&oldest.id());
+        self.forget(&oldest);
         true
     }
 
@@ -300,7 +272,7 @@ impl Pool {
         drop(idle);
         self.sessions
             .borrow_mut()
-            .retain(|_, session| session.strong_count() > 0);
+            .retain(|session| session.strong_count() > 0);
         // Sessions may have died meanwhile, which makes room.
         self.review_waiting();
     }
@@ -329,6 +301,11 @@ impl Lease {
             was_idle,
             is_beside: false,
         }
+    }
+
+    /// Another lease of the same session.
+    pub(super) fn again(&self) -> Self {
+        Self::new(&self.pool, Rc::clone(&self.session), self.was_idle)
     }
 
     pub(crate) fn session(&self) -> &Rc<Session> {

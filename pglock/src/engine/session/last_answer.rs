@@ -4,7 +4,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::error::Failure;
-use crate::sql::Rows;
 
 /// Atomic only because the futures of a wire are `Send`.
 pub(super) struct LastAnswer {
@@ -22,7 +21,7 @@ impl LastAnswer {
     }
 
     /// Notes an answer, if this is one and not the end of the connection.
-    pub(super) fn note(&self, answer: &Result<Rows, Failure>) {
+    pub(super) fn note<T>(&self, answer: &Result<T, Failure>) {
         if answer.as_ref().is_err_and(|failure| failure.session_ended) {
             return;
         }

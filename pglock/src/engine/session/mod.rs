@@ -2,6 +2,7 @@
 
 pub(super) mod answer;
 mod backend_key;
+mod batch;
 mod connection;
 mod environment;
 mod held;
@@ -14,8 +15,11 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Mutex, MutexGuard, watch};
 use tokio_postgres::Client;
 
-use super::ids::{SessionId, SessionState};
+use super::ids::SessionState;
+use super::ledger::Op;
 use super::lock::DatabaseLock;
+pub(super) use batch::BatchEnd;
+use batch::Statements;
 use connection::{ClientWire, ConnectionTask, RawConnection};
 pub(super) use environment::NoSession;
 use held::HeldLocks;
@@ -28,7 +32,6 @@ use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
 pub(crate) struct Session {
-    id: SessionId,
     client: Client,
     backend: Backend,
     scope: Scope,
@@ -36,12 +39,15 @@ pub(crate) struct Session {
     server: sql::session::ServerFeatures,
     lock_table: usize,
     task: ConnectionTask,
+    statements: Statements,
     exclusive: Mutex<()>,
     /// How many conversations are under way or wait for their turn, without the heartbeat.
     pending: Cell<usize>,
     /// When the last conversation began or ended.
     last_used: Cell<Instant>,
     leases: Cell<usize>,
+    /// Whether it is about to say which locks it holds.
+    naming: Cell<bool>,
 }
 
 impl Session {
@@ -59,7 +65,6 @@ impl Session {
         let info = environment::probe(database, &connection, scope).await?;
         let (client, task) = connection.into_parts();
         Ok(Self {
-            id: SessionId::next(),
             client,
             backend: info.backend,
             scope,
@@ -67,15 +72,13 @@ impl Session {
             server: info.server,
             lock_table: info.lock_table,
             task,
+            statements: Statements::default(),
             exclusive: Mutex::new(()),
             pending: Cell::new(0),
             last_used: Cell::new(Instant::now()),
             leases: Cell::new(0),
+            naming: Cell::new(false),
         })
-    }
-
-    pub(super) fn id(&self) -> SessionId {
-        self.id
     }
 
     pub(super) fn backend(&self) -> Backend {
@@ -140,6 +143,11 @@ impl Session {
         })
     }
 
+    /// When a conversation last began or ended.
+    pub(super) fn last_used(&self) -> Instant {
+        self.last_used.get()
+    }
+
     /// The time since a conversation last began or ended.
     pub(super) fn unused_for(&self) -> Duration {
         self.last_used.get().elapsed()
@@ -153,6 +161,15 @@ impl Session {
     /// Cancels what it does now, by a cancel request. Returns when the server has taken that, or cannot be reached.
     pub(super) async fn request_cancel(&self, database: &Database) {
         database.cancel(&self.client.cancel_token()).await;
+    }
+
+    /// Whether the caller has to have it say which locks it holds.
+    pub(super) fn begin_naming(&self) -> bool {
+        !self.naming.replace(true)
+    }
+
+    pub(super) fn end_naming(&self) {
+        self.naming.set(false);
     }
 
     /// Ends a session: its holders are told at once, and the socket is closed after `grace`.
@@ -217,6 +234,19 @@ impl Exclusive<'_> {
             client: &self.session.client,
             last_answer: &self.session.task.last_answer,
         }
+    }
+
+    /// Runs operations that don't wait; see [`batch::run`].
+    pub(super) async fn run_batch(&self, ops: &[Op], answers: &mut Vec<bool>) -> BatchEnd {
+        let Session {
+            client,
+            statements,
+            backend,
+            ..
+        } = self.session;
+        let ran = batch::run(client, statements, backend.pid, ops, answers).await;
+        self.session.task.last_answer.note(&ran);
+        batch::end(ran, answers.len() == ops.len())
     }
 
     pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {

@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 use std::ops::{Index, IndexMut};
 
 /// A place in a [`Slab`], and the how-manieth value it was given out for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(in crate::engine::ledger) struct Id {
     index: u32,
     /// Not zero, so that an `Option<Id>` is as small as an `Id`.

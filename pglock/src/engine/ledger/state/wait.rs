@@ -67,6 +67,11 @@ impl Wait {
         self.phase != Phase::Ordered
     }
 
+    /// Whether others have the lock, as far as is known. A wait that is being canceled says nothing of those who ask now.
+    pub(in crate::engine::ledger) fn goes_on(&self) -> bool {
+        self.phase == Phase::Sent
+    }
+
     /// Whether it gets what another one would get.
     pub(in crate::engine::ledger) fn serves(&self, wanted: &Wait) -> bool {
         self.own == wanted.own

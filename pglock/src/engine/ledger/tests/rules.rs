@@ -271,7 +271,6 @@ fn the_markers_of_a_wait_are_told() {
     let told = scene.process.ledger.enclosing(Key::Big(3));
     let lock = |holder: RequestId, key, mode| Enclosing {
         request: waiter,
-        hold: HoldId(holder.0),
         key: Key::Big(key),
         mode,
         session: scene.session_of(holder),

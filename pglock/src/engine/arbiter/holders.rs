@@ -1,0 +1,137 @@
+//! Who has a busy lock: one look-up for all who are told about one key.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::watch;
+
+use super::{Arbiter, Waiting};
+use crate::engine::ledger::{HeldBy, RequestId};
+use crate::engine::lock::DatabaseLock;
+use crate::error::Holder;
+use crate::model::lock_id::{Key, LockId};
+use crate::model::options::WaitPolicy;
+
+/// For how long an answer serves others.
+const FRESH: Duration = Duration::from_millis(250);
+
+/// Who asks so close to each other gets the same answer.
+const AT_ONCE: Duration = Duration::from_millis(5);
+
+/// How long a caller whose time is over waits for the name of the holder.
+const AFTER_TIMEOUT: Duration = Duration::from_millis(40);
+
+/// The same for a caller that did not wait for the lock.
+const AFTER_TRY: Duration = Duration::from_secs(1);
+
+#[derive(Default)]
+pub(super) struct HolderLookUps(RefCell<HashMap<Key, LookUp>>);
+
+struct LookUp {
+    began: Instant,
+    answer: watch::Receiver<Option<Answer>>,
+}
+
+type Answer = Option<Holder>;
+
+impl Arbiter {
+    /// Tells callers that wait for one key that it is busy.
+    pub(super) async fn tell_holder(self: Rc<Self>, busy: Vec<Waiting>) {
+        let Some(first) = busy.first() else {
+            return;
+        };
+        let asked = busy.iter().map(|waiting| waiting.request.asked).max();
+        let asked = asked.unwrap_or_else(Instant::now);
+        let (mut answer, mut holder) = self.look_up(&first.request.lock, asked);
+        let mut is_known = false;
+        let (tries, waited): (Vec<_>, Vec<_>) = busy
+            .into_iter()
+            .partition(|waiting| waiting.request.wait == WaitPolicy::NoWait);
+        for (callers, bound) in [(waited, AFTER_TIMEOUT), (tries, AFTER_TRY)] {
+            if callers.is_empty() {
+                continue;
+            }
+            if !is_known {
+                let answered = answer.wait_for(Option::is_some);
+                if let Ok(Ok(answer)) = tokio::time::timeout(bound, answered).await {
+                    holder.clone_from(answer.as_ref().unwrap_or(&None));
+                    is_known = true;
+                }
+            }
+            for waiting in callers {
+                waiting.tell_busy(holder.clone());
+            }
+        }
+    }
+
+    /// Asks for a caller that is about to give up. It may have been answered since that was planned.
+    pub(super) fn look_up_early(self: &Rc<Self>, request: RequestId) {
+        let lock = {
+            let book = self.book.borrow();
+            let known = book.ledger.waits_for(request);
+            let is_busy = known == Some(HeldBy::Elsewhere);
+            let waiting = book.waiting.get(&request).filter(|_| is_busy);
+            waiting.map(|waiting| waiting.request.lock.clone())
+        };
+        if let Some(lock) = lock {
+            self.look_up(&lock, Instant::now());
+        }
+    }
+
+    /// A look-up for callers of which the last asked for the lock at that time, and what the one before said. One that was
+    /// about to be made then will do, since many ask at once.
+    fn look_up(
+        self: &Rc<Self>,
+        lock: &DatabaseLock,
+        asked: Instant,
+    ) -> (watch::Receiver<Option<Answer>>, Answer) {
+        let mut look_ups = self.holder_look_ups.0.borrow_mut();
+        look_ups.retain(|_, look_up| look_up.began.elapsed() < FRESH);
+        let is_early = |look_up: &LookUp| look_up.began + AT_ONCE < asked;
+        let before = match look_ups.get(&lock.key) {
+            Some(look_up) if is_early(look_up) => {
+                let before = look_ups.remove(&lock.key);
+                before.and_then(|before| before.answer.borrow().clone().flatten())
+            }
+            _ => None,
+        };
+        let look_up = look_ups.entry(lock.key).or_insert_with(|| {
+            let (sender, answer) = watch::channel(None);
+            let (arbiter, lock) = (Rc::clone(self), lock.clone());
+            tokio::task::spawn_local(async move {
+                // Without an answer, the holder is unknown.
+                let holder = arbiter.pool.holder(&lock).await.unwrap_or_default();
+                sender.send_replace(Some(holder));
+            });
+            LookUp {
+                began: Instant::now(),
+                answer,
+            }
+        });
+        (look_up.answer.clone(), before)
+    }
+
+    /// The holder, if it is of this process: nobody has to be asked then.
+    pub(super) fn holder_here(&self, key: Key) -> Option<Holder> {
+        let book = self.book.borrow();
+        let held = book.held.get(&book.ledger.holder(key)?)?;
+        let config = self.pool.database().config();
+        let held_for = held.granted.elapsed();
+        Some(Holder {
+            pid: held.session.backend().pid,
+            application_name: config.get_application_name().unwrap_or_default().to_owned(),
+            user: config.get_user().map(str::to_owned),
+            client_addr: None,
+            this_process: true,
+            query: None,
+            since: SystemTime::now().checked_sub(held_for),
+            held_for: Some(held_for),
+            lock_name: match &held.lock.id {
+                LockId::Name(name) => Some(name.to_string()),
+                LockId::Key(_) | LockId::Pair(..) => None,
+            },
+        })
+    }
+}

@@ -1,0 +1,134 @@
+//! The sessions that the ledger knows, from their opening to their end.
+
+use std::rc::Rc;
+
+use tokio::task::AbortHandle;
+
+use super::Arbiter;
+use super::cause::Cause;
+use crate::engine::ids::SessionState;
+use crate::engine::ledger::{Role, SessionId};
+use crate::engine::pool::{FEW_FOR, Lease};
+use crate::engine::session::Session;
+
+/// A session that the ledger knows.
+pub(super) struct OpenSession {
+    pub(super) lease: Lease,
+    /// What it is for, if it is for all.
+    pub(super) role: Option<Role>,
+    watch: AbortHandle,
+}
+
+impl Drop for OpenSession {
+    fn drop(&mut self) {
+        self.watch.abort();
+    }
+}
+
+impl Arbiter {
+    /// Opens a session for all.
+    pub(super) async fn open(self: Rc<Self>, role: Role) {
+        match self.pool.session_for_many().await {
+            Ok(lease) => {
+                let id = {
+                    let ledger = &mut self.book.borrow_mut().ledger;
+                    ledger.limit_locks(lease.session().lock_table() / 2);
+                    ledger.session_opened(role)
+                };
+                self.adopt(id, lease, Some(role));
+                if role == Role::Shared {
+                    self.start_deadlines();
+                }
+                self.settle(None);
+            }
+            Err(why) => {
+                self.book.borrow_mut().ledger.open_failed(role);
+                self.settle(Some(&Cause::NoSession(why)));
+            }
+        }
+    }
+
+    /// Notes which session a name of the ledger stands for, and watches for its end.
+    pub(super) fn adopt(self: &Rc<Self>, id: SessionId, lease: Lease, role: Option<Role>) {
+        let session = Rc::clone(lease.session());
+        let arbiter = Rc::downgrade(self);
+        let watch = tokio::task::spawn_local(async move {
+            let mut state = session.state();
+            // An error says that the task which drives it has ended.
+            let _ = state.wait_for(|state| *state != SessionState::Open).await;
+            // A conversation that this ends knows more about it.
+            drop(session.exclusive().await);
+            if let Some(arbiter) = arbiter.upgrade() {
+                let cause = Cause::ended(&session, None).await;
+                arbiter.end_session(id, &session, !session.is_given_up(), &cause);
+            }
+        });
+        let open = OpenSession {
+            lease,
+            role,
+            watch: watch.abort_handle(),
+        };
+        self.book.borrow_mut().sessions.insert(id, open);
+    }
+
+    pub(super) fn session(&self, id: SessionId) -> Option<Rc<Session>> {
+        let book = self.book.borrow();
+        let open = book.sessions.get(&id)?;
+        Some(Rc::clone(open.lease.session()))
+    }
+
+    /// Whether that is still the session of this name.
+    pub(super) fn is_open(&self, id: SessionId, session: &Rc<Session>) -> bool {
+        let open = self.session(id);
+        open.is_some_and(|open| Rc::ptr_eq(&open, session))
+    }
+
+    /// A session has ended, and with it what it held. `ask_again`: what it was asked for is asked on another one.
+    pub(super) fn end_session(
+        self: &Rc<Self>,
+        id: SessionId,
+        session: &Rc<Session>,
+        ask_again: bool,
+        cause: &Cause,
+    ) {
+        if !self.is_open(id, session) {
+            return;
+        }
+        let ended = {
+            let mut book = self.book.borrow_mut();
+            book.ledger.session_ended(id, ask_again);
+            book.sessions.remove(&id)
+        };
+        self.settle(Some(cause));
+        drop(ended);
+    }
+
+    /// Gives back a session that the ledger has no use for any more.
+    pub(super) fn give_back(&self, id: SessionId) {
+        let mut book = self.book.borrow_mut();
+        if !book.ledger.has_session(id) {
+            let session = book.sessions.remove(&id);
+            drop(book);
+            drop(session);
+        }
+    }
+
+    /// Gives back sessions that have not been used for a while.
+    pub(in crate::engine) fn close_idle(&self) {
+        let mut book = self.book.borrow_mut();
+        let quiet: Vec<SessionId> = book
+            .sessions
+            .iter()
+            .filter(|(_, open)| open.lease.session().unused_for() >= FEW_FOR)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut closed = Vec::new();
+        for id in quiet {
+            if book.ledger.close_idle(id) {
+                closed.extend(book.sessions.remove(&id));
+            }
+        }
+        drop(book);
+        drop(closed);
+    }
+}

@@ -1,0 +1,271 @@
+//! Waits for a lock in the server, as the ledger orders them.
+
+pub(super) mod active;
+mod cycle;
+mod deadlocks;
+mod held_up;
+mod statement;
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::Notify;
+use tokio_postgres::error::SqlState;
+
+use super::cause::Cause;
+use super::{Arbiter, Book};
+use crate::engine::ledger::{RequestId, SessionId, WaitAnswer, WaitOrder};
+use crate::engine::lock::DatabaseLock;
+use crate::engine::pool::Lease;
+use crate::engine::session::{NoSession, Session};
+use crate::model::lock_id::Key;
+use crate::model::options::{Scope, WaitPolicy};
+use crate::wire::protocol::AcquireOutcome;
+use active::ActiveWait;
+
+/// A session that was idle and fails this soon had died before it was used, not while it waited.
+const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
+
+/// How soon it is tried again to open a session for waits, after that failed.
+const OPEN_AGAIN: Duration = Duration::from_secs(1);
+
+/// What is asked for in the server.
+pub(super) struct WaitRequest {
+    pub(super) lock: DatabaseLock,
+    pub(super) wait: WaitPolicy,
+}
+
+impl Book {
+    /// Brings the sections up to date for which a key is waited for.
+    pub(super) fn note_sections(&self, key: Key) {
+        let Some(active) = self.waits.get(&key) else {
+            return;
+        };
+        let requests = self
+            .ledger
+            .queue(key)
+            .filter_map(|id| self.waiting.get(&id));
+        let sections = requests.flat_map(|waiting| waiting.request.sections.iter().copied());
+        active.sections.replace(sections.collect());
+    }
+}
+
+/// How a wait ended.
+pub(super) enum WaitEnd {
+    Answered(WaitAnswer, Option<Cause>),
+    /// The timeout of the request whose own session it is ended the wait in the server.
+    TimedOut(RequestId),
+    SessionEnded(Cause),
+}
+
+impl Arbiter {
+    pub(super) async fn wait(self: Rc<Self>, order: WaitOrder, active: Rc<ActiveWait>) {
+        self.book.borrow().note_sections(order.key);
+        let Some(request) = self.wait_request(&order) else {
+            // Nobody wants it any more.
+            self.wait_answered(&order, WaitAnswer::Canceled, None);
+            return;
+        };
+        let mut lease = match order.session.and_then(|id| self.session(id)) {
+            Some(session) => Lease::new(&self.pool, session, false),
+            None => match self
+                .session_to_wait_on(&order, &request, &active.cancel)
+                .await
+            {
+                Some(lease) => lease,
+                None => return,
+            },
+        };
+        let id = if let Some(id) = order.session {
+            id
+        } else {
+            let opened = self.book.borrow_mut().ledger.wait_opened(order.key);
+            let Some(id) = opened else {
+                return;
+            };
+            let ours = lease.again();
+            self.adopt(id, lease, None);
+            lease = ours;
+            id
+        };
+        self.wait_on(&order, id, lease, request, &active).await;
+    }
+
+    async fn wait_on(
+        self: &Rc<Self>,
+        order: &WaitOrder,
+        id: SessionId,
+        mut lease: Lease,
+        request: WaitRequest,
+        active: &ActiveWait,
+    ) {
+        if order.own.is_some()
+            && self.book.borrow().ledger.locks() >= lease.session().lock_table() / 2
+        {
+            // A full lock table stops the server for everybody: statements that have nothing to do with pglock fail.
+            self.wait_answered(order, WaitAnswer::Failed, Some(&Cause::LockTable));
+            return;
+        }
+        let began = Instant::now();
+        let mut end = self.converse_wait(order, &lease, &request, active).await;
+        if let WaitEnd::SessionEnded(_) = end
+            && lease.was_idle()
+            && began.elapsed() < DIED_WHILE_IDLE
+            && self.is_open(id, lease.session())
+        {
+            match self.pool.replacement(request.lock.scope).await {
+                Ok(new) => {
+                    lease = new.again();
+                    self.adopt(id, new, None);
+                    end = self.converse_wait(order, &lease, &request, active).await;
+                }
+                Err(why) => {
+                    self.wait_answered(order, WaitAnswer::NoSession, Some(&Cause::NoSession(why)));
+                    return;
+                }
+            }
+        }
+        let session = Rc::clone(lease.session());
+        drop(lease);
+        if !self.is_open(id, &session) {
+            return;
+        }
+        match end {
+            WaitEnd::Answered(answer, cause) => self.wait_answered(order, answer, cause.as_ref()),
+            WaitEnd::TimedOut(own) => {
+                self.book.borrow_mut().ledger.withdraw(own);
+                let busy = self.take(own);
+                self.wait_answered(order, WaitAnswer::Canceled, None);
+                self.tell_busy(busy.into_iter().collect());
+            }
+            WaitEnd::SessionEnded(cause) => {
+                // Where the network is silent or broken, the next session would be so too.
+                let ask_again = order.own.is_none() && cause.is_of_server();
+                self.end_session(id, &session, ask_again, &cause);
+            }
+        }
+    }
+
+    fn wait_answered(
+        self: &Rc<Self>,
+        order: &WaitOrder,
+        answer: WaitAnswer,
+        cause: Option<&Cause>,
+    ) {
+        {
+            let mut book = self.book.borrow_mut();
+            book.waits.remove(&order.key);
+            book.ledger.wait_answered(order.key, answer);
+            let Book {
+                ledger, sessions, ..
+            } = &mut *book;
+            sessions.retain(|id, _| ledger.has_session(*id));
+        }
+        self.settle(cause);
+    }
+
+    /// The lock that is waited for, in the name of the first who waits for it.
+    fn wait_request(&self, order: &WaitOrder) -> Option<WaitRequest> {
+        let book = self.book.borrow();
+        let mut requests = order.own.into_iter().chain(book.ledger.queue(order.key));
+        let first = requests.find_map(|request| book.waiting.get(&request))?;
+        let mut lock = first.request.lock.clone();
+        lock.spec.mode = order.mode;
+        let wait = if order.own.is_some() {
+            first.request.wait
+        } else {
+            lock.scope = Scope::Session;
+            WaitPolicy::Block
+        };
+        Some(WaitRequest { lock, wait })
+    }
+
+    async fn session_to_wait_on(
+        self: &Rc<Self>,
+        order: &WaitOrder,
+        request: &WaitRequest,
+        cancel: &Notify,
+    ) -> Option<Lease> {
+        let Some(own) = order.own else {
+            return match self.pool.session_for_many().await {
+                Ok(lease) => Some(lease),
+                Err(why) => {
+                    self.no_wait_session(order, why);
+                    let arbiter = Rc::clone(self);
+                    tokio::task::spawn_local(async move {
+                        tokio::time::sleep(OPEN_AGAIN).await;
+                        arbiter.book.borrow_mut().ledger.retry_wait_sessions();
+                        arbiter.settle(None);
+                    });
+                    None
+                }
+            };
+        };
+        let paused = self.pause_deadline(own);
+        let until = paused.left.map(|left| Instant::now() + left);
+        let scope = request.lock.scope;
+        let supply = self
+            .pool
+            .session_for_one(scope, paused.asked, until, paused.is_nested);
+        tokio::select! {
+            supplied = supply => match supplied {
+                Ok(supplied) => {
+                    self.shorten_deadline(own, supplied.held_up);
+                    Some(supplied.lease)
+                }
+                Err(why) => {
+                    self.no_wait_session(order, why);
+                    None
+                }
+            },
+            () = cancel.notified() => {
+                self.wait_answered(order, WaitAnswer::NoSession, None);
+                None
+            }
+        }
+    }
+
+    fn no_wait_session(self: &Rc<Self>, order: &WaitOrder, why: NoSession) {
+        self.wait_answered(order, WaitAnswer::NoSession, Some(&Cause::NoSession(why)));
+    }
+
+    pub(super) fn wait_end(
+        &self,
+        order: &WaitOrder,
+        session: &Rc<Session>,
+        outcome: AcquireOutcome,
+        is_canceled: bool,
+    ) -> WaitEnd {
+        let answered = |answer| WaitEnd::Answered(answer, None);
+        match outcome {
+            AcquireOutcome::Granted => answered(WaitAnswer::Granted),
+            AcquireOutcome::Busy => match order.own {
+                Some(own) if !order.no_wait => WaitEnd::TimedOut(own),
+                _ => answered(WaitAnswer::Busy),
+            },
+            AcquireOutcome::WrongBackend | AcquireOutcome::InTransaction => {
+                self.pool.close_wrong_backend(session);
+                WaitEnd::Answered(WaitAnswer::Failed, Some(Cause::Pooler))
+            }
+            AcquireOutcome::Broken(failure) => {
+                self.pool.close_broken(session, order.key);
+                let answer = if is_canceled {
+                    WaitAnswer::Canceled
+                } else {
+                    WaitAnswer::Failed
+                };
+                WaitEnd::Answered(answer, Some(Cause::Failed(failure)))
+            }
+            AcquireOutcome::Failed(failure) => {
+                let answer = if is_canceled && failure.is(&SqlState::QUERY_CANCELED) {
+                    WaitAnswer::Canceled
+                } else if failure.is(&SqlState::T_R_DEADLOCK_DETECTED) {
+                    WaitAnswer::Deadlock
+                } else {
+                    WaitAnswer::Failed
+                };
+                WaitEnd::Answered(answer, Some(Cause::Failed(failure)))
+            }
+        }
+    }
+}

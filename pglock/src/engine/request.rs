@@ -1,0 +1,40 @@
+//! A caller's request for a lock.
+
+use std::time::Instant;
+
+use super::ids::SectionId;
+use super::ledger::HoldId;
+use super::lock::DatabaseLock;
+use crate::model::options::{Scope, WaitPolicy};
+use crate::telemetry::TraceContext;
+
+pub(crate) struct Request {
+    pub(crate) lock: DatabaseLock,
+    pub(crate) wait: WaitPolicy,
+    /// When the caller asked, from which its timeout counts.
+    pub(crate) asked: Instant,
+    /// Whether the enclosing calls hold any lock, in whatever database.
+    pub(crate) is_nested: bool,
+    /// What the enclosing calls hold in the same database, the innermost first.
+    pub(crate) enclosing: Vec<HoldId>,
+    /// Whether to look up who holds a lock that is busy.
+    pub(crate) describe_holder: bool,
+    /// Where it was requested.
+    pub(crate) context: TraceContext,
+    /// The enclosing prioritized sections, which this wait belongs to.
+    pub(crate) sections: Vec<SectionId>,
+}
+
+impl Request {
+    pub(super) fn does_not_wait(&self) -> bool {
+        self.wait == WaitPolicy::NoWait
+    }
+
+    /// Whether the lock is to be on a session that it shares with no other.
+    ///
+    /// A transaction lock is one with its session. The blockers of a prioritized wait are found in the server only, so it
+    /// has to wait there, and can't be polled.
+    pub(super) fn needs_own_session(&self) -> bool {
+        self.lock.scope == Scope::Transaction || !self.sections.is_empty()
+    }
+}

@@ -1,0 +1,5 @@
+//! What runs on sessions that many locks share.
+
+pub(crate) mod batch;
+pub(crate) mod deadlock;
+pub(crate) mod waits;

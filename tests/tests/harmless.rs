@@ -1,0 +1,110 @@
+//! Waiting for a lock harms nobody: not those who build an index, not vacuum, not the server.
+
+use std::time::{Duration, Instant};
+
+use pglock::{Database, Error, Guard};
+use pglock_tests::{BOUND, Server, TestDb, Waiter, background, database, wait_until};
+
+fn handle(db: &TestDb, name: &str) -> Database {
+    let builder = Database::builder(db.url()).application_name(name.to_owned());
+    builder.build().unwrap()
+}
+
+#[test]
+fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock() {
+    let db = database();
+    db.execute("CREATE TABLE built (id int); INSERT INTO built SELECT generate_series(1, 1000)");
+    let holder = handle(&db, "holder");
+    let guard = pglock::advisory("build").using(&holder).acquire().unwrap();
+    let waiters: Vec<_> = ["one", "two", "xact", "four"]
+        .map(|name| {
+            let here = handle(&db, name);
+            background("the waiter gets it", move || {
+                let lock = pglock::advisory("build").using(&here).timeout(2 * BOUND);
+                if name == "xact" {
+                    lock.xact().run(|| Ok::<_, Error>(()))
+                } else {
+                    lock.run(|| Ok::<_, Error>(()))
+                }
+            })
+        })
+        .into();
+    db.wait_for_waiters(4);
+    let mut client = db.connect();
+    let began = Instant::now();
+    client
+        .batch_execute("CREATE INDEX CONCURRENTLY ON built (id)")
+        .unwrap();
+    // Less than 2 s on an idle machine.
+    assert!(
+        began.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        began.elapsed()
+    );
+    // They wait all the same.
+    db.wait_for_waiters(4);
+    guard.release().unwrap();
+    for waiter in waiters {
+        waiter.finish(BOUND).unwrap();
+    }
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn no_wait_keeps_a_snapshot_for_longer_than_half_a_minute() {
+    let db = database();
+    let mut holder = db.connect();
+    let held = pglock::advisory("long").on(&mut holder).acquire().unwrap();
+    let here = handle(&db, "long waiter");
+    let waiter = background("the waiter gets it", move || {
+        pglock::advisory("long").using(&here).acquire().map(drop)
+    });
+    db.wait_for_waiters(1);
+    let mut client = db.connect();
+    let mut since = || -> Option<Duration> {
+        let row = client
+            .query_opt(
+                "SELECT extract(epoch FROM clock_timestamp() - query_start)::float8 FROM pg_stat_activity \
+                 WHERE application_name = 'pglock: long waiter' AND wait_event_type = 'Lock'",
+                &[],
+            )
+            .unwrap();
+        row.map(|row| Duration::from_secs_f64(row.get::<_, f64>(0).max(0.0)))
+    };
+    let mut oldest = Duration::ZERO;
+    wait_until("the wait is begun anew", Duration::from_secs(40), || {
+        let age = since();
+        oldest = oldest.max(age.unwrap_or_default());
+        age.is_some_and(|age| age < Duration::from_secs(10)) && oldest > Duration::from_secs(20)
+    });
+    assert!(oldest < Duration::from_secs(30), "{oldest:?}");
+    held.release().unwrap();
+    waiter.finish(BOUND).unwrap();
+}
+
+#[test]
+fn in_a_crowd_a_waiter_comes_and_goes_so_that_the_server_does_not_stall() {
+    let server = Server::builder().setting("max_connections", "150").start();
+    let db = server.create_database();
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(7)").unwrap();
+    let crowd: Vec<Waiter> = (0..105)
+        .map(|_| Waiter::start(&db, "SELECT pg_advisory_lock_shared(7)"))
+        .collect();
+    let here = handle(&db, "here");
+    let waiter = background("the waiter gets it", move || -> Result<Guard, Error> {
+        pglock::advisory(7).shared().using(&here).acquire()
+    });
+    wait_until("it waits", BOUND, || db.waiting(7) == 106);
+    for _ in 0..2 {
+        wait_until("it has left the queue", BOUND, || db.waiting(7) == 105);
+        wait_until("it is back", BOUND, || db.waiting(7) == 106);
+    }
+    holder
+        .batch_execute("SELECT pg_advisory_unlock(7)")
+        .unwrap();
+    waiter.finish(BOUND).unwrap().release().unwrap();
+    for one in crowd {
+        one.finish();
+    }
+}
