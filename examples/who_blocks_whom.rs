@@ -70,6 +70,6 @@ fn main() -> ExitCode {
 }
 
 #[test]
-fn the_session_that_is_in_the_way_is_found() {
+fn the_blocking_session_is_found() {
     demo().unwrap();
 }

@@ -123,7 +123,7 @@ mod jobs {
 }
 
 /// In the other process: holds each of the locks that it is told of, one at a time.
-fn hold_what_we_are_told() {
+fn hold_on_command() {
     pglock::configure(child::argument("URL")).unwrap();
     while let Some(line) = child::hear() {
         let lock = match line.split(' ').collect::<Vec<_>>()[..] {
@@ -170,7 +170,7 @@ fn is_busy<T>(result: Result<T, Error>) -> bool {
 #[test]
 fn ids_mean_the_same_lock_in_both_processes() {
     if child::role().is_some() {
-        return hold_what_we_are_told();
+        return hold_on_command();
     }
     let mut other = Other::start("ids_mean_the_same_lock_in_both_processes");
     let held = |key: (u32, u32)| DB.held(key) == 1;
@@ -198,7 +198,7 @@ fn ids_mean_the_same_lock_in_both_processes() {
 #[test]
 fn busy_is_what_the_options_say() {
     if child::role().is_some() {
-        return hold_what_we_are_told();
+        return hold_on_command();
     }
     let mut other = Other::start("busy_is_what_the_options_say");
     other.while_held("name job", || {

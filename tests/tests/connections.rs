@@ -194,10 +194,10 @@ fn a_transaction_left_open_or_aborted_is_rolled_back_then_released() {
             let _ = locked.batch_execute(statement);
         }
         let released = locked.release();
-        // What was aborted was lost before; what was open is lost by us, and told.
-        let told = released
+        // What was aborted was lost before; what was open is rolled back by us, and reported.
+        let reported = released
             .is_err_and(|error| error.is_config() && error.to_string().contains("left open"));
-        assert_eq!(told, !leave.contains("1 / 0"));
+        assert_eq!(reported, !leave.contains("1 / 0"));
         assert!(db.advisory_locks().is_empty());
         let rows: i64 = client
             .query_one("SELECT count(*) FROM work", &[])
@@ -230,8 +230,8 @@ async fn a_transaction_left_open_or_aborted_is_rolled_back_then_released_async()
             }
             if release {
                 let released = locked.release().await;
-                let told = released.is_err_and(|error| error.is_config());
-                assert_eq!(told, !leave.contains("1 / 0"));
+                let reported = released.is_err_and(|error| error.is_config());
+                assert_eq!(reported, !leave.contains("1 / 0"));
             } else {
                 drop(locked);
             }

@@ -59,7 +59,7 @@ fn nobody_waits() {
 }
 
 #[test]
-fn a_table_lock_is_told_with_the_lock_and_both_sessions() {
+fn an_edge_has_the_lock_and_both_sessions() {
     let db = database();
     db.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders ()");
     let (mut holder, holder_pid) = holder(&db, "BEGIN; LOCK TABLE shop.orders IN SHARE MODE");
@@ -118,8 +118,8 @@ fn rows_are_waited_for_by_transaction_and_by_tuple() {
     // By table, although the lock that is waited for names none: the sessions have locks on it besides.
     db.execute("CREATE TABLE others ()");
     let on = |table| {
-        let asked = pglock::wait_graph().on([table]);
-        asked.fetch(&mut db.connect()).unwrap()
+        let query = pglock::wait_graph().on([table]);
+        query.fetch(&mut db.connect()).unwrap()
     };
     assert_eq!(edges(&on("rows")), edges(&graph_of(&db)));
     assert_eq!(graph_of(&db).edges().len(), 1);
@@ -172,7 +172,7 @@ fn an_idle_session_that_holds_an_advisory_lock_is_a_root() {
 }
 
 #[test]
-fn who_is_only_before_another_in_the_queue_is_told_apart() {
+fn queued_sessions_are_distinguished_from_holders() {
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let (mut reader, reader_pid) = holder(&db, "BEGIN; SELECT FROM orders");
@@ -301,7 +301,7 @@ const CHANGE_HANDS: &str = "DO 'BEGIN FOR i IN 1..50 LOOP \
     PERFORM pg_advisory_unlock(2); PERFORM pg_advisory_unlock(i % 2); END LOOP; END'";
 
 /// The server is asked about one waiter after the other, while they go on. All take the locks in the same order, so that
-/// there is no deadlock ever, and none may be told.
+/// there is no deadlock ever, and none may be reported.
 #[test]
 fn no_deadlock_is_made_up_while_locks_change_hands() {
     let db = database();
@@ -394,7 +394,7 @@ fn prepared_transactions_are_sessions_by_their_names() {
 }
 
 #[test]
-fn only_the_parts_that_are_asked_for() {
+fn only_the_components_that_were_requested() {
     let db = database();
     db.execute("CREATE TABLE orders (); CREATE TABLE drafts (); CREATE TABLE others ()");
     let (on_orders, on_orders_pid) = holder(&db, "BEGIN; LOCK TABLE orders");
@@ -403,7 +403,7 @@ fn only_the_parts_that_are_asked_for() {
     let drafts = Waiter::start(&db, "SELECT FROM drafts");
     let mut client = db.connect();
     let all = pglock::wait_graph();
-    let mut roots_of = |asked: pglock::WaitGraphQuery| roots(&asked.fetch(&mut client).unwrap());
+    let mut roots_of = |query: pglock::WaitGraphQuery| roots(&query.fetch(&mut client).unwrap());
     // Who waits longest comes first.
     assert_eq!(roots_of(all.clone()), [on_orders_pid, on_drafts_pid]);
     assert_eq!(roots_of(all.clone().pid([orders.pid])), [on_orders_pid]);
@@ -454,8 +454,8 @@ fn a_parallel_worker_is_its_leader() {
     assert_eq!(graph.sessions().len(), 3);
     assert_eq!(roots(&graph), [keeper_pid]);
     // It is found by the worker's pid too.
-    let asked = pglock::wait_graph().pid([worker_pid]);
-    let graph = asked.fetch(&mut db.connect()).unwrap();
+    let graph_query = pglock::wait_graph().pid([worker_pid]);
+    let graph = graph_query.fetch(&mut db.connect()).unwrap();
     assert_eq!(edges(&graph), expected);
     drop(keeper);
     query.join().unwrap().unwrap();
@@ -500,7 +500,7 @@ fn other_databases_are_in_it_where_they_are_tangled_up() {
 }
 
 #[test]
-fn a_lock_is_held_in_the_way_whatever_the_modes() {
+fn a_holder_blocks_exactly_the_conflicting_modes() {
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let mut holder = db.connect();
@@ -608,7 +608,7 @@ fn settings_of_the_session_and_statements_of_others_are_no_hindrance() {
 }
 
 #[tokio::test]
-async fn async_connections_are_asked_alike() {
+async fn async_connections_return_the_same() {
     let db = database();
     let (mut client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
     tokio::spawn(connection);
@@ -623,9 +623,9 @@ async fn async_connections_are_asked_alike() {
         scope.spawn(wait).join().unwrap()
     });
     // In a task: the future is `Send`.
-    let asked = pglock::wait_graph().pid([waiter.pid]);
+    let query = pglock::wait_graph().pid([waiter.pid]);
     let (graph, mut client) = tokio::spawn(async move {
-        let graph = asked.fetch_async(&mut client).await.unwrap();
+        let graph = query.fetch_async(&mut client).await.unwrap();
         (graph, client)
     })
     .await

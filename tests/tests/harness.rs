@@ -168,7 +168,7 @@ fn keys_are_as_pg_locks_shows_them() {
 }
 
 #[test]
-fn who_holds_and_who_waits_is_seen() {
+fn holders_and_waiters_are_seen() {
     let db = database();
     let mut holder = hold(&db, "pg_advisory_lock(1)");
     let mut waiter = db.connect_as("the waiter");
@@ -224,7 +224,7 @@ fn waiting_for_work_has_a_bound() {
 
 #[test]
 #[should_panic(expected = "its thread panicked: pigs fly")]
-fn work_that_panics_is_told_at_once() {
+fn a_panic_of_background_work_is_reported_at_once() {
     background("pigs fly", || panic!("they don't")).finish(BOUND);
 }
 

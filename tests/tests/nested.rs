@@ -153,7 +153,7 @@ fn another_database_is_another_lock() {
 }
 
 #[test]
-fn check_asks_about_all_calls_around() {
+fn check_covers_all_enclosing_calls() {
     assert!(pglock::check().unwrap_err().is_config());
     let db = database();
     let here = handle(&db);
@@ -181,7 +181,7 @@ fn check_asks_about_all_calls_around() {
 }
 
 #[test]
-fn a_nested_call_shares_the_session_of_the_one_around() {
+fn a_nested_call_shares_the_session_of_the_enclosing_one() {
     let db = database();
     let here = handle(&db);
     let ok = pglock::advisory("a").using(&here).run(|| {

@@ -343,7 +343,7 @@ fn without_any_timeout_a_lock_is_waited_for_without_end() {
 }
 
 #[test]
-fn what_cannot_be_locked_is_told_apart() {
+fn what_cannot_be_locked_is_distinguished() {
     let db = with_tables();
     let mut client = db.connect();
     let mut tx = client.transaction().unwrap();

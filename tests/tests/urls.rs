@@ -113,7 +113,7 @@ fn it_is_read_or_refused_as_a_mistake() {
 }
 
 #[test]
-fn its_password_is_told_to_nobody() {
+fn its_password_is_shown_to_nobody() {
     for_all(with_password(), |text| {
         let told = match Database::builder(text).build() {
             Ok(database) => format!("{database:?}"),

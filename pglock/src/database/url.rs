@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn an_at_in_the_password_is_told_and_not_shown() {
+    fn an_at_in_the_password_is_refused_and_not_shown() {
         let error = Database::builder("postgres://app:p@hunter2@localhost/app")
             .build()
             .unwrap_err();

@@ -1,7 +1,7 @@
 //! The async drivers. Each promise is written once, and is a test for each driver: see `for_each_driver`.
 
 mod dropped;
-mod looking;
+mod locks;
 mod names;
 mod prioritized;
 mod scopes;

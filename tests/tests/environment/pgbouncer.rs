@@ -158,7 +158,7 @@ fn one_xact_lock_works_with_a_pool_of_one() {
 
 /// Whose backend a wait has behind a pooler nobody knows: another's wait for the same lock must not be canceled.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dropped_xact_wait_ends_and_hits_nobody_else() {
+async fn a_dropped_xact_wait_ends_and_cancels_nobody_else() {
     let db = server().create_database();
     let bouncer = pooler("transaction", 6, &[]);
     let held = advisory("wait")

@@ -135,7 +135,7 @@ fn our_own_session_is_spared_unless_asked() {
 }
 
 #[test]
-fn a_session_is_hit_only_if_it_is_the_one_that_was_seen() {
+fn a_session_is_signaled_only_if_it_is_the_one_that_was_seen() {
     let db = database();
     let (_holder, pid) = holder(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
@@ -269,7 +269,7 @@ fn a_session_of_another_process_is_ended() {
 }
 
 #[tokio::test]
-async fn async_connections_hit_alike() {
+async fn async_connections_signal_the_same() {
     let db = database();
     let (mut client, connection) = tokio_postgres::connect(db.url(), tokio_postgres::NoTls)
         .await

@@ -268,7 +268,7 @@ fn mistakes_name_the_file_the_configuration_and_what_is_valid() {
 }
 
 #[test]
-fn a_file_that_can_not_be_read_is_told_with_why() {
+fn a_file_that_cannot_be_read_is_an_error_with_its_cause() {
     let folder = Folder::with("");
     std::fs::write(folder.file(), b"\xff\xfe").unwrap();
     assert!(folder.refused("a").contains("UTF-8"));
@@ -299,7 +299,7 @@ fn a_changed_file_counts_at_the_next_call() {
 }
 
 #[test]
-fn the_database_is_told_and_its_password_is_not() {
+fn the_database_is_named_and_its_password_is_not() {
     let db = database();
     let folder = Folder::with(&format!(
         "[configs]\nhere.database = {:?}\nsecret.database = 'postgres://app:secret@db/app'\nnone.limit = 1",

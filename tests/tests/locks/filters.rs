@@ -215,7 +215,7 @@ fn what_the_server_can_not_read_is_its_error() {
 }
 
 #[test]
-fn what_can_be_told_is_refused_before_the_server_is_asked() {
+fn mistakes_are_refused_before_the_server_is_asked() {
     for (filter, said) in [
         ("granted", "no `=`"),
         ("granted=maybe", "True or False"),

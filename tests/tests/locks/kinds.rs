@@ -12,7 +12,7 @@ fn locks_of(db: &TestDb, pid: i32) -> Vec<Lock> {
 }
 
 #[test]
-fn every_kind_of_relation_is_told_apart() {
+fn every_kind_of_relation_is_distinguished() {
     let db = database();
     db.execute(
         "CREATE TABLE a_table (id int PRIMARY KEY, long text); CREATE VIEW a_view AS SELECT 1; \
@@ -55,7 +55,7 @@ fn every_kind_of_relation_is_told_apart() {
 }
 
 #[test]
-fn advisory_locks_are_told_with_their_keys() {
+fn advisory_locks_are_listed_with_their_keys() {
     let db = database();
     let mut holder = db.connect();
     holder
@@ -109,7 +109,7 @@ fn advisory_locks_are_told_with_their_keys() {
 }
 
 #[test]
-fn row_locks_are_told_as_tuples_and_transactions() {
+fn row_locks_are_listed_as_tuples_and_transactions() {
     let db = database();
     db.execute("CREATE TABLE rows (id int); INSERT INTO rows VALUES (1)");
     let mut holder = db.connect();
@@ -151,7 +151,7 @@ fn row_locks_are_told_as_tuples_and_transactions() {
 }
 
 #[test]
-fn virtual_transactions_objects_and_reads_are_told() {
+fn virtual_transactions_objects_and_reads_are_listed() {
     let db = database();
     db.execute("CREATE TABLE indexed (id int); CREATE SCHEMA dropped");
     let mut holder = db.connect();

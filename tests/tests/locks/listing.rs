@@ -14,7 +14,7 @@ fn locks_of(db: &TestDb, pid: i32) -> Vec<Lock> {
 }
 
 #[test]
-fn a_table_lock_is_told_with_its_session() {
+fn a_table_lock_is_listed_with_its_session() {
     let db = database();
     db.execute("CREATE SCHEMA shop; CREATE TABLE shop.orders ()");
     let before = SystemTime::now() - Duration::from_secs(1);
@@ -183,7 +183,7 @@ fn tables_are_found_by_name_and_unknown_ones_refused() {
 }
 
 #[test]
-fn in_a_transaction_the_sessions_are_looked_at_anew_each_time() {
+fn in_a_transaction_the_sessions_are_read_anew_each_time() {
     let db = database();
     let mut holder = db.connect_as("before");
     let pid = pid_of(&mut holder);
@@ -246,7 +246,7 @@ fn guards_and_settings_of_the_session_are_no_hindrance() {
 }
 
 #[test]
-fn an_ended_session_is_told_as_such() {
+fn an_ended_session_is_a_connect_error() {
     let db = database();
     let mut client = db.connect();
     let pid = pid_of(&mut client);
@@ -256,7 +256,7 @@ fn an_ended_session_is_told_as_such() {
 }
 
 #[tokio::test]
-async fn async_connections_are_asked_alike() {
+async fn async_connections_return_the_same() {
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let (mut client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();

@@ -17,7 +17,7 @@ fn take(client: &mut Client, key: i64, using: &Database) -> Result<i64, Anything
 }
 
 #[test]
-fn what_is_in_the_way_of_the_body_is_ended() {
+fn what_blocks_the_body_is_terminated() {
     let db = database();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();

@@ -1,4 +1,4 @@
-//! Processes of the server's that are in the way: vacuums, and senders of the write-ahead log.
+//! Processes of the server that block a section: vacuums, and senders of the write-ahead log.
 
 use std::io::{Read, Write};
 use std::net::TcpStream;

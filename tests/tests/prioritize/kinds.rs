@@ -117,8 +117,8 @@ fn a_row_that_two_wait_for() {
     let mut client = db.connect();
     let mut section = prioritize(&db).on(&mut client).unwrap();
     section.batch_execute("UPDATE orders SET id = 1").unwrap();
-    let hit = section.finish().unwrap().signaled();
-    assert!(hit.contains(&queued_pid), "{hit:?}");
+    let signaled = section.finish().unwrap().signaled();
+    assert!(signaled.contains(&queued_pid), "{signaled:?}");
     queued.join().unwrap();
     holder.was_terminated();
 }
@@ -139,5 +139,5 @@ fn one_that_only_waits_ahead_in_the_queue() {
     section.batch_execute("SELECT FROM orders").unwrap();
     assert_eq!(section.finish().unwrap().signaled(), [queued_pid]);
     queued.join().unwrap();
-    assert!(reader.is_alive(), "it was not in the way");
+    assert!(reader.is_alive(), "it blocked nobody");
 }

@@ -1,8 +1,8 @@
-//! Prioritized sections: who is in the way is hit, and nobody else; how soon, by whom, and what is told of it.
+//! Prioritized sections: which sessions are signaled, how soon, by whom, and what is reported.
 
-mod around;
 mod attribute;
 mod background;
+mod contexts;
 mod kinds;
 mod races;
 mod scopes;
@@ -18,11 +18,11 @@ use pglock::{Database, Prioritize};
 use pglock_tests::{BOUND, TestDb, apart, wait_until};
 use postgres::Client;
 
-/// How often the sections of these tests are looked at.
+/// How often the sections of these tests are polled.
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// The interval where there is one look only: by then it waits, on a loaded machine too.
-const ONE_LOOK: Duration = Duration::from_secs(1);
+/// The interval where there is one poll only: by then the section waits, on a loaded machine too.
+const ONE_POLL: Duration = Duration::from_secs(1);
 
 fn here(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()

@@ -1,4 +1,4 @@
-//! What changes between a look and a hit, and while a hit is under way.
+//! What changes between a poll and its signal, and while a signal is under way.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, mpsc};
@@ -8,10 +8,11 @@ use pglock::{Blocked, Database, ErrorKind, PrioritizeSideEffect, Terminate};
 use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, prioritize};
+use crate::{Blocker, INTERVAL, ONE_POLL, here, is_alive, prioritize};
 
-/// Ends who is in the way once it is told to, and says when it was called: with the sessions that wait.
-fn when_told() -> (
+/// A side effect that terminates the blockers on command. The receivers get the waiting sessions when it is called, and the
+/// sessions that it signaled.
+fn terminate_on_command() -> (
     impl PrioritizeSideEffect,
     mpsc::Receiver<Vec<i32>>,
     mpsc::Sender<()>,
@@ -19,16 +20,16 @@ fn when_told() -> (
 ) {
     let (called, was_called) = mpsc::channel();
     let (go, may_go) = mpsc::channel();
-    let (hit, was_hit) = mpsc::channel();
+    let (signaled, was_signaled) = mpsc::channel();
     let may_go = Mutex::new(may_go);
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let _ = called.send(blocked.pids());
         let _ = may_go.lock().unwrap().recv_timeout(3 * BOUND);
         let pids = Terminate.worker(blocked)?;
-        let _ = hit.send(pids.clone());
+        let _ = signaled.send(pids.clone());
         Ok(pids)
     });
-    (side_effect, was_called, go, was_hit)
+    (side_effect, was_called, go, was_signaled)
 }
 
 /// A server of its own whose watcher goes through a proxy.
@@ -41,15 +42,15 @@ fn through_proxy() -> (Server, TestDb, Proxy, Database) {
 }
 
 #[test]
-fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
+fn nothing_is_signaled_for_an_own_session_whose_wait_is_over() {
     let db = database();
     let database = here(&db);
     let _blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut bystander = Blocker::new(&db, "SELECT pg_advisory_lock(2)");
-    let (side_effect, was_called, go, was_hit) = when_told();
+    let (side_effect, was_called, go, was_signaled) = terminate_on_command();
     let mut client = db.connect();
     let mut section = prioritize(&db)
-        .interval(ONE_LOOK)
+        .interval(ONE_POLL)
         .periodic(false)
         .side_effect(side_effect)
         .on(&mut client)
@@ -57,7 +58,7 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
     section.run(|_| {
         let lock = pglock::advisory(1)
             .using(&database)
-            .timeout(ONE_LOOK + 8 * INTERVAL);
+            .timeout(ONE_POLL + 8 * INTERVAL);
         assert!(lock.acquire().unwrap_err().is_busy());
     });
     let pids = was_called.recv_timeout(BOUND).unwrap();
@@ -75,7 +76,7 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
             db.blocked_pids() == pids
         });
         go.send(()).unwrap();
-        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
+        assert!(was_signaled.recv_timeout(BOUND).unwrap().is_empty());
         assert!(bystander.is_alive());
         bystander.execute("SELECT pg_advisory_unlock(2)").unwrap();
         unrelated.join().unwrap().unwrap();
@@ -84,17 +85,17 @@ fn nobody_is_hit_for_a_session_of_pglocks_own_whose_wait_is_over() {
 }
 
 #[test]
-fn a_wait_is_over_when_the_hit_for_it_is() {
-    // Its session would wait for something else, and the hit would be for that.
+fn a_wait_ends_only_after_the_signal_for_it() {
+    // Its session would wait for something else, and the signal would be for that.
     let (_server, db, proxy, watcher) = through_proxy();
     let database = here(&db);
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
-    let (side_effect, was_called, go, _was_hit) = when_told();
+    let (side_effect, was_called, go, _was_hit) = terminate_on_command();
     std::thread::scope(|scope| {
         let waiter = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(ONE_LOOK)
+                .interval(ONE_POLL)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -112,7 +113,7 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
         proxy.stop_answers();
         go.send(()).unwrap();
         wait_until("it is ended", BOUND, || !is_alive(&db, blocker.pid));
-        wait_until("the lock is had in the server", BOUND, || {
+        wait_until("the lock is held in the server", BOUND, || {
             db.waiting(1) == 0 && db.held(1) == 1
         });
         for _ in 0..20 {
@@ -126,15 +127,15 @@ fn a_wait_is_over_when_the_hit_for_it_is() {
 }
 
 #[test]
-fn a_hit_whose_answer_is_lost_is_told_and_not_done_again() {
+fn a_signal_whose_answer_is_lost_is_an_error_and_not_sent_again() {
     let (_server, db, proxy, watcher) = through_proxy();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
-    let (side_effect, was_called, go, _was_hit) = when_told();
+    let (side_effect, was_called, go, _was_hit) = terminate_on_command();
     std::thread::scope(|scope| {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(ONE_LOOK)
+                .interval(ONE_POLL)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -184,15 +185,15 @@ fn a_side_effect_that_is_called_again_is_waited_for_again() {
 }
 
 #[test]
-fn a_hit_without_an_answer_is_given_up_and_told() {
+fn a_signal_without_an_answer_is_given_up_with_an_error() {
     let (_server, db, proxy, watcher) = through_proxy();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
-    let (side_effect, was_called, go, _was_hit) = when_told();
+    let (side_effect, was_called, go, _was_hit) = terminate_on_command();
     std::thread::scope(|scope| {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(ONE_LOOK)
+                .interval(ONE_POLL)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -213,16 +214,16 @@ fn a_hit_without_an_answer_is_given_up_and_told() {
 }
 
 #[test]
-fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
+fn nothing_is_signaled_for_a_section_that_ended_while_the_watcher_connected() {
     let (_server, db, proxy, watcher) = through_proxy();
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
-    let (side_effect, was_called, go, was_hit) = when_told();
+    let (side_effect, was_called, go, was_signaled) = terminate_on_command();
     let mut client = db.connect();
     let mut section = pglock::prioritize()
-        .interval(ONE_LOOK)
+        .interval(ONE_POLL)
         .periodic(false)
         .side_effect(side_effect)
-        .timeout(ONE_LOOK + 8 * INTERVAL)
+        .timeout(ONE_POLL + 8 * INTERVAL)
         .using(&watcher)
         .on(&mut client)
         .unwrap();
@@ -239,7 +240,7 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
     });
     assert!(section.finish().unwrap().side_effect_unfinished());
     std::thread::scope(|scope| {
-        // It waits again, and nobody is asked to see to it.
+        // It waits again, and no side effect is called for it.
         let waits = scope.spawn(|| {
             client.batch_execute("SET lock_timeout = '3s'").unwrap();
             client
@@ -248,7 +249,7 @@ fn nobody_is_hit_for_a_section_that_ended_while_the_watcher_connected() {
         });
         wait_until("it waits", BOUND, || db.waiting(1) == 1);
         proxy.resume();
-        assert!(was_hit.recv_timeout(BOUND).unwrap().is_empty());
+        assert!(was_signaled.recv_timeout(BOUND).unwrap().is_empty());
         waits.join().unwrap();
     });
     assert!(blocker.is_alive());

@@ -55,7 +55,7 @@ fn what_waits_after_the_end_is_not_prioritized() {
 }
 
 #[test]
-fn one_look_only_when_it_is_not_periodic() {
+fn one_poll_only_when_it_is_not_periodic() {
     let db = database();
     let mut client = db.connect();
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
@@ -64,7 +64,7 @@ fn one_look_only_when_it_is_not_periodic() {
         .timeout(8 * INTERVAL)
         .on(&mut client)
         .unwrap();
-    // The look comes and goes before the wait begins.
+    // The poll is over before the wait begins.
     section.batch_execute("SELECT pg_sleep(0.3)").unwrap();
     section
         .batch_execute("SELECT pg_advisory_lock(1)")
@@ -74,7 +74,7 @@ fn one_look_only_when_it_is_not_periodic() {
 }
 
 #[test]
-fn in_a_transaction_and_with_other_scopes_around() {
+fn in_a_transaction_and_inside_other_scopes() {
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let blocker = Blocker::new(&db, "BEGIN; LOCK TABLE orders IN SHARE MODE");
@@ -97,7 +97,7 @@ fn in_a_transaction_and_with_other_scopes_around() {
 }
 
 #[test]
-fn looking_at_itself_freezes_nothing_in_a_transaction() {
+fn reading_its_own_backend_keeps_no_snapshot_in_a_transaction() {
     let db = database();
     let mut client = db.connect();
     let mut transaction = client.transaction().unwrap();
@@ -114,7 +114,7 @@ fn looking_at_itself_freezes_nothing_in_a_transaction() {
 }
 
 #[test]
-fn mistakes_are_told_at_once() {
+fn mistakes_are_errors_at_once() {
     let db = database();
     let mut client = db.connect();
     let below = prioritize(&db).timeout(INTERVAL / 2).on(&mut client);

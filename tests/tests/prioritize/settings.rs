@@ -5,7 +5,7 @@ use pglock_tests::{TestDb, database};
 
 use crate::{Blocker, INTERVAL, prioritize};
 
-/// One that blocks is hit, found by filters of every kind.
+/// A blocker is terminated, found by filters of every kind.
 fn it_works(db: &TestDb) {
     let blocker = Blocker::new(db, "SELECT pg_advisory_lock(1)");
     let side_effect = Terminate::new()
@@ -97,7 +97,7 @@ fn functions_found_before_those_of_postgres_are_not_called() {
 }
 
 #[test]
-fn a_filter_that_the_server_refuses_is_told_at_the_end() {
+fn a_filter_that_the_server_refuses_is_an_error_at_the_end() {
     let db = database();
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     for filter in [

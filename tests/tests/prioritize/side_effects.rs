@@ -25,7 +25,7 @@ where
 }
 
 #[test]
-fn it_sees_filters_and_hits_who_is_in_the_way() {
+fn it_sees_filters_and_signals_the_blockers() {
     let db = database();
     let one = Blocker::named(&db, "one", "SELECT pg_advisory_lock_shared(1)");
     let other = Blocker::named(&db, "other", "SELECT pg_advisory_lock_shared(1)");
@@ -35,7 +35,7 @@ fn it_sees_filters_and_hits_who_is_in_the_way() {
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let locks: Vec<BlockedLock> = blocked.fetch()?;
         let _ = seen.send((blocked.pids(), locks));
-        let mut hit = blocked
+        let mut signaled = blocked
             .filter("blocking_activity__application_name=one")?
             .terminate()?;
         assert!(
@@ -44,8 +44,8 @@ fn it_sees_filters_and_hits_who_is_in_the_way() {
                 .fetch()?
                 .is_empty()
         );
-        hit.push(4_000_000);
-        Ok(hit)
+        signaled.push(4_000_000);
+        Ok(signaled)
     });
     let mut section = prioritize(&db)
         .side_effect(side_effect)
@@ -119,7 +119,7 @@ fn a_panic_reaches_the_end_and_stops_nothing_else() {
         .side_effect(side_effect)
         .on(&mut client)
         .unwrap();
-    // It is looked at again after the panic.
+    // It is polled again after the panic.
     section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     let error = section.finish().unwrap_err();
     assert_eq!(error.kind(), ErrorKind::SideEffect);
@@ -216,15 +216,15 @@ fn it_may_use_a_connection_of_its_own() {
     let side_effect = Do(move |blocked: &mut Blocked<'_>| {
         let mut client =
             postgres::Client::connect(&url, postgres::NoTls).map_err(Error::side_effect)?;
-        let mut hit = Vec::new();
+        let mut signaled = Vec::new();
         for lock in blocked.fetch()? {
             let pid = lock.blocking_activity.pid;
             client
                 .execute("SELECT pg_terminate_backend($1)", &[&pid])
                 .map_err(Error::side_effect)?;
-            hit.push(pid);
+            signaled.push(pid);
         }
-        Ok(hit)
+        Ok(signaled)
     });
     let mut client = db.connect();
     let mut section = prioritize(&db)

@@ -1,4 +1,4 @@
-//! Who is never hit, and that the report says why.
+//! Sessions that are never signaled, with the reason in the report.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use pglock::{BlockerAction, Cancel, Escalate, PrioritizeReport, Spared, Terminat
 use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
 use postgres::error::SqlState;
 
-use crate::{Blocker, INTERVAL, ONE_LOOK, here, in_background, prioritize, wait_until_it_waits};
+use crate::{Blocker, INTERVAL, ONE_POLL, here, in_background, prioritize, wait_until_it_waits};
 
 /// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
 pub(crate) fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
@@ -27,7 +27,7 @@ pub(crate) fn action(report: &PrioritizeReport) -> BlockerAction {
 }
 
 #[test]
-fn a_dry_run_hits_nobody_and_says_whom_it_would_have_hit() {
+fn a_dry_run_signals_no_session_and_reports_which_it_would() {
     let db = database();
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     for (side_effect, action_of_it) in [
@@ -110,7 +110,7 @@ fn applications_are_spared_under_the_name_they_were_given() {
 }
 
 #[test]
-fn filters_say_who_is_hit() {
+fn filters_choose_which_sessions_are_signaled() {
     let db = database();
     let mut idler = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     for filtered in [
@@ -165,7 +165,7 @@ fn sections_and_locks_of_this_process_are_spared() {
 }
 
 #[test]
-fn a_prepared_transaction_is_told_and_nothing_fails() {
+fn a_prepared_transaction_is_reported_and_nothing_fails() {
     let server = Server::builder()
         .setting("max_prepared_transactions", "2")
         .start();
@@ -194,7 +194,7 @@ pub(crate) fn as_role(db: &TestDb, role: &str) -> (postgres::Client, pglock::Dat
 }
 
 #[test]
-fn missing_rights_are_told_and_nothing_fails() {
+fn missing_privileges_are_reported_and_nothing_fails() {
     let server = Server::start();
     let db = server.create_database();
     db.execute("CREATE ROLE worker LOGIN; CREATE ROLE signaler LOGIN IN ROLE pg_signal_backend");
@@ -215,7 +215,7 @@ fn missing_rights_are_told_and_nothing_fails() {
     }
     drop(superuser_blocks);
 
-    // Of a role without rights: one that may signal may hit it, though it sees neither its start nor its kind.
+    // Of a role without privileges: one that may signal it does so, though it sees neither its start nor its kind.
     let (mut blocker, _) = as_role(&db, "worker");
     blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     let (mut client, database) = as_role(&db, "signaler");
@@ -231,7 +231,7 @@ fn missing_rights_are_told_and_nothing_fails() {
 }
 
 #[test]
-fn names_that_postgres_cuts_are_known_all_the_same() {
+fn names_that_postgres_truncates_are_recognized() {
     let db = database();
     let name = "a".repeat(70);
     let mut dump = Blocker::named(&db, &name, "SELECT pg_advisory_lock(1)");
@@ -242,7 +242,7 @@ fn names_that_postgres_cuts_are_known_all_the_same() {
 }
 
 #[test]
-fn names_that_are_not_ascii_are_known_all_the_same() {
+fn names_that_are_not_ascii_are_recognized() {
     let db = database();
     let mut dump = Blocker::named(&db, "sauvegarde d’été", "SELECT pg_advisory_lock(1)");
     let spare = Terminate::new().never_application("sauvegarde d’été");
@@ -297,12 +297,12 @@ fn an_idler_that_is_canceled_goes_on_blocking_until_it_is_escalated() {
 }
 
 #[test]
-fn one_look_is_enough_to_escalate() {
+fn one_poll_is_enough_to_escalate() {
     let db = database();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
-        .interval(ONE_LOOK)
+        .interval(ONE_POLL)
         .periodic(false)
         .side_effect(Escalate::new().after(2 * INTERVAL))
         .on(&mut client)
@@ -313,12 +313,12 @@ fn one_look_is_enough_to_escalate() {
 }
 
 #[test]
-fn one_look_is_enough_to_escalate_without_a_grace_time() {
+fn one_poll_is_enough_to_escalate_without_a_grace_time() {
     let db = database();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
-        .interval(ONE_LOOK)
+        .interval(ONE_POLL)
         .periodic(false)
         .side_effect(Escalate::new().after(Duration::ZERO))
         .timeout(20 * INTERVAL)
@@ -330,7 +330,7 @@ fn one_look_is_enough_to_escalate_without_a_grace_time() {
 }
 
 #[test]
-fn one_that_got_out_of_the_way_and_comes_back_has_a_grace_time_again() {
+fn a_blocker_that_returns_gets_a_new_grace_time() {
     let db = database();
     let grace = 20 * INTERVAL;
     let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");

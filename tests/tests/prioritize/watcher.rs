@@ -1,4 +1,4 @@
-//! The watcher: one connection for all sections, and what becomes of its errors.
+//! The watcher: one connection for all sections, and its errors.
 
 use std::sync::Barrier;
 
@@ -7,7 +7,7 @@ use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
 
 use crate::{Blocker, INTERVAL, prioritize};
 
-/// A database whose sessions of pglock's own are told by their name.
+/// A database whose sessions of pglock's own are known by their name.
 fn named(db: &TestDb, name: &str) -> Database {
     Database::builder(db.url())
         .application_name(name)
@@ -55,7 +55,7 @@ fn a_watcher_whose_session_was_ended_connects_again() {
     let mut client = db.connect();
     let watcher = named(&db, "ended");
     let mut section = prioritize_by(&watcher).on(&mut client).unwrap();
-    wait_until("it looks", BOUND, || {
+    wait_until("it polls", BOUND, || {
         !db.backends_named("pglock: ended").is_empty()
     });
     for pid in db.backends_named("pglock: ended") {
@@ -67,7 +67,7 @@ fn a_watcher_whose_session_was_ended_connects_again() {
 }
 
 #[test]
-fn a_watcher_that_cannot_connect_is_told_before_the_body() {
+fn a_watcher_that_cannot_connect_is_an_error_before_the_body() {
     let db = database();
     let mut client = db.connect();
     let nobody = Database::builder("postgres://nobody@127.0.0.1:1/nowhere")
@@ -80,7 +80,7 @@ fn a_watcher_that_cannot_connect_is_told_before_the_body() {
 }
 
 #[test]
-fn a_watcher_of_another_database_is_told_before_the_body() {
+fn a_watcher_of_another_database_is_an_error_before_the_body() {
     let (db, other) = (database(), database());
     let server = Server::start();
     let elsewhere = server.create_database();
@@ -94,7 +94,7 @@ fn a_watcher_of_another_database_is_told_before_the_body() {
 }
 
 #[test]
-fn a_look_that_fails_is_told_at_the_end_and_in_the_report() {
+fn a_poll_that_fails_is_in_the_report_and_an_error_at_the_end() {
     let server = Server::start();
     let db = server.create_database();
     let mut client = db.connect();
@@ -110,7 +110,7 @@ fn a_look_that_fails_is_told_at_the_end_and_in_the_report() {
         postgres::Client::connect(&server.url("postgres"), postgres::NoTls).unwrap();
     let ended = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'pglock: refused'";
     elsewhere.execute(ended, &[]).unwrap();
-    wait_until("a look fails", BOUND, || {
+    wait_until("a poll fails", BOUND, || {
         section.report().unwrap().error().is_some()
     });
     let report = section.report().unwrap().to_string();
@@ -129,7 +129,7 @@ fn a_section_whose_session_has_ended_ends_nobody_elses_wait() {
     let section = prioritize(&db).on(&mut client).unwrap();
     db.terminate(pid);
     wait_until("it is gone", BOUND, || !crate::is_alive(&db, pid));
-    wait_until("a look has come", BOUND, || {
+    wait_until("a poll has come", BOUND, || {
         !db.backends_named("pglock").is_empty()
     });
     drop(section);

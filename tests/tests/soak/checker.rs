@@ -183,16 +183,16 @@ fn section<'h>(history: &History, call: &'h Call) -> Option<Section<'h>> {
     })
 }
 
-/// The call whose lock it has: the outermost around it with the same key, or itself.
+/// The call whose lock it has: the outermost that encloses it with the same key, or itself.
 fn owner<'h>(history: &'h History, call: &'h Call) -> &'h Call {
     let mut owner = call;
     let mut next = call.called.within;
     while let Some(id) = next {
-        let around = history.call(call.process, id);
-        if around.called.key == call.called.key {
-            owner = around;
+        let outer = history.call(call.process, id);
+        if outer.called.key == call.called.key {
+            owner = outer;
         }
-        next = around.called.within;
+        next = outer.called.within;
     }
     owner
 }
@@ -256,7 +256,7 @@ fn is_silent_loss(history: &History, section: &Section<'_>) -> bool {
             })
 }
 
-/// Whether a loss is known to have a reason. A body that re-enters has that of the call around it.
+/// Whether a loss is known to have a reason. A body that re-enters has that of the enclosing call.
 fn has_cause(history: &History, call: &Call) -> bool {
     let returned = call
         .returned

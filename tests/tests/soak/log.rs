@@ -36,7 +36,7 @@ pub(crate) enum Mode {
 /// A call for a lock, as it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Called {
-    /// The call around it.
+    /// The call that encloses it.
     pub(crate) within: Option<u32>,
     pub(crate) key: usize,
     pub(crate) mode: Mode,

@@ -103,7 +103,7 @@ pub(crate) fn describe(history: &History, violation: &Violation<'_>) -> String {
         .faults
         .iter()
         .filter(|fault| Some(fault.from) <= end && Some(fault.until) >= begin);
-    lines.extend(meanwhile.map(told_of_fault));
+    lines.extend(meanwhile.map(describe_fault));
     lines.join("\n    ")
 }
 
@@ -131,7 +131,7 @@ pub(crate) fn told_of_call(call: &Call) -> String {
     text
 }
 
-fn told_of_fault(fault: &Fault) -> String {
+fn describe_fault(fault: &Fault) -> String {
     format!(
         "meanwhile {:?}, from {:?}, gone {:?}, until {:?}",
         fault.what, fault.from, fault.gone, fault.until

@@ -100,24 +100,24 @@ impl Step {
     }
 }
 
-/// A call around another one.
-struct Around {
+/// A call that encloses another one.
+struct Enclosing {
     key: usize,
     mode: Mode,
     way: Way,
 }
 
 impl Call {
-    fn next(rng: &mut Rng, door: Door, around: &mut Vec<Around>) -> Self {
-        let key = any_key(rng, around);
-        // Others would wait for the very call that is around them.
-        let entered_again = around.iter().find(|around| around.key == key);
+    fn next(rng: &mut Rng, door: Door, enclosing: &mut Vec<Enclosing>) -> Self {
+        let key = any_key(rng, enclosing);
+        // Others would wait for the very call that encloses them.
+        let entered_again = enclosing.iter().find(|outer| outer.key == key);
         let way = match entered_again {
             Some(_) => Way::Run,
-            None => any_way(rng, around.is_empty()),
+            None => any_way(rng, enclosing.is_empty()),
         };
         let mode = match entered_again {
-            Some(around) if around.mode == Mode::Shared => Mode::Shared,
+            Some(outer) if outer.mode == Mode::Shared => Mode::Shared,
             // Attributes have their options written into them: of these there are exclusive ones only.
             _ if way == Way::Attribute || rng.u8(..100) < 65 => Mode::Exclusive,
             _ => Mode::Shared,
@@ -126,17 +126,17 @@ impl Call {
         let xact = owns_session && rng.u8(..100) < 15;
         let kept_for =
             (owns_session && !xact && rng.u8(..100) < 8).then(|| micros(rng, 5_000..60_000));
-        let inner = (around.len() + 1 < DEPTH && rng.u8(..100) < 35).then(|| {
-            around.push(Around { key, mode, way });
-            let inner = Self::next(rng, door, around);
-            around.pop();
+        let inner = (enclosing.len() + 1 < DEPTH && rng.u8(..100) < 35).then(|| {
+            enclosing.push(Enclosing { key, mode, way });
+            let inner = Self::next(rng, door, enclosing);
+            enclosing.pop();
             Box::new(inner)
         });
         Self {
             key,
             mode,
             way,
-            wait: any_wait(rng, around.is_empty()),
+            wait: any_wait(rng, enclosing.is_empty()),
             xact,
             kept_for,
             work: any_work(rng),
@@ -151,13 +151,13 @@ impl Call {
     }
 }
 
-/// Not one that a guard or a connection around has, which would be waited for in vain.
-fn any_key(rng: &mut Rng, around: &[Around]) -> usize {
+/// Not one that an enclosing guard or connection has, which would be waited for in vain.
+fn any_key(rng: &mut Rng, enclosing: &[Enclosing]) -> usize {
     loop {
         let key = rng.usize(..KEYS);
-        if around
+        if enclosing
             .iter()
-            .all(|around| around.key != key || around.way.is_entered_again())
+            .all(|outer| outer.key != key || outer.way.is_entered_again())
         {
             return key;
         }
@@ -323,10 +323,10 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_call_around() {
-        fn look(call: &Call, around: &[&Call]) {
+    fn nobody_waits_for_an_enclosing_call() {
+        fn look(call: &Call, enclosing: &[&Call]) {
             // The outermost has the lock.
-            if let Some(owner) = around.iter().find(|around| around.key == call.key) {
+            if let Some(owner) = enclosing.iter().find(|outer| outer.key == call.key) {
                 assert!(
                     owner.way.is_entered_again() && call.way == Way::Run,
                     "{call:?}"
@@ -336,10 +336,13 @@ mod tests {
                     "{call:?}"
                 );
             }
-            assert!(around.is_empty() || call.wait != Wait::Forever, "{call:?}");
+            assert!(
+                enclosing.is_empty() || call.wait != Wait::Forever,
+                "{call:?}"
+            );
             if let Some(inner) = &call.inner {
-                let around: Vec<_> = around.iter().copied().chain([call]).collect();
-                look(inner, &around);
+                let enclosing: Vec<_> = enclosing.iter().copied().chain([call]).collect();
+                look(inner, &enclosing);
             }
         }
 

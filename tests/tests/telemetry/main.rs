@@ -1,9 +1,9 @@
-//! What the features `tracing` and `metrics` tell.
+//! What the features `tracing` and `metrics` report.
 
-mod measures;
-mod measures_recorder;
-mod traces;
-mod traces_recorder;
+mod metrics;
+mod metrics_recorder;
+mod spans;
+mod spans_recorder;
 mod trouble;
 
 use std::sync::LazyLock;

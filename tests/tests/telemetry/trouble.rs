@@ -1,4 +1,4 @@
-//! Subscribers that panic, or ask for locks, where pglock's own thread calls them.
+//! Subscribers that panic, or request locks, where pglock's own thread calls them.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -11,14 +11,14 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 
 use super::handle;
 
-/// Does something when it is told of a span or an event of that name.
+/// Does something at each span and event of that name.
 struct When<F> {
     name: &'static str,
     does: F,
 }
 
 impl<F: Fn()> When<F> {
-    fn told_of(&self, name: &str) {
+    fn reached(&self, name: &str) {
         if name == self.name {
             (self.does)();
         }
@@ -27,15 +27,15 @@ impl<F: Fn()> When<F> {
 
 impl<S: Subscriber, F: Fn() + Send + Sync + 'static> Layer<S> for When<F> {
     fn on_new_span(&self, attributes: &Attributes<'_>, _: &Id, _: Context<'_, S>) {
-        self.told_of(attributes.metadata().name());
+        self.reached(attributes.metadata().name());
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        self.told_of(event.metadata().name());
+        self.reached(event.metadata().name());
     }
 }
 
-/// Runs the work with a subscriber that does this when it is told of that.
+/// Runs the work with a subscriber that does this at that span or event.
 fn when<R>(
     name: &'static str,
     does: impl Fn() + Send + Sync + 'static,
@@ -78,7 +78,7 @@ fn a_panic_at_a_loss_changes_nothing_for_the_holder() {
 }
 
 #[test]
-fn a_panic_at_a_kill_does_not_end_the_watch() {
+fn a_panic_at_a_signal_does_not_end_the_watch() {
     let db = database();
     let here = handle(&db);
     let mut client = db.connect();
@@ -105,7 +105,7 @@ fn a_panic_at_a_kill_does_not_end_the_watch() {
 }
 
 #[test]
-fn a_lock_that_is_asked_for_at_a_loss_does_not_stop_all_others() {
+fn a_lock_requested_at_a_loss_does_not_stop_all_others() {
     fn asks(here: Database) -> impl Fn() {
         move || drop(pglock::advisory("of the subscriber").using(&here).acquire())
     }

@@ -66,7 +66,7 @@ fn the_right_one_logs_in_bound_to_the_channel() {
 }
 
 #[test]
-fn the_wrong_one_is_told_and_not_shown() {
+fn a_wrong_password_is_an_error_and_not_shown() {
     let tcp = encrypted();
     let error = refused(&by_password(tcp, WRONG, ""));
     assert!(

@@ -12,7 +12,7 @@ use super::on_every_driver;
 on_every_driver! {
     a_lock_is_on_the_connection_from_acquire_to_release
     a_dropped_guard_releases
-    a_busy_lock_is_told_and_its_holder_named
+    a_busy_lock_is_an_error_that_names_the_holder
     a_wait_ends_with_the_holders_lock
     a_panic_releases
     an_attribute_takes_the_lock_on_its_client
@@ -31,8 +31,8 @@ fn a_lock_is_on_the_connection_from_acquire_to_release<D: Driver>() {
         .execute("SET lock_timeout = '7s'")
         .unwrap();
     for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
-        let asked = pglock::advisory("on").timeout(timeout);
-        let mut locked = asked.clone().on(driver.connection()).acquire().unwrap();
+        let lock = pglock::advisory("on").timeout(timeout);
+        let mut locked = lock.clone().on(driver.connection()).acquire().unwrap();
         let locks = db.advisory_locks();
         assert_eq!(
             (locks.len(), locks[0].key, locks[0].pid),
@@ -44,7 +44,7 @@ fn a_lock_is_on_the_connection_from_acquire_to_release<D: Driver>() {
         locked.release().unwrap();
         assert_eq!(db.advisory_locks(), []);
 
-        let shared = asked.shared().on(driver.connection()).acquire().unwrap();
+        let shared = lock.shared().on(driver.connection()).acquire().unwrap();
         assert_eq!(db.advisory_locks()[0].mode, "ShareLock");
         shared.release().unwrap();
         assert_eq!(db.advisory_locks(), []);
@@ -70,7 +70,7 @@ fn a_dropped_guard_releases<D: Driver>() {
     assert_eq!(db.advisory_locks(), []);
 }
 
-fn a_busy_lock_is_told_and_its_holder_named<D: Driver>() {
+fn a_busy_lock_is_an_error_that_names_the_holder<D: Driver>() {
     let db = database();
     let (mut holder, mut driver) = (D::connect_as(&db, "holder"), D::connect(&db));
     let pid = holder.pid();
@@ -88,18 +88,18 @@ fn a_busy_lock_is_told_and_its_holder_named<D: Driver>() {
     );
     for timeout in [Duration::ZERO, Duration::from_millis(50)] {
         let began = Instant::now();
-        let asked = pglock::advisory("busy")
+        let lock = pglock::advisory("busy")
             .timeout(timeout)
             .on(driver.connection());
-        let error = asked.acquire().unwrap_err();
+        let error = lock.acquire().unwrap_err();
         assert!(began.elapsed() >= timeout);
         assert_eq!(error.kind(), ErrorKind::Busy, "{error}: {error:?}");
         let who = error.holder().unwrap();
         assert_eq!((who.pid, who.application_name.as_str()), (pid, "holder"));
-        let asked = pglock::advisory("busy")
+        let lock = pglock::advisory("busy")
             .timeout(timeout)
             .on(driver.connection());
-        assert!(asked.try_acquire().unwrap().is_none());
+        assert!(lock.try_acquire().unwrap().is_none());
         let left: Vec<_> = db.advisory_locks().iter().map(|lock| lock.pid).collect();
         assert_eq!(left, [pid]);
     }

@@ -10,10 +10,10 @@ use super::driver::{Driver, Speaks};
 use super::on_every_driver;
 
 on_every_driver! {
-    a_deadlock_of_transactions_is_told_to_one_of_them
-    a_deadlock_of_session_locks_is_told_to_one_of_them
-    a_session_that_ends_under_a_lock_is_told
-    a_session_that_ends_in_a_wait_is_told
+    a_deadlock_of_transactions_is_an_error_for_one_of_them
+    a_deadlock_of_session_locks_is_an_error_for_one_of_them
+    a_session_that_ends_under_a_lock_is_lost
+    a_session_that_ends_in_a_wait_is_a_connect_error
     on_a_session_that_has_ended_nothing_is_had
 }
 
@@ -23,7 +23,7 @@ fn is_deadlock(error: &Error) -> bool {
     true
 }
 
-fn a_deadlock_of_transactions_is_told_to_one_of_them<D: Driver>() {
+fn a_deadlock_of_transactions_is_an_error_for_one_of_them<D: Driver>() {
     let db = database();
     std::thread::scope(|scope| {
         // Each is closed by a panic of its thread, and the other's wait ends.
@@ -33,23 +33,23 @@ fn a_deadlock_of_transactions_is_told_to_one_of_them<D: Driver>() {
             let thread = scope.spawn(move || {
                 other.transaction(|other| {
                     pglock::advisory("b").acquire_xact(other).unwrap();
-                    let asked = pglock::advisory("a").acquire_xact(other);
+                    let acquired = pglock::advisory("a").acquire_xact(other);
                     // The transaction can go on, whoever lost.
                     assert_eq!(other.text("1"), "1");
-                    asked.is_err_and(|error| is_deadlock(&error))
+                    acquired.is_err_and(|error| is_deadlock(&error))
                 })
             });
             db.wait_for_waiters(1);
-            let asked = pglock::advisory("b").acquire_xact(one);
+            let acquired = pglock::advisory("b").acquire_xact(one);
             assert_eq!(one.text("1"), "1");
-            (thread, asked.is_err_and(|error| is_deadlock(&error)))
+            (thread, acquired.is_err_and(|error| is_deadlock(&error)))
         });
         assert_ne!(here, thread.join().unwrap());
     });
     assert_eq!(db.advisory_locks(), []);
 }
 
-fn a_deadlock_of_session_locks_is_told_to_one_of_them<D: Driver>() {
+fn a_deadlock_of_session_locks_is_an_error_for_one_of_them<D: Driver>() {
     let db = database();
     let (mut one, mut other) = (D::connect(&db), D::connect(&db));
     std::thread::scope(|scope| {
@@ -62,20 +62,20 @@ fn a_deadlock_of_session_locks_is_told_to_one_of_them<D: Driver>() {
                 .on(other.connection())
                 .acquire()
                 .unwrap();
-            let asked = pglock::advisory("a").on(&mut b).acquire().map(drop);
+            let acquired = pglock::advisory("a").on(&mut b).acquire().map(drop);
             b.release().unwrap();
-            asked.is_err_and(|error| is_deadlock(&error))
+            acquired.is_err_and(|error| is_deadlock(&error))
         });
         db.wait_for_waiters(1);
-        let asked = pglock::advisory("b").on(&mut a).acquire().map(drop);
+        let acquired = pglock::advisory("b").on(&mut a).acquire().map(drop);
         a.release().unwrap();
-        let here = asked.is_err_and(|error| is_deadlock(&error));
+        let here = acquired.is_err_and(|error| is_deadlock(&error));
         assert_ne!(here, thread.join().unwrap());
     });
     assert_eq!(db.advisory_locks(), []);
 }
 
-fn a_session_that_ends_under_a_lock_is_told<D: Driver>() {
+fn a_session_that_ends_under_a_lock_is_lost<D: Driver>() {
     let db = database();
     for noticed in [false, true] {
         let mut driver = D::connect(&db);
@@ -96,7 +96,7 @@ fn a_session_that_ends_under_a_lock_is_told<D: Driver>() {
     }
 }
 
-fn a_session_that_ends_in_a_wait_is_told<D: Driver>() {
+fn a_session_that_ends_in_a_wait_is_a_connect_error<D: Driver>() {
     let db = database();
     let (mut holder, mut driver) = (D::connect(&db), D::connect(&db));
     let pid = driver.pid();
@@ -104,8 +104,8 @@ fn a_session_that_ends_in_a_wait_is_told<D: Driver>() {
         let held = pglock::advisory("on").on(holder.connection());
         let held = held.acquire().unwrap();
         let waiter = scope.spawn(|| {
-            let asked = pglock::advisory("on").on(driver.connection());
-            asked.acquire().unwrap_err()
+            let lock = pglock::advisory("on").on(driver.connection());
+            lock.acquire().unwrap_err()
         });
         wait_until("it waits", BOUND, || db.blocked_pids() == [pid]);
         db.terminate(pid);
@@ -123,8 +123,8 @@ fn on_a_session_that_has_ended_nothing_is_had<D: Driver>() {
     driver.transaction(|tx| {
         db.terminate(pid);
         for timeout in [Duration::ZERO, Duration::from_secs(1)] {
-            let asked = pglock::advisory("xact").timeout(timeout);
-            let error = asked.acquire_xact(tx).unwrap_err();
+            let lock = pglock::advisory("xact").timeout(timeout);
+            let error = lock.acquire_xact(tx).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Connect, "{error}: {error:?}");
         }
         let error = pglock::table("pg_class").lock(tx).unwrap_err();
@@ -132,8 +132,8 @@ fn on_a_session_that_has_ended_nothing_is_had<D: Driver>() {
     });
     let connection = driver.connection();
     for timeout in [Duration::ZERO, Duration::from_secs(1)] {
-        let asked = pglock::advisory("on").timeout(timeout).on(connection);
-        let error = asked.acquire().unwrap_err();
+        let lock = pglock::advisory("on").timeout(timeout).on(connection);
+        let error = lock.acquire().unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Connect, "{error}: {error:?}");
     }
     let set = pglock::timeout(Duration::from_secs(1))

@@ -53,7 +53,7 @@ fn locks_are_listed_and_filtered<D: Driver>() {
     });
 }
 
-/// Starts a wait on a thread of its own, looks at it and cancels it; what the waiter was told.
+/// Starts a wait on a thread of its own, lists it and cancels it; returns the waiter's error.
 fn canceled<D: Driver>(
     db: &TestDb,
     (holding, waiting): (i32, i32),
@@ -69,9 +69,9 @@ fn canceled<D: Driver>(
             .map(|lock| (lock.activity.pid, lock.blocking_activity.pid));
         let pids: Vec<_> = pids.collect();
         let waits = pglock::locks().granted(false).pid([waiting]);
-        let hit = waits.cancel_activity(driver.connection()).unwrap();
+        let signaled = waits.cancel_activity(driver.connection()).unwrap();
         let error = waiter.join().unwrap();
-        assert_eq!((pids, hit), (vec![(waiting, holding)], vec![waiting]));
+        assert_eq!((pids, signaled), (vec![(waiting, holding)], vec![waiting]));
         error
     });
     assert_eq!(error.sql_state(), Some(&SqlState::QUERY_CANCELED));
@@ -88,8 +88,8 @@ fn a_blocked_wait_is_listed_and_can_be_canceled<D: Driver>() {
     let held = pglock::advisory("on").on(holder.connection());
     let held = held.acquire().unwrap();
     canceled::<D>(&db, pids, || {
-        let asked = pglock::advisory("on").on(waiter.connection());
-        asked.acquire().unwrap_err()
+        let lock = pglock::advisory("on").on(waiter.connection());
+        lock.acquire().unwrap_err()
     });
     canceled::<D>(&db, pids, || {
         waiter.transaction(|tx| {
@@ -111,8 +111,8 @@ fn a_blocker_can_be_ended<D: Driver>() {
         let held = pglock::advisory("on").on(holder.connection());
         let held = held.acquire().unwrap();
         let thread = scope.spawn(|| {
-            let asked = pglock::advisory("on").on(waiter.connection());
-            asked.acquire()?.release()
+            let lock = pglock::advisory("on").on(waiter.connection());
+            lock.acquire()?.release()
         });
         wait_until("it waits", BOUND, || db.blocked_pids() == [waiting]);
         let blocked = || pglock::blocked_locks();

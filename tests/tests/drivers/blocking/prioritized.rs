@@ -9,7 +9,7 @@ use super::driver::{Driver, Speaks};
 use super::on_every_driver;
 
 on_every_driver! {
-    who_is_in_the_way_is_ended
+    blockers_are_terminated
     in_a_transaction_too
     in_an_aborted_transaction_it_is_refused
     an_attribute_prioritizes_its_body
@@ -30,7 +30,7 @@ fn ended(report: &PrioritizeReport, mut blocker: postgres::Client) {
     blocker.batch_execute("SELECT 1").unwrap_err();
 }
 
-fn who_is_in_the_way_is_ended<D: Driver>() {
+fn blockers_are_terminated<D: Driver>() {
     let db = database();
     let mut blocker = db.connect();
     blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();

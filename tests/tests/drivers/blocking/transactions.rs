@@ -12,7 +12,7 @@ on_every_driver! {
     an_xact_lock_is_held_until_its_transaction_ends
     a_busy_xact_lock_leaves_the_transaction_usable
     a_holder_that_may_not_be_seen_leaves_the_transaction_usable
-    an_aborted_transaction_is_told
+    an_aborted_transaction_is_refused
     an_error_that_aborts_the_transaction_is_itself
     a_transaction_begun_by_hand_is_refused_with_nothing_held
     a_transaction_left_open_or_aborted_is_rolled_back_then_released
@@ -58,11 +58,11 @@ fn a_busy_xact_lock_leaves_the_transaction_usable<D: Driver>() {
         tx.execute("SET LOCAL lock_timeout = '7s'; CREATE TABLE made_before ()")
             .unwrap();
         for timeout in [Duration::ZERO, Duration::from_millis(50)] {
-            let asked = pglock::advisory("busy").timeout(timeout);
-            let error = asked.clone().acquire_xact(tx).unwrap_err();
+            let lock = pglock::advisory("busy").timeout(timeout);
+            let error = lock.clone().acquire_xact(tx).unwrap_err();
             assert_eq!(error.kind(), ErrorKind::Busy, "{error}: {error:?}");
             assert_eq!(error.holder().unwrap().application_name, "holder");
-            assert!(!asked.try_acquire_xact(tx).unwrap());
+            assert!(!lock.try_acquire_xact(tx).unwrap());
         }
         assert_eq!(tx.lock_timeout(), "7s");
         pglock::advisory("free").acquire_xact(tx).unwrap();
@@ -88,9 +88,9 @@ fn a_holder_that_may_not_be_seen_leaves_the_transaction_usable<D: Driver>() {
     driver.transaction(|tx| {
         tx.execute("SET LOCAL ROLE pg_monitor").unwrap();
         for timeout in [Duration::ZERO, Duration::from_millis(50)] {
-            let asked = pglock::advisory("busy").timeout(timeout).acquire_xact(tx);
+            let acquired = pglock::advisory("busy").timeout(timeout).acquire_xact(tx);
             let table = pglock::table("orders").timeout(timeout).lock(tx);
-            for error in [asked.unwrap_err(), table.unwrap_err()] {
+            for error in [acquired.unwrap_err(), table.unwrap_err()] {
                 assert!(error.is_busy() && error.holder().is_none(), "{error}");
             }
         }
@@ -98,26 +98,25 @@ fn a_holder_that_may_not_be_seen_leaves_the_transaction_usable<D: Driver>() {
     });
 }
 
-fn an_aborted_transaction_is_told<D: Driver>() {
+fn an_aborted_transaction_is_refused<D: Driver>() {
     let db = database();
     let mut driver = D::connect(&db);
     driver.transaction(|tx| {
         tx.execute("SELECT 1 / 0").unwrap_err();
-        let asked = pglock::advisory("late");
-        let told = [
-            asked.clone().acquire_xact(tx).unwrap_err(),
-            asked
-                .clone()
+        let lock = pglock::advisory("late");
+        let errors = [
+            lock.clone().acquire_xact(tx).unwrap_err(),
+            lock.clone()
                 .timeout(Duration::from_secs(1))
                 .acquire_xact(tx)
                 .unwrap_err(),
-            asked.try_acquire_xact(tx).unwrap_err(),
+            lock.try_acquire_xact(tx).unwrap_err(),
             pglock::table("pg_class").lock(tx).unwrap_err(),
             pglock::table("pg_class").try_lock(tx).unwrap_err(),
             pglock::timeout(Duration::from_secs(1)).on(tx).unwrap_err(),
             pglock::locks().fetch(tx).unwrap_err(),
         ];
-        for error in told {
+        for error in errors {
             assert!(error.is_config(), "{error}: {error:?}");
             assert!(error.to_string().contains("roll back first"), "{error}");
         }
@@ -146,8 +145,8 @@ fn a_transaction_begun_by_hand_is_refused_with_nothing_held<D: Driver>() {
         .unwrap();
     connection.execute("BEGIN").unwrap();
     for timeout in [None, Some(Duration::ZERO), Some(Duration::from_secs(1))] {
-        let asked = pglock::advisory("begun").timeout(timeout).on(connection);
-        let error = asked.acquire().unwrap_err();
+        let lock = pglock::advisory("begun").timeout(timeout).on(connection);
+        let error = lock.acquire().unwrap_err();
         assert!(error.is_config(), "{error}: {error:?}");
         assert!(error.to_string().contains("acquire_xact"), "{error}");
         assert_eq!(db.advisory_locks(), []);
@@ -185,9 +184,9 @@ fn a_transaction_left_open_or_aborted_is_rolled_back_then_released<D: Driver>() 
         locked.execute("INSERT INTO work VALUES (1)").unwrap();
         let aborted = locked.execute(then).is_err();
         let released = locked.release();
-        let told = released
+        let reported = released
             .is_err_and(|error| error.is_config() && error.to_string().contains("left open"));
-        assert_eq!(told, !aborted);
+        assert_eq!(reported, !aborted);
         assert_eq!(db.advisory_locks(), []);
         assert_eq!(driver.connection().text("SELECT count(*) FROM work"), "0");
     }
@@ -215,12 +214,12 @@ fn an_attribute_takes_the_lock_in_its_transaction<D: Driver>() {
 // Diesel's transactions have no type of their own, so these can be written.
 
 #[test]
-fn diesel_outside_a_transaction_is_told_where_one_is_needed() {
+fn diesel_outside_a_transaction_is_refused_where_one_is_needed() {
     let db = database();
     let mut driver = Diesel::connect(&db);
     let connection = driver.connection();
     for _by_hand in [false, true] {
-        let told = [
+        let errors = [
             pglock::advisory("xact")
                 .acquire_xact(connection)
                 .unwrap_err(),
@@ -230,7 +229,7 @@ fn diesel_outside_a_transaction_is_told_where_one_is_needed() {
             pglock::table("pg_class").lock(connection).unwrap_err(),
             pglock::table("pg_class").try_lock(connection).unwrap_err(),
         ];
-        for error in told {
+        for error in errors {
             assert!(error.is_config(), "{error}: {error:?}");
             assert!(error.to_string().contains("begin one first"), "{error}");
         }
@@ -251,13 +250,13 @@ fn diesel_outside_a_transaction_is_told_where_one_is_needed() {
 }
 
 #[test]
-fn diesel_inside_a_transaction_is_told_where_none_can_be() {
+fn diesel_inside_a_transaction_is_refused_where_none_may_be() {
     let db = database();
     let mut driver = Diesel::connect(&db);
     driver.transaction(|tx| {
         for timeout in [None, Some(Duration::ZERO)] {
-            let asked = pglock::advisory("inside").timeout(timeout).on(tx);
-            let error = asked.acquire().unwrap_err();
+            let lock = pglock::advisory("inside").timeout(timeout).on(tx);
+            let error = lock.acquire().unwrap_err();
             assert!(error.is_config(), "{error}: {error:?}");
             assert!(error.to_string().contains("acquire_xact"), "{error}");
         }
@@ -302,7 +301,7 @@ fn diesel_counts_its_transactions_as_before() {
 }
 
 #[test]
-fn a_panic_in_a_transaction_of_diesels_releases_the_lock_around_it() {
+fn a_panic_in_a_diesel_transaction_releases_the_enclosing_lock() {
     use std::panic::{AssertUnwindSafe, catch_unwind};
 
     use diesel::Connection as _;

@@ -21,13 +21,13 @@ for_each_driver! {
     a_call_that_is_dropped_half_way_holds_nothing
     a_dropped_wait_holds_nothing
     a_wait_that_is_dropped_as_it_is_granted_is_released
-    a_dropped_wait_is_no_answer_to_what_is_asked_next
+    a_dropped_wait_is_no_answer_to_the_next_statement
     a_dropped_wait_in_a_transaction_is_the_transactions
     a_setting_that_is_dropped_half_way_is_put_back
     a_scope_dropped_behind_a_dropped_statement_is_put_back
     a_restore_dropped_in_a_transaction_begun_by_hand_that_is_aborted_leaves_the_setting
     a_try_in_a_transaction_that_is_dropped_half_way_is_the_transactions
-    a_look_that_is_dropped_half_way_leaves_nothing
+    a_listing_that_is_dropped_half_way_leaves_nothing
 }
 
 /// sqlx hands the error of a statement that was dropped to the next one.
@@ -198,7 +198,7 @@ async fn a_wait_that_is_dropped_as_it_is_granted_is_released<D: Driver>() {
     }
 }
 
-async fn a_dropped_wait_is_no_answer_to_what_is_asked_next<D: Driver>() {
+async fn a_dropped_wait_is_no_answer_to_the_next_statement<D: Driver>() {
     let db = database();
     let (mut holder, mut session) = (D::open(&db).await, D::open(&db).await);
     let held = pglock::advisory("wait").on_async(D::connection(&mut holder));
@@ -334,7 +334,7 @@ async fn a_try_in_a_transaction_that_is_dropped_half_way_is_the_transactions<D: 
     }
 }
 
-async fn a_look_that_is_dropped_half_way_leaves_nothing<D: Driver>() {
+async fn a_listing_that_is_dropped_half_way_leaves_nothing<D: Driver>() {
     let (db, proxy) = (database(), Proxy::start(server()));
     db.execute("CREATE TABLE orders ()");
     let mut session = D::open_at(&proxy.url(db.name())).await;

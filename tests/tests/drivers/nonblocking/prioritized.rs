@@ -8,7 +8,7 @@ use pglock_tests::{TestDb, database};
 use super::{Ask, Begin, Driver, for_each_driver, shown};
 
 for_each_driver! {
-    who_is_in_the_way_is_ended
+    blockers_are_terminated
     in_a_transaction_too
     an_attribute_prioritizes_its_body
 }
@@ -35,7 +35,7 @@ async fn was_ended<D: Driver>(mut blocker: D::Session) {
     connection.ask("SELECT 1").await.unwrap_err();
 }
 
-async fn who_is_in_the_way_is_ended<D: Driver>() {
+async fn blockers_are_terminated<D: Driver>() {
     let db = database();
     let blocker = blocker::<D>(&db, "SELECT pg_advisory_lock(1)").await;
     let mut session = D::open(&db).await;

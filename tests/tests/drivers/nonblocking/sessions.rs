@@ -13,7 +13,7 @@ for_each_driver! {
     a_lock_is_shared_by_those_who_share
     postgres_counts
     a_hand_written_transaction_is_refused_with_nothing_held
-    a_transaction_left_open_is_rolled_back_and_told
+    a_transaction_left_open_is_rolled_back_and_reported
     a_lock_that_is_lost_is_not_silent
     an_annotated_function_holds_its_lock_and_releases_it
     a_wait_without_a_timeout_gets_the_lock_when_it_is_free
@@ -119,7 +119,7 @@ async fn a_hand_written_transaction_is_refused_with_nothing_held<D: Driver>() {
     lock.acquire().await.unwrap().release().await.unwrap();
 }
 
-async fn a_transaction_left_open_is_rolled_back_and_told<D: Driver>() {
+async fn a_transaction_left_open_is_rolled_back_and_reported<D: Driver>() {
     let db = database();
     db.execute("CREATE TABLE work (done int)");
     let mut session = D::open(&db).await;
@@ -133,7 +133,7 @@ async fn a_transaction_left_open_is_rolled_back_and_told<D: Driver>() {
             locked.ask("SELECT 1 / 0").await.unwrap_err();
         }
         let released = locked.release().await;
-        // What was aborted was lost before; what was open is lost by us, and told.
+        // What was aborted was lost before; what was open is rolled back by us, and reported.
         assert_eq!(released.is_err_and(|error| error.is_config()), !aborted);
         assert!(db.advisory_locks().is_empty());
         let count = connection.ask("SELECT count(*) FROM work").await.unwrap();

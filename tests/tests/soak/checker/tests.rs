@@ -252,18 +252,18 @@ fn a_lock_is_kept_for_as_long_as_was_asked() {
 }
 
 #[test]
-fn a_call_that_re_enters_leaves_it_to_the_one_around() {
-    let around = "10 1 called 0 exclusive; 20 1 began";
+fn a_call_that_re_enters_leaves_it_to_the_enclosing_one() {
+    let outer = "10 1 called 0 exclusive; 20 1 began";
     let between = "21 2 called 1 exclusive within 1; 22 2 began";
     let inner = "23 3 called 0 exclusive within 2; 24 3 began; 25 3 ended; 26 3 returned kept";
     let ends = "30 2 ended; 31 2 returned kept; 40 1 ended; 50 1 returned kept";
-    let log = [around, between, inner, ends].join("; ");
+    let log = [outer, between, inner, ends].join("; ");
     assert_eq!(found([&log], vec![]), []);
     assert_eq!(found([&log, NEXT], vec![]), [Rule::Overlap]);
-    // Lost in the call around, and known in the one that re-enters, which was made after.
+    // Lost in the enclosing call, and known in the one that re-enters, which was made after.
     let known = "30 3 called 0 exclusive within 1; 31 3 returned lost-within";
     let ends = "40 1 ended; 50 1 returned lost-after";
-    let log = [around, known, ends].join("; ");
+    let log = [outer, known, ends].join("; ");
     assert_eq!(found([&log], vec![terminated(0, &[0], 25, 28)]), []);
     assert_eq!(
         found([&log], vec![terminated(0, &[1], 25, 28)]),

@@ -6,7 +6,7 @@ use super::{Ask, Begin, Driver, Sqlx, for_each_driver, key, pid};
 
 for_each_driver! {
     locks_are_found_by_filters_whose_values_are_bound
-    blocked_locks_name_who_is_in_the_way_and_end_it
+    blocked_locks_name_the_blocker_and_terminate_it
     sessions_that_wait_are_canceled
 }
 
@@ -42,7 +42,7 @@ async fn locks_are_found_by_filters_whose_values_are_bound<D: Driver>() {
     assert!(unknown.unwrap_err().is_config());
 }
 
-async fn blocked_locks_name_who_is_in_the_way_and_end_it<D: Driver>() {
+async fn blocked_locks_name_the_blocker_and_terminate_it<D: Driver>() {
     let db = database();
     let (mut holder, mut waiter) = (D::open(&db).await, D::open(&db).await);
     let held = pglock::advisory("way").on_async(D::connection(&mut holder));

@@ -6,7 +6,7 @@ use pglock::{Database, Error, TableMode};
 use pglock_tests::{BOUND, Proxy, Server, TestDb, Waiter, apart, database, pid_of, wait_until};
 use tracing::{Level, info, info_span};
 
-use super::traces_recorder::{RecordedEvent, Recorder};
+use super::spans_recorder::{RecordedEvent, Recorder};
 use super::{another_handle, assert_documented, handle};
 
 const OUTER: &str = "outer";
@@ -41,7 +41,7 @@ fn wait_for_event(recorder: &Recorder, name: &str) -> RecordedEvent {
 }
 
 #[test]
-fn a_call_has_a_span_while_it_asks_and_one_while_it_holds() {
+fn a_call_has_a_span_while_it_waits_and_one_while_it_holds() {
     #[pglock::advisory("job-{number}", using = here, shared)]
     fn job(number: u32, here: &Database) -> Result<(), Error> {
         info!(name: "work", "at work");
@@ -97,7 +97,7 @@ fn an_async_body_is_in_the_span_of_its_hold_whenever_it_runs() {
 }
 
 #[test]
-fn a_skip_tells_who_has_the_lock() {
+fn a_skip_names_the_holder() {
     #[pglock::advisory("skipped", using = here, timeout = 0, side_effect = Skip)]
     fn job(here: &Database) -> Result<(), Error> {
         panic!("it is busy");
@@ -176,7 +176,7 @@ fn what_goes_wrong_is_the_outcome() {
 }
 
 #[test]
-fn a_caller_that_goes_away_is_told_of() {
+fn a_caller_that_goes_away_is_recorded() {
     let db = database();
     let here = handle(&db);
     let guard = pglock::advisory("awaited")
@@ -206,7 +206,7 @@ fn a_caller_that_goes_away_is_told_of() {
 }
 
 #[test]
-fn a_loss_is_told_once_while_the_body_still_runs() {
+fn a_loss_is_reported_once_while_the_body_still_runs() {
     let db = database();
     let here = handle(&db);
     let recorder = Recorder::default();
@@ -231,7 +231,7 @@ fn a_loss_is_told_once_while_the_body_still_runs() {
 }
 
 #[test]
-fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
+fn a_loss_by_a_session_that_pglock_closes_is_reported_while_the_body_still_runs() {
     let server = Server::start();
     let db = server.create_database();
     let proxy = Proxy::start(&server);
@@ -245,10 +245,10 @@ fn a_loss_by_a_session_that_pglock_closes_is_told_while_the_body_still_runs() {
             // The server is silent, so the session is given up.
             proxy.stop_forwarding();
             let lost = wait_for_event(&recorder, "pglock.lost");
-            assert_eq!(lost.fields.get("lock"), Some("around"));
+            assert_eq!(lost.fields.get("lock"), Some("outer"));
             Ok::<_, Error>(())
         };
-        pglock::advisory("around").using(&here).run(body)
+        pglock::advisory("outer").using(&here).run(body)
     });
     assert!(error.unwrap_err().is_lost());
     recorder.event("pglock.lost");
@@ -314,7 +314,7 @@ fn a_kept_lock_is_held_until_its_time_is_over() {
 }
 
 #[test]
-fn locks_on_connections_of_the_callers_are_told_of_too() {
+fn locks_on_the_callers_connections_are_recorded_too() {
     #[pglock::advisory("mine", client = client)]
     fn job(client: &mut postgres::Client) -> Result<(), Error> {
         info!(name: "work", "at work");
@@ -343,7 +343,7 @@ fn locks_on_connections_of_the_callers_are_told_of_too() {
 }
 
 #[test]
-fn async_guards_tell_of_their_release_however_they_end() {
+fn async_guards_record_their_release_however_they_end() {
     #[pglock::advisory("mine", client = client)]
     async fn job(client: &mut tokio_postgres::Client) -> Result<(), Error> {
         info!(name: "work", "at work");
@@ -375,7 +375,7 @@ fn async_guards_tell_of_their_release_however_they_end() {
 }
 
 #[test]
-fn locks_of_transactions_and_tables_are_asked_for_and_their_holds_are_the_transactions() {
+fn transaction_and_table_locks_have_an_attempt_and_no_hold() {
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let mut client = db.connect();
@@ -387,17 +387,17 @@ fn locks_of_transactions_and_tables_are_asked_for_and_their_holds_are_the_transa
         orders.lock(&mut tx).unwrap();
         tx.commit().unwrap();
     });
-    let asked = recorder.spans("pglock.acquire");
-    let told = |field| -> Vec<_> { asked.iter().map(|span| span.fields.get(field)).collect() };
-    assert_eq!(told("lock"), [Some("(1, 2)"), Some("\"orders\"")]);
-    assert_eq!(told("label"), [Some("unlabeled"), Some("tables")]);
+    let attempts = recorder.spans("pglock.acquire");
+    let values = |field| -> Vec<_> { attempts.iter().map(|span| span.fields.get(field)).collect() };
+    assert_eq!(values("lock"), [Some("(1, 2)"), Some("\"orders\"")]);
+    assert_eq!(values("label"), [Some("unlabeled"), Some("tables")]);
     let modes = [Some("exclusive"), Some("SHARE_ROW_EXCLUSIVE")];
-    assert_eq!(told("mode"), modes);
+    assert_eq!(values("mode"), modes);
     assert!(recorder.spans("pglock.hold").is_empty());
 }
 
 #[test]
-fn who_is_hit_is_told() {
+fn signaled_sessions_are_events() {
     #[pglock::prioritize(interval = "50ms", client = client, using = here)]
     fn migrate(client: &mut postgres::Client, here: &Database) -> Result<(), Error> {
         let locked = pglock::advisory(1).on(client).acquire()?;
@@ -412,18 +412,18 @@ fn who_is_hit_is_told() {
     let mut client = db.connect();
     let recorder = Recorder::default();
     in_a_span(&recorder, || migrate(&mut client, &here)).unwrap();
-    let kill = recorder.event("pglock.kill");
-    assert_eq!(kill.level, Level::WARN);
-    assert_eq!(kill.parent, Some(OUTER));
-    assert_eq!(kill.fields.get("pid"), Some(&*pid));
-    assert_eq!(kill.fields.get("action"), Some("terminated"));
-    assert_eq!(kill.fields.get("application_name"), Some("report"));
-    assert!(kill.fields.get("user").is_some());
+    let signal = recorder.event("pglock.kill");
+    assert_eq!(signal.level, Level::WARN);
+    assert_eq!(signal.parent, Some(OUTER));
+    assert_eq!(signal.fields.get("pid"), Some(&*pid));
+    assert_eq!(signal.fields.get("action"), Some("terminated"));
+    assert_eq!(signal.fields.get("application_name"), Some("report"));
+    assert!(signal.fields.get("user").is_some());
     assert_all_documented(&recorder);
 }
 
 #[test]
-fn who_is_in_the_way_and_can_not_be_hit_is_told_once() {
+fn a_blocker_that_cannot_be_signaled_is_reported_once() {
     let db = database();
     let here = handle(&db);
     let mut blocker = db.connect_as("report");
@@ -452,7 +452,7 @@ fn who_is_in_the_way_and_can_not_be_hit_is_told_once() {
 }
 
 #[test]
-fn who_is_hit_by_a_filter_is_told() {
+fn sessions_signaled_through_a_filter_are_events() {
     let db = database();
     let mut blocker = db.connect();
     let pid = pid_of(&mut blocker).to_string();
@@ -461,21 +461,26 @@ fn who_is_hit_by_a_filter_is_told() {
     let mut client = db.connect();
     let recorder = Recorder::default();
     in_a_span(&recorder, || {
-        let hit = pglock::blocked_locks().cancel_blocking_activity(&mut client);
-        assert_eq!(hit.unwrap().len(), 1);
-        let hit = pglock::blocked_locks().terminate_blocking_activity(&mut client);
-        assert_eq!(hit.unwrap().len(), 1);
+        let signaled = pglock::blocked_locks().cancel_blocking_activity(&mut client);
+        assert_eq!(signaled.unwrap().len(), 1);
+        let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
+        assert_eq!(signaled.unwrap().len(), 1);
     });
-    let kills = recorder.events("pglock.kill");
-    let told = |field| -> Vec<_> { kills.iter().map(|kill| kill.fields.get(field)).collect() };
-    assert_eq!(told("action"), [Some("canceled"), Some("terminated")]);
-    assert_eq!(told("pid"), [Some(&*pid), Some(&*pid)]);
-    assert_eq!(kills[0].parent, Some(OUTER));
+    let signals = recorder.events("pglock.kill");
+    let values = |field| -> Vec<_> {
+        signals
+            .iter()
+            .map(|signal| signal.fields.get(field))
+            .collect()
+    };
+    assert_eq!(values("action"), [Some("canceled"), Some("terminated")]);
+    assert_eq!(values("pid"), [Some(&*pid), Some(&*pid)]);
+    assert_eq!(signals[0].parent, Some(OUTER));
     drop(waiter);
 }
 
 #[test]
-fn without_anybody_to_tell_a_skip_asks_for_no_holder() {
+fn without_a_listener_a_skip_looks_up_no_holder() {
     let db = database();
     let here = handle(&db);
     let guard = pglock::advisory("busy").using(&here).acquire().unwrap();

@@ -4,7 +4,7 @@ use metrics::Unit;
 use pglock::{Database, Error};
 use pglock_tests::{BOUND, Waiter, database, wait_until};
 
-use super::measures_recorder::numbers;
+use super::metrics_recorder::numbers;
 use super::{assert_documented, handle};
 
 const EXCLUSIVE: (&str, &str) = ("mode", "exclusive");
@@ -76,24 +76,24 @@ fn locks_without_a_label_are_counted_together() {
 }
 
 #[test]
-fn kills_are_counted() {
+fn signals_are_counted() {
     let numbers = numbers();
     let db = database();
     let mut blocker = db.connect();
     blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
-    let kills = || numbers.count("pglock_kills_total", &[("action", "terminated")]);
-    let before = kills();
-    let hit = pglock::blocked_locks().terminate_blocking_activity(&mut client);
-    assert_eq!(hit.unwrap().len(), 1);
-    // Other tests of this process kill too.
-    assert!(kills() > before);
+    let signals = || numbers.count("pglock_kills_total", &[("action", "terminated")]);
+    let before = signals();
+    let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
+    assert_eq!(signaled.unwrap().len(), 1);
+    // Other tests of this process signal too.
+    assert!(signals() > before);
     drop(waiter);
 }
 
 #[test]
-fn what_the_numbers_are_is_told_to_the_recorder() {
+fn metrics_are_described_to_the_recorder() {
     let numbers = numbers();
     pglock::describe_metrics();
     let described = numbers.described();

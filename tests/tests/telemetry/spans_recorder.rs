@@ -69,7 +69,7 @@ struct Recorded {
 pub(crate) struct Recorder(Arc<Mutex<Recorded>>);
 
 impl Recorder {
-    /// Runs what is to be recorded: of this thread, and what pglock's thread tells of what was asked for here.
+    /// Runs what is to be recorded: of this thread, and what pglock's thread reports about requests made here.
     pub(crate) fn record<R>(&self, work: impl FnOnce() -> R) -> R {
         super::several_subscribers();
         let subscriber = tracing_subscriber::registry().with(self.clone());

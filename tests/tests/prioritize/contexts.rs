@@ -1,4 +1,4 @@
-//! Sections within and after others, and whatever they run in.
+//! Sections inside and after others, and the contexts they run in: executors, forks, parallel queries.
 
 use std::future::Future as _;
 use std::pin::pin;
@@ -13,7 +13,7 @@ use pglock_tests::{BOUND, database, server, wait_until};
 use tokio_postgres::NoTls;
 
 use crate::side_effects::Do;
-use crate::{Blocker, INTERVAL, ONE_LOOK, here, is_alive, pid_of, prioritize};
+use crate::{Blocker, INTERVAL, ONE_POLL, here, is_alive, pid_of, prioritize};
 
 #[test]
 fn a_section_within_one_on_the_same_connection() {
@@ -130,10 +130,10 @@ fn a_side_effect_may_use_pglock_itself() {
         let mut client =
             postgres::Client::connect(&url, postgres::NoTls).map_err(Error::side_effect)?;
         let section = pglock::prioritize().using(&using).on(&mut client)?;
-        let hit = blocked.terminate()?;
+        let signaled = blocked.terminate()?;
         section.finish()?;
         guard.release()?;
-        Ok(hit)
+        Ok(signaled)
     });
     let mut client = db.connect();
     let mut section = prioritize(&db)
@@ -158,7 +158,7 @@ fn a_wait_within_in_another_database_is_one_of_the_section() {
 }
 
 #[test]
-fn the_workers_of_a_parallel_query_are_in_the_way_as_one() {
+fn the_workers_of_a_parallel_query_block_as_one() {
     let db = database();
     db.execute(
         "CREATE TABLE orders (id int); INSERT INTO orders SELECT generate_series(1, 1000); ANALYZE orders; \
@@ -193,7 +193,7 @@ fn the_workers_of_a_parallel_query_are_in_the_way_as_one() {
 
 #[test]
 fn a_session_that_waits_under_a_filter_of_what_it_waits_for() {
-    // Who is ahead in the queue is in the way, whatever it waits for.
+    // A session ahead in the queue blocks, whatever it waits for itself.
     let db = database();
     db.execute("CREATE TABLE orders ()");
     let blocker = Blocker::new(&db, "BEGIN; SELECT FROM orders");
@@ -209,7 +209,7 @@ fn a_session_that_waits_under_a_filter_of_what_it_waits_for() {
 }
 
 #[test]
-fn the_end_waits_for_a_hit_that_is_under_way() {
+fn the_end_waits_for_a_signal_that_is_under_way() {
     let server = pglock_tests::Server::start();
     let db = server.create_database();
     let proxy = pglock_tests::Proxy::start(&server);
@@ -229,7 +229,7 @@ fn the_end_waits_for_a_hit_that_is_under_way() {
         let section = scope.spawn(|| {
             let mut client = db.connect();
             let mut section = pglock::prioritize()
-                .interval(ONE_LOOK)
+                .interval(ONE_POLL)
                 .periodic(false)
                 .side_effect(side_effect)
                 .using(&watcher)
@@ -260,7 +260,7 @@ fn after_a_fork_the_child_has_no_section() {
         return fork_within_a_section();
     }
     let db = server().create_database();
-    let mut forking = Child::of("around::after_a_fork_the_child_has_no_section", "forking")
+    let mut forking = Child::of("contexts::after_a_fork_the_child_has_no_section", "forking")
         .argument("url", db.url())
         .start();
     forking.finish(BOUND);
