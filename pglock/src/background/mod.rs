@@ -6,4 +6,4 @@ mod thread;
 
 pub(crate) use block_on::block_on;
 pub(crate) use owner_process::OwnerProcess;
-pub(crate) use thread::{Handle, ask, run, running, service, spawn};
+pub(crate) use thread::{Handle, run, running, service, spawn, start};

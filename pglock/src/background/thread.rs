@@ -35,20 +35,16 @@ pub(crate) fn spawn(future: impl Future<Output = ()> + Send + 'static) -> Result
     })
 }
 
-/// Runs a future on the thread. The receiver gets its output, or an error if the thread ends first.
-pub(crate) fn ask<F: Future<Output: Send> + 'static>(
-    future: impl FnOnce() -> F + Send + 'static,
-) -> Result<oneshot::Receiver<F::Output>, Error> {
-    let (reply, answer) = oneshot::channel();
-    run(move || reply_with(reply, future()))?;
-    Ok(answer)
-}
-
 fn reply_with<T: 'static>(reply: oneshot::Sender<T>, future: impl Future<Output = T> + 'static) {
     tokio::task::spawn_local(async move {
         // A caller that went away has no use for the answer.
         let _ = reply.send(future.await);
     });
+}
+
+/// The thread, which is started if it is not running.
+pub(crate) fn start() -> Result<Handle, Error> {
+    Thread::current().map(Thread::handle)
 }
 
 /// The thread, if it is running.
@@ -57,7 +53,7 @@ pub(crate) fn running() -> Option<Handle> {
     slots
         .filter_map(|slot| slot.thread.get())
         .find(|thread| thread.is_running())
-        .map(|thread| Handle(thread.tasks.downgrade()))
+        .map(Thread::handle)
 }
 
 /// The thread's one value of this type, created on first use and dropped with the thread. Only for tasks on the thread.
@@ -95,7 +91,7 @@ impl Handle {
             .is_some_and(|tasks| tasks.send(Box::new(task)).is_ok())
     }
 
-    /// Like [`ask`], but if the thread has ended, the receiver gets the error.
+    /// Runs a future on the thread. The receiver gets its output, or an error if the thread has ended or ends first.
     pub(crate) fn ask<F: Future<Output: Send> + 'static>(
         &self,
         future: impl FnOnce() -> F + Send + 'static,
@@ -169,6 +165,10 @@ impl Thread {
             }
             slot = slot.next.get_or_init(|| Box::new(Slot::empty()));
         }
+    }
+
+    fn handle(&self) -> Handle {
+        Handle(self.tasks.downgrade())
     }
 
     fn is_running(&self) -> bool {

@@ -15,6 +15,8 @@ use crate::error::Error;
 /// A section that is watched. Dropping it ends the watch, without waiting for a poll that is under way.
 pub(crate) struct SectionHandle {
     id: SectionId,
+    /// The thread that watches it, the only one that knows it.
+    thread: background::Handle,
     process: OwnerProcess,
 }
 
@@ -25,10 +27,11 @@ impl SectionHandle {
     pub(crate) async fn begin(options: SectionOptions) -> Result<Self, Error> {
         let section = Self {
             id: SectionId::next(),
+            thread: background::start()?,
             process: OwnerProcess::current(),
         };
         let id = section.id;
-        answer(background::ask(move || poll::begin(id, options))?).await??;
+        answer(section.thread.ask(move || poll::begin(id, options))).await??;
         Ok(section)
     }
 
@@ -38,13 +41,14 @@ impl SectionHandle {
 
     /// The report so far.
     pub(crate) async fn report(&self) -> Result<PrioritizeReport, Error> {
+        self.check_process()?;
         let id = self.id;
-        let report = background::ask(move || async move {
+        let report = self.thread.ask(move || async move {
             match Sections::here().get(id) {
                 Some(section) => Some(section.report().await),
                 None => None,
             }
-        })?;
+        });
         answer(report).await?.ok_or_else(Error::watch_lost)
     }
 
@@ -52,11 +56,9 @@ impl SectionHandle {
     ///
     /// If the future is dropped, the watch ends all the same.
     pub(crate) async fn end(&self) -> Result<SectionResult, Error> {
-        if !self.process.is_current() {
-            return Err(Error::watch_lost_to_fork());
-        }
+        self.check_process()?;
         let id = self.id;
-        let ended = background::ask(move || {
+        let ended = self.thread.ask(move || {
             // At once, so that the next poll leaves this section out.
             let ended = Sections::here().end(id);
             async move {
@@ -65,8 +67,16 @@ impl SectionHandle {
                     None => None,
                 }
             }
-        })?;
+        });
         answer(ended).await?.ok_or_else(Error::watch_lost)
+    }
+
+    /// An error in a forked child, where the section is only a copy.
+    fn check_process(&self) -> Result<(), Error> {
+        if self.process.is_current() {
+            return Ok(());
+        }
+        Err(Error::watch_lost_to_fork())
     }
 }
 
@@ -79,8 +89,8 @@ impl Drop for SectionHandle {
     fn drop(&mut self) {
         let id = self.id;
         if self.process.is_current() {
-            // If the thread cannot be started, nothing is watched.
-            let _ = background::run(move || drop(Sections::here().end(id)));
+            // If the thread has ended, nothing is watched.
+            self.thread.run(move || drop(Sections::here().end(id)));
         }
     }
 }
@@ -88,5 +98,34 @@ impl Drop for SectionHandle {
 impl fmt::Debug for SectionHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("SectionHandle").field(&self.id).finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::{BOUND, Child, child, wait_until};
+
+    use super::*;
+    use crate::background::block_on;
+
+    /// In a process of its own, since other tests use the thread too.
+    #[test]
+    fn a_thread_that_has_ended_is_an_error_and_is_not_started_again() {
+        if child::role().is_none() {
+            let test = "watcher::section::tests::a_thread_that_has_ended_is_an_error_and_is_not_started_again";
+            Child::of(test, "ends").start().finish(BOUND);
+            return;
+        }
+        let section = SectionHandle {
+            id: SectionId::next(),
+            thread: background::start().unwrap(),
+            process: OwnerProcess::current(),
+        };
+        section.thread.run(|| panic!("a test asked for it"));
+        wait_until("it has ended", BOUND, || background::running().is_none());
+        assert!(block_on(section.report()).unwrap_err().is_connect());
+        assert!(block_on(section.end()).is_err_and(|error| error.is_connect()));
+        drop(section);
+        assert!(background::running().is_none());
     }
 }

@@ -278,10 +278,12 @@ fn fork_within_a_section() {
         .unwrap();
     match fork::fork().unwrap() {
         Fork::Child => {
-            let error = section.finish().unwrap_err();
-            let is_told = error.kind() == ErrorKind::Config && error.to_string().contains("fork");
+            let errors = [section.report().unwrap_err(), section.finish().unwrap_err()];
+            let is_reported = errors.iter().all(|error| {
+                error.kind() == ErrorKind::Config && error.to_string().contains("fork")
+            });
             // Not by returning, which would use what it has copied of the parent's.
-            std::process::exit(i32::from(!is_told));
+            std::process::exit(i32::from(!is_reported));
         }
         Fork::Parent(pid) => {
             assert_eq!(fork::waitpid(pid).unwrap(), 0);
