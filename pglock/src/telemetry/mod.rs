@@ -42,7 +42,7 @@ pub(crate) struct Attempt {
 
 impl Attempt {
     pub(crate) fn begin(subject: Subject, on_busy: OnBusy) -> Self {
-        metrics::attempted(&subject);
+        catch_panics(|| metrics::attempted(&subject));
         Self {
             trace: spans::AttemptTrace::begin(&subject),
             subject,

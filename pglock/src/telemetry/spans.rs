@@ -13,7 +13,7 @@ use crate::error::Holder;
 
 /// Whether a subscriber listens to skips, which then cost a statement that looks up the holder.
 pub(super) fn reports_skips() -> bool {
-    event_enabled!(target: "pglock::skip", Level::INFO)
+    catch_panics(|| event_enabled!(target: "pglock::skip", Level::INFO)).unwrap_or(false)
 }
 
 /// The span and the subscriber of the place where something was requested. What pglock's thread reports about it later
@@ -72,15 +72,18 @@ pub(super) struct AttemptTrace(Span);
 
 impl AttemptTrace {
     pub(super) fn begin(subject: &Subject) -> Self {
-        Self(info_span!(
-            target: "pglock",
-            "pglock.acquire",
-            lock = subject.lock,
-            label = subject.label,
-            mode = subject.mode,
-            waited_ms = Empty,
-            outcome = Empty,
-        ))
+        let span = catch_panics(|| {
+            info_span!(
+                target: "pglock",
+                "pglock.acquire",
+                lock = subject.lock,
+                label = subject.label,
+                mode = subject.mode,
+                waited_ms = Empty,
+                outcome = Empty,
+            )
+        });
+        Self(span.unwrap_or_else(Span::none))
     }
 
     pub(super) fn skipped(&self, subject: &Subject, holder: Option<&Holder>) {

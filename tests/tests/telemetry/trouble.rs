@@ -1,8 +1,12 @@
-//! Subscribers that panic, or request locks, where pglock's own thread calls them.
+//! Subscribers and recorders that panic, and subscribers that request locks where pglock's own thread calls them.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use metrics::{
+    Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
+};
 use pglock::{Database, Error};
 use pglock_tests::{BOUND, background, database};
 use tracing::span::{Attributes, Id};
@@ -47,6 +51,62 @@ fn when<R>(
 
 fn panics() {
     panic!("the subscriber panics");
+}
+
+#[test]
+fn a_subscriber_that_panics_at_a_request_does_not_stop_it() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("requested").using(&here);
+    let guard = when("pglock.acquire", panics, || lock().acquire());
+    guard.unwrap().release().unwrap();
+
+    let mut client = db.connect();
+    let on = pglock::advisory("requested").on(&mut client);
+    let guard = when("pglock.acquire", panics, || on.acquire());
+    guard.unwrap().release().unwrap();
+    db.wait_for_no_locks();
+}
+
+/// A recorder whose counters panic.
+struct Panics;
+
+impl CounterFn for Panics {
+    fn increment(&self, _: u64) {
+        panic!("the recorder panics");
+    }
+
+    fn absolute(&self, _: u64) {}
+}
+
+impl Recorder for Panics {
+    fn describe_counter(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_gauge(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn describe_histogram(&self, _: KeyName, _: Option<Unit>, _: SharedString) {}
+
+    fn register_counter(&self, _: &Key, _: &Metadata<'_>) -> Counter {
+        Counter::from_arc(Arc::new(Panics))
+    }
+
+    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::noop()
+    }
+
+    fn register_histogram(&self, _: &Key, _: &Metadata<'_>) -> Histogram {
+        Histogram::noop()
+    }
+}
+
+#[test]
+fn a_recorder_that_panics_at_a_request_does_not_stop_it() {
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("requested").using(&here);
+    let guard = metrics::with_local_recorder(&Panics, || lock().acquire());
+    guard.unwrap().release().unwrap();
+    db.wait_for_no_locks();
 }
 
 #[test]
