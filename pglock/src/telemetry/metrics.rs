@@ -10,7 +10,7 @@ const ATTEMPTS: &str = "pglock_attempts_total";
 const OUTCOMES: &str = "pglock_outcomes_total";
 const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
-const SIGNALS: &str = "pglock_kills_total";
+const SIGNALS: &str = "pglock_signals_total";
 
 /// Gives the recorder of the crate [`metrics`] a description and a unit for each of pglock's metrics.
 ///

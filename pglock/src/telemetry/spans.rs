@@ -53,8 +53,8 @@ impl TraceContext {
     pub(super) fn signaled(&self, report: SignalReport<'_>) {
         self.emit(|| {
             warn!(
-                name: "pglock.kill",
-                target: "pglock::kill",
+                name: "pglock.signal",
+                target: "pglock::signal",
                 parent: self.span.id(),
                 pid = report.pid,
                 action = report.action,

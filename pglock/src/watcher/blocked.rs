@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::policy::{Escalation, KillPolicy};
+use super::policy::{Escalation, SignalPolicy};
 use crate::error::Error;
 use crate::model::backend::Backend;
 use crate::view::sql::LocksQuery;
@@ -14,7 +14,7 @@ pub(super) trait SectionWatcher: Sync {
     fn fetch(&self, query: LocksQuery) -> Result<Vec<BlockedLock>, Error>;
 
     /// Signals the sessions that block these; returns the pids of those that were signaled.
-    fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error>;
+    fn signal(&self, waiting: Vec<Backend>, policy: SignalPolicy) -> Result<Vec<i32>, Error>;
 }
 
 /// The waits of a prioritized section and the sessions that block them, for a
@@ -150,7 +150,7 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn cancel(&mut self) -> Result<Vec<i32>, Error> {
-        self.signal(KillPolicy::new(Escalation::Cancel))
+        self.signal(SignalPolicy::new(Escalation::Cancel))
     }
 
     /// Terminates the blocking sessions, as [`Terminate`](struct@crate::Terminate) does. Returns the pids of those that
@@ -169,10 +169,10 @@ impl<'w> Blocked<'w> {
     /// }
     /// ```
     pub fn terminate(&mut self) -> Result<Vec<i32>, Error> {
-        self.signal(KillPolicy::new(Escalation::Terminate))
+        self.signal(SignalPolicy::new(Escalation::Terminate))
     }
 
-    pub(crate) fn signal(&mut self, mut policy: KillPolicy) -> Result<Vec<i32>, Error> {
+    pub(crate) fn signal(&mut self, mut policy: SignalPolicy) -> Result<Vec<i32>, Error> {
         policy.conditions.extend(self.conditions.iter().cloned());
         self.watcher.signal(self.waiting.clone(), policy)
     }

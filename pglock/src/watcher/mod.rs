@@ -12,7 +12,7 @@ mod side_effect;
 mod sql;
 
 pub(crate) use options::SectionOptions;
-pub(crate) use policy::{Escalation, KillPolicy};
+pub(crate) use policy::{Escalation, SignalPolicy};
 pub(crate) use section::SectionHandle;
 pub(crate) use sql::own_backend;
 

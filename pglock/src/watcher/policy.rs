@@ -20,7 +20,7 @@ pub(crate) enum Escalation {
 ///
 /// `pub`, since a hidden method of a public trait names it; the module is private.
 #[derive(Clone, Debug)]
-pub struct KillPolicy {
+pub struct SignalPolicy {
     pub(crate) escalation: Escalation,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) never_applications: Vec<String>,
@@ -28,7 +28,7 @@ pub struct KillPolicy {
     pub(crate) dry_run: bool,
 }
 
-impl KillPolicy {
+impl SignalPolicy {
     pub(crate) const fn new(escalation: Escalation) -> Self {
         Self {
             escalation,

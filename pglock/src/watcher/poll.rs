@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::blocked::{Blocked, SectionWatcher};
 use super::connection::Watcher;
 use super::options::SectionOptions;
-use super::policy::KillPolicy;
+use super::policy::SignalPolicy;
 use super::sections::{Section, Sections};
 use super::sql;
 use crate::background::{self, block_on};
@@ -140,7 +140,7 @@ async fn act(section: &Rc<Section>, found: Observed) {
         Ok(waiting) => waiting,
         Err(error) => return section.record_error(error),
     };
-    match section.options().side_effect.kill_policy() {
+    match section.options().side_effect.signal_policy() {
         Some(policy) => {
             if let Err(error) = signal_all(section, &waiting, &policy).await {
                 section.record_error(error);
@@ -154,7 +154,7 @@ async fn act(section: &Rc<Section>, found: Observed) {
 async fn signal_all(
     section: &Section,
     waiting: &[Backend],
-    policy: &KillPolicy,
+    policy: &SignalPolicy,
 ) -> Result<Vec<i32>, Error> {
     let (mut signaled, mut blockers) = (Vec::new(), HashSet::new());
     for waiting in waiting {
@@ -245,7 +245,7 @@ impl SectionWatcher for WatcherClient {
         })
     }
 
-    fn signal(&self, waiting: Vec<Backend>, policy: KillPolicy) -> Result<Vec<i32>, Error> {
+    fn signal(&self, waiting: Vec<Backend>, policy: SignalPolicy) -> Result<Vec<i32>, Error> {
         self.ask(move |section| async move {
             // No session is signaled for a section that has ended.
             let Some(section) = section else {

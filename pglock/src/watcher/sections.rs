@@ -172,7 +172,7 @@ impl Section {
 
     /// When the next grace time is over that was still running when the poll began.
     fn grace_over(&self, poll_began: Instant) -> Option<Instant> {
-        let grace = match self.options.side_effect.kill_policy()?.escalation {
+        let grace = match self.options.side_effect.signal_policy()?.escalation {
             Escalation::Escalate { grace } => grace,
             Escalation::Terminate | Escalation::Cancel => return None,
         };

@@ -1,7 +1,7 @@
 //! The trait that users implement to handle blocking sessions in their own way.
 
 use super::blocked::Blocked;
-use super::policy::KillPolicy;
+use super::policy::SignalPolicy;
 use crate::error::Error;
 
 /// What to do about the sessions that block a prioritized section: [`Terminate`](struct@crate::Terminate),
@@ -51,7 +51,7 @@ pub trait PrioritizeSideEffect: Send + Sync + 'static {
 
     /// The policy that pglock applies by itself, without a thread.
     #[doc(hidden)]
-    fn kill_policy(&self) -> Option<KillPolicy> {
+    fn signal_policy(&self) -> Option<SignalPolicy> {
         None
     }
 }
@@ -62,8 +62,8 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for Box<S> {
         (**self).worker(blocked)
     }
 
-    fn kill_policy(&self) -> Option<KillPolicy> {
-        (**self).kill_policy()
+    fn signal_policy(&self) -> Option<SignalPolicy> {
+        (**self).signal_policy()
     }
 }
 
@@ -73,7 +73,7 @@ impl<S: PrioritizeSideEffect + ?Sized> PrioritizeSideEffect for std::sync::Arc<S
         (**self).worker(blocked)
     }
 
-    fn kill_policy(&self) -> Option<KillPolicy> {
-        (**self).kill_policy()
+    fn signal_policy(&self) -> Option<SignalPolicy> {
+        (**self).signal_policy()
     }
 }

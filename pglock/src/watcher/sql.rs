@@ -4,7 +4,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::policy::{Escalation, KillPolicy};
+use super::policy::{Escalation, SignalPolicy};
 use super::report::{Blocker, BlockerAction, Spared};
 use crate::model::backend::Backend;
 use crate::sql::parts::{may_signal, microseconds, statement};
@@ -78,7 +78,7 @@ pub(crate) fn activities(rows: &Rows, sessions: usize) -> Vec<Option<SectionActi
 /// would raise an error, after it has signaled others.
 pub(crate) fn signal_blockers(
     waiting: Backend,
-    policy: &KillPolicy,
+    policy: &SignalPolicy,
     own: &[Backend],
     before: &[Canceled],
 ) -> Statement {
@@ -153,7 +153,7 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
      OR pg_catalog.octet_length(s.query) >= (SELECT g.setting::int - 4 FROM pg_catalog.pg_settings g WHERE g.name = 'track_activity_query_size'))";
 
 /// The CTEs of the filters, each followed by a comma, and the condition that a blocker does not match them.
-fn filtered(waiting: Backend, policy: &KillPolicy, values: &mut Values) -> (String, String) {
+fn filtered(waiting: Backend, policy: &SignalPolicy, values: &mut Values) -> (String, String) {
     if policy.conditions.is_empty() {
         return (String::new(), "false".to_owned());
     }
@@ -246,7 +246,7 @@ fn as_shown(application_name: &str) -> [String; 2] {
 }
 
 /// Reads a row of [`signal_blockers`].
-pub(crate) fn blocker(row: &Row<'_>, policy: &KillPolicy) -> Option<Blocker> {
+pub(crate) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Option<Blocker> {
     let started: Option<i64> = row.parsed(1);
     let action = match (row.text(7), row.text(6), row.text(8)) {
         (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
@@ -348,7 +348,7 @@ mod tests {
         let db = database();
         let (mut holder, _, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let terminate = KillPolicy::new(Escalation::Terminate);
+        let terminate = SignalPolicy::new(Escalation::Terminate);
         let rows = ask(
             &mut watcher,
             &signal_blockers(earlier(waits), &terminate, &[], &[]),
@@ -362,7 +362,7 @@ mod tests {
         let db = database();
         let (mut holder, holds, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let escalate = KillPolicy::new(Escalation::Escalate {
+        let escalate = SignalPolicy::new(Escalation::Escalate {
             grace: Duration::ZERO,
         });
         let mut signaled = |backend| {
@@ -389,7 +389,7 @@ mod tests {
         let db = database();
         let (mut holder, holds, waits) = tangle(&db);
         let mut watcher = db.connect();
-        let terminate = KillPolicy::new(Escalation::Terminate);
+        let terminate = SignalPolicy::new(Escalation::Terminate);
         let mut signaled = |own| {
             let rows = ask(
                 &mut watcher,

@@ -83,7 +83,7 @@ fn signals_are_counted() {
     blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
-    let signals = || numbers.count("pglock_kills_total", &[("action", "terminated")]);
+    let signals = || numbers.count("pglock_signals_total", &[("action", "terminated")]);
     let before = signals();
     let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
     assert_eq!(signaled.unwrap().len(), 1);

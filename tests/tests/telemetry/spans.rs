@@ -412,7 +412,7 @@ fn signaled_sessions_are_events() {
     let mut client = db.connect();
     let recorder = Recorder::default();
     in_a_span(&recorder, || migrate(&mut client, &here)).unwrap();
-    let signal = recorder.event("pglock.kill");
+    let signal = recorder.event("pglock.signal");
     assert_eq!(signal.level, Level::WARN);
     assert_eq!(signal.parent, Some(OUTER));
     assert_eq!(signal.fields.get("pid"), Some(&*pid));
@@ -447,7 +447,7 @@ fn a_blocker_that_cannot_be_signaled_is_reported_once() {
     assert_eq!(spared.fields.get("pid"), Some(&*pid));
     let message = spared.fields.get("message").unwrap();
     assert!(message.contains("never signaled"), "{message}");
-    assert!(recorder.events("pglock.kill").is_empty());
+    assert!(recorder.events("pglock.signal").is_empty());
     assert_all_documented(&recorder);
 }
 
@@ -466,7 +466,7 @@ fn sessions_signaled_through_a_filter_are_events() {
         let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
         assert_eq!(signaled.unwrap().len(), 1);
     });
-    let signals = recorder.events("pglock.kill");
+    let signals = recorder.events("pglock.signal");
     let values = |field| -> Vec<_> {
         signals
             .iter()

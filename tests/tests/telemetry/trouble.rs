@@ -148,7 +148,7 @@ fn a_panic_at_a_signal_does_not_end_the_watch() {
             panics();
         }
     };
-    when("pglock.kill", panics_once, || {
+    when("pglock.signal", panics_once, || {
         for key in 1..=2 {
             let mut blocker = db.connect();
             let takes = format!("SELECT pg_advisory_lock({key})");

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::error::Error;
 use crate::view::Matches;
-use crate::watcher::{Blocked, Escalation, KillPolicy, PrioritizeSideEffect};
+use crate::watcher::{Blocked, Escalation, PrioritizeSideEffect, SignalPolicy};
 
 /// Terminates the blocking sessions, so that their transactions are rolled back and their locks released. The default.
 ///
@@ -35,7 +35,7 @@ use crate::watcher::{Blocked, Escalation, KillPolicy, PrioritizeSideEffect};
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Terminate {
-    policy: KillPolicy,
+    policy: SignalPolicy,
 }
 
 /// [`struct@Terminate`] for every blocking session, to be written as `side_effect(Terminate)`.
@@ -65,7 +65,7 @@ pub const Terminate: Terminate = Terminate::new();
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Cancel {
-    policy: KillPolicy,
+    policy: SignalPolicy,
 }
 
 /// [`struct@Cancel`] for every blocking session, to be written as `side_effect(Cancel)`.
@@ -95,7 +95,7 @@ pub const Cancel: Cancel = Cancel::new();
 #[derive(Clone)]
 #[must_use = "a side effect does nothing by itself: pass it to `side_effect`"]
 pub struct Escalate {
-    policy: KillPolicy,
+    policy: SignalPolicy,
 }
 
 /// [`struct@Escalate`] for every blocking session, to be written as `side_effect(Escalate)`.
@@ -130,7 +130,7 @@ macro_rules! side_effect {
             /// ```
             pub const fn new() -> Self {
                 Self {
-                    policy: KillPolicy::new($plan),
+                    policy: SignalPolicy::new($plan),
                 }
             }
 
@@ -229,7 +229,7 @@ macro_rules! side_effect {
                 blocked.signal(self.policy.clone())
             }
 
-            fn kill_policy(&self) -> Option<KillPolicy> {
+            fn signal_policy(&self) -> Option<SignalPolicy> {
                 Some(self.policy.clone())
             }
         }
