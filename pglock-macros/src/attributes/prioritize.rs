@@ -129,7 +129,7 @@ impl Args {
         Err(Error::new(
             *span,
             format!(
-                "this timeout is below {of_it}, so the wait would end before the first check: write a longer `timeout` or a shorter `interval`"
+                "this timeout is below {of_it}, so the wait would end before the first poll: write a longer `timeout` or a shorter `interval`"
             ),
         ))
     }

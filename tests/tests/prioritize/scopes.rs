@@ -120,7 +120,10 @@ fn mistakes_are_errors_at_once() {
     let below = prioritize(&db).timeout(INTERVAL / 2).on(&mut client);
     let error = below.unwrap_err();
     assert!(
-        error.is_config() && error.to_string().contains("below the interval"),
+        error.is_config()
+            && error
+                .to_string()
+                .contains("50 ms is below the interval of 100 ms"),
         "{error}"
     );
     let zero = prioritize(&db).timeout(Duration::ZERO).on(&mut client);

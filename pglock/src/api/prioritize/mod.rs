@@ -11,7 +11,7 @@ use crate::api::timeout::{AsyncTimeoutScope, PreviousTimeout, timeout};
 use crate::background::block_on;
 use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
-use crate::error::{Error, Failure};
+use crate::error::{Error, Failure, humanize};
 use crate::model::backend::Backend;
 use crate::model::options::Timeout;
 use crate::telemetry::TraceContext;
@@ -229,8 +229,9 @@ impl Prioritize {
         }
         match self.timeout.and_then(Timeout::duration) {
             Some(timeout) if timeout < self.interval => Err(Error::config(format!(
-                "the timeout of {timeout:?} is below the interval of {:?}, so the wait would end before the first poll; shorten the interval",
-                self.interval
+                "the timeout of {} is below the interval of {}, so the wait would end before the first poll; raise the timeout, or shorten the interval",
+                humanize::duration(timeout),
+                humanize::duration(self.interval)
             ))),
             _ => Ok(()),
         }
