@@ -12,17 +12,21 @@ use crate::function::Function;
 use crate::options::parse;
 
 /// Reads the arguments of one attribute.
-pub(crate) type Read = fn(TokenStream) -> Result<Box<dyn Attribute>>;
+pub(crate) type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
 /// All of pglock's attributes, by the names that users write.
-const ATTRIBUTES: [(&str, Read); 3] = [
+const ATTRIBUTES: [(&str, ReadAttribute); 3] = [
     ("advisory", advisory::read),
     ("prioritize", prioritize::read),
     ("timeout", timeout::read),
 ];
 
 /// Expands the attribute that `read` reads, and those of pglock's below it.
-pub(crate) fn expand(read: Read, arguments: TokenStream, item: &TokenStream) -> TokenStream {
+pub(crate) fn expand(
+    read: ReadAttribute,
+    arguments: TokenStream,
+    item: &TokenStream,
+) -> TokenStream {
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => return refuse(item, error),
@@ -135,7 +139,7 @@ impl Attributes {
 }
 
 /// The attribute of pglock's that a path names: `advisory`, `pglock::advisory`, or with the path of `crate = ..`.
-fn find(path: &Path, krate: &Path) -> Option<Read> {
+fn find(path: &Path, krate: &Path) -> Option<ReadAttribute> {
     let (path, krate) = (parse::path_text(path), parse::path_text(krate));
     ATTRIBUTES.into_iter().find_map(|(name, read)| {
         let names = [

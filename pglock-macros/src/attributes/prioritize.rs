@@ -29,7 +29,7 @@ const OPTIONS: &Options<Args> = &[
         })
     }),
     ("side_effect", "side_effect = Cancel", |args, option| {
-        option.value(&mut args.side_effect, SideEffect::new)
+        option.value(&mut args.side_effect, PrioritizeSideEffect::new)
     }),
     ("using", "using = \"reports\"", |args, option| {
         option.value(&mut args.using, Ok)
@@ -87,7 +87,7 @@ struct Args {
     interval: Option<Spanned<DurationArg>>,
     periodic: Option<Spanned<bool>>,
     timeout: Option<Spanned<DurationArg>>,
-    side_effect: Option<Spanned<SideEffect>>,
+    side_effect: Option<Spanned<PrioritizeSideEffect>>,
     using: Option<Spanned<Expr>>,
     shared_options: SharedOptions,
 }
@@ -150,13 +150,13 @@ fn interval(value: Expr) -> Result<DurationArg> {
 }
 
 /// What is done to blocking sessions.
-enum SideEffect {
+enum PrioritizeSideEffect {
     /// One of pglock's own, by its name.
     Named(Ident),
     Expression(Expr),
 }
 
-impl SideEffect {
+impl PrioritizeSideEffect {
     fn new(value: Expr) -> Result<Self> {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {

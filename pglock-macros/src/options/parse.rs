@@ -16,9 +16,9 @@ pub(crate) struct Spanned<T> {
 /// The options of an attribute whose arguments are an `A`: name, example, and what reads the value.
 ///
 /// An option whose example is empty is not one of the attribute's: reading it says where it belongs.
-pub(crate) type Options<A> = [(&'static str, &'static str, Read<A>)];
+pub(crate) type Options<A> = [(&'static str, &'static str, ReadOption<A>)];
 
-type Read<A> = fn(&mut A, &NamedOption<'_>) -> Result<()>;
+type ReadOption<A> = fn(&mut A, &NamedOption<'_>) -> Result<()>;
 
 /// Parses the arguments of an attribute. `positional` reads those that have no name.
 pub(crate) fn parse_options<A: Default>(

@@ -7,9 +7,9 @@ use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote};
 
 use crate::attributes::{advisory, prioritize, timeout};
-use crate::expand::{self, Read};
+use crate::expand::{self, ReadAttribute};
 
-fn read_of(attribute: &str) -> Read {
+fn read_of(attribute: &str) -> ReadAttribute {
     match attribute {
         "advisory" => advisory::read,
         "prioritize" => prioritize::read,

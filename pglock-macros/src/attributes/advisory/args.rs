@@ -5,7 +5,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
 use super::hold_limits::{self, HoldLimits};
-use super::side_effect::SideEffect;
+use super::side_effect::AdvisorySideEffect;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
@@ -21,7 +21,7 @@ const OPTIONS: &Options<Args> = &[
         option.value(&mut args.timeout, |value| DurationArg::new(&WAIT, value))
     }),
     ("side_effect", "side_effect = Skip", |args, option| {
-        option.value(&mut args.side_effect, SideEffect::new)
+        option.value(&mut args.side_effect, AdvisorySideEffect::new)
     }),
     (
         "hold_at_least",
@@ -59,7 +59,7 @@ const WAIT: Hints = Hints {
 pub(super) struct Args {
     pub(super) lock_id: Option<Spanned<LockId>>,
     pub(super) timeout: Option<Spanned<DurationArg>>,
-    pub(super) side_effect: Option<Spanned<SideEffect>>,
+    pub(super) side_effect: Option<Spanned<AdvisorySideEffect>>,
     pub(super) hold_limits: HoldLimits,
     pub(super) shared: Option<Spanned<bool>>,
     pub(super) xact: Option<Spanned<bool>>,
@@ -92,10 +92,10 @@ impl Args {
         Ok(())
     }
 
-    pub(super) fn side_effect(&self) -> &SideEffect {
+    pub(super) fn side_effect(&self) -> &AdvisorySideEffect {
         self.side_effect
             .as_ref()
-            .map_or(&SideEffect::Raise, |effect| &effect.value)
+            .map_or(&AdvisorySideEffect::Raise, |effect| &effect.value)
     }
 
     pub(super) fn client(&self) -> Option<&Client> {

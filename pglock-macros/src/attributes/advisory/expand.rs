@@ -5,7 +5,7 @@ use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
 
 use super::args::Args;
-use super::side_effect::SideEffect;
+use super::side_effect::AdvisorySideEffect;
 use crate::function::{Function, local};
 use crate::options::parse::Spanned;
 use crate::wrap::Wrapper;
@@ -76,8 +76,8 @@ impl<'a> Expansion<'a> {
         }
         builder = self.args.hold_limits.expand(builder);
         match self.args.side_effect() {
-            SideEffect::Raise => builder,
-            SideEffect::Skip(_) | SideEffect::SkipWith { .. } => {
+            AdvisorySideEffect::Raise => builder,
+            AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => {
                 quote!(#krate::__rt::skip(#builder))
             }
         }
@@ -114,12 +114,12 @@ impl<'a> Expansion<'a> {
         let krate = &self.wrapper.krate;
         let error = local("error");
         let skipped = match self.args.side_effect() {
-            SideEffect::Raise => return TokenStream::new(),
-            SideEffect::Skip(_) => {
+            AdvisorySideEffect::Raise => return TokenStream::new(),
+            AdvisorySideEffect::Skip(_) => {
                 let returned = self.function.returned();
                 quote_spanned!(returned.span()=> <#returned as #krate::__rt::Skippable>::skipped())
             }
-            SideEffect::SkipWith { value, .. } => quote!(#value),
+            AdvisorySideEffect::SkipWith { value, .. } => quote!(#value),
         };
         quote! {
             if #krate::__rt::is_busy(&#error) {

@@ -5,7 +5,7 @@ use syn::{Error, Expr, Result};
 use crate::options::parse;
 
 /// What happens when the lock is not had in time.
-pub(crate) enum SideEffect {
+pub(crate) enum AdvisorySideEffect {
     Raise,
     /// `Skip`, with these tokens.
     Skip(Expr),
@@ -16,7 +16,7 @@ pub(crate) enum SideEffect {
     },
 }
 
-impl SideEffect {
+impl AdvisorySideEffect {
     pub(crate) fn new(value: Expr) -> Result<Self> {
         let fail = |message: &str| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {

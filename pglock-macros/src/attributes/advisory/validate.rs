@@ -4,7 +4,7 @@ use syn::ext::IdentExt as _;
 use syn::{Error, Result};
 
 use super::args::Args;
-use super::side_effect::SideEffect;
+use super::side_effect::AdvisorySideEffect;
 use crate::function::Function;
 use crate::options::duration::DurationArg;
 use crate::options::on_error::OnError;
@@ -39,8 +39,10 @@ impl Args {
     /// A wait without a timeout never skips.
     fn validate_side_effect(&self) -> Result<()> {
         let effect = match self.side_effect() {
-            SideEffect::Skip(effect) | SideEffect::SkipWith { effect, .. } => effect,
-            SideEffect::Raise => return Ok(()),
+            AdvisorySideEffect::Skip(effect) | AdvisorySideEffect::SkipWith { effect, .. } => {
+                effect
+            }
+            AdvisorySideEffect::Raise => return Ok(()),
         };
         match self.timeout.as_ref().map(|timeout| &timeout.value) {
             Some(DurationArg::Literal(_) | DurationArg::Expression(_)) => Ok(()),
