@@ -101,7 +101,7 @@ impl<'g> Tree<'g> {
     /// Pushes what is to be written below a session, the last first.
     fn below(&mut self, node: usize, indent: &str, items: &mut Vec<(Item, String, bool)>) {
         let mut found = Vec::new();
-        let (mut also_blocks, mut also_before) = (Vec::new(), Vec::new());
+        let (mut also_blocks, mut also_ahead_of) = (Vec::new(), Vec::new());
         for &nth in &self.waiters[node] {
             let edge = &self.graph.edges[nth];
             // A session belongs below a holder of the lock that it waits for, if there is one.
@@ -114,10 +114,13 @@ impl<'g> Tree<'g> {
             } else if edge.hard {
                 also_blocks.push(edge.waiter);
             } else {
-                also_before.push(edge.waiter);
+                also_ahead_of.push(edge.waiter);
             }
         }
-        for (words, mentioned) in [("also blocks", also_blocks), ("also before", also_before)] {
+        for (words, mentioned) in [
+            ("also blocks", also_blocks),
+            ("also ahead of", also_ahead_of),
+        ] {
             if !mentioned.is_empty() {
                 found.push(Item::Mention(format!("{words} {}", self.names(&mentioned))));
             }
@@ -179,7 +182,7 @@ mod tests {
             [
                 "pid 1000",
                 "├─ pid 1001 waits",
-                "│  └─ also before 1002",
+                "│  └─ also ahead of 1002",
                 "└─ pid 1002 waits",
                 "   └─ pid 1003 is queued behind it",
             ]
@@ -191,7 +194,7 @@ mod tests {
             [
                 "pid 1000",
                 "├─ pid 1001 waits",
-                "│  └─ also before 1002",
+                "│  └─ also ahead of 1002",
                 "└─ pid 1003 waits",
                 "   └─ pid 1002 waits",
             ]
