@@ -51,7 +51,7 @@ impl Async for PgConnection {
     fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
         Box::pin(async move {
             settle(self).await;
-            let mut sent = Sent {
+            let mut sent = UndoOnDrop {
                 connection: self,
                 undo: clean_up.undo,
             };
@@ -84,12 +84,12 @@ impl Async for PgConnection {
 }
 
 /// A statement without an answer yet. Dropping it queues the undo.
-struct Sent<'c> {
+struct UndoOnDrop<'c> {
     connection: &'c mut PgConnection,
     undo: Option<String>,
 }
 
-impl Drop for Sent<'_> {
+impl Drop for UndoOnDrop<'_> {
     fn drop(&mut self) {
         if let Some(undo) = &self.undo {
             self.connection.queue(undo);

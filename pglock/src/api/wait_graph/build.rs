@@ -11,9 +11,9 @@ use crate::view::{FromRow, Lock};
 
 /// One session that holds a lock that is waited for, or waits for it.
 #[derive(Clone, Debug)]
-pub(super) struct Entry {
+pub(super) struct LockRow {
     pub(super) lock: Lock,
-    /// Equal in two entries about the same lock.
+    /// Equal in two rows about the same lock.
     pub(super) tag: String,
     /// The pids of the sessions that block it, according to the server.
     pub(super) blockers: BTreeSet<i32>,
@@ -22,11 +22,11 @@ pub(super) struct Entry {
     /// Distinguishes prepared transactions.
     pub(super) transaction: String,
     pub(super) prepared: Option<PreparedTransaction>,
-    /// A component is wanted if each of its marks is true of some entry in it.
+    /// A component is wanted if each of its marks is true of some row in it.
     pub(super) marks: Vec<bool>,
 }
 
-impl FromRow for Entry {
+impl FromRow for LockRow {
     const BLOCKED: bool = false;
 
     fn from_row(row: &Row<'_>) -> Option<Self> {
@@ -63,11 +63,11 @@ impl FromRow for Entry {
     }
 }
 
-impl Entry {
-    fn session(&self) -> Session<'_> {
+impl LockRow {
+    fn node_id(&self) -> NodeId<'_> {
         match self.lock.activity.pid {
-            0 => Session::Prepared(&self.transaction),
-            pid => Session::Backend(pid),
+            0 => NodeId::Prepared(&self.transaction),
+            pid => NodeId::Backend(pid),
         }
     }
 
@@ -77,49 +77,49 @@ impl Entry {
     /// blockers later: a session that was first then may have acquired the lock since, and queued again behind the
     /// other.
     fn blocks(&self, waiter: &Self) -> bool {
-        self.session() != waiter.session()
+        self.node_id() != waiter.node_id()
             && self.lock.mode.conflicts_with(waiter.lock.mode)
             && waiter.blockers.contains(&self.lock.activity.pid)
             && (self.lock.granted || self.still_waits && waiter.still_waits)
     }
 }
 
-/// The identity of a session.
+/// The identity of a session, which is a node of the graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum Session<'e> {
+enum NodeId<'e> {
     Backend(i32),
     Prepared(&'e str),
 }
 
 /// The components of the graph that were asked for.
-pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
+pub(super) fn graph(rows: &[LockRow]) -> WaitGraph {
     let mut nodes = HashMap::new();
-    let mut sessions: Vec<&Entry> = Vec::new();
+    let mut sessions: Vec<&LockRow> = Vec::new();
     let mut marks: Vec<Vec<bool>> = Vec::new();
-    let mut of_lock: HashMap<&str, Vec<&Entry>> = HashMap::new();
-    for entry in entries {
-        let node = *nodes.entry(entry.session()).or_insert_with(|| {
-            sessions.push(entry);
+    let mut of_lock: HashMap<&str, Vec<&LockRow>> = HashMap::new();
+    for row in rows {
+        let node = *nodes.entry(row.node_id()).or_insert_with(|| {
+            sessions.push(row);
             marks.push(Vec::new());
             sessions.len() - 1
         });
-        add_marks(&mut marks[node], &entry.marks);
-        of_lock.entry(&entry.tag).or_default().push(entry);
+        add_marks(&mut marks[node], &row.marks);
+        of_lock.entry(&row.tag).or_default().push(row);
     }
 
     let mut edges = Vec::new();
-    for (wait, waiter) in entries.iter().enumerate() {
+    for (wait, waiter) in rows.iter().enumerate() {
         if waiter.lock.granted {
             continue;
         }
         // A session that holds the lock and waits for a stronger mode of it can block twice.
         let mut blockers = BTreeMap::new();
         let others = &of_lock[waiter.tag.as_str()];
-        for entry in others.iter().filter(|entry| entry.blocks(waiter)) {
-            *blockers.entry(nodes[&entry.session()]).or_insert(false) |= entry.lock.granted;
+        for row in others.iter().filter(|row| row.blocks(waiter)) {
+            *blockers.entry(nodes[&row.node_id()]).or_insert(false) |= row.lock.granted;
         }
         edges.extend(blockers.into_iter().map(|(blocker, hard)| Edge {
-            waiter: nodes[&waiter.session()],
+            waiter: nodes[&waiter.node_id()],
             blocker,
             wait,
             hard,
@@ -133,7 +133,7 @@ pub(super) fn graph(entries: &[Entry]) -> WaitGraph {
         add_marks(&mut marks_of_component[*component], marks);
     }
     edges.retain(|edge| !marks_of_component[component_of[edge.waiter]].contains(&false));
-    numbered(entries, &sessions, edges)
+    numbered(rows, &sessions, edges)
 }
 
 fn add_marks(to: &mut Vec<bool>, marks: &[bool]) {
@@ -144,7 +144,7 @@ fn add_marks(to: &mut Vec<bool>, marks: &[bool]) {
 }
 
 /// The graph of the sessions and waits that the edges name, and no others.
-fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> WaitGraph {
+fn numbered(rows: &[LockRow], sessions: &[&LockRow], mut edges: Vec<Edge>) -> WaitGraph {
     let ends = edges.iter().flat_map(|edge| [edge.waiter, edge.blocker]);
     let ends: BTreeSet<usize> = ends.collect();
     let waits: BTreeSet<usize> = edges.iter().map(|edge| edge.wait).collect();
@@ -167,10 +167,7 @@ fn numbered(entries: &[Entry], sessions: &[&Entry], mut edges: Vec<Edge>) -> Wai
     };
     WaitGraph {
         sessions: ends.iter().map(session).collect(),
-        waits: waits
-            .iter()
-            .map(|wait| entries[*wait].lock.clone())
-            .collect(),
+        waits: waits.iter().map(|wait| rows[*wait].lock.clone()).collect(),
         edges,
     }
 }
@@ -183,14 +180,14 @@ fn pids(array: &str) -> BTreeSet<i32> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fixture::entry;
+    use super::super::fixture::row;
     use super::*;
     use crate::view::LockMode::{
         AccessExclusive, AccessShare, Exclusive, Share, ShareRowExclusive,
     };
 
-    fn edges(entries: &[Entry]) -> Vec<(i32, i32, bool)> {
-        let graph = graph(entries);
+    fn edges(rows: &[LockRow]) -> Vec<(i32, i32, bool)> {
+        let graph = graph(rows);
         let edges = graph.edges().map(|edge| {
             let (waiter, blocker) = (&edge.waiter.activity, &edge.blocker.activity);
             assert_eq!(edge.lock.activity.pid, waiter.pid);
@@ -201,59 +198,56 @@ mod tests {
 
     #[test]
     fn holders_are_distinguished_from_sessions_ahead_in_the_queue() {
-        let entries = [
-            entry(1, "t", AccessShare, None),
-            entry(2, "t", AccessShare, None),
+        let rows = [
+            row(1, "t", AccessShare, None),
+            row(2, "t", AccessShare, None),
             // Holds a weak mode, and waits for a strong one.
-            entry(2, "t", AccessExclusive, Some(&[1])),
-            entry(3, "t", AccessShare, Some(&[2])),
+            row(2, "t", AccessExclusive, Some(&[1])),
+            row(3, "t", AccessShare, Some(&[2])),
         ];
-        assert_eq!(edges(&entries), [(2, 1, true), (3, 2, false)]);
+        assert_eq!(edges(&rows), [(2, 1, true), (3, 2, false)]);
         // Blocks twice, once as a holder.
-        let entries = [
-            entry(2, "t", Share, None),
-            entry(1, "t", Share, None),
-            entry(2, "t", AccessExclusive, Some(&[1])),
-            entry(3, "t", ShareRowExclusive, Some(&[1, 2, 2])),
+        let rows = [
+            row(2, "t", Share, None),
+            row(1, "t", Share, None),
+            row(2, "t", AccessExclusive, Some(&[1])),
+            row(3, "t", ShareRowExclusive, Some(&[1, 2, 2])),
         ];
-        assert_eq!(edges(&entries), [(2, 1, true), (3, 2, true), (3, 1, true)]);
+        assert_eq!(edges(&rows), [(2, 1, true), (3, 2, true), (3, 1, true)]);
     }
 
     #[test]
     fn edges_that_the_locks_do_not_confirm_are_dropped() {
-        let entries = [
-            entry(1, "t", Exclusive, None),
+        let rows = [
+            row(1, "t", Exclusive, None),
             // It waited for another lock by the time the server named the blockers of the others.
-            entry(1, "u", Exclusive, Some(&[2])),
-            entry(2, "t", Exclusive, Some(&[1, 3, 4])),
-            entry(3, "u", Exclusive, None),
-            entry(4, "t", Share, None),
+            row(1, "u", Exclusive, Some(&[2])),
+            row(2, "t", Exclusive, Some(&[1, 3, 4])),
+            row(3, "u", Exclusive, None),
+            row(4, "t", Share, None),
         ];
-        assert_eq!(edges(&entries), [(2, 1, true), (2, 4, true)]);
-        assert!(graph(&entries).cycles().is_empty());
+        assert_eq!(edges(&rows), [(2, 1, true), (2, 4, true)]);
+        assert!(graph(&rows).cycles().is_empty());
         // It holds the lock, but the server does not name it as a blocker.
-        let entries = [
-            entry(1, "t", Exclusive, None),
-            entry(2, "t", Share, Some(&[])),
-        ];
-        assert!(graph(&entries).is_empty());
+        let rows = [row(1, "t", Exclusive, None), row(2, "t", Share, Some(&[]))];
+        assert!(graph(&rows).is_empty());
         // A worker and its leader.
-        let entries = [
-            entry(1, "t", Exclusive, None),
-            entry(1, "t", Exclusive, Some(&[1])),
+        let rows = [
+            row(1, "t", Exclusive, None),
+            row(1, "t", Exclusive, Some(&[1])),
         ];
-        assert!(graph(&entries).is_empty());
+        assert!(graph(&rows).is_empty());
     }
 
     #[test]
     fn the_order_of_a_queue_that_moved_is_dropped() {
-        let moved = |entry: Entry| Entry {
+        let moved = |row: LockRow| LockRow {
             still_waits: false,
-            ..entry
+            ..row
         };
-        let holder = entry(1, "t", Exclusive, None);
-        let first = entry(2, "t", Exclusive, Some(&[1]));
-        let second = entry(3, "t", Exclusive, Some(&[1, 2]));
+        let holder = row(1, "t", Exclusive, None);
+        let first = row(2, "t", Exclusive, Some(&[1]));
+        let second = row(3, "t", Exclusive, Some(&[1, 2]));
         let to_the_holder = [(2, 1, true), (3, 1, true)];
         let and_in_the_queue = [(2, 1, true), (3, 2, false), (3, 1, true)];
         for (first, second, expected) in [
@@ -267,22 +261,22 @@ mod tests {
 
     #[test]
     fn prepared_transactions_are_distinguished_and_only_blocking_ones_are_named() {
-        let prepared = |transaction: &str, mode| Entry {
+        let prepared = |transaction: &str, mode| LockRow {
             transaction: transaction.to_owned(),
             prepared: Some(PreparedTransaction {
                 gid: Some(format!("gid of {transaction}")),
                 ..PreparedTransaction::default()
             }),
-            ..entry(0, "t", mode, None)
+            ..row(0, "t", mode, None)
         };
-        let entries = [
+        let rows = [
             prepared("3/17", Share),
             prepared("3/18", AccessShare),
             prepared("-1/733", Share),
             prepared("-1/733", ShareRowExclusive),
-            entry(1, "t", Exclusive, Some(&[0, 0])),
+            row(1, "t", Exclusive, Some(&[0, 0])),
         ];
-        let graph = graph(&entries);
+        let graph = graph(&rows);
         let gids: Vec<_> = graph
             .roots()
             .iter()
@@ -294,22 +288,22 @@ mod tests {
 
     #[test]
     fn a_component_has_each_mark_on_some_session() {
-        let marked = |entry: Entry, marks: [bool; 2]| Entry {
+        let marked = |row: LockRow, marks: [bool; 2]| LockRow {
             marks: marks.to_vec(),
-            ..entry
+            ..row
         };
-        let entries = [
-            marked(entry(1, "t", Exclusive, None), [true, false]),
-            marked(entry(2, "t", Exclusive, Some(&[1])), [false, false]),
-            marked(entry(2, "u", Exclusive, None), [false, false]),
-            marked(entry(3, "u", Exclusive, Some(&[2])), [false, true]),
-            marked(entry(4, "v", Exclusive, None), [true, false]),
-            marked(entry(5, "v", Exclusive, Some(&[4])), [true, false]),
+        let rows = [
+            marked(row(1, "t", Exclusive, None), [true, false]),
+            marked(row(2, "t", Exclusive, Some(&[1])), [false, false]),
+            marked(row(2, "u", Exclusive, None), [false, false]),
+            marked(row(3, "u", Exclusive, Some(&[2])), [false, true]),
+            marked(row(4, "v", Exclusive, None), [true, false]),
+            marked(row(5, "v", Exclusive, Some(&[4])), [true, false]),
             // Holds a lock that nobody waits for.
-            marked(entry(5, "w", Exclusive, None), [false, false]),
-            marked(entry(6, "x", Exclusive, None), [true, true]),
+            marked(row(5, "w", Exclusive, None), [false, false]),
+            marked(row(6, "x", Exclusive, None), [true, true]),
         ];
-        let graph = graph(&entries);
+        let graph = graph(&rows);
         let pids = |sessions: &[WaitSession]| -> Vec<i32> {
             sessions
                 .iter()

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use super::build::Entry;
+use super::build::LockRow;
 use super::model::{Edge, WaitGraph, WaitSession};
 use crate::view::{Activity, Lock, LockKind, LockMode};
 
@@ -58,8 +58,8 @@ pub(super) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
 }
 
 /// A session that holds the lock `tag`, or waits for it while those pids block it.
-pub(super) fn entry(pid: i32, tag: &str, mode: LockMode, waits_for: Option<&[i32]>) -> Entry {
-    Entry {
+pub(super) fn row(pid: i32, tag: &str, mode: LockMode, waits_for: Option<&[i32]>) -> LockRow {
+    LockRow {
         lock: lock(pid, mode, waits_for.is_none()),
         tag: tag.to_owned(),
         blockers: waits_for.into_iter().flatten().copied().collect(),

@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::model::table::TableName;
 use crate::view;
 use crate::wire::ExtendedQuery;
-use build::Entry;
+use build::LockRow;
 use sql::GraphQuery;
 
 pub use model::{PreparedTransaction, WaitEdge, WaitGraph, WaitSession};
@@ -135,6 +135,6 @@ impl WaitGraphQuery {
     async fn find(self, wire: &mut impl ExtendedQuery) -> Result<WaitGraph, Error> {
         refuse_unknown_tables(wire, self.query.tables.as_deref()).await?;
         let rows = run_query(wire, &sql::fetch(&self.query)).await?;
-        Ok(build::graph(&view::read::<Entry>(&rows)))
+        Ok(build::graph(&view::read::<LockRow>(&rows)))
     }
 }

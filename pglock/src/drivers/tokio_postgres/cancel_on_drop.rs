@@ -21,7 +21,7 @@ pub(super) async fn simple_query_or(
         Some(wait) => Some(send(client, wait.started)?),
         None => None,
     };
-    let mut sent = Sent {
+    let mut sent = CancelOnDrop {
         client,
         started,
         answer: Some(send(client, sql)?),
@@ -35,7 +35,8 @@ pub(super) async fn simple_query_or(
     rows
 }
 
-struct Sent<'c> {
+/// A statement without an answer yet. Dropping it cancels its wait and queues the undo.
+struct CancelOnDrop<'c> {
     client: &'c Client,
     /// Of the statement before the wait, which shows that the wait begins.
     started: Option<Answer>,
@@ -44,7 +45,7 @@ struct Sent<'c> {
     clean_up: CleanUp,
 }
 
-impl Sent<'_> {
+impl CancelOnDrop<'_> {
     /// Errors don't matter: the connection is closed then, and the server has released its locks.
     fn send(&self, sql: &str) {
         drop(send(self.client, sql));
@@ -72,7 +73,7 @@ impl Sent<'_> {
     }
 }
 
-impl Drop for Sent<'_> {
+impl Drop for CancelOnDrop<'_> {
     fn drop(&mut self) {
         let Some(answer) = self.answer.take() else {
             return;
