@@ -209,11 +209,11 @@ pub fn enter_advisory_on<C: Connection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
 ) -> Result<(ConnectionCall<C>, CallContext), Error> {
-    let taken = advisory
+    let lock = advisory
         .for_connection(Timeout::FOREVER)?
         .acquire(connection)?;
-    let context = CallContext(Some(Frame::on_connection(taken.span())));
-    let call = ConnectionCall::new(move |connection| taken.release(connection));
+    let context = CallContext(Some(Frame::on_connection(lock.span())));
+    let call = ConnectionCall::new(move |connection| lock.release(connection));
     Ok((call, context))
 }
 
@@ -294,8 +294,8 @@ pub async fn enter_advisory_on_async<C: AsyncConnection + ?Sized>(
     advisory: Advisory,
     connection: &mut C,
 ) -> Result<(AsyncConnectionGuard<'_, C>, CallContext), Error> {
-    let asked = advisory.for_connection(Timeout::FOREVER)?;
-    let call = AsyncConnectionGuard::acquire(connection, asked).await?;
+    let request = advisory.for_connection(Timeout::FOREVER)?;
+    let call = AsyncConnectionGuard::acquire(connection, request).await?;
     let context = CallContext(Some(Frame::on_connection(call.span())));
     Ok((call, context))
 }

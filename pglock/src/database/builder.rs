@@ -363,11 +363,13 @@ impl ConfigSource {
     fn read(self) -> Result<(Config, TlsOptions), Error> {
         Ok(match self {
             Self::Text(text) => {
-                let (rest, options) = tls::taken_out_of(&text)?;
+                let (rest, options) = tls::split_tls_options(&text)?;
                 (url::parse(&rest)?, options)
             }
             Self::Config(config) => (*config, TlsOptions::default()),
-            Self::Database(database) => (database.0.given.clone(), database.tls().asked().clone()),
+            Self::Database(database) => {
+                (database.0.given.clone(), database.tls().options().clone())
+            }
         })
     }
 }
@@ -426,13 +428,13 @@ mod tests {
     #[cfg(not(feature = "rustls"))]
     #[test]
     fn tls_is_refused_without_the_feature_and_not_left_out() {
-        for asked in [
+        for options in [
             "sslmode=require",
             "sslmode=verify-full",
             "sslmode=verify-ca&sslrootcert=/ca.pem",
             "sslrootcert=system",
         ] {
-            let error = Database::builder(format!("postgres://app@localhost/app?{asked}"))
+            let error = Database::builder(format!("postgres://app@localhost/app?{options}"))
                 .build()
                 .unwrap_err();
             assert!(error.is_config(), "{error}");

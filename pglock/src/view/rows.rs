@@ -69,7 +69,7 @@ impl Lock {
     #[must_use]
     pub fn is_advisory(&self, id: impl Into<LockId>) -> bool {
         match (self.key(), Key::checked(&id.into())) {
-            (Some(key), Ok(asked)) => asked == key,
+            (Some(key), Ok(wanted)) => wanted == key,
             _ => false,
         }
     }

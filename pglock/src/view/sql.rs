@@ -55,10 +55,10 @@ pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
 }
 
 /// Lists the locks: a row for each, or with `blocked` for each of their blockers, with the columns of [`columns`].
-pub(crate) fn fetch(asked: &LocksQuery, blocked: bool) -> Statement {
+pub(crate) fn fetch(query: &LocksQuery, blocked: bool) -> Statement {
     let mut values = Values::default();
-    let ctes = ctes(asked, blocked, &mut values);
-    let found = found(&columns(blocked), asked, blocked, &mut values);
+    let ctes = ctes(query, blocked, &mut values);
+    let found = found(&columns(blocked), query, blocked, &mut values);
     (format!("WITH {ctes} {found}"), values.into_inner())
 }
 
@@ -68,19 +68,19 @@ pub(crate) fn fetch(asked: &LocksQuery, blocked: bool) -> Statement {
 /// Sessions that have ended, or that our role may not signal, are left out: the server would raise an error after it had
 /// signaled others. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
 pub(crate) fn signal(
-    asked: &LocksQuery,
+    query: &LocksQuery,
     blocked: bool,
     whom: Entity,
     signal: Signal,
     own: bool,
 ) -> Statement {
     let mut values = Values::default();
-    let ctes = ctes(asked, blocked, &mut values);
+    let ctes = ctes(query, blocked, &mut values);
     let victim = match whom {
         Entity::Blocker => "x.pid, b.backend_start",
         Entity::Lock | Entity::Activity => "l.pid, a.backend_start",
     };
-    let found = found(victim, asked, blocked, &mut values);
+    let found = found(victim, query, blocked, &mut values);
     let signal = match signal {
         Signal::Cancel => "pg_catalog.pg_cancel_backend",
         Signal::Terminate => "pg_catalog.pg_terminate_backend",
@@ -102,9 +102,9 @@ pub(crate) fn signal(
 }
 
 /// CTEs, of which `found` has the pid of each session that blocks one of the locks.
-pub(crate) fn blockers_found(asked: &LocksQuery, values: &mut Values) -> String {
-    let ctes = ctes(asked, true, values);
-    let found = found("x.pid", asked, true, values);
+pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String {
+    let ctes = ctes(query, true, values);
+    let found = found("x.pid", query, true, values);
     format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
 }
 
@@ -142,7 +142,7 @@ fn as_text(of: Entity, field: &Field) -> String {
 }
 
 /// The query over the CTEs: `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` the session of that.
-fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
+fn found(columns: &str, query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let blockers = if blocked {
         "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
          LEFT JOIN activity b ON b.pid = x.pid"
@@ -151,7 +151,7 @@ fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) 
     };
     let mut sql =
         format!("SELECT {columns} FROM lock l LEFT JOIN activity a ON a.pid = l.pid {blockers}");
-    for (nth, condition) in asked.conditions.iter().enumerate() {
+    for (nth, condition) in query.conditions.iter().enumerate() {
         let word = if nth == 0 { "WHERE" } else { "AND" };
         let _ = write!(sql, " {word} {}", condition.sql(values));
     }
@@ -162,22 +162,22 @@ fn found(columns: &str, asked: &LocksQuery, blocked: bool, values: &mut Values) 
     if blocked {
         sql.push_str(", x.pid");
     }
-    if let Some(limit) = asked.limit {
+    if let Some(limit) = query.limit {
         let _ = write!(sql, " LIMIT {limit}");
     }
     sql
 }
 
 /// The CTEs `activity` and `lock`: the sessions, and the locks of this database, with the columns of `fields.rs`.
-fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
+fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let mut only = Vec::new();
     if blocked {
         only.push("NOT l.granted".to_owned());
     }
-    if let Some(granted) = asked.granted {
+    if let Some(granted) = query.granted {
         only.push(format!("l.granted = {granted}"));
     }
-    if let Some(pids) = &asked.pids {
+    if let Some(pids) = &query.pids {
         let pids = values.bind_pids(pids);
         only.push(if blocked {
             // The locks that they wait for, and those that their blockers wait for.
@@ -189,11 +189,11 @@ fn ctes(asked: &LocksQuery, blocked: bool, values: &mut Values) -> String {
             format!("coalesce(l.pid, 0) = ANY ({pids})")
         });
     }
-    if let Some(pids) = &asked.waiting {
+    if let Some(pids) = &query.waiting {
         let pids = values.bind_pids(pids);
         only.push(format!("NOT l.granted AND l.pid = ANY ({pids})"));
     }
-    if let Some(tables) = &asked.tables {
+    if let Some(tables) = &query.tables {
         only.push(format!("l.relation = ANY ({})", values.bind_tables(tables)));
     }
     only.insert(0, of_this_database());

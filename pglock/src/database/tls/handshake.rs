@@ -25,26 +25,26 @@ use crate::error::Error;
 /// The connector that does the handshakes; `None` when TLS is disabled.
 ///
 /// It reads the files for each session, so that a renewed certificate is used without a restart.
-pub(super) fn connector(settled: &TlsSettings) -> Result<Option<MakeRustlsConnect>, Error> {
+pub(super) fn connector(settings: &TlsSettings) -> Result<Option<MakeRustlsConnect>, Error> {
     let provider = Arc::new(ring::default_provider());
-    let verifier: Arc<dyn ServerCertVerifier> = match settled.mode {
+    let verifier: Arc<dyn ServerCertVerifier> = match settings.mode {
         SslMode::Disable => return Ok(None),
         SslMode::Prefer | SslMode::Require => Arc::new(AnyName {
             roots: None,
             provider: provider.clone(),
         }),
         SslMode::VerifyCa => Arc::new(AnyName {
-            roots: Some(store(&settled.roots)?),
+            roots: Some(store(&settings.roots)?),
             provider: provider.clone(),
         }),
         SslMode::VerifyFull => {
-            let roots = store(&settled.roots)?;
+            let roots = store(&settings.roots)?;
             WebPkiServerVerifier::builder_with_provider(roots, provider.clone())
                 .build()
                 .map_err(|error| Error::tls(UNUSABLE, error))?
         }
     };
-    configured(provider, verifier, settled.identity.as_ref()).map(Some)
+    configured(provider, verifier, settings.identity.as_ref()).map(Some)
 }
 
 /// A connector that verifies nothing, for a server that receives no secret.

@@ -13,28 +13,28 @@ use tokio_postgres::{CancelToken, Client, Config, NoTls};
 use crate::error::{Error, Failure};
 
 pub(crate) use settings::TlsOptions;
-pub(crate) use text::taken_out_of;
+pub(crate) use text::split_tls_options;
 
 use settings::{SslMode, TlsSettings};
 
 /// How a database's sessions are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tls {
-    asked: TlsOptions,
-    settled: TlsSettings,
+    options: TlsOptions,
+    settings: TlsSettings,
 }
 
 impl Tls {
     /// Combines the options, sets them in the driver's `config`, and reads the files once, so that a mistake shows before the
     /// first lock.
-    pub(crate) fn new(asked: TlsOptions, config: &mut Config) -> Result<Self, Error> {
-        let settled = asked.settled(config)?;
-        if settled.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
+    pub(crate) fn new(options: TlsOptions, config: &mut Config) -> Result<Self, Error> {
+        let settings = options.resolve(config)?;
+        if settings.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
                 "the database url asks for TLS, and pglock is built without it; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
             ));
         }
-        config.ssl_mode(settled.mode.of_driver());
+        config.ssl_mode(settings.mode.of_driver());
         if config.get_hosts().is_empty() {
             // The driver needs a host name for the certificate, even if the name is not compared.
             for address in config.get_hostaddrs().to_vec() {
@@ -42,12 +42,12 @@ impl Tls {
             }
         }
         #[cfg(feature = "rustls")]
-        handshake::connector(&settled)?;
-        Ok(Self { asked, settled })
+        handshake::connector(&settings)?;
+        Ok(Self { options, settings })
     }
 
-    pub(crate) fn asked(&self) -> &TlsOptions {
-        &self.asked
+    pub(crate) fn options(&self) -> &TlsOptions {
+        &self.options
     }
 
     /// Sends a cancel request for a session on `stream`, encrypted if sessions have to be. The certificate is not verified:
@@ -66,7 +66,7 @@ impl Tls {
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         #[cfg(feature = "rustls")]
-        if self.settled.mode > SslMode::Prefer
+        if self.settings.mode > SslMode::Prefer
             && let Some(connector) = handshake::unverified_for(name)
         {
             return token.cancel_query_raw(stream, connector).await;
@@ -86,13 +86,13 @@ pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::
 pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Driver), Failure> {
     #[cfg(feature = "rustls")]
     {
-        let settled = &tls.settled;
+        let settings = &tls.settings;
         if let Some(connector) =
-            handshake::connector(settled).map_err(Failure::before_connecting)?
+            handshake::connector(settings).map_err(Failure::before_connecting)?
         {
             match config.connect(connector).await {
                 // As in libpq: `prefer` falls back to a session without encryption.
-                Err(error) if settled.mode == SslMode::Prefer && is_of_encryption(&error) => {}
+                Err(error) if settings.mode == SslMode::Prefer && is_of_encryption(&error) => {}
                 connected => {
                     let (client, connection) = connected?;
                     return Ok((client, Box::pin(connection)));

@@ -90,7 +90,7 @@ impl TlsOptions {
         }
     }
 
-    pub(super) fn settled(&self, config: &Config) -> Result<TlsSettings, Error> {
+    pub(super) fn resolve(&self, config: &Config) -> Result<TlsSettings, Error> {
         let mode = match (
             self.mode.unwrap_or_else(|| SslMode::of(config)),
             &self.roots,
@@ -153,15 +153,15 @@ fn is_socket(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tls::taken_out_of;
+    use crate::database::tls::split_tls_options;
 
-    fn settled(url: &str) -> Result<TlsSettings, Error> {
-        let (text, asked) = taken_out_of(url)?;
-        asked.settled(&text.parse().unwrap())
+    fn settings(url: &str) -> Result<TlsSettings, Error> {
+        let (text, options) = split_tls_options(url)?;
+        options.resolve(&text.parse().unwrap())
     }
 
     fn mode(url: &str) -> SslMode {
-        settled(url).unwrap().mode
+        settings(url).unwrap().mode
     }
 
     #[test]
@@ -176,7 +176,7 @@ mod tests {
         );
         assert_eq!(mode("host=db sslmode=verify-full"), SslMode::VerifyFull);
         assert_eq!(
-            settled("host=db sslmode=verify-full").unwrap().roots,
+            settings("host=db sslmode=verify-full").unwrap().roots,
             Roots::System
         );
     }
@@ -206,7 +206,7 @@ mod tests {
             "host=db sslmode=verify-ca",
             "host=db sslmode=verify-ca sslrootcert=system",
         ] {
-            assert!(settled(url).unwrap_err().is_config(), "{url}");
+            assert!(settings(url).unwrap_err().is_config(), "{url}");
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
             "host=db sslmode=require sslcert=/c.pem",
             "host=db sslmode=require sslkey=/k.pem",
         ] {
-            let error = settled(url).unwrap_err();
+            let error = settings(url).unwrap_err();
             assert!(
                 error.to_string().contains("`sslcert` and `sslkey`"),
                 "{error}"
@@ -233,7 +233,7 @@ mod tests {
             SslMode::Disable
         );
         let both = format!("postgres://%2Frun,db/app?{verified}");
-        assert!(settled(&both).unwrap_err().is_config());
+        assert!(settings(&both).unwrap_err().is_config());
         assert_eq!(mode("postgres://%2Frun,db/app"), SslMode::Prefer);
     }
 }

@@ -6,16 +6,16 @@ use super::settings::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
 
 /// The text without the TLS options, for the driver's parser, and the options.
-pub(crate) fn taken_out_of(text: &str) -> Result<(String, TlsOptions), Error> {
-    let mut asked = TlsOptions::default();
+pub(crate) fn split_tls_options(text: &str) -> Result<(String, TlsOptions), Error> {
+    let mut options = TlsOptions::default();
     let rest = match ["postgres://", "postgresql://"]
         .iter()
         .find(|prefix| text.starts_with(**prefix))
     {
-        Some(prefix) => of_url(text, prefix.len(), &mut asked)?,
-        None => of_keywords(text, &mut asked)?,
+        Some(prefix) => of_url(text, prefix.len(), &mut options)?,
+        None => of_keywords(text, &mut options)?,
     };
-    Ok((rest, asked))
+    Ok((rest, options))
 }
 
 impl TlsOptions {
@@ -47,7 +47,7 @@ impl TlsOptions {
     }
 }
 
-fn of_url(url: &str, prefix: usize, asked: &mut TlsOptions) -> Result<String, Error> {
+fn of_url(url: &str, prefix: usize, options: &mut TlsOptions) -> Result<String, Error> {
     // As in the driver, the first `@` ends user and password, which can contain any other character.
     let host = url[prefix..].find('@').map_or(prefix, |at| prefix + at + 1);
     if ["?ssl", "&ssl"]
@@ -63,11 +63,11 @@ fn of_url(url: &str, prefix: usize, asked: &mut TlsOptions) -> Result<String, Er
     };
     let mut kept = Vec::new();
     for option in url[question + 1..].split('&') {
-        let taken = match option.split_once('=') {
-            Some((keyword, value)) => asked.take(&decoded(keyword)?, &decoded(value)?)?,
+        let is_option = match option.split_once('=') {
+            Some((keyword, value)) => options.take(&decoded(keyword)?, &decoded(value)?)?,
             None => false,
         };
-        if !taken {
+        if !is_option {
             kept.push(option);
         }
     }
@@ -98,7 +98,7 @@ fn decoded(text: &str) -> Result<String, Error> {
     })
 }
 
-fn of_keywords(text: &str, asked: &mut TlsOptions) -> Result<String, Error> {
+fn of_keywords(text: &str, options: &mut TlsOptions) -> Result<String, Error> {
     let mut kept = Vec::new();
     let mut rest = text.trim_start();
     while !rest.is_empty() {
@@ -107,7 +107,7 @@ fn of_keywords(text: &str, asked: &mut TlsOptions) -> Result<String, Error> {
             kept.push(rest);
             break;
         };
-        if !asked.take(keyword, &value)? {
+        if !options.take(keyword, &value)? {
             kept.push(rest[..rest.len() - behind.len()].trim_end());
         }
         rest = behind.trim_start();
@@ -141,8 +141,8 @@ fn keyword_and_value(text: &str) -> Option<(&str, String, &str)> {
 mod tests {
     use super::*;
 
-    fn taken(text: &str) -> (String, TlsOptions) {
-        taken_out_of(text).unwrap()
+    fn split(text: &str) -> (String, TlsOptions) {
+        split_tls_options(text).unwrap()
     }
 
     fn file(path: &str) -> Roots {
@@ -151,14 +151,14 @@ mod tests {
 
     #[test]
     fn of_a_url() {
-        let (rest, asked) = taken(
+        let (rest, options) = split(
             "postgres://app:s%3Fc@db:5433/app?sslmode=verify%2Dfull&connect_timeout=3&sslrootcert=%2Fetc%2Fa+b%20%c3%a9.pem&sslcert=c&sslkey=k",
         );
         assert_eq!(rest, "postgres://app:s%3Fc@db:5433/app?connect_timeout=3");
-        assert_eq!(asked.mode, Some(SslMode::VerifyFull));
-        assert_eq!(asked.roots, Some(file("/etc/a+b é.pem")));
-        assert_eq!(asked.certificate, Some("c".into()));
-        assert_eq!(asked.key, Some("k".into()));
+        assert_eq!(options.mode, Some(SslMode::VerifyFull));
+        assert_eq!(options.roots, Some(file("/etc/a+b é.pem")));
+        assert_eq!(options.certificate, Some("c".into()));
+        assert_eq!(options.key, Some("k".into()));
     }
 
     #[test]
@@ -169,14 +169,14 @@ mod tests {
             "postgresql://db/app?options=-c%20x=sslmode",
             "postgres://db/app?a&b=c&&%zz=%",
         ] {
-            assert_eq!(taken(url), (url.to_owned(), TlsOptions::default()));
+            assert_eq!(split(url), (url.to_owned(), TlsOptions::default()));
         }
-        assert_eq!(taken("postgres://db?sslmode=disable").0, "postgres://db");
+        assert_eq!(split("postgres://db?sslmode=disable").0, "postgres://db");
     }
 
     #[test]
     fn the_last_option_counts() {
-        let mode = |text| taken(text).1.mode;
+        let mode = |text| split(text).1.mode;
         assert_eq!(
             mode("postgres://db?sslmode=disable&sslmode=require"),
             Some(SslMode::Require)
@@ -189,17 +189,17 @@ mod tests {
 
     #[test]
     fn of_keywords() {
-        let (rest, asked) = taken(
+        let (rest, options) = split(
             r"host=db  password = 'it\'s sslmode=disable' sslmode = 'verify-ca' sslrootcert='/my \'ca\'.pem' user=a\ b sslkey=k\ k sslcert=c",
         );
         assert_eq!(
             rest,
             r"host=db password = 'it\'s sslmode=disable' user=a\ b"
         );
-        assert_eq!(asked.mode, Some(SslMode::VerifyCa));
-        assert_eq!(asked.roots, Some(file("/my 'ca'.pem")));
-        assert_eq!(asked.certificate, Some("c".into()));
-        assert_eq!(asked.key, Some("k k".into()));
+        assert_eq!(options.mode, Some(SslMode::VerifyCa));
+        assert_eq!(options.roots, Some(file("/my 'ca'.pem")));
+        assert_eq!(options.certificate, Some("c".into()));
+        assert_eq!(options.key, Some("k k".into()));
         let config: tokio_postgres::Config = rest.parse().unwrap();
         assert_eq!(
             config.get_password(),
@@ -210,7 +210,7 @@ mod tests {
     #[test]
     fn what_cannot_be_parsed_is_left_to_the_driver() {
         for text in ["host=db password='open sslmode=require", "host=db password"] {
-            let (rest, _) = taken(text);
+            let (rest, _) = split(text);
             assert_eq!(rest, text);
             rest.parse::<tokio_postgres::Config>().unwrap_err();
         }
@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn an_unknown_mode_is_rejected_and_not_shown() {
         for text in ["host=db sslmode=hunter2", "postgres://db?sslmode=hunter2"] {
-            let error = taken_out_of(text).unwrap_err();
+            let error = split_tls_options(text).unwrap_err();
             assert!(error.is_config());
             assert!(!format!("{error:?}").contains("hunter2"), "{error:?}");
         }
@@ -227,8 +227,9 @@ mod tests {
 
     #[test]
     fn an_at_after_the_options_is_rejected() {
-        let error = taken_out_of("postgres://db:5432/app?sslmode=verify-full&application_name=a@b")
-            .unwrap_err();
+        let error =
+            split_tls_options("postgres://db:5432/app?sslmode=verify-full&application_name=a@b")
+                .unwrap_err();
         assert!(error.to_string().contains("%40"), "{error}");
     }
 }
