@@ -103,7 +103,7 @@ impl LockTimeout {
         connection: &mut C,
     ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
         let wait = self.checked()?;
-        let clean_up = CleanUp::of_setting(sql::lock_timeout::RESTORE_NOTED_LOCK_TIMEOUT);
+        let clean_up = CleanUp::of_setting(sql::lock_timeout::UNDO_SET_LOCK_TIMEOUT);
         let previous = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
         Ok(AsyncTimeoutScope {
             connection,

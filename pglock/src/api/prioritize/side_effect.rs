@@ -120,7 +120,7 @@ impl Escalate {
 }
 
 macro_rules! side_effect {
-    ($name:ident, $plan:expr) => {
+    ($name:ident, $escalation:expr) => {
         impl $name {
             /// Signals every blocking session, except those that the methods below spare.
             ///
@@ -130,7 +130,7 @@ macro_rules! side_effect {
             /// ```
             pub const fn new() -> Self {
                 Self {
-                    policy: SignalPolicy::new($plan),
+                    policy: SignalPolicy::new($escalation),
                 }
             }
 

@@ -43,9 +43,9 @@ impl Blocking for PgConnection {
         let Some(answer) = answer else {
             return Ok(Rows::default());
         };
-        let noted = Blocking::query(self, &answer, &[])?;
-        let noted = noted.first_row();
-        match noted.as_ref().and_then(|row| row.text(0)) {
+        let stored = Blocking::query(self, &answer, &[])?;
+        let stored = stored.first_row();
+        match stored.as_ref().and_then(|row| row.text(0)) {
             None => Err(Failure::unexpected_answer()),
             Some("") => Ok(Rows::default()),
             Some(row) => {
@@ -104,7 +104,7 @@ fn depth(connection: &mut PgConnection) -> Result<Option<u32>, Error> {
 fn failure(connection: &mut PgConnection, error: Error) -> Failure {
     let session_ended = session_ended(&error);
     let sql_state = match &error {
-        Error::DatabaseError(_, told) => told
+        Error::DatabaseError(_, info) => info
             .constraint_name()
             .and_then(sql::sql_state)
             .map(SqlState::from_code),
@@ -138,7 +138,7 @@ fn session_ended(error: &Error) -> bool {
 fn says_aborted(connection: &mut PgConnection, error: &Error) -> bool {
     connection
         .batch_execute(sql::PROBE)
-        .is_err_and(|said| said.to_string() == error.to_string())
+        .is_err_and(|probe_error| probe_error.to_string() == error.to_string())
 }
 
 /// A row with any number of columns, as text. Only the types that our statements return are known.

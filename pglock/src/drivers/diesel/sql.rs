@@ -9,7 +9,7 @@ const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer'
 pub(super) const PROBE: &str = "SELECT";
 
 /// Keeps the statement's one row in a setting, for [`ANSWER_OF_BATCH`].
-const NOTE_ANSWER: &str = "PERFORM pg_catalog.set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::pg_catalog.text ELSE '' END, false);";
+const STORE_ANSWER: &str = "PERFORM pg_catalog.set_config('pglock.answer', CASE WHEN counted > 0 THEN answer::pg_catalog.text ELSE '' END, false);";
 
 /// The prefix of the SQLSTATE in the error's field that carries it.
 const MARK: &str = "pglock.sqlstate=";
@@ -102,15 +102,15 @@ fn is_select(statement: &str) -> bool {
 ///
 /// Each statement has its own block, since a timeout that one sets counts only from the next statement on.
 fn with_sql_state(statement: &str, is_last: bool) -> String {
-    let (into, note) = match (is_select(statement), is_last) {
-        (true, true) => (" INTO answer", NOTE_ANSWER),
+    let (into, store) = match (is_select(statement), is_last) {
+        (true, true) => (" INTO answer", STORE_ANSWER),
         (true, false) => ("", ""),
         (false, _) if statement.starts_with("LOCK") => ("", ""),
         (false, _) => return statement.to_owned(),
     };
     let block = format!(
         "DECLARE answer record; counted bigint; detail pg_catalog.text; \
-         BEGIN EXECUTE {}{into}; GET DIAGNOSTICS counted = ROW_COUNT; {note} \
+         BEGIN EXECUTE {}{into}; GET DIAGNOSTICS counted = ROW_COUNT; {store} \
          EXCEPTION WHEN OTHERS OR query_canceled THEN GET STACKED DIAGNOSTICS detail = PG_EXCEPTION_DETAIL; \
          RAISE EXCEPTION USING ERRCODE = SQLSTATE, MESSAGE = SQLERRM, \
          DETAIL = coalesce(nullif(detail, ''), SQLSTATE), CONSTRAINT = '{MARK}' || SQLSTATE; END",
