@@ -7,7 +7,7 @@ use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, I
 use crate::error::{Error, TRY_LOCK, unless_busy};
 use crate::model::options::{OnBusy, Timeout, WaitPolicy};
 use crate::model::table::{self, Model, TableMode, TableName};
-use crate::telemetry::{self, Attempt, Subject};
+use crate::telemetry::{Attempt, Subject};
 use crate::wire::SimpleQuery;
 use crate::wire::protocol;
 
@@ -254,16 +254,11 @@ impl TableLockRequest {
     async fn acquire(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let Tables { names, mode, .. } = &self.tables;
         let outcome = protocol::lock_tables(wire, names, *mode, self.wait).await;
-        if protocol::explain_acquire(self, outcome, Error::in_aborted_transaction)? {
-            return Ok(());
-        }
-        let holder = if telemetry::asks_for_holder(self.tables.on_busy) {
-            protocol::table_holder(wire, names, *mode).await
-        } else {
-            None
-        };
+        let granted = protocol::explain_acquire(self, outcome, Error::in_aborted_transaction)?;
+        let look_up = async |wire: &mut _| protocol::table_holder(wire, names, *mode).await;
         let waited = self.wait.and_then(WaitPolicy::bound);
-        Err(Error::busy(self, waited, holder, TRY_LOCK))
+        let busy = |holder| Error::busy(self, waited, holder, TRY_LOCK);
+        protocol::granted_or_busy(wire, granted, self.tables.on_busy, look_up, busy).await
     }
 }
 

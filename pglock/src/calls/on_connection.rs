@@ -12,7 +12,7 @@ use crate::model::lock_id::LockId;
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::WaitPolicy;
 use crate::sql;
-use crate::telemetry::{self, Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
+use crate::telemetry::{Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
 use crate::wire::SimpleQuery;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::reply::Released;
@@ -101,38 +101,33 @@ impl ConnectionRequest {
             // The session may still hold the lock. Only its end is certain to release it.
             let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
         }
-        if protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)? {
-            return Ok(());
-        }
-        let holder = if self.describes_holder() {
-            protocol::holder(wire, lock.key).await
-        } else {
-            None
-        };
-        Err(self.busy(holder))
+        let granted = protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)?;
+        let look_up = async |wire: &mut _| protocol::holder(wire, lock.key).await;
+        self.granted_or_busy(wire, granted, look_up).await
     }
 
     async fn ask_in_transaction(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
         let outcome = protocol::acquire_in_transaction(wire, lock, *wait).await;
-        if protocol::explain_acquire(&lock.id, outcome, Error::in_aborted_transaction)? {
-            return Ok(());
-        }
-        let holder = if self.describes_holder() {
-            protocol::holder_in_transaction(wire, lock.key).await
-        } else {
-            None
-        };
-        Err(self.busy(holder))
+        let granted = protocol::explain_acquire(&lock.id, outcome, Error::in_aborted_transaction)?;
+        let look_up = async |wire: &mut _| protocol::holder_in_transaction(wire, lock.key).await;
+        self.granted_or_busy(wire, granted, look_up).await
     }
 
-    fn describes_holder(&self) -> bool {
-        telemetry::asks_for_holder(self.request.on_busy)
-    }
-
-    fn busy(&self, holder: Option<Holder>) -> Error {
-        let LockRequest { lock, wait, .. } = &self.request;
-        Error::busy(&lock.id, wait.bound(), holder, SKIP)
+    async fn granted_or_busy<W: SimpleQuery>(
+        &self,
+        wire: &mut W,
+        granted: bool,
+        look_up: impl AsyncFnOnce(&mut W) -> Option<Holder>,
+    ) -> Result<(), Error> {
+        let LockRequest {
+            lock,
+            wait,
+            on_busy,
+            ..
+        } = &self.request;
+        let busy = |holder| Error::busy(&lock.id, wait.bound(), holder, SKIP);
+        protocol::granted_or_busy(wire, granted, *on_busy, look_up, busy).await
     }
 }
 

@@ -7,10 +7,11 @@ use tokio_postgres::error::SqlState;
 use crate::error::{Error, Failure, Holder};
 use crate::model::lock_id::{Key, LockId};
 use crate::model::lock_request::LockSpec;
-use crate::model::options::{AdvisoryMode, WaitPolicy};
+use crate::model::options::{AdvisoryMode, OnBusy, WaitPolicy};
 use crate::model::table::{TableMode, TableName};
 use crate::sql;
 use crate::sql::Rows;
+use crate::telemetry;
 use crate::wire::SimpleQuery;
 use crate::wire::reply::{self, AcquireReply, Released};
 
@@ -240,6 +241,26 @@ pub(crate) fn explain_acquire(
             Err(Error::not_acquired(id, failure))
         }
     }
+}
+
+/// The caller's result of an acquire that was `granted` or found the lock busy. Then `busy` makes the error of the holder,
+/// which `look_up` finds; it is looked up only if somebody reads it.
+pub(crate) async fn granted_or_busy<W: SimpleQuery>(
+    wire: &mut W,
+    granted: bool,
+    on_busy: OnBusy,
+    look_up: impl AsyncFnOnce(&mut W) -> Option<Holder>,
+    busy: impl FnOnce(Option<Holder>) -> Error,
+) -> Result<(), Error> {
+    if granted {
+        return Ok(());
+    }
+    let holder = if telemetry::asks_for_holder(on_busy) {
+        look_up(wire).await
+    } else {
+        None
+    };
+    Err(busy(holder))
 }
 
 /// Turns the outcome of a release into the caller's result.
