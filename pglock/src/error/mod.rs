@@ -44,6 +44,7 @@ struct Inner {
     holder: Option<Holder>,
     sql_state: Option<SqlState>,
     body_finished: bool,
+    is_of_standby: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -188,6 +189,7 @@ impl Error {
             holder: None,
             sql_state: None,
             body_finished: false,
+            is_of_standby: false,
             source: None,
         }))
     }

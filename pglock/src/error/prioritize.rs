@@ -38,6 +38,16 @@ impl Error {
         self
     }
 
+    /// An error of the watcher's session. About a standby it has a sentence of its own, since a watcher takes no locks.
+    pub(crate) fn of_watcher(mut self, place: &str) -> Self {
+        if self.0.is_of_standby {
+            self.0.message = format!(
+                "cannot prioritize on {place}: it is a standby, where sessions wait for the replay of the primary's changes, which must not be signaled; name the primary, or all hosts with `target_session_attrs=read-write`"
+            );
+        }
+        self
+    }
+
     pub(crate) fn watch_failed(failure: Failure) -> Self {
         let (kind, message) = if failure.session_ended {
             (

@@ -65,9 +65,11 @@ impl Error {
     }
 
     pub(crate) fn standby(opened_for: &dyn fmt::Display, place: &str) -> Self {
-        Self::environment(format!(
+        let mut error = Self::environment(format!(
             "{opened_for} has no effect on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
-        ))
+        ));
+        error.0.is_of_standby = true;
+        error
     }
 
     pub(crate) fn no_locks(opened_for: &dyn fmt::Display, place: &str) -> Self {

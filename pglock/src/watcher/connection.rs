@@ -1,7 +1,6 @@
 //! The watcher of one database, and its single session.
 
 use std::cell::Cell;
-use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -13,6 +12,9 @@ use crate::model::options::Scope;
 use crate::sql::{Rows, Statement};
 use crate::wire::ExtendedQuery as _;
 
+/// What its session is opened for, in errors.
+const OPENED_FOR: &str = "the watcher of prioritized sections";
+
 /// How long a statement of the watcher may take.
 const STATEMENT_BOUND: Duration = Duration::from_secs(5);
 
@@ -22,14 +24,6 @@ pub(super) struct Watcher {
     is_running: Cell<bool>,
     changed: Notify,
     connection: Mutex<Option<Lease>>,
-}
-
-struct OpenedFor;
-
-impl fmt::Display for OpenedFor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the watcher of prioritized sections")
-    }
 }
 
 impl Watcher {
@@ -66,7 +60,7 @@ impl Watcher {
         let usable = slot.take().filter(|lease| lease.session().is_usable());
         let lease = match usable {
             Some(lease) => lease,
-            None => self.pool.session(Scope::Transaction, &OpenedFor).await?,
+            None => self.explain(self.pool.session(Scope::Transaction, &OPENED_FOR).await)?,
         };
         Ok(Checkout { slot, lease })
     }
@@ -76,14 +70,16 @@ impl Watcher {
         let mut checkout = self.checkout().await?;
         match checkout.answer(statement).await? {
             Err(failure) if failure.session_ended => {
-                checkout.lease = self
-                    .pool
-                    .new_session(Scope::Transaction, &OpenedFor)
-                    .await?;
+                let lease = self.pool.new_session(Scope::Transaction, &OPENED_FOR);
+                checkout.lease = self.explain(lease.await)?;
                 checkout.query(statement).await
             }
             answer => checkout.put_back(answer),
         }
+    }
+
+    fn explain(&self, lease: Result<Lease, Error>) -> Result<Lease, Error> {
+        lease.map_err(|error| error.of_watcher(&self.pool.database().place()))
     }
 
     /// Returns the session to the pool, unless it is in use.

@@ -61,6 +61,13 @@ fn a_standby_is_refused_until_it_is_promoted() {
         }
     }
     assert_eq!(held(&standby, &db), 0);
+    let mut client = Client::connect(&standby.url(db.name()), NoTls).unwrap();
+    let section = pglock::prioritize().using(&on_standby).on(&mut client);
+    assert_refused(
+        &section.unwrap_err(),
+        &["cannot prioritize", "standby", "target_session_attrs"],
+    );
+    drop(client);
 
     primary.stop();
     promote(&standby);
