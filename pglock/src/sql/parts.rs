@@ -80,17 +80,38 @@ pub(crate) fn microseconds(column: &str) -> String {
     format!("(extract(epoch FROM {column}) * 1000000::numeric)::bigint")
 }
 
+/// Clears the snapshot of `pg_stat_activity`, which Postgres otherwise keeps until the transaction ends. An empty text.
+pub(crate) const CLEAR_ACTIVITY_SNAPSHOT: &str =
+    "pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text";
+
+/// A state or type of `pg_stat_activity` as django-pglock writes it: `IDLE_IN_TRANSACTION`.
+// Input:  s.state
+// Output: pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE pg_catalog."C")
+pub(crate) fn upper_snake(column: &str) -> String {
+    format!("pg_catalog.upper(pg_catalog.replace({column}, ' ', '_') COLLATE pg_catalog.\"C\")")
+}
+
 /// The OID of the database of this session.
 pub(crate) const THIS_DATABASE: &str =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
 /// The statement in a column of `pg_stat_activity`. In a database whose encoding is `SQL_ASCII` it can be cut within a
 /// character, or be in any encoding, and the server refuses to send it: there, all that is not ASCII becomes `?`.
-pub(crate) fn statement(column: &str) -> String {
+// Input:  s.query
+// Output: CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII'
+//         THEN pg_catalog.regexp_replace(s.query, '[^ -~[:space:]]', '?', 'g') ELSE s.query END
+pub(super) fn statement(column: &str) -> String {
     format!(
         "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' \
          THEN pg_catalog.regexp_replace({column}, '[^ -~[:space:]]', '?', 'g') ELSE {column} END"
     )
+}
+
+/// The same; NULL where our role may not see it.
+// Input:  s.query
+// Output: nullif(CASE .. WHEN 'SQL_ASCII' THEN .. ELSE s.query END, '<insufficient privilege>')
+pub(crate) fn visible_query(column: &str) -> String {
+    format!("nullif({}, '<insufficient privilege>')", statement(column))
 }
 
 /// A text as a literal that does not depend on `standard_conforming_strings`.

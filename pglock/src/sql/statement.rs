@@ -34,5 +34,12 @@ impl Values {
     }
 }
 
+/// The values of the first placeholders.
+impl From<Vec<String>> for Values {
+    fn from(values: Vec<String>) -> Self {
+        Self(values)
+    }
+}
+
 /// A statement and the values bound to it.
 pub(crate) type Statement = (String, Vec<String>);

@@ -8,7 +8,9 @@ use super::enums::RelKind;
 use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use crate::model::table::TableName;
-use crate::sql::parts::{THIS_DATABASE, may_signal, microseconds, statement};
+use crate::sql::parts::{
+    CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, may_signal, microseconds, upper_snake, visible_query,
+};
 use crate::sql::{Statement, Values};
 
 /// The locks to list.
@@ -93,7 +95,7 @@ pub(crate) fn signal(
          FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
          JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
-         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {FORGET} END FROM found) = '') \
+         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM found) = '') \
          SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
          WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {signal}(v.pid) ELSE false END ORDER BY v.pid",
         may = may_signal("me.rolsuper", "r"),
@@ -107,13 +109,6 @@ pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String 
     let found = found("x.pid", query, true, values);
     format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
 }
-
-/// Terminates this session.
-pub(crate) const TERMINATE_OWN: &str =
-    "SELECT pg_catalog.pg_terminate_backend(pg_catalog.pg_backend_pid())::pg_catalog.text";
-
-/// Clears the snapshot of `pg_stat_activity`, which Postgres otherwise keeps until the transaction ends.
-pub(crate) const FORGET: &str = "pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text";
 
 /// The columns of a row, all as text: of the lock, of its session, and with `blocked` of the blocker. Times are in
 /// microseconds.
@@ -207,18 +202,20 @@ const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 pub(crate) fn activity() -> String {
     format!(
         "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
-         pg_catalog.regexp_replace(nullif({query}, '<insufficient privilege>'), '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
+         pg_catalog.regexp_replace({query}, '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
          (pg_catalog.regexp_match({query}, '{CONTEXT}'))[1] AS context, \
-         pg_catalog.upper(pg_catalog.replace(s.state, ' ', '_') COLLATE pg_catalog.\"C\") AS state, \
+         {state} AS state, \
          s.xact_start, s.backend_start, s.state_change, \
          {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
          s.backend_xid::pg_catalog.text, s.backend_xmin::pg_catalog.text, \
-         pg_catalog.upper(pg_catalog.replace(s.backend_type, ' ', '_') COLLATE pg_catalog.\"C\") AS backend_type, \
+         {backend_type} AS backend_type, \
          s.application_name, s.usename::pg_catalog.text AS \"user\", \
          pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
-         FROM pg_catalog.pg_stat_activity s WHERE (SELECT {FORGET}) = '')",
+         FROM pg_catalog.pg_stat_activity s WHERE (SELECT {CLEAR_ACTIVITY_SNAPSHOT}) = '')",
         duration = since("s.query_start"),
-        query = statement("s.query"),
+        query = visible_query("s.query"),
+        state = upper_snake("s.state"),
+        backend_type = upper_snake("s.backend_type"),
         wait_event_type = snake("s.wait_event_type"),
         wait_event = snake("s.wait_event"),
     )

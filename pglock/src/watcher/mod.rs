@@ -14,7 +14,6 @@ mod sql;
 pub(crate) use options::SectionOptions;
 pub(crate) use policy::{Escalation, SignalPolicy};
 pub(crate) use section::SectionHandle;
-pub(crate) use sql::own_backend;
 
 pub use blocked::Blocked;
 pub use report::{Blocker, BlockerAction, PrioritizeReport, Spared};

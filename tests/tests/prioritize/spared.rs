@@ -97,7 +97,13 @@ fn applications_and_users_on_the_list_are_spared() {
 fn applications_are_spared_under_the_name_they_were_given() {
     let db = database();
     let long = "n".repeat(64);
-    for name in ["Übernacht", "🦀 nachts, für alle Häuser", "tab\t", &long] {
+    for name in [
+        "Übernacht",
+        "🦀 nachts, für alle Häuser",
+        "tab\t",
+        r#"a "b", {c\d}"#,
+        &long,
+    ] {
         let mut blocker = Blocker::named(&db, name, "SELECT pg_advisory_lock(1)");
         let spare = Terminate::new().never_application(name);
         let report = try_for_it(&db, prioritize(&db).side_effect(spare));

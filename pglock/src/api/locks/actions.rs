@@ -4,6 +4,7 @@ use super::{Locks, refuse_unknown_tables, run_query};
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
+use crate::sql::cancel::TERMINATE_OWN_SESSION;
 use crate::telemetry::{SignalReport, TraceContext};
 use crate::view::fields::Entity;
 use crate::view::sql::{self, Signal};
@@ -153,7 +154,7 @@ impl<R: FromRow> Locks<R> {
         }
         if rows.iter().any(|row| row.parsed(1) == Some(true)) {
             // Always an error: the session ends before it can answer.
-            let _ = wire.query(sql::TERMINATE_OWN, &[]).await;
+            let _ = wire.query(TERMINATE_OWN_SESSION, &[]).await;
         }
         Ok(signaled)
     }

@@ -14,8 +14,9 @@ use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire}
 use crate::error::{Error, Failure, humanize};
 use crate::model::backend::Backend;
 use crate::model::options::Timeout;
+use crate::sql;
 use crate::telemetry::TraceContext;
-use crate::watcher::{self, PrioritizeSideEffect, SectionHandle, SectionOptions};
+use crate::watcher::{PrioritizeSideEffect, SectionHandle, SectionOptions};
 use crate::wire::ExtendedQuery;
 
 pub(crate) use scope::end;
@@ -263,11 +264,11 @@ impl fmt::Debug for Prioritize {
 /// Asks a connection for its backend.
 async fn backend_of(wire: &mut impl ExtendedQuery) -> Result<Backend, Error> {
     let rows = wire
-        .query(&watcher::own_backend(), &[])
+        .query(&sql::backend::own_backend(), &[])
         .await
         .map_err(Error::not_prioritized)?;
     rows.first_row()
         .as_ref()
-        .and_then(crate::sql::backend::read)
+        .and_then(sql::backend::read)
         .ok_or_else(|| Error::not_prioritized(Failure::unexpected_answer()))
 }
