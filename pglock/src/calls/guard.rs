@@ -87,24 +87,9 @@ impl Guard {
 
     /// Like [`release`](Guard::release).
     ///
-    /// # Errors
-    ///
-    /// As [`release`](Guard::release).
-    ///
     /// # Cancel safety
     ///
     /// If the future is dropped, the lock is released all the same, in the background; a loss is not reported then.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// let guard = pglock::advisory("invoices").acquire_async().await?;
-    /// guard.release_async().await?;
-    /// # Ok(())
-    /// # }
-    /// ```
     pub async fn release_async(self) -> Result<(), Error> {
         self.hold.release().await
     }
@@ -240,9 +225,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
+    /// # let (database, mut client) = pglock_tests::async_client().await;
     /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
     /// locked.check()?;
     /// # Ok(())
@@ -266,9 +249,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
     /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # let (mut client, connection) = tokio_postgres::connect(database.url(), tokio_postgres::NoTls).await?;
-    /// # tokio::spawn(connection);
+    /// # let (database, mut client) = pglock_tests::async_client().await;
     /// let locked = pglock::advisory("invoices").on_async(&mut client).acquire().await?;
     /// locked.release().await?;
     /// # Ok(())
