@@ -126,6 +126,8 @@ impl Condition {
     }
 
     /// The condition as SQL, its values bound.
+    // Input:  activity__duration__gt=1 minute, excluded
+    // Output: (a."duration" > $1::interval) IS NOT TRUE
     pub(crate) fn sql(&self, values: &mut Values) -> String {
         let column = self.of.column(self.field);
         let cast = match self.field.column_type {
@@ -180,6 +182,8 @@ impl Condition {
     }
 }
 
+// Input:  l."rel_name", $1
+// Output: pg_catalog.right(l."rel_name", pg_catalog.length($1)) = $1
 fn ends_with(text: &str, end: &str) -> String {
     format!("pg_catalog.right({text}, pg_catalog.length({end})) = {end}")
 }

@@ -43,6 +43,8 @@ impl Signal {
 }
 
 /// Finds the names without a relation: a row for each.
+// Input:  [orders]
+// Output: SELECT t.name FROM (VALUES ($1)) t(name) WHERE pg_catalog.to_regclass(t.name) IS NULL
 pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
     let mut values = Values::default();
     let names: Vec<String> = tables
@@ -57,6 +59,7 @@ pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
 }
 
 /// Lists the locks: a row for each, or with `blocked` for each of their blockers, with the columns of [`columns`].
+// Output: WITH activity AS .., lock AS .. SELECT .. FROM lock l LEFT JOIN activity a ON a.pid = l.pid ORDER BY ..
 pub(crate) fn fetch(query: &LocksQuery, blocked: bool) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(query, blocked, &mut values);
@@ -69,6 +72,9 @@ pub(crate) fn fetch(query: &LocksQuery, blocked: bool) -> Statement {
 ///
 /// Sessions that have ended, or that our role may not signal, are left out: the server would raise an error after it had
 /// signaled others. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
+// Output: WITH activity AS .., lock AS .., found AS .., victim AS (..)
+//         SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v
+//         WHERE CASE WHEN v.own THEN false WHEN v.may THEN pg_catalog.pg_cancel_backend(v.pid) ELSE false END ORDER BY v.pid
 pub(crate) fn signal(
     query: &LocksQuery,
     blocked: bool,
@@ -104,6 +110,7 @@ pub(crate) fn signal(
 }
 
 /// CTEs, of which `found` has the pid of each session that blocks one of the locks.
+// Output: activity AS .., lock AS .., found AS MATERIALIZED (SELECT DISTINCT f.pid FROM (SELECT x.pid FROM lock l ..) f(pid))
 pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String {
     let ctes = ctes(query, true, values);
     let found = found("x.pid", query, true, values);
@@ -112,6 +119,7 @@ pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String 
 
 /// The columns of a row, all as text: of the lock, of its session, and with `blocked` of the blocker. Times are in
 /// microseconds.
+// Output: l.pid::pg_catalog.text, l."kind"::pg_catalog.text, .., l.pid::pg_catalog.text, .., a."client_port"::pg_catalog.text
 pub(crate) fn columns(blocked: bool) -> String {
     let mut of = vec![Entity::Lock, Entity::Activity];
     if blocked {
@@ -137,6 +145,10 @@ fn as_text(of: Entity, field: &Field) -> String {
 }
 
 /// The query over the CTEs: `l` is the lock, `a` its session, `x` the pid of a blocker, and `b` the session of that.
+// Input:  x.pid, blocked, with the filter pid=7
+// Output: SELECT x.pid FROM lock l LEFT JOIN activity a ON a.pid = l.pid
+//         CROSS JOIN LATERAL (SELECT .. pg_catalog.pg_blocking_pids(l.pid) ..) x LEFT JOIN activity b ON b.pid = x.pid
+//         WHERE l.pid = $1::bigint ORDER BY l.granted, .., x.pid
 fn found(columns: &str, query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let blockers = if blocked {
         "CROSS JOIN LATERAL (SELECT DISTINCT p.pid FROM pg_catalog.unnest(pg_catalog.pg_blocking_pids(l.pid)) p(pid)) x \
@@ -164,6 +176,8 @@ fn found(columns: &str, query: &LocksQuery, blocked: bool, values: &mut Values) 
 }
 
 /// The CTEs `activity` and `lock`: the sessions, and the locks of this database, with the columns of `fields.rs`.
+// Input:  granted(false)
+// Output: activity AS MATERIALIZED (..), lock AS MATERIALIZED (SELECT .. WHERE (l.database = ..) AND l.granted = false)
 fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let mut only = Vec::new();
     if blocked {
@@ -199,6 +213,8 @@ fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
 const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 
 /// The CTE of the sessions.
+// Output: activity AS MATERIALIZED (SELECT s.pid, .., nullif(.., '<insufficient privilege>') .. AS query, ..
+//         FROM pg_catalog.pg_stat_activity s WHERE (SELECT pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text) = '')
 pub(crate) fn activity() -> String {
     format!(
         "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
@@ -226,6 +242,7 @@ pub(crate) fn activity() -> String {
 const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
 
 /// Limits `l` to this database. Locks without a database count if their session, or prepared transaction, is in this one.
+// Output: (l.database = (SELECT ..) OR coalesce(l.database, '0') = '0' AND (l.pid IN (..) OR l.transactionid.. IN (..)))
 pub(crate) fn of_this_database() -> String {
     format!(
         "(l.database = {THIS_DATABASE} OR coalesce(l.database, '0') = '0' AND (\
@@ -234,6 +251,8 @@ pub(crate) fn of_this_database() -> String {
     )
 }
 
+// Input:  NOT l.granted
+// Output: lock AS MATERIALIZED (SELECT .. FROM pg_catalog.pg_locks l LEFT JOIN .. WHERE NOT l.granted)
 fn lock(only: &str) -> String {
     format!(
         "lock AS MATERIALIZED (SELECT {} FROM pg_catalog.pg_locks l {RELATION} WHERE {only})",
@@ -246,6 +265,8 @@ pub(crate) const RELATION: &str = "LEFT JOIN pg_catalog.pg_class c ON c.oid = l.
      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
 /// The columns of a lock in `fields.rs`, from a row `l` of `pg_locks` and its [`RELATION`].
+// Output: coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype ..) AS kind, .., l.granted, ..,
+//         CASE c.relkind WHEN 'r' THEN 'TABLE' .. END AS rel_kind, .., l.objsubid
 pub(crate) fn lock_columns() -> String {
     let rel_kinds: Vec<String> = REL_KINDS
         .iter()
@@ -277,6 +298,8 @@ const REL_KINDS: [(char, RelKind); 10] = [
 ];
 
 /// The time elapsed since `time`. Not by `now()`, which stays the same throughout a transaction.
+// Input:  l.waitstart
+// Output: CASE WHEN l.waitstart IS NOT NULL THEN greatest(pg_catalog.statement_timestamp() - l.waitstart, interval '0') END
 fn since(time: &str) -> String {
     format!(
         "CASE WHEN {time} IS NOT NULL THEN greatest(pg_catalog.statement_timestamp() - {time}, interval '0') END"
@@ -284,6 +307,8 @@ fn since(time: &str) -> String {
 }
 
 /// Converts `ClientRead` to `CLIENT_READ`, exactly as django-pglock does.
+// Input:  s.wait_event
+// Output: pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace(s.wait_event, '([A-Z])', ..) ..), '_')
 fn snake(text: &str) -> String {
     // No backslash in the text: its meaning depends on `standard_conforming_strings`.
     format!(

@@ -46,6 +46,9 @@ impl Column {
 /// All locks are read at once. Then the server is asked for the blockers of each waiter, one after another while the
 /// locks change, so these answers are from different moments. Therefore the waits are read once more at the end, and
 /// `build.rs` trusts the order of a queue only among sessions that still wait.
+// Output: WITH activity AS .., seen AS .., lock AS .., waiter AS .., again AS .., prepared AS ..
+//         SELECT .., l.tag, q.blockers, (g.pid IS NOT NULL)::pg_catalog.text, .., l.mark0::pg_catalog.text
+//         FROM lock l LEFT JOIN activity a ON .. LEFT JOIN waiter q ON .. LEFT JOIN again g ON .. LEFT JOIN prepared p ON ..
 pub(super) fn fetch(query: &GraphQuery) -> Statement {
     let mut values = Values::default();
     let marks: Vec<String> = marks(query, &mut values)
@@ -91,6 +94,9 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
     (sql, values.into_inner())
 }
 
+/// The conditions of the marks on a row `l` of `seen`.
+// Input:  pid([7])
+// Output: [(l.database = .. OR ..), coalesce(l.pid, 0) = ANY ($1::int[]) OR l.backend = ANY ($1::int[])]
 fn marks(query: &GraphQuery, values: &mut Values) -> Vec<String> {
     let mut marks = vec![of_this_database()];
     if let Some(pids) = &query.pids {

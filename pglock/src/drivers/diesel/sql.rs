@@ -101,6 +101,10 @@ fn is_select(statement: &str) -> bool {
 /// run in a block, so all but `SELECT` and `LOCK` stay as they are.
 ///
 /// Each statement has its own block, since a timeout that one sets counts only from the next statement on.
+// Input:  SELECT pg_catalog.pg_advisory_lock('42'::bigint), the last statement
+// Output: DO $_pglock$ DECLARE answer record; .. BEGIN EXECUTE $pglock$ SELECT pg_catalog.pg_advisory_lock('42'::bigint)
+//         $pglock$ INTO answer; GET DIAGNOSTICS counted = ROW_COUNT; PERFORM pg_catalog.set_config('pglock.answer', ..);
+//         EXCEPTION WHEN .. THEN .. RAISE EXCEPTION USING .., CONSTRAINT = 'pglock.sqlstate=' || SQLSTATE; END $_pglock$
 fn with_sql_state(statement: &str, is_last: bool) -> String {
     let (into, store) = match (is_select(statement), is_last) {
         (true, true) => (" INTO answer", STORE_ANSWER),
@@ -120,6 +124,8 @@ fn with_sql_state(statement: &str, is_last: bool) -> String {
 }
 
 /// A literal with its text unchanged, so that the lock can still be found in the session's query.
+// Input:  SELECT 1
+// Output: $pglock$ SELECT 1 $pglock$
 fn dollar_quoted(text: &str) -> String {
     let mut tag = "$pglock$".to_owned();
     while text.contains(&tag) {
