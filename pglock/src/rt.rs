@@ -49,7 +49,8 @@ pub fn is_busy(error: &Error) -> bool {
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be built from a `pglock::Error`",
     label = "acquiring the lock can fail, and this return type cannot report it",
-    note = "return `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>` or `anyhow::Error`",
+    note = "return `Result<T, E>` where `E` is `Box<dyn Error + Send + Sync>`, `anyhow::Error`, or another type with `From<pglock::Error>`",
+    note = "for an error type of your own, write `impl From<pglock::Error> for MyError`, or with `thiserror` put `#[from]` on a variant's `pglock::Error`",
     note = "or handle the error in the attribute: `on_error = Panic` or `on_error = |error| ...`"
 )]
 pub trait FromError {

@@ -9,19 +9,19 @@ use syn::{Path, Result};
 
 use crate::function::Function;
 
-/// What is known of one attribute from its arguments.
+/// An attribute whose arguments have been read.
 pub(crate) trait Attribute {
     /// The path of the runtime crate.
     fn krate(&self) -> Path;
 
-    /// Whether it takes a lock that is called after the function.
+    /// Whether it names its lock after the function, for want of a `lock_id`.
     fn has_default_id(&self) -> bool {
         false
     }
 
-    /// Whether it can be put on `function`.
+    /// Checks that it fits `function`, and that its options fit each other.
     fn validate(&self, function: &Function) -> Result<()>;
 
-    /// The statements that run `body`, a block, as this attribute says. `self` has been validated.
+    /// The statements that run `body`, a block, under this attribute. `validate` has succeeded before.
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream;
 }

@@ -149,9 +149,12 @@ fn interval(value: Expr) -> Result<DurationArg> {
     }
 }
 
+/// The side effects that pglock has itself.
+const WORDS: [&str; 3] = ["Terminate", "Cancel", "Escalate"];
+
 /// What is done to blocking sessions.
 enum PrioritizeSideEffect {
-    /// One of pglock's own, by its name.
+    /// One of [`WORDS`].
     Named(Ident),
     Expression(Expr),
 }
@@ -160,17 +163,20 @@ impl PrioritizeSideEffect {
     fn new(value: Expr) -> Result<Self> {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
-            return fail(format!(
-                "a side effect is not a string: write `{text}` without quotes"
-            ));
+            return fail(match parse::meant(&text, &WORDS) {
+                Some(word) => format!(
+                    "a side effect is a word, not a string: write `side_effect = {word}`, without quotes"
+                ),
+                None => "a side effect is a word, not a string: write `Terminate`, `Cancel` or `Escalate`, without quotes".to_owned(),
+            });
         }
         let called = match parse::ungroup(&value) {
             Expr::Call(call) => parse::word(&call.func),
             _ => parse::word(&value),
         };
         match called.map(ToString::to_string).as_deref() {
-            Some(word @ ("Terminate" | "Cancel" | "Escalate"))
-                if matches!(parse::ungroup(&value), Expr::Call(_)) =>
+            Some(word)
+                if WORDS.contains(&word) && matches!(parse::ungroup(&value), Expr::Call(_)) =>
             {
                 fail(format!(
                     "`{word}` takes no arguments: choose what it signals by its methods, as in `pglock::{word}::new().filter(\"blocking_activity__state=IDLE\")?`"
@@ -180,9 +186,7 @@ impl PrioritizeSideEffect {
                 "`{word}` belongs to `#[pglock::advisory]`: write `Terminate`, `Cancel`, `Escalate`, or an expression that implements `PrioritizeSideEffect`"
             )),
             _ => Ok(match parse::word(&value) {
-                Some(word) if word == "Terminate" || word == "Cancel" || word == "Escalate" => {
-                    Self::Named(word.clone())
-                }
+                Some(word) if WORDS.iter().any(|own| word == own) => Self::Named(word.clone()),
                 _ => Self::Expression(value),
             }),
         }
@@ -222,10 +226,7 @@ impl Attribute for Args {
 }
 
 impl Args {
-    // Input:  interval = "100ms", side_effect = Cancel
-    // Output: ::pglock::__rt::prioritize()
-    //             .interval(::core::time::Duration::new(0u64, 100000000u32))
-    //             .side_effect(::pglock::__rt::Cancel)
+    // Expansion: expansions/prioritize.rs
     fn builder(&self, krate: &Path) -> TokenStream {
         let mut builder = quote!(#krate::__rt::prioritize());
         if let Some(Spanned { value, .. }) = &self.interval {

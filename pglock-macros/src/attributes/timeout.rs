@@ -85,9 +85,7 @@ impl Attribute for Args {
         self.shared_options.validate_on_client(function)
     }
 
-    // Input:  "3s", client = conn
-    // Output: let builder = ::pglock::__rt::timeout(::core::time::Duration::new(3u64, 0u32));
-    //         .. as for a lock on that connection ..
+    // Expansion: expansions/timeout.rs
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         let limit = self.limit.as_ref().map(|limit| limit.value.expand());
         wrap::on_client(

@@ -68,7 +68,7 @@ impl LockId {
 fn key(blamed: &Expr, number: &str) -> Result<Literal> {
     let key = number
         .parse()
-        .map_err(|_| Error::new_spanned(blamed, "too large for a lock ID: integers are `i64`"))?;
+        .map_err(|_| Error::new_spanned(blamed, "this number is too large for a lock ID, which is an `i64`: write a smaller one, or a name in quotes"))?;
     Ok(Literal::i64_suffixed(key))
 }
 
@@ -85,7 +85,7 @@ fn pair(tuple: &ExprTuple) -> Result<ExprTuple> {
             Some(number) if number.parse::<i32>().is_err() => {
                 return Err(Error::new_spanned(
                     inner,
-                    "too large for a pair: its integers are `i32`",
+                    "this number is too large for a pair of `i32`: write a smaller one, one `i64` instead of the pair, or a name in quotes",
                 ));
             }
             None if is_literal(inner) => {

@@ -18,7 +18,7 @@ impl OnError {
         if parse::text(&value).is_some() {
             return Err(Error::new_spanned(
                 value,
-                "`on_error` is not a string: write `Panic` without quotes, or `|error| ..`",
+                "`on_error` is not a string: write `on_error = Panic`, without quotes, or `on_error = |error| ..`",
             ));
         }
         match parse::word(&value).map(ToString::to_string).as_deref() {
@@ -34,7 +34,7 @@ impl OnError {
         }
     }
 
-    /// A function that returns nothing can't return an error.
+    /// Refuses a function that returns nothing and has no `on_error`: it could not report an error.
     pub(crate) fn validate(on_error: Option<&Self>, function: &Function) -> Result<()> {
         if on_error.is_some() || !function.returns_nothing() {
             return Ok(());
@@ -48,15 +48,12 @@ impl OnError {
         ))
     }
 
-    // Input:  no on_error
-    // Output: <R as ::pglock::__rt::FromError>::from_error as fn(_) -> _
-    // Input:  on_error = Panic
-    // Output: ::pglock::__rt::panic::<R>
-    // Input:  on_error = |error| ..                                  on_error = handler
-    // Output: ::pglock::__rt::on_error::<R, _>(|error| ..)           ::pglock::__rt::on_error::<R, _>(move |error| handler(error))
-    //
-    // A return type or a handler that won't do is blamed here, and once: function pointers and closures have nothing
-    // left that could be asked of them again.
+    /// The function that turns an error of pglock's into the return value.
+    ///
+    /// It is cast to a function pointer, or is a closure, so that a return type or a handler that does not fit is one
+    /// error of the compiler, here: without that, each later use of the value would be reported too.
+    // Expansion: expansions/client.rs (no `on_error`), expansions/skip_value_on_error.rs (`Panic`),
+    // expansions/on_error.rs (a closure), expansions/opaque_type.rs (a function)
     pub(crate) fn expand(
         on_error: Option<&Self>,
         function: &Function,
@@ -82,12 +79,11 @@ impl OnError {
         }
     }
 
-    // Input:  no on_error
-    // Output: <R as ::pglock::__rt::FromError>::failed as fn(&_) -> _
-    // Input:  on_error = ..
-    // Output: |out: &R| { use ..; (&::pglock::__rt::Probe(out)).failed() }
-    //
-    // With `on_error` the return type may be anything, so its being an `Err` is asked of whatever type it is.
+    /// The function that says whether the body returned an `Err`.
+    ///
+    /// With `on_error` the return type can be anything. Then method look-up decides, when the generated code is compiled:
+    /// `IsErr` is found for a `Result`, and `NeverErr` for every other type.
+    // Expansion: expansions/client.rs (no `on_error`), expansions/on_error.rs
     pub(crate) fn expand_failed(
         on_error: Option<&Self>,
         function: &Function,

@@ -202,6 +202,14 @@ pub(crate) fn text(value: &Expr) -> Option<String> {
     }
 }
 
+/// The one of `words` that somebody meant who wrote `text` in upper or lower case.
+pub(crate) fn meant<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
+    words
+        .iter()
+        .copied()
+        .find(|word| word.eq_ignore_ascii_case(text))
+}
+
 /// Looks through parentheses, and through the invisible ones around what `macro_rules!` passes on.
 pub(crate) fn ungroup(mut value: &Expr) -> &Expr {
     loop {

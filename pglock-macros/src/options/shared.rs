@@ -1,4 +1,4 @@
-//! The options that all attributes have, and what those do that work on a connection of the caller's.
+//! The options that all attributes have, and the checks of the attributes that work on a connection of the caller's.
 
 use proc_macro2::Span;
 use syn::{Error, Expr, Path, Result, parse_quote_spanned};
@@ -18,7 +18,7 @@ pub(crate) struct SharedOptions {
 }
 
 impl SharedOptions {
-    /// The path of the runtime crate, for tokens that stand at `span`.
+    /// The path of pglock in generated code. The compiler reports errors about it at `span`.
     pub(crate) fn krate_at(&self, span: Span) -> Path {
         self.krate.as_ref().map_or_else(
             || parse_quote_spanned!(span=> ::pglock),
@@ -39,7 +39,7 @@ impl SharedOptions {
         ])
     }
 
-    /// The connection that the option names, or the only one that there can be.
+    /// The connection that `client` names, or the only `&mut` argument.
     pub(crate) fn named_or_only(&self, function: &Function) -> Result<Client> {
         match &self.client {
             Some(client) => Ok(client.value.clone()),
@@ -53,7 +53,7 @@ pub(crate) fn lock_timeout(hints: &Hints, value: Expr) -> Result<DurationArg> {
     match DurationArg::new(hints, value.clone())? {
         DurationArg::Literal(timeout) if timeout.is_zero() => Err(Error::new_spanned(
             value,
-            "a lock timeout of zero means no limit to Postgres: write `\"1ms\"` or more, or `None` for no limit",
+            "Postgres takes a lock timeout of zero as no limit: write `\"1ms\"` or more, or `None` for no limit",
         )),
         timeout => Ok(timeout),
     }

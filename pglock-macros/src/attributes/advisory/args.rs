@@ -5,7 +5,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
 use super::hold_limits::{self, HoldLimits};
-use super::side_effect::AdvisorySideEffect;
+use super::side_effect::{self, AdvisorySideEffect};
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
@@ -77,12 +77,15 @@ impl Args {
     fn set_positional(&mut self, value: Expr) -> Result<()> {
         if self.lock_id.is_some() {
             let names = parse::names(OPTIONS);
-            return Err(Error::new_spanned(
-                value,
-                format!(
-                    "only the lock ID can be given without a name, and there is one already: write `name = ..` with one of {names}"
+            let message = match side_effect_word(&value) {
+                Some((written, word)) => format!(
+                    "`{written}` is not a flag (those are `shared` and `xact`): write `side_effect = {word}`"
                 ),
-            ));
+                None => format!(
+                    "only the lock ID and the flags `shared` and `xact` are written without `=`, and there is a lock ID already: write `name = value` with one of {names}"
+                ),
+            };
+            return Err(Error::new_spanned(value, message));
         }
         let span = value.span();
         self.lock_id = Some(Spanned {
@@ -109,11 +112,18 @@ impl Args {
         self.xact.as_ref().is_some_and(|xact| xact.value)
     }
 
-    /// The option that has the lock taken elsewhere than in a session of pglock's own.
+    /// The option because of which the lock is not a session lock of pglock's own.
     pub(super) fn elsewhere(&self) -> Option<&'static str> {
         match &self.shared_options.client {
             Some(_) => Some("client"),
             None => self.is_xact().then_some("xact"),
         }
     }
+}
+
+/// A side effect that was written as a flag: the word as it was written, and as it should be.
+fn side_effect_word(value: &Expr) -> Option<(String, &'static str)> {
+    let written = parse::word(value)?.to_string();
+    let word = parse::meant(&written, &side_effect::WORDS)?;
+    Some((written, word))
 }

@@ -27,15 +27,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    // Input:  { work(); Ok(()) }
-    // Output: let builder = ..;
-    //         let on_error = ..;
-    //         let error = match ::pglock::__rt::enter(builder) {
-    //             Ok(call) => return ::pglock::__rt::run(call, move || -> R { work(); Ok(()) }, ..),
-    //             Err(error) => error,
-    //         };
-    //         if ::pglock::__rt::is_busy(&error) { return {skipped}; }
-    //         on_error(error)
+    /// The body of the function that is emitted.
+    // Expansion: expansions/skip.rs
     pub(super) fn statements(&self, body: &TokenStream) -> TokenStream {
         let steps = match self.args.client() {
             None => self.wrapper.own_session(body),
@@ -46,11 +39,8 @@ impl<'a> Expansion<'a> {
             .statements(&self.builder(), &steps, &self.skip())
     }
 
-    // Input:  "invoices", shared, timeout = "2s", side_effect = Skip
-    // Output: ::pglock::__rt::skip(
-    //             ::pglock::__rt::advisory("invoices").label("invoices").shared()
-    //                 .timeout(::core::time::Duration::new(2u64, 0u32)),
-    //         )
+    /// The lock with its options.
+    // Expansion: expansions/options.rs
     fn builder(&self) -> TokenStream {
         let krate = &self.wrapper.krate;
         let mut builder = match &self.args.lock_id {
@@ -83,12 +73,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    // Input:  fn report()
-    // Output: {
-    //             static SITE: ::pglock::__rt::AnnotatedFn = ..;
-    //             ::pglock::__rt::inventory::submit! { ::pglock::__rt::Registration(&SITE) }
-    //             ::pglock::__rt::advisory_at(&SITE)
-    //         }
+    /// A lock that is named after its function, which registers itself, so that another one of the same name is found.
+    // Expansion: expansions/default_id.rs
     fn default_id(&self) -> TokenStream {
         let krate = &self.wrapper.krate;
         let path = self.function.path();
@@ -106,10 +92,8 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    // Input:  side_effect = Skip                                        side_effect = Skip(value)
-    // Output: if ::pglock::__rt::is_busy(&error) {                      if ::pglock::__rt::is_busy(&error) {
-    //             return <R as ::pglock::__rt::Skippable>::skipped();       return value;
-    //         }                                                         }
+    /// Returns the skipped value if the lock is busy.
+    // Expansion: expansions/skip.rs, expansions/skip_value_on_error.rs
     fn skip(&self) -> TokenStream {
         let krate = &self.wrapper.krate;
         let error = local("error");

@@ -28,7 +28,7 @@ pub(super) struct HoldLimits {
 }
 
 impl HoldLimits {
-    /// `elsewhere`: the option that has the lock taken where no limit can be kept.
+    /// `elsewhere` is the option, if there is one, because of which no limit can be kept: `client` or `xact`.
     pub(super) fn validate(
         &self,
         function: &Function,
@@ -94,8 +94,7 @@ impl HoldLimits {
         }
     }
 
-    // Input:  {builder}, hold_at_least = "30s"
-    // Output: {builder}.hold_at_least(::core::time::Duration::new(30u64, 0u32))
+    // Expansion: expansions/async_fn.rs
     pub(super) fn expand(&self, mut builder: TokenStream) -> TokenStream {
         if let Some(Spanned { value, .. }) = &self.at_least {
             let limit = value.expand();

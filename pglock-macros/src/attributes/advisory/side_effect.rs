@@ -4,25 +4,31 @@ use syn::{Error, Expr, Result};
 
 use crate::options::parse;
 
-/// What happens when the lock is not had in time.
+/// What a call does when the lock is still busy after its timeout.
 pub(crate) enum AdvisorySideEffect {
     Raise,
-    /// `Skip`, with these tokens.
+    /// `Skip`: the expression, which compile errors point to.
     Skip(Expr),
-    /// `Skip(value)`
+    /// `Skip(value)`: `effect` is the word `Skip`.
     SkipWith {
         effect: Expr,
         value: Expr,
     },
 }
 
+/// The words that can stand alone.
+pub(super) const WORDS: [&str; 2] = ["Raise", "Skip"];
+
 impl AdvisorySideEffect {
     pub(crate) fn new(value: Expr) -> Result<Self> {
         let fail = |message: &str| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
-            return fail(&format!(
-                "a side effect is not a string: write `{text}` without quotes"
-            ));
+            return fail(&match parse::meant(&text, &WORDS) {
+                Some(word) => format!(
+                    "a side effect is a word, not a string: write `side_effect = {word}`, without quotes"
+                ),
+                None => "a side effect is a word, not a string: write `Raise`, `Skip` or `Skip(value)`, without quotes".to_owned(),
+            });
         }
         if let Expr::Call(call) = parse::ungroup(&value)
             && parse::word(&call.func).is_some_and(|word| word == "Skip")
@@ -47,7 +53,10 @@ impl AdvisorySideEffect {
             Some(word @ ("Terminate" | "Cancel" | "Escalate")) => fail(&format!(
                 "`{word}` belongs to `#[pglock::prioritize]`: write `Raise`, `Skip` or `Skip(value)`"
             )),
-            _ => fail("unknown side effect: expected `Raise`, `Skip` or `Skip(value)`"),
+            word => match word.and_then(|word| parse::meant(word, &WORDS)) {
+                Some(meant) => fail(&format!("unknown side effect: did you mean `{meant}`?")),
+                None => fail("unknown side effect: write `Raise`, `Skip` or `Skip(value)`"),
+            },
         }
     }
 }

@@ -1,0 +1,6 @@
+#[pglock::advisory(timeout = 0, side_effect = skip)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}
