@@ -19,7 +19,7 @@ pub(crate) struct Function {
     pub(crate) body: Body,
 }
 
-/// A body is tokens only: what is wrong in it, or half-written, is the compiler's to say.
+/// The body is kept as tokens and not parsed, so that mistakes in it are reported by the compiler, as in a plain function.
 pub(crate) enum Body {
     Block {
         brace: token::Brace,
@@ -59,7 +59,7 @@ fn parse_block(input: ParseStream<'_>) -> Result<Body> {
     })
 }
 
-/// Blames what stands where a function should be.
+/// Refuses anything that is not a function, and points to it.
 fn require_function(input: ParseStream<'_>) -> Result<()> {
     let ahead = input.fork();
     while !ahead.peek(Token![fn]) {
@@ -95,7 +95,7 @@ impl Function {
         quote!(::core::concat!(::core::module_path!(), "::", #name))
     }
 
-    /// Refuses what no attribute of pglock's can be put on.
+    /// Refuses functions that no attribute of pglock's works on.
     pub(crate) fn check(&self) -> Result<()> {
         let name = &self.sig.ident;
         if let Some(constness) = &self.sig.constness {
@@ -141,7 +141,7 @@ impl Function {
         }
     }
 
-    /// The return type where generated code says it: `_` for each `impl Trait`, `()` when there is none.
+    /// The return type, for generated code to repeat: with `_` for each `impl Trait`, which cannot be named twice.
     pub(crate) fn returned(&self) -> TokenStream {
         match &self.sig.output {
             ReturnType::Default => {
@@ -194,8 +194,8 @@ impl Function {
     //             { work().await; Ok(()) }
     //         }
     //
-    // An async block can't say what it returns. The return that never happens says it, so that a body of another type
-    // is the body's mistake rather than the attribute's.
+    // There is no syntax for the type of an async block. The `return` that never happens fixes it, so that a body of
+    // another type is reported at the body and not at the attribute.
     pub(crate) fn future(&self, body: &TokenStream) -> TokenStream {
         let output = self.returned();
         let mut returned = local("returned");
@@ -215,7 +215,8 @@ impl Function {
                 brace, statements, ..
             } => {
                 let mut block = Group::new(Delimiter::Brace, statements.clone());
-                // The user's place, so that mistakes are found there, but not the user's braces: they would be called unnecessary.
+                // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that
+                // the compiler does not call them unnecessary.
                 block.set_span(brace.span.join().resolved_at(Span::mixed_site()));
                 block.to_token_stream()
             }

@@ -3,11 +3,11 @@
 //!
 //! The files, from the bottom; each imports only from those before it: `types` and `function` (the only reader and emitter
 //! of functions), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate,
-//! expand), `expand` (reads the attributes of a function and nests them).
+//! expand), `nest` (reads the attributes of a function and nests them).
 
 mod attributes;
-mod expand;
 mod function;
+mod nest;
 mod options;
 #[cfg(test)]
 mod tests;
@@ -18,8 +18,8 @@ use proc_macro::TokenStream;
 
 use self::attributes::{advisory, prioritize, timeout};
 
-/// Takes an advisory lock of Postgres around a function: it runs once at a time in every process, on every host, that
-/// shares the database.
+/// Takes an advisory lock of Postgres around a function, which then runs at most once at a time across all processes and
+/// hosts that share the database.
 ///
 /// A call waits for the lock, runs the body, and releases the lock, whatever becomes of the body. It can be put on any
 /// `fn` or `async fn` that has a body, methods and trait impls included.
@@ -30,7 +30,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// | --- | --- | --- |
 /// | first argument, or `lock_id =` | a string literal, with `{argument}` placeholders; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
 /// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits without a timeout; or any expression that is `Into<Timeout>`, such as a `Duration` | waits without a timeout |
-/// | `side_effect =` | `Raise`: an error when the lock is not acquired in time. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
+/// | `side_effect =` | `Raise`: an error when the lock is busy after the timeout. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
 /// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |
 /// | `hold_at_most =` | a duration as for `timeout`, above zero, in an `async fn`: a body that takes longer is dropped, and then the lock is released | no limit |
 /// | `shared` | a flag: other calls that ask for it as shared may hold it at the same time | `false` |
@@ -113,7 +113,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// functions of that kind: there, put the attribute on an `async fn` that the method calls.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(advisory::read, arguments.into(), &item.into()).into()
+    nest::expand(advisory::read, arguments.into(), &item.into()).into()
 }
 
 /// Bounds how long the statements of a function wait for locks on a connection: Postgres' `lock_timeout`.
@@ -140,7 +140,7 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// to its end, and where the body had begun a transaction by hand that is aborted.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(timeout::read, arguments.into(), &item.into()).into()
+    nest::expand(timeout::read, arguments.into(), &item.into()).into()
 }
 
 /// Terminates the sessions that block a function's connection, until the function returns.
@@ -176,5 +176,5 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `lock_timeout` is restored as with `#[pglock::timeout]`, and an error of the watcher is not reported.
 #[proc_macro_attribute]
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    expand::expand(prioritize::read, arguments.into(), &item.into()).into()
+    nest::expand(prioritize::read, arguments.into(), &item.into()).into()
 }

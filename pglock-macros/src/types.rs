@@ -1,4 +1,4 @@
-//! Questions about types, as far as tokens can answer them.
+//! What can be told about a type from its tokens.
 
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound};
@@ -56,7 +56,7 @@ fn first_argument(arguments: &PathArguments) -> Option<&Type> {
     }
 }
 
-/// Puts `_` where `impl Trait` stands: generated code can't name that type again.
+/// Replaces each `impl Trait` by `_`: written a second time, it would be another type.
 pub(crate) fn erase_impl_trait(ty: &mut Type) {
     match ty {
         Type::ImplTrait(opaque) => {

@@ -25,8 +25,7 @@ pub(crate) struct EnterAndRun {
 }
 
 impl<'a> Wrapper<'a> {
-    /// The path of the runtime has the span of `client`: the compiler reports a type that is not a connection there, and
-    /// once.
+    /// The path of pglock has the span of `client`, so that a type that is not a connection is reported there, and once.
     pub(crate) fn new(
         options: &'a SharedOptions,
         function: &'a Function,
@@ -39,18 +38,11 @@ impl<'a> Wrapper<'a> {
         }
     }
 
-    // Input:  {request}
-    // Output: let builder = {request};
-    //         let on_error = ..;
-    //         let error = match {enter} {
-    //             {run}
-    //             Err(error) => error,
-    //         };
-    //         {skip}
-    //         on_error(error)
-    //
-    // `skip` comes after the match, whose borrow of the connection has ended there: the value that is returned instead
-    // of running the body can use the connection.
+    /// The whole of what surrounds the body; `request` is the builder, `skip` what is done about a busy lock.
+    ///
+    /// `skip` comes after the match, whose borrow of the connection has ended there: the value that is returned instead
+    /// of running the body can use the connection.
+    // Expansion: expansions/skip.rs
     pub(crate) fn statements(
         &self,
         request: &TokenStream,
@@ -73,11 +65,7 @@ impl<'a> Wrapper<'a> {
     }
 
     /// On a session of pglock's own.
-    //
-    // Input:  fn                                                    async fn
-    // Output: ::pglock::__rt::enter(builder)                        ::pglock::__rt::enter_async(builder).await
-    //         Ok(call) => return ::pglock::__rt::run(               Ok(call) => return ::pglock::__rt::run_async(
-    //             call, move || -> R { .. }, failed, on_error),         call, async move { .. }, failed, on_error).await,
+    // Expansion: expansions/options.rs, expansions/async_fn.rs
     pub(crate) fn own_session(&self, body: &TokenStream) -> EnterAndRun {
         let (krate, function) = (&self.krate, self.function);
         let (builder, on_error, call) = (local("builder"), local("on_error"), local("call"));
@@ -118,21 +106,7 @@ impl<'a> Wrapper<'a> {
         }
     }
 
-    // Input:  client = conn
-    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut *conn)
-    //         Ok((call, context)) => {
-    //             let out = {
-    //                 let conn = &mut *conn;
-    //                 ::pglock::__rt::run_catching(context, move || -> R { .. })
-    //             };
-    //             return ::pglock::__rt::leave_on(call, &mut *conn, out, failed, on_error);
-    //         }
-    // Input:  client = self.db
-    // Output: ::pglock::__rt::enter_advisory_on(builder, &mut self.db)
-    //         Ok((call, context)) => {
-    //             let out = ::pglock::__rt::run_catching(context, || -> R { .. });
-    //             return ::pglock::__rt::leave_on(call, &mut self.db, out, failed, on_error);
-    //         }
+    // Expansion: expansions/client.rs, expansions/client_place.rs
     fn on_blocking_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (&self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
@@ -157,18 +131,9 @@ impl<'a> Wrapper<'a> {
         }
     }
 
-    // Input:  client = conn
-    // Output: ::pglock::__rt::enter_advisory_on_async(builder, &mut *conn).await
-    //         Ok((mut conn, context)) => {
-    //             let out = {
-    //                 let conn = ::pglock::__rt::lend(&mut conn);
-    //                 ::pglock::__rt::run_async_in(context, async move { .. }).await
-    //             };
-    //             return ::pglock::__rt::leave_on_async(conn, out, failed, on_error).await;
-    //         }
-    //
-    // The call has the connection's name: under any other name, the compiler would report a second time that the argument
-    // is not a connection.
+    /// The variable for the call has the connection's name: with any other, the compiler would report a second time that the
+    /// argument is not a connection.
+    // Expansion: expansions/client_async.rs
     fn on_async_client(&self, enter: &str, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (&self.krate, self.function, client.span());
         let (builder, on_error) = (local("builder"), local("on_error"));
@@ -196,11 +161,7 @@ impl<'a> Wrapper<'a> {
     }
 
     /// In a transaction of the caller's, whose end releases the lock.
-    //
-    // Input:  fn, client = tx, xact                                 async fn, client = tx, xact
-    // Output: ::pglock::__rt::enter_xact(builder, &mut *tx)         ::pglock::__rt::enter_xact_async(builder, &mut *tx).await
-    //         Ok(()) => return ::pglock::__rt::run_xact(            Ok(()) => return ::pglock::__rt::run_xact_async(
-    //             move || -> R { .. }),                                 async move { .. }).await,
+    // Expansion: expansions/xact.rs, expansions/xact_async.rs
     pub(crate) fn in_transaction(&self, client: &Client, body: &TokenStream) -> EnterAndRun {
         let (krate, function, span) = (&self.krate, self.function, client.span());
         let builder = local("builder");
@@ -226,10 +187,9 @@ impl<'a> Wrapper<'a> {
     }
 }
 
-/// The statements of an attribute that works on a connection and nothing else. Its options have been validated.
-//
-// Input:  {request}, client = conn, { work() }
-// Output: .. `Wrapper::statements` with `Wrapper::on_client` ..
+/// The statements of an attribute that works only on a connection of the caller's: `timeout`, `prioritize`.
+/// `validate_on_client` has succeeded before.
+// Expansion: expansions/timeout.rs, expansions/prioritize.rs
 pub(crate) fn on_client(
     enter: &str,
     options: &SharedOptions,

@@ -13,7 +13,7 @@ use crate::types;
 pub(crate) enum Client {
     /// `client = conn`
     Argument(Ident),
-    /// `client = self.db`: the place, and what it begins with.
+    /// `client = self.db`: the place, and the `self` or argument that it begins with.
     Place { place: Expr, root: Ident },
 }
 
@@ -47,7 +47,7 @@ impl Client {
         }
     }
 
-    /// The only `&mut` argument, for attributes that take it without being told.
+    /// The only `&mut` argument, where the attribute has no `client`.
     pub(crate) fn only_argument(function: &Function) -> Result<Self> {
         let mut mutable = function.bound_names().into_iter().filter(|name| {
             matches!(
@@ -88,7 +88,7 @@ impl Client {
         }
     }
 
-    /// Where the option's value stands.
+    /// Where errors about the connection are reported.
     pub(crate) fn span(&self) -> proc_macro2::Span {
         match self {
             Self::Argument(name) => name.span(),
@@ -96,9 +96,10 @@ impl Client {
         }
     }
 
-    /// The argument, or what a place begins with, as the body knows it, where the option stands.
+    /// The name of the argument, or of what the place begins with.
     ///
-    /// Both matter: `macro_rules!` may have made either.
+    /// It has the hygiene of the argument, so that it resolves to that also where `macro_rules!` wrote one of the two,
+    /// and the position of the option, so that errors are reported there.
     pub(crate) fn name(&self, function: &Function) -> Ident {
         let (Self::Argument(name) | Self::Place { root: name, .. }) = self;
         let mut argument = function
@@ -127,7 +128,7 @@ impl Client {
     // Output: let conn = {connection};
     //         let _ = &conn;
     //
-    // The body may never look at it, which is not the user's fault.
+    // `let _` keeps the compiler from calling the variable unused when the body does not use its connection.
     pub(crate) fn shadow(&self, function: &Function, connection: &TokenStream) -> TokenStream {
         match self {
             Self::Argument(_) => {
@@ -144,7 +145,7 @@ impl Client {
     // Input:  client = conn, || -> R { .. }     client = self.db, || -> R { .. }
     // Output: move || -> R { .. }               || -> R { .. }
     //
-    // With a place, the body leaves where it is what it doesn't move itself: the place is needed again.
+    // With a place the closure must not move what it captures: the place is borrowed again after the body.
     pub(crate) fn body(&self, closure: &TokenStream) -> TokenStream {
         match self {
             Self::Argument(_) => quote!(move #closure),

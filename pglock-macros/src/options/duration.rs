@@ -22,13 +22,13 @@ pub(crate) enum DurationArg {
     Expression(Expr),
 }
 
-/// What to tell who wrote a duration that won't do.
+/// What the messages about a wrong duration say for one option.
 pub(crate) struct Hints {
-    /// What one can be written like.
+    /// The option with a duration: `timeout = "2s"` for `2s`.
     pub(crate) example: fn(&str) -> String,
-    /// What to write for the least there is.
+    /// The alternative to a duration that is too short, as in "or `0` to try once".
     pub(crate) least: &'static str,
-    /// Whether `None` says something.
+    /// Whether the option can be `None`.
     pub(crate) may_be_none: bool,
 }
 

@@ -11,7 +11,7 @@ use crate::function::Function;
 /// A string literal that names a lock.
 pub(crate) struct Template {
     literal: LitStr,
-    /// What the literal says when it has no placeholders: `{{` is `{` there.
+    /// The literal without its placeholders, and with `{{` and `}}` read as braces: the lock's name if there is no placeholder.
     text: String,
     placeholders: Vec<String>,
 }
@@ -89,7 +89,7 @@ impl Template {
         ))
     }
 
-    /// What all locks of this template are called together.
+    /// The name of all locks of this template in metrics.
     pub(crate) fn label(&self) -> String {
         if self.placeholders.is_empty() {
             self.text.clone()
@@ -111,7 +111,7 @@ impl Template {
     }
 }
 
-/// The argument that `{name}` names, or what to write instead.
+/// The argument that the placeholder `{name}` inserts; otherwise a message that says what to write instead.
 fn argument_name(name: &str) -> std::result::Result<String, String> {
     if let Some((argument, format)) = name.split_once(':') {
         return Err(format!(

@@ -9,7 +9,7 @@ use proptest::sample::select;
 use proptest::test_runner::{Config, TestRunner};
 
 use crate::attributes::{Attribute, advisory, prioritize, timeout};
-use crate::expand;
+use crate::nest;
 
 /// How often each attribute is tried.
 const CASES: u32 = 4000;
@@ -159,7 +159,7 @@ fn code_or_an_error_comes_of(attribute: fn(TokenStream) -> syn::Result<Box<dyn A
     });
     let inputs = (tokens(), item());
     let property = |(arguments, item): (TokenStream, TokenStream)| {
-        let expanded = expand::expand(attribute, arguments, &item);
+        let expanded = nest::expand(attribute, arguments, &item);
         // What comes of a function is a function, or that function and an error.
         if syn::parse2::<syn::ItemFn>(item).is_ok() {
             let read = syn::parse2::<syn::File>(expanded.clone());

@@ -10,7 +10,7 @@ use quote::ToTokens;
 use syn::{ItemFn, Meta};
 
 use super::read_of;
-use crate::expand::expand;
+use crate::nest::expand;
 
 #[test]
 fn expansions() {
@@ -29,6 +29,48 @@ fn expansions() {
             );
         }
     }
+}
+
+#[test]
+fn comments_name_files_that_exist() {
+    let expansions: Vec<_> = files()
+        .iter()
+        .map(|path| path.file_name().unwrap().to_str().unwrap().to_owned())
+        .collect();
+    let mut named = 0;
+    for path in sources(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src")) {
+        let text = fs::read_to_string(&path).unwrap();
+        for rest in text.split(concat!("expansions", "/")).skip(1) {
+            let end = rest.find(".rs").map(|end| end + ".rs".len());
+            let Some(name) = end
+                .map(|end| &rest[..end])
+                .filter(|name| !name.contains(' '))
+            else {
+                continue;
+            };
+            assert!(
+                expansions.iter().any(|known| known == name),
+                "{}: {name}",
+                path.display()
+            );
+            named += 1;
+        }
+    }
+    assert!(named > 15, "{named}");
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| {
+            if path.is_dir() {
+                sources(&path)
+            } else {
+                vec![path]
+            }
+        })
+        .collect()
 }
 
 fn files() -> Vec<PathBuf> {

@@ -7,7 +7,7 @@ use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote};
 
 use crate::attributes::{advisory, prioritize, timeout};
-use crate::expand::{self, ReadAttribute};
+use crate::nest::{self, ReadAttribute};
 
 fn read_of(attribute: &str) -> ReadAttribute {
     match attribute {
@@ -19,7 +19,7 @@ fn read_of(attribute: &str) -> ReadAttribute {
 }
 
 fn expand(arguments: TokenStream, function: &TokenStream) -> String {
-    expand::expand(advisory::read, arguments, function).to_string()
+    nest::expand(advisory::read, arguments, function).to_string()
 }
 
 #[test]

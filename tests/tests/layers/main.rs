@@ -40,7 +40,7 @@ const PGLOCK_MACROS: &[&str] = &[
     "options",
     "wrap.rs",
     "attributes",
-    "expand.rs",
+    "nest.rs",
     "lib.rs",
 ];
 

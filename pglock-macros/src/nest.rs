@@ -1,7 +1,7 @@
-//! One attribute or several on a function: parse, validate, wrap.
+//! Reads all attributes of pglock's on a function, validates them, and nests what they expand to.
 //!
-//! Several nest in reading order: the topmost is outermost. The compiler expands the topmost first and gives its output
-//! to the next one, which would then wrap the whole of it. Therefore the topmost expands them all.
+//! They nest in reading order: the topmost is outermost. The compiler expands the topmost first and gives its output to
+//! the next one, which would then wrap the whole of it. Therefore the topmost expands them all.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -47,14 +47,14 @@ fn refuse(item: &impl ToTokens, error: Error) -> TokenStream {
 /// The attributes of one function, outermost first.
 struct Attributes {
     read: Vec<Box<dyn Attribute>>,
-    /// What was wrong with the arguments of the others.
+    /// The errors of the attributes whose arguments could not be read.
     mistakes: Vec<Error>,
-    /// The paths of those that were taken off the function.
+    /// The paths of the inner ones, which were removed from the function.
     paths: Vec<Path>,
 }
 
 impl Attributes {
-    /// Takes pglock's attributes off a function, and reads their arguments.
+    /// Removes pglock's attributes from a function, and reads their arguments.
     fn take(outermost: Result<Box<dyn Attribute>>, function: &mut Function) -> Self {
         let krate = outermost
             .as_ref()
@@ -116,16 +116,11 @@ impl Attributes {
         ))
     }
 
-    // Input:  #[pglock::advisory("outer")]
-    //         #[advisory("inner")]
-    //         fn name() -> R { work() }
-    // Output: fn name() -> R {
-    //             #[allow(unused_imports)] use advisory as _;
-    //             {outer, around {{inner, around { work() }}}}
-    //         }
-    //
-    // The inner attributes are gone before the compiler resolves them: without the `use`, it would call their imports
-    // unused.
+    /// The function with the expansion of each attribute around that of the next one.
+    ///
+    /// The inner attributes are gone before the compiler resolves them: without the `use`, it would call their imports
+    /// unused.
+    // Expansion: expansions/nested.rs
     fn wrap(&self, function: &Function) -> TokenStream {
         let paths = &self.paths;
         let mut body = function.block();
