@@ -1,5 +1,5 @@
-//! Locks in Postgres, as attributes: a job function runs once at a time in every process, on every host, that
-//! shares the database.
+//! Locks in Postgres, as attributes: a job function runs at most once at a time across all processes and hosts that share
+//! the database.
 //!
 //! ```
 //! # // The example runs on a server of its own.
@@ -17,7 +17,7 @@
 //!
 //! ```toml
 //! [dependencies]
-//! pglock = "0.1"
+//! pglock = { path = "../pglock/pglock" } # `"0.1"` once it is on crates.io
 //! ```
 //!
 //! Rust 1.88 or newer, Postgres 14 to 18. `DATABASE_URL` is the default database, or what [`configure`] is given.
@@ -54,11 +54,12 @@
 //! connection. Take it on your connection when no statement of the job may outlive the lock, and in your transaction when
 //! the commit should release it. [`xact`](Advisory::xact) without a transaction of yours is for poolers in transaction mode.
 //!
-//! **Blocking or async.** Methods that take a connection or wait have an async twin that ends in `_async`, on any executor.
+//! **Blocking or async.** Methods that take a connection or wait have an async twin that ends in `_async`, on any executor;
+//! after [`on_async`](Advisory::on_async) the plain names are async.
 //! An attribute follows its `fn` or `async fn`. Blocking calls work inside a runtime, but block its thread.
 //!
-//! pglock's own sessions are driven by one background thread per process, so runtimes may come and go. Each held lock
-//! takes one; up to eight idle ones per database are kept for a minute.
+//! pglock's own sessions are driven by one background thread per process, so runtimes may come and go. Locks share a few
+//! of them; an `xact` lock has one of its own. Of each kind, up to eight idle ones per database are kept for a minute.
 //!
 //! # Errors
 //!
@@ -158,13 +159,13 @@ pub use model::skippable::Skippable;
 pub use model::table::{Model, ParseTableModeError, TableMode, TableName};
 #[cfg(feature = "metrics")]
 pub use telemetry::describe_metrics;
-pub use view::{Activity, BlockedLock, Lock, LockKind, LockMode, ParseWordError, RelKind, State};
+pub use view::{Activity, BlockedLock, Lock, LockKind, LockMode, ParseNameError, RelKind, State};
 pub use watcher::{
     Blocked, Blocker, BlockerAction, PrioritizeReport, PrioritizeSideEffect, Spared,
 };
 
-/// The attribute: takes an advisory lock around a function, which then runs once at a time on every host that shares the
-/// database. For guards and closures, see [`fn@advisory`].
+/// The attribute: takes an advisory lock around a function, which then runs at most once at a time across all processes
+/// and hosts that share the database. For guards and closures, see [`fn@advisory`].
 ///
 /// # Examples
 ///

@@ -195,16 +195,10 @@ pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock, blocking: bool) -> Resul
     let deadlocks =
         |hold: Arc<HeldLock>| lock.waits_for(&hold.lock) && hold.check_session().is_ok();
     if held().any(deadlocks) {
-        return Err(Error::waits_for_itself(
-            &lock.id,
-            "a call enclosing this one",
-        ));
+        return Err(Error::held_by_enclosing_call(&lock.id));
     }
     if blocking && guards().into_iter().any(deadlocks) {
-        return Err(Error::waits_for_itself(
-            &lock.id,
-            "a guard that this thread acquired",
-        ));
+        return Err(Error::held_by_own_guard(&lock.id));
     }
     Ok(())
 }
@@ -248,13 +242,13 @@ fn guards() -> Vec<Arc<HeldLock>> {
 pub fn check() -> Result<(), Error> {
     if frames().all(|frame| matches!(frame.kind, FrameKind::Prioritized(_))) {
         return Err(Error::config(
-            "`pglock::check` checks the locks of the enclosing calls, and there is no such call; call it inside a function under `#[pglock::advisory]`, or use `check()` of the guard",
+            "`pglock::check` checks the locks of the calls around it, and there is no such call; call it inside a function under `#[pglock::advisory]` or inside `run`, or use `check()` of the guard",
         ));
     }
     let mut holds = held().peekable();
     if holds.peek().is_none() {
         return Err(Error::config(
-            "`pglock::check` cannot check locks on connections of yours, and the enclosing calls hold no others; run a statement on that connection instead",
+            "`pglock::check` cannot check locks on connections of yours (`client =`), and the calls around it hold only such locks; run a statement on that connection instead",
         ));
     }
     holds.try_for_each(|hold| hold.check())

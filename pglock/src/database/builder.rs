@@ -302,7 +302,7 @@ impl DatabaseBuilder {
         };
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
-                "the database url names no host; write `postgres://user@host/database`",
+                "the database URL names no host; write `postgres://user@host/database`",
             ));
         }
         #[cfg(feature = "rustls")]

@@ -94,7 +94,9 @@ fn default_database() -> Result<Database, Error> {
                 "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL",
             ));
         }
-        let database = Database::builder(url).build()?;
+        let database = Database::builder(url)
+            .build()
+            .map_err(|error| error.within("DATABASE_URL"))?;
         Ok(DefaultDatabase { database, origin: "the first use of DATABASE_URL" })
     })?;
     Ok(default.database.clone())

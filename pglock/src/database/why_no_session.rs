@@ -11,21 +11,21 @@ use tokio_postgres::error::SqlState;
 use super::tls;
 use crate::error::Failure;
 
-const UNKNOWN: &str = "the source says why; check that the server runs and that the url is right";
+const UNKNOWN: &str = "print this error with `{:?}` to see why, and check that the server runs and that the URL is right";
 
 /// A part of the driver's or the kernel's text, and our sentence for it.
 const BY_TEXT: [(&str, &str); 4] = [
     (
         "server does not support TLS",
-        "the server has no TLS, and the url asks for it; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
+        "the server has no TLS, and the URL asks for it; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
     ),
     (
         "server did not use channel binding",
-        "the url's `channel_binding=require` needs a server that supports channel binding; leave it out, or use a server with SCRAM passwords and TLS",
+        "the URL's `channel_binding=require` needs a server that supports channel binding; leave it out, or use a server with SCRAM passwords and TLS",
     ),
     (
         "password missing",
-        "the server asks for a password and the url has none; add it as in `postgres://user:password@host/database`",
+        "the server asks for a password and the URL has none; add it as in `postgres://user:password@host/database`",
     ),
     (
         "failed to lookup address information",
@@ -47,17 +47,17 @@ fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
     let says = |text| causes(&*failure.source).any(|cause| cause.to_string().contains(text));
     Some(match *state {
         SqlState::INVALID_PASSWORD => {
-            "the password is wrong, or there is no such user; check both in the url"
+            "the password is wrong, or there is no such user; check both in the URL"
         }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
             "the server rejects this user from this host, or has no such user; check the user's name, pg_hba.conf, and whether it asks for TLS (`sslmode`)"
         }
-        SqlState::INVALID_CATALOG_NAME => "there is no such database; check its name in the url",
+        SqlState::INVALID_CATALOG_NAME => "there is no such database; check its name in the URL",
         SqlState::TOO_MANY_CONNECTIONS => {
             "the server has no free connection; hold fewer locks at once, or raise `max_connections`"
         }
         SqlState::PROTOCOL_VIOLATION if says("startup parameter") => {
-            "a pooler rejects a parameter that the url sets (`options`); leave it out, or add it to the pooler's `ignore_startup_parameters`"
+            "a pooler rejects a parameter that the URL sets (`options`); leave it out, or add it to the pooler's `ignore_startup_parameters`"
         }
         SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping; call again",
         _ => return None,

@@ -22,7 +22,7 @@ impl Failure {
         self.sql_state.as_ref() == Some(state)
     }
 
-    /// A failure on our side, without an answer from the server.
+    /// A failure in this process, without an answer from the server.
     pub(crate) fn local(
         source: impl Into<Box<dyn StdError + Send + Sync>>,
         session_ended: bool,
@@ -40,7 +40,7 @@ impl Failure {
         Self::local(source, true)
     }
 
-    /// We end a session that the server would have continued.
+    /// A session that pglock ends, although the server would continue it.
     pub(crate) fn refused(why: &'static str) -> Self {
         Self::local(why, true)
     }

@@ -29,17 +29,17 @@ pub struct Holder {
     pub application_name: String,
     /// The role that it logged in with; `None` when the session has ended meanwhile.
     pub user: Option<String>,
-    /// The address that it connects from; `None` for a unix socket, or when our role may not see it.
+    /// The address that it connects from; `None` for a unix socket, or when your role may not see it.
     pub client_addr: Option<IpAddr>,
     /// Whether it is one of pglock's own sessions in this process: a guard, or a call in another thread or task.
     pub this_process: bool,
-    /// Its current or latest statement; `None` when our role may not see it.
+    /// Its current or latest statement; `None` when your role may not see it.
     pub query: Option<String>,
     /// The name of the lock, if the holder's statement says it: a statement of pglock that acquired the lock, or its
     /// heartbeat, which names the locks that a session has held longest. A name that does not hash to the lock's key is not
     /// believed.
     pub lock_name: Option<String>,
-    /// When it acquired the lock, by the server's clock. Known only for sessions that our role may see: for pglock's own
+    /// When it acquired the lock, by the server's clock. Known only for sessions that your role may see: for pglock's own
     /// while they hold it, unless a heartbeat has no room for it beside locks that they have held longer; for others that
     /// acquired it by pglock, until their next statement.
     pub since: Option<SystemTime>,

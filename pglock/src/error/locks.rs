@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use super::humanize;
-use super::{Error, ErrorKind, Failure, Holder};
+use super::{Error, ErrorKind, Failure, Holder, SEE_SOURCE};
 
 impl Error {
     /// `waited` is `None` when the session's own `lock_timeout` ended the wait; `skip` says how to go on without the lock.
@@ -130,9 +130,7 @@ impl Error {
         } else {
             (
                 ErrorKind::Database,
-                format!(
-                    "cannot acquire lock {id}: postgres refused the statement; the source says why"
-                ),
+                format!("cannot acquire lock {id}: postgres refused the statement; {SEE_SOURCE}"),
             )
         };
         Self::new(kind, message).caused_by(failure)
@@ -167,9 +165,16 @@ impl Error {
         ))
     }
 
-    pub(crate) fn waits_for_itself(id: &dyn fmt::Display, holder: &str) -> Self {
+    /// A guard is not a call, so it does not share the lock of the call around it.
+    pub(crate) fn held_by_enclosing_call(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} is already held by {holder}, so this call would wait for itself; release it first, or set a `timeout`"
+            "lock {id} is already held by the call around this one, so a guard for it would wait for itself; use `run`, which shares the lock of the call, or leave the guard out"
+        ))
+    }
+
+    pub(crate) fn held_by_own_guard(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "lock {id} is already held by a guard that this thread acquired, so this call would wait for itself; release the guard first, or set a `timeout`"
         ))
     }
 

@@ -23,8 +23,9 @@ pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 
 /// Why a lock could not be acquired, or was lost.
 ///
-/// [`kind`](Error::kind) says what happened, [`holder`](Error::holder) which session holds the lock. The message says what
-/// to do about it; it never contains a password or the holder's query, and never repeats the [source](StdError::source).
+/// [`kind`](Error::kind) says what happened, [`holder`](Error::holder) which session holds the lock. The message (`{}`) says
+/// what to do about it. It never contains a password or the holder's query, and never repeats the
+/// [source](StdError::source), such as the server's reply: `{:?}` shows both.
 ///
 /// ```
 /// fn report(error: &pglock::Error) {
@@ -64,13 +65,13 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another session holds the lock, and held it for as long as we were willing to wait.
+    /// Another session holds the lock, and held it until the timeout.
     Busy,
     /// The lock was acquired and is no longer held, or its release could not be confirmed.
     Lost,
     /// Postgres detected a deadlock, a cycle of sessions that wait for each other, and ended this wait.
     Deadlock,
-    /// There is no session: the server could not be reached, refused the connection, or closed it while we waited.
+    /// There is no session: the server could not be reached, refused the connection, or closed it during the wait.
     Connect,
     /// Postgres refused a statement for another reason: see [`Error::sql_state`].
     Database,
@@ -131,6 +132,12 @@ impl Error {
         self.kind() == ErrorKind::Environment
     }
 
+    /// Whether your own side effect failed or panicked: [`ErrorKind::SideEffect`].
+    #[must_use]
+    pub fn is_side_effect(&self) -> bool {
+        self.kind() == ErrorKind::SideEffect
+    }
+
     /// The session that held the lock when the wait for it ended; `None` when that was no longer known.
     ///
     /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) and
@@ -180,6 +187,9 @@ impl StdError for Error {
     }
 }
 
+/// The remedy where only the source knows more.
+pub(crate) const SEE_SOURCE: &str = "print this error with `{:?}` to see why";
+
 /// Building blocks of the messages in the other files.
 impl Error {
     fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
@@ -205,8 +215,7 @@ impl Error {
         self
     }
 
-    /// Puts the place of the mistake in front, such as a file and a line.
-    #[cfg(feature = "toml")]
+    /// Puts the place of the mistake in front, such as a file and a line, or an environment variable.
     pub(crate) fn within(mut self, place: &str) -> Self {
         self.0.message.insert_str(0, &format!("{place}: "));
         self

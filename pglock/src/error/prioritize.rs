@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::task::JoinError;
 
-use super::{Error, ErrorKind, Failure, humanize};
+use super::{Error, ErrorKind, Failure, SEE_SOURCE, humanize};
 
 /// What a side effect of the caller's reports.
 impl Error {
@@ -18,7 +18,7 @@ impl Error {
     pub fn side_effect(source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
         Self::new(
             ErrorKind::SideEffect,
-            "the side effect of a prioritized section failed; the source says why",
+            format!("the side effect of a prioritized section failed; {SEE_SOURCE}"),
         )
         .sourced(source)
     }
@@ -52,12 +52,14 @@ impl Error {
         let (kind, message) = if failure.session_ended {
             (
                 ErrorKind::Connect,
-                "the session of the watcher of prioritized sections ended during a poll, so blocking sessions may or may not have been signaled; check the server's log",
+                "the session of the watcher of prioritized sections ended during a poll, so blocking sessions may or may not have been signaled; check the server's log".to_owned(),
             )
         } else {
             (
                 ErrorKind::Database,
-                "postgres refused a poll of the watcher of prioritized sections, so blocking sessions may not have been signaled; the source says why",
+                format!(
+                    "postgres refused a poll of the watcher of prioritized sections, so blocking sessions may not have been signaled; {SEE_SOURCE}"
+                ),
             )
         };
         Self::new(kind, message).caused_by(failure)

@@ -37,7 +37,7 @@ impl Error {
         Self::new(
             ErrorKind::Connect,
             format!(
-                "cannot connect to {place} for {opened_for}: it did not answer within {}; check the network, or raise `connect_timeout` in the url",
+                "cannot connect to {place} for {opened_for}: it did not answer within {}; check the network, or raise `connect_timeout` in the URL",
                 humanize::duration(after)
             ),
         )

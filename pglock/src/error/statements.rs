@@ -2,7 +2,7 @@
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, ErrorKind, Failure};
+use super::{Error, ErrorKind, Failure, SEE_SOURCE};
 
 impl Error {
     pub(crate) fn setting_failed(failure: Failure) -> Self {
@@ -15,7 +15,15 @@ impl Error {
         )
     }
 
-    pub(crate) fn look_failed(failure: Failure) -> Self {
+    pub(crate) fn query_failed(failure: Failure) -> Self {
+        let is_unreadable_value = |state: &SqlState| state.code().starts_with("22");
+        if failure.sql_state.as_ref().is_some_and(is_unreadable_value) {
+            return Self::new(
+                ErrorKind::Database,
+                "postgres cannot read the value of a filter as a duration, a time or a regular expression; write it as in `5 seconds` or `2030-01-01 12:00+00`, and print this error with `{:?}` to see which",
+            )
+            .caused_by(failure);
+        }
         Self::statement_failed(failure, "list the locks")
     }
 
@@ -36,7 +44,7 @@ impl Error {
         }
         Self::new(
             ErrorKind::Database,
-            format!("cannot {what}: postgres refused the statement; the source says why"),
+            format!("cannot {what}: postgres refused the statement; {SEE_SOURCE}"),
         )
         .caused_by(failure)
     }

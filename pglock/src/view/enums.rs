@@ -7,12 +7,12 @@ use crate::model::table::TableMode;
 
 /// The error of parsing a [`LockKind`], [`LockMode`], [`RelKind`] or [`State`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ParseWordError {
+pub struct ParseNameError {
     text: String,
     known: &'static [&'static str],
 }
 
-impl fmt::Display for ParseWordError {
+impl fmt::Display for ParseNameError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
@@ -23,19 +23,19 @@ impl fmt::Display for ParseWordError {
     }
 }
 
-impl std::error::Error for ParseWordError {}
+impl std::error::Error for ParseNameError {}
 
 /// Finds the name in `known`, in any case, with spaces or underscores.
 pub(crate) fn parse_name(
     text: &str,
     known: &'static [&'static str],
-) -> Result<&'static str, ParseWordError> {
+) -> Result<&'static str, ParseNameError> {
     let spelling = text.trim().to_ascii_uppercase().replace(' ', "_");
     known
         .iter()
         .copied()
         .find(|name| *name == spelling)
-        .ok_or_else(|| ParseWordError {
+        .ok_or_else(|| ParseNameError {
             text: text.to_owned(),
             known,
         })
@@ -80,10 +80,10 @@ macro_rules! enums {
         }
 
         impl FromStr for $name {
-            type Err = ParseWordError;
+            type Err = ParseNameError;
 
             /// Parses the name in any case, with spaces or underscores.
-            fn from_str(text: &str) -> Result<Self, ParseWordError> {
+            fn from_str(text: &str) -> Result<Self, ParseNameError> {
                 parse_name(text, Self::NAMES).map(Self::of)
             }
         }

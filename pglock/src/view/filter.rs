@@ -262,9 +262,12 @@ fn checked(key: &str, value: &str, column_type: ColumnType) -> Result<String, Er
     };
     match column_type {
         ColumnType::Text | ColumnType::Duration | ColumnType::Time => Ok(value.to_owned()),
-        ColumnType::Enum(known) => parse_name(value, known)
-            .map(str::to_owned)
-            .map_err(|error| refused("one of its names; see the source").sourced(error)),
+        ColumnType::Enum(known) => parse_name(value, known).map(str::to_owned).map_err(|_| {
+            refused(&format!(
+                "one of its names; write one of {}",
+                known.join(", ")
+            ))
+        }),
         ColumnType::Int => value
             .trim()
             .parse::<i64>()
@@ -287,6 +290,7 @@ fn no_field(key: &str, blocked: bool) -> Error {
         .into_iter()
         .flat_map(|of| of.fields().iter().map(move |field| (of, field)))
         .map(|(of, field)| match of.prefix() {
+            "" if field.name == "kind" => "kind (or type)".to_owned(),
             "" => field.name.to_owned(),
             prefix => format!("{prefix}__{}", field.name),
         })
@@ -368,7 +372,11 @@ mod tests {
             ["IDLE_IN_TRANSACTION"]
         );
         assert_eq!(sql("activity__state__startswith=idle").1, ["idle"]);
-        assert!(refused("kind=ADVISERY").contains("ADVISERY"));
+        let text = refused("kind=ADVISERY");
+        assert!(
+            text.contains("ADVISERY") && text.contains("SPECTOKEN, OBJECT"),
+            "{text}"
+        );
     }
 
     #[test]

@@ -9,5 +9,5 @@ pub(crate) mod sql;
 pub(crate) use filter::{Condition, Matches};
 pub(crate) use rows::{FromRow, read};
 
-pub use enums::{LockKind, LockMode, ParseWordError, RelKind, State};
+pub use enums::{LockKind, LockMode, ParseNameError, RelKind, State};
 pub use rows::{Activity, BlockedLock, Lock};

@@ -41,7 +41,7 @@ pub struct Lock {
     /// The name that hashes to the key of an advisory lock, if the statement of a session in the same result says it.
     ///
     /// Statements of pglock do, while a session waits for the lock and while it holds it. Of a session that holds many
-    /// locks, the heartbeat names those that have been held longest. `None` also if our role may not see the statement.
+    /// locks, the heartbeat names those that have been held longest. `None` also if your role may not see the statement.
     pub advisory_name: Option<String>,
     /// `classid` of `pg_locks`: for an advisory lock, the first number of [`advisory_id`](crate::advisory_id).
     pub classid: Option<u32>,

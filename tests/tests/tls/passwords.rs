@@ -76,7 +76,7 @@ fn a_wrong_password_is_an_error_and_not_shown() {
 
     let none = tcp.url_of("scram", "localhost", "sslmode=require");
     let error = refused(&Database::builder(none).build().unwrap());
-    assert!(error.to_string().contains("the url has none"), "{error}");
+    assert!(error.to_string().contains("the URL has none"), "{error}");
 
     // Without TLS there is nothing to bind it to.
     let url = tcp.url_of(&format!("scram:{PASSWORD}"), "localhost", "sslmode=disable");

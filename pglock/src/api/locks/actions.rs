@@ -12,8 +12,7 @@ use crate::view::{BlockedLock, FromRow};
 use crate::wire::ExtendedQuery;
 
 impl<R: FromRow> Locks<R> {
-    /// Lets [`terminate_activity`](Locks::terminate_activity) and its twins also terminate the session that runs the
-    /// query.
+    /// Lets the terminating actions also terminate the session that runs the query.
     ///
     /// It is terminated last, so that the answer arrives; then the connection is closed.
     ///

@@ -61,7 +61,7 @@ pub fn blocked_locks() -> Locks<BlockedLock> {
 ///
 /// With the feature `toml`, `config("name")` takes the query from a file.
 #[derive(Debug)]
-#[must_use = "nothing is found before `fetch` or one of the actions"]
+#[must_use = "nothing is asked until `fetch` or one of the actions is called"]
 pub struct Locks<R = Lock> {
     query: LocksQuery,
     own_session: bool,
@@ -292,5 +292,5 @@ pub(crate) async fn run_query(
     wire: &mut impl ExtendedQuery,
     (sql, values): &Statement,
 ) -> Result<Rows, Error> {
-    wire.query(sql, values).await.map_err(Error::look_failed)
+    wire.query(sql, values).await.map_err(Error::query_failed)
 }

@@ -65,7 +65,8 @@ where
     MakeTlsConnect::<S>::make_tls_connect(&mut unverified()?, name).ok()
 }
 
-const UNUSABLE: &str = "cannot use the files of the database url for TLS; the source says why";
+const UNUSABLE: &str =
+    "cannot use the files of the database URL for TLS; print this error with `{:?}` to see why";
 
 fn configured(
     provider: Arc<CryptoProvider>,
@@ -227,7 +228,7 @@ pub(crate) fn why_no_session(error: &io::Error) -> Option<&'static str> {
             "the server does not trust the client certificate; name one that its `ssl_ca_file` has signed, as `sslcert` and `sslkey`"
         }
         _ => {
-            "the server and this client found no common encryption, for the reason in the source; use TLS 1.2 or newer on both"
+            "the server and this client found no common encryption; use TLS 1.2 or newer on both, and print this error with `{:?}` for the details"
         }
     })
 }
@@ -251,7 +252,7 @@ fn why_not_trusted(why: &CertificateError) -> &'static str {
             "the server's certificate is that of an authority, not one that it signed; give the server its own certificate, without `CA:TRUE`"
         }
         _ => {
-            "the server's certificate cannot be trusted, for the reason in the source; use one of version 3, with the host among its subject alternative names"
+            "the server's certificate cannot be trusted; use one of version 3, with the host among its subject alternative names, and print this error with `{:?}` for the details"
         }
     }
 }

@@ -31,7 +31,7 @@ impl Tls {
         let settings = options.resolve(config)?;
         if settings.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
-                "the database url asks for TLS, and pglock is built without it; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
+                "the database URL asks for TLS, and pglock is built without it; turn on pglock's feature `rustls`, or use `sslmode=disable` on a trusted network",
             ));
         }
         config.ssl_mode(settings.mode.of_driver());

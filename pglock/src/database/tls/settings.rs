@@ -116,7 +116,7 @@ impl TlsOptions {
             (None, None) => None,
             _ => {
                 return Err(Error::config(
-                    "a client certificate needs two files, and the database url names only one; name both, as `sslcert` and `sslkey`",
+                    "a client certificate needs two files, and the database URL names only one; name both, as `sslcert` and `sslkey`",
                 ));
             }
         };
@@ -129,7 +129,7 @@ impl TlsOptions {
             }
             _ if mode > SslMode::Prefer => {
                 return Err(Error::config(
-                    "the database url asks for TLS, and names unix sockets, which have none, as well as other hosts; leave one of the two out",
+                    "the database URL asks for TLS, and names unix sockets, which have none, as well as other hosts; leave one of the two out",
                 ));
             }
             _ => mode,

@@ -33,7 +33,7 @@ impl TlsOptions {
                     "verify-full" => SslMode::VerifyFull,
                     _ => {
                         return Err(Error::config(
-                            "the database url has an unknown `sslmode`; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
+                            "the database URL has an unknown `sslmode`; write `disable`, `prefer`, `require`, `verify-ca` or `verify-full`",
                         ));
                     }
                 });
@@ -55,7 +55,7 @@ fn of_url(url: &str, prefix: usize, options: &mut TlsOptions) -> Result<String, 
         .any(|word| url[..host].contains(word))
     {
         return Err(Error::config(
-            "the database url has an `@` after its options, which would end the password; write it as `%40`",
+            "the database URL has an `@` after its options, which would end the password; write it as `%40`",
         ));
     }
     let Some(question) = url[host..].find('?').map(|at| host + at) else {
@@ -94,7 +94,7 @@ fn decoded(text: &str) -> Result<String, Error> {
         }
     }
     String::from_utf8(bytes).map_err(|_| {
-        Error::config("the options of the database url are not UTF-8 after decoding; check their `%` sequences")
+        Error::config("the options of the database URL are not UTF-8 after decoding; check their `%` sequences")
     })
 }
 

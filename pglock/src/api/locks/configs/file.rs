@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::error::Error;
+use crate::error::{Error, SEE_SOURCE};
 
 /// The file that is searched for in the current folder and in those above it.
 const FILE: &str = "pglock.toml";
@@ -61,18 +61,14 @@ impl File {
 }
 
 fn unreadable(path: &Path, named_by: Option<&str>, error: io::Error) -> Error {
-    let named_by = named_by.map_or_else(String::new, |name| format!(", which {name} names,"));
+    let named_by = named_by.map_or_else(String::new, |name| format!(" (named by {name})"));
     let why = match error.kind() {
-        io::ErrorKind::NotFound => "since there is none; check the path",
+        io::ErrorKind::NotFound => "there is no such file; check the path".to_owned(),
         io::ErrorKind::PermissionDenied => {
-            "since this user is not allowed to; check its permissions"
+            "this user is not allowed to read it; check its permissions".to_owned()
         }
-        io::ErrorKind::InvalidData => "since it is not UTF-8; save it as UTF-8",
-        _ => "for the reason in the source; check that it is a file",
+        io::ErrorKind::InvalidData => "it is not UTF-8; save it as UTF-8".to_owned(),
+        _ => format!("check that it is a file, and {SEE_SOURCE}"),
     };
-    Error::config(format!(
-        "the file {}{named_by} can't be read, {why}",
-        path.display()
-    ))
-    .sourced(error)
+    Error::config(format!("cannot read {}{named_by}: {why}", path.display())).sourced(error)
 }

@@ -15,15 +15,31 @@ pub(super) struct Config {
     pub(super) database: Option<tokio_postgres::Config>,
 }
 
-/// The keys of a configuration, each with an example.
-pub(super) const KEYS: [(&str, &str); 7] = [
-    ("filters", r#"filters = ["wait_duration__gt=1 minute"]"#),
-    ("exclude", r#"exclude = ["activity__state=IDLE"]"#),
-    ("on", r#"on = ["orders", "billing.invoices"]"#),
-    ("pids", "pids = [12, 13], with 32 bits each"),
-    ("granted", "granted = false, or true"),
-    ("limit", "limit = 10, with 32 bits and no sign"),
-    ("database", r#"database = "postgres://user@host/database""#),
+/// The keys of a configuration, each with the type of its value and an example.
+pub(super) const KEYS: [(&str, &str, &str); 7] = [
+    (
+        "filters",
+        "a list of texts",
+        r#"filters = ["wait_duration__gt=1 minute"]"#,
+    ),
+    (
+        "exclude",
+        "a list of texts",
+        r#"exclude = ["activity__state=IDLE"]"#,
+    ),
+    (
+        "on",
+        "a list of texts",
+        r#"on = ["orders", "billing.invoices"]"#,
+    ),
+    ("pids", "a list of 32-bit integers", "pids = [12, 13]"),
+    ("granted", "`true` or `false`", "granted = false"),
+    ("limit", "a 32-bit integer without a sign", "limit = 10"),
+    (
+        "database",
+        "a URL or a keyword string",
+        r#"database = "postgres://user@host/database""#,
+    ),
 ];
 
 impl Config {

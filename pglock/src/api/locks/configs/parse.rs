@@ -58,15 +58,15 @@ fn read(name: &str, table: &DeTable<'_>) -> Result<Config, (usize, String)> {
     for (key, value) in table {
         let at = key.span().start;
         let key = key.get_ref();
-        let Some((_, example)) = KEYS.iter().find(|(known, _)| known == key) else {
-            let keys = KEYS.map(|(known, _)| known).join(", ");
+        let Some((_, value_type, example)) = KEYS.iter().find(|(known, ..)| known == key) else {
+            let keys = KEYS.map(|(known, ..)| known).join(", ");
             let problem =
                 format!("{key:?} is not a key of configuration {name:?}; the keys are {keys}");
             return Err((at, problem));
         };
         config.set(key, value.get_ref()).ok_or_else(|| {
             let problem = format!(
-                "{key:?} of configuration {name:?} cannot have this value; write it as in `{example}`"
+                "{key:?} of configuration {name:?} is {value_type}; write it as in `{example}`"
             );
             (value.span().start, problem)
         })?;
@@ -127,11 +127,15 @@ mod tests {
             ("[configs.a]\n\nfilters = 'x=1'", 3, "filters = ["),
             ("[configs.a]\nfilters = [1]", 2, "filters = ["),
             ("[configs.a]\non = [['a', 'b']]", 2, "on = ["),
-            ("[configs.a]\npids = [2147483648]", 2, "32 bits"),
-            ("[configs.a]\npids = ['1']", 2, "32 bits"),
-            ("[configs.a]\nlimit = -1", 2, "no sign"),
-            ("[configs.a]\nlimit = 1.0", 2, "no sign"),
-            ("[configs.a]\ngranted = 'False'", 2, "or true"),
+            (
+                "[configs.a]\npids = [2147483648]",
+                2,
+                "32-bit integers; write it as in `pids = [12, 13]`",
+            ),
+            ("[configs.a]\npids = ['1']", 2, "32-bit"),
+            ("[configs.a]\nlimit = -1", 2, "without a sign"),
+            ("[configs.a]\nlimit = 1.0", 2, "without a sign"),
+            ("[configs.a]\ngranted = 'False'", 2, "`true` or `false`"),
             ("[configs.a]\ndatabase = 'app'", 2, "postgres://"),
         ] {
             let (found, problem) = refused(text);
