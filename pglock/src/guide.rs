@@ -17,7 +17,8 @@ macro_rules! links {
          [wait graph]: crate::_guide::wait_graph\n\
          [guarantees]: crate::_guide::guarantees\n\
          [compare]: crate::_guide::compare\n\
-         [coming from django-pglock]: crate::_guide::django_pglock\n"
+         [coming from django-pglock]: crate::_guide::django_pglock\n\
+         [`AsyncConnection`]: crate::AsyncConnection\n"
     };
 }
 

@@ -85,7 +85,7 @@ pub fn model<M: Model>() -> Tables {
 
 /// Table locks to acquire: see [`tables`].
 #[derive(Clone, Debug)]
-#[must_use = "nothing is locked before `lock`, or one of its twins"]
+#[must_use = "nothing is locked until `lock` or `try_lock` is called"]
 pub struct Tables {
     names: Vec<TableName>,
     mode: TableMode,

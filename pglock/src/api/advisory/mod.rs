@@ -23,7 +23,7 @@ pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
 /// An advisory lock, named by a text, an integer, or a pair of integers.
 ///
-/// By default it is exclusive, belongs to a session, and is waited for without a timeout. Nothing happens before one of
+/// By default it is exclusive, belongs to a session, and is waited for without a timeout. Nothing happens until one of
 /// these methods is called:
 ///
 /// | | pglock's own session | a connection of yours | a transaction of yours |
@@ -62,7 +62,7 @@ pub enum TransactionScope {}
 
 /// An advisory lock to acquire: see [`fn@advisory`].
 #[derive(Clone)]
-#[must_use = "nothing is locked before `acquire`, `run`, or one of their like"]
+#[must_use = "nothing is locked until `acquire`, `run` or another such method is called"]
 pub struct Advisory<S = SessionScope> {
     id: LockId,
     /// The function whose path is the ID, for a default ID.
