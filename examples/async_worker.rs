@@ -1,4 +1,4 @@
-//! Async tasks that bill customers, one task at a time per customer, and one that is cancelled half-way.
+//! Async tasks that bill customers, one task at a time per customer, and one task that is canceled half-way.
 //!
 //! Run it with `cargo run -p pglock-examples --example async_worker`.
 
@@ -19,7 +19,7 @@ const INVOICES_PER_TASK: i32 = 5;
 async fn bill(db: &Client, customer: i32, task: &str, mail: &Mail) -> Result<(), Error> {
     let started: SystemTime = db.query_one("SELECT clock_timestamp()", &[]).await?.get(0);
     for _ in 0..INVOICES_PER_TASK {
-        // Read, then write: two tasks at once would give out the same number.
+        // Read, then write: two tasks at the same time would use the same number.
         let last = db
             .query_one(
                 "SELECT coalesce(max(number), 0) FROM invoices WHERE customer = $1",
@@ -36,12 +36,12 @@ async fn bill(db: &Client, customer: i32, task: &str, mail: &Mail) -> Result<(),
     }
     let job = format!("customer-{customer}");
     let pid = i32::try_from(std::process::id())?;
-    db.execute(demo::NOTE_RUN, &[&job, &task, &pid, &started])
+    db.execute(demo::RECORD_RUN, &[&job, &task, &pid, &started])
         .await?;
     Ok(())
 }
 
-/// Sends invoices; a gateway that is down takes invoice 3, and never answers.
+/// Sends invoices; a gateway that is down accepts invoice 3, and never answers.
 #[derive(Default)]
 struct Mail {
     is_down: bool,
@@ -79,7 +79,7 @@ async fn bill_all(url: &str) -> Result<(), Error> {
         async move { bill(&client, 4, "task-0", &mail).await }
     });
 
-    // A session of its own looks on.
+    // Another session observes the locks.
     let observer = connect(url).await?;
     tokio::select! {
         () = down.hangs.notified() => {}
@@ -98,11 +98,11 @@ async fn bill_all(url: &str) -> Result<(), Error> {
     let aborted = Instant::now();
     while is_locked(&observer, "customer-4").await? {
         if aborted.elapsed() > Duration::from_secs(5) {
-            return Err("task-0 was cancelled, and its lock is still held".into());
+            return Err("task-0 was canceled, and its lock is still held".into());
         }
     }
     println!(
-        "task-0 is cancelled; {} ms later pg_locks shows no lock.",
+        "task-0 is canceled; {} ms later pg_locks shows no lock.",
         aborted.elapsed().as_millis()
     );
     bill(&client, 4, "task-10", &Mail::default()).await?;
@@ -113,7 +113,7 @@ async fn bill_all(url: &str) -> Result<(), Error> {
     Ok(())
 }
 
-/// Whether anybody holds the lock, as Postgres sees it.
+/// Whether any session holds the lock, by `pg_locks`.
 async fn is_locked(observer: &Client, lock: &str) -> Result<bool, Error> {
     let (classid, objid) = pglock::advisory_id(lock);
     let row = observer
@@ -129,7 +129,7 @@ async fn is_locked(observer: &Client, lock: &str) -> Result<bool, Error> {
 
 async fn connect(url: &str) -> Result<Client, Error> {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await?;
-    // It ends with its client; what goes wrong before, the client's statements tell.
+    // The task ends with the client. Errors before that are returned by the client's statements.
     tokio::spawn(connection);
     Ok(client)
 }
@@ -145,9 +145,9 @@ fn demo() -> Result<(), Error> {
     demo::check_runs(db.url())?;
     let twice = "SELECT FROM invoices GROUP BY customer, number HAVING count(*) > 1";
     if !client.query(twice, &[])?.is_empty() {
-        return Err("an invoice number was given out twice".into());
+        return Err("an invoice number was used twice".into());
     }
-    println!("No two runs of one customer overlapped, and no invoice number was given out twice.");
+    println!("No two runs of one customer overlapped, and no invoice number was used twice.");
     Ok(())
 }
 

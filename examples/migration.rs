@@ -1,5 +1,5 @@
-//! A migration that somebody's forgotten transaction keeps waiting: under a lock timeout it gives up, prioritized it
-//! gets through, and tells whom it ended.
+//! A migration that is blocked by a session that left its transaction open. With a lock timeout it gives up; prioritized,
+//! it terminates that session, succeeds, and reports which session it terminated.
 //!
 //! Run it with `cargo run -p pglock-examples --example migration`.
 
@@ -10,13 +10,13 @@ use pglock_examples as demo;
 use pglock_examples::Error;
 use postgres::Client;
 
-/// Gives up after half a second, rather than keep all who come behind it from the table.
+/// Gives up after half a second, so that it does not block everybody who queues up behind it.
 #[pglock::timeout("500ms")]
 fn patient(client: &mut Client) -> Result<(), Error> {
     Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
 }
 
-/// Ends whoever is in the way and idles in a transaction, but no backup.
+/// Terminates blocking sessions that are idle in a transaction, but no backup.
 #[pglock::prioritize(
     interval = "200ms",
     timeout = "10s",
@@ -44,8 +44,8 @@ fn prioritized_with_report(
     Ok(section.finish()?)
 }
 
-/// A session that reads the table and forgets its transaction.
-fn forgetful_reader(url: &str, name: &str) -> Result<Client, Error> {
+/// A session that reads the table and leaves its transaction open.
+fn idle_reader(url: &str, name: &str) -> Result<Client, Error> {
     let mut reader = demo::connect(url)?;
     reader.batch_execute(&format!(
         "SET application_name = '{name}'; BEGIN; SELECT count(*) FROM orders"
@@ -61,14 +61,14 @@ fn demo() -> Result<(), Error> {
     let mut client = demo::connect(db.url())?;
     client.batch_execute("CREATE TABLE orders (id int)")?;
 
-    let mut reader = forgetful_reader(db.url(), "report")?;
-    println!("A session called \"report\" has read orders, and idles in its transaction.");
+    let mut reader = idle_reader(db.url(), "report")?;
+    println!("The session \"report\" has read orders, and is idle in its transaction.");
 
     let began = Instant::now();
     match patient(&mut client) {
-        Ok(()) => return Err("nobody kept the migration waiting".into()),
+        Ok(()) => return Err("nobody blocked the migration".into()),
         Err(error) => println!(
-            "Under `timeout`: gave up after {:?} ({})",
+            "With `timeout`: gave up after {:?} ({})",
             began.elapsed(),
             demo::with_causes(&*error)
         ),
@@ -76,13 +76,16 @@ fn demo() -> Result<(), Error> {
 
     let began = Instant::now();
     prioritized(&mut client, &database)?;
-    println!("Under `prioritize`: done after {:?}", began.elapsed());
+    println!("With `prioritize`: done after {:?}", began.elapsed());
     match reader.batch_execute("COMMIT") {
-        Ok(()) => return Err("the reader was not ended".into()),
-        Err(error) => println!("What \"report\" sees: {}", demo::with_causes(&error)),
+        Ok(()) => return Err("the reader was not terminated".into()),
+        Err(error) => println!(
+            "The error that \"report\" gets: {}",
+            demo::with_causes(&error)
+        ),
     }
 
-    let _reader = forgetful_reader(db.url(), "report-2")?;
+    let _reader = idle_reader(db.url(), "report-2")?;
     let report = prioritized_with_report(&mut client, &database)?;
     println!("By hand, with a report:\n  {report}");
     Ok(())

@@ -1,6 +1,6 @@
-//! A nightly report that must never run twice at once, and three worker processes that call it at the same moment.
+//! A nightly report that must never run twice at the same time, and three worker processes that call it at once.
 //!
-//! The report reconciles the books of a bank, `pgbench`'s, while `pgbench` goes on moving money.
+//! The report checks the balances of a bank, the tables of `pgbench`, while `pgbench` keeps moving money.
 //! Run it with `cargo run -p pglock-examples --example nightly_report`.
 
 use std::process::ExitCode;
@@ -10,13 +10,13 @@ use pglock_examples as demo;
 use pglock_examples::Error;
 use postgres::{Client, IsolationLevel};
 
-/// Only one runs; who comes second is told at once who runs.
+/// One worker runs it; the others get an error at once, which names the first.
 #[pglock::advisory("nightly-report", timeout = 0)]
 fn nightly_report(bank: &mut Client, worker: &str) -> Result<String, Error> {
     reconcile(bank, worker)
 }
 
-/// The same lock, with patience: one after the other.
+/// The same lock with a timeout: the workers run it one after the other.
 #[pglock::advisory("nightly-report", timeout = "30s")]
 fn nightly_report_in_turn(bank: &mut Client, worker: &str) -> Result<String, Error> {
     reconcile(bank, worker)
@@ -26,14 +26,14 @@ fn nightly_report_in_turn(bank: &mut Client, worker: &str) -> Result<String, Err
 fn reconcile(bank: &mut Client, worker: &str) -> Result<String, Error> {
     let started: SystemTime = bank.query_one("SELECT clock_timestamp()", &[])?.get(0);
     let (mut checked, mut differ) = (0, 0);
-    // One snapshot for all: money moves on meanwhile.
+    // One snapshot for all queries, since the balances keep changing.
     let mut books = bank
         .build_transaction()
         .isolation_level(IsolationLevel::RepeatableRead)
         .read_only(true)
         .start()?;
     for branch in books.query("SELECT bid FROM pgbench_branches ORDER BY bid", &[])? {
-        pglock::check()?; // is the lock still ours? A blocking job has to ask
+        pglock::check()?; // is the lock still held? A blocking job has to ask
         let branch: i32 = branch.get(0);
         let row = books.query_one(RECONCILE_BRANCH, &[&branch])?;
         checked += row.get::<_, i64>(0);
@@ -42,7 +42,7 @@ fn reconcile(bank: &mut Client, worker: &str) -> Result<String, Error> {
     books.commit()?;
     let pid = i32::try_from(std::process::id())?;
     bank.execute(
-        demo::NOTE_RUN,
+        demo::RECORD_RUN,
         &[&"nightly-report", &worker, &pid, &started],
     )?;
     let checked = demo::thousands(checked);
@@ -62,13 +62,13 @@ const RECONCILE_BRANCH: &str = "
     )
     SELECT count(*), count(*) FILTER (WHERE balance <> booked) FROM books";
 
-/// One of the three processes: calls the report whenever it is told to, and says what came of it.
+/// One of the three processes: runs the report at each order, and answers with the outcome.
 fn worker(name: &str) -> Result<(), Error> {
-    // Both this connection and pglock's own session have the worker's name from the url in DATABASE_URL.
+    // Both this connection and pglock's own session get the worker's name from the URL in DATABASE_URL.
     let mut bank = demo::connect(&std::env::var("DATABASE_URL")?)?;
     demo::take_orders(|order| {
         let report = match order {
-            "now or never" => nightly_report(&mut bank, name),
+            "once" => nightly_report(&mut bank, name),
             _ => nightly_report_in_turn(&mut bank, name),
         };
         match report {
@@ -84,7 +84,7 @@ fn worker(name: &str) -> Result<(), Error> {
 fn skipped(busy: &pglock::Error) -> String {
     match busy.holder() {
         Some(holder) => format!(
-            "skipped: {:?}, backend {}, has the lock",
+            "skipped: {:?}, pid {}, holds the lock",
             holder.application_name, holder.pid
         ),
         None => "skipped: the lock was busy".to_owned(),
@@ -103,7 +103,7 @@ fn demo() -> Result<(), Error> {
     println!("pgbench moves money, and three worker processes are ready.");
 
     println!("\nRound 1: all three call nightly_report() at once; timeout = 0");
-    call(&mut crew, "now or never", 1)?;
+    call(&mut crew, "once", 1)?;
     println!("\nRound 2: all three call nightly_report_in_turn() at once; timeout = \"30s\"");
     call(&mut crew, "in turn", 3)?;
 
@@ -124,7 +124,7 @@ fn call(crew: &mut demo::Crew, order: &str, expected: usize) -> Result<(), Error
         ran += usize::from(answer.starts_with("ran"));
     })?;
     if ran != expected {
-        return Err(format!("{ran} ran, and not {expected}").into());
+        return Err(format!("{ran} workers ran it instead of {expected}").into());
     }
     Ok(())
 }
@@ -133,6 +133,6 @@ fn main() -> ExitCode {
     demo::exit_code(match std::env::args().nth(1) {
         None => demo(),
         Some(name) if name.starts_with("worker-") => worker(&name),
-        Some(other) => Err(format!("unknown argument {other}: there are none").into()),
+        Some(other) => Err(format!("unknown argument {other}: this example takes none").into()),
     })
 }

@@ -1,5 +1,5 @@
-//! One job, on connections of your own pool: deadpool-postgres', or sqlx's. The lock is on the connection that the job
-//! works on, and both exclude each other.
+//! One job, on connections of your own pool: of deadpool-postgres, or of sqlx. The lock is on the connection that the job
+//! works on, and the two exclude each other.
 //!
 //! Run it with `cargo run -p pglock-examples --example own_pool`.
 
@@ -31,10 +31,10 @@ async fn count_with_both(url: &str) -> Result<(), Error> {
 
     let mut object = deadpool.get().await?;
     let counted = count_orders(&mut object).await?;
-    println!("A connection of deadpool's counts {counted:?} orders.");
+    println!("A connection of deadpool counts {counted:?} orders.");
     let mut connection = sqlx_pool.acquire().await?;
     let counted_by_sqlx = count_orders_by_sqlx(&mut connection).await?;
-    println!("A connection of sqlx's counts {counted_by_sqlx:?} orders.");
+    println!("A connection of sqlx counts {counted_by_sqlx:?} orders.");
     if (counted, counted_by_sqlx) != (Some(3), Some(3)) {
         return Err("there are three orders".into());
     }
@@ -46,10 +46,10 @@ async fn count_with_both(url: &str) -> Result<(), Error> {
         .fetch_one(&mut **locked)
         .await?;
     let skipped = count_orders(&mut object).await?;
-    println!("While sqlx's has the lock in {name}, deadpool's skips: {skipped:?}.");
+    println!("While that of sqlx holds the lock in {name}, that of deadpool skips: {skipped:?}.");
     locked.release().await?;
     if skipped.is_some() {
-        return Err("two had the lock at once".into());
+        return Err("two connections held the lock at the same time".into());
     }
 
     // In a transaction, whose end releases the lock.
@@ -59,7 +59,7 @@ async fn count_with_both(url: &str) -> Result<(), Error> {
     let add = sqlx::query("INSERT INTO orders VALUES (4)");
     add.execute(&mut *tx).await?;
     tx.commit().await?;
-    println!("A transaction of sqlx's has added one under a lock of its own.");
+    println!("A transaction of sqlx has added one under another lock.");
     Ok(())
 }
 

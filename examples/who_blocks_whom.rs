@@ -1,7 +1,7 @@
-//! Five sessions that are stuck, who waits for whom, and the one to look at.
+//! Five sessions that block each other: which waits for which, and which one is the cause.
 //!
-//! A report has read a table and its transaction was left open; a migration waits for it; all that want to read the table
-//! since then queue up behind the migration, and one of them has a lock that another wants.
+//! A report has read a table and left its transaction open. A migration waits for it, and all later readers of the table
+//! queue up behind the migration; one of them holds an advisory lock that another session waits for.
 //! Run it with `cargo run -p pglock-examples --example who_blocks_whom`.
 
 use std::process::ExitCode;
@@ -23,12 +23,12 @@ fn demo() -> Result<(), Error> {
     let billing = Waiter::of(&db, billing, "UPDATE orders SET paid = true");
     let worker = stuck("worker", "SELECT pg_advisory_lock(42)");
 
-    println!("\nwait_graph(): who waits for whom, as a whole");
+    println!("\nwait_graph(): all of it, as a tree");
     let mut client = demo::connect(db.url())?;
     let graph = pglock::wait_graph().fetch(&mut client)?;
     println!("{graph}");
 
-    println!("\nblocked_locks(): the same, a row for each");
+    println!("\nblocked_locks(): a row for each session and its blocker");
     for blocked in pglock::blocked_locks().fetch(&mut client)? {
         println!(
             "{:<10} waits for {:<10} {} {}",
@@ -40,10 +40,10 @@ fn demo() -> Result<(), Error> {
     }
 
     let [root] = graph.roots()[..] else {
-        return Err(format!("there is one session to look at, and not these: {graph}").into());
+        return Err(format!("expected one root: {graph}").into());
     };
     println!(
-        "\nroots(): {} waits for nobody, and is in the way",
+        "\nroots(): {} blocks others, and waits for nobody",
         name(&root.activity)
     );
     pglock::locks()
@@ -53,11 +53,11 @@ fn demo() -> Result<(), Error> {
         session.finish();
     }
     let graph = pglock::wait_graph().fetch(&mut client)?;
-    println!("It was ended, the others went on: {graph}");
+    println!("It was terminated, and the others went on: {graph}");
     if graph.is_empty() {
         Ok(())
     } else {
-        Err("somebody waits still".into())
+        Err("a session still waits".into())
     }
 }
 
@@ -70,6 +70,6 @@ fn main() -> ExitCode {
 }
 
 #[test]
-fn the_blocking_session_is_found() {
+fn the_session_that_blocks_all_others_is_found() {
     demo().unwrap();
 }

@@ -43,7 +43,7 @@ impl Load {
     /// When there is no `pgbench`.
     pub fn start(db: &TestDb) -> Result<Self, Error> {
         let child = pgbench(db)?
-            // A bound, for where the example is killed and can't end it.
+            // With an end of its own, for when the example is killed.
             .args(["--client=2", "--rate=100", "--time=300", "--no-vacuum"])
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -51,11 +51,11 @@ impl Load {
         Ok(Self(child))
     }
 
-    /// Checks that it was at work all the time.
+    /// Checks that it still runs.
     ///
     /// # Errors
     ///
-    /// When it has ended already.
+    /// When it has ended.
     pub fn check(&mut self) -> Result<(), Error> {
         match self.0.try_wait()? {
             None => Ok(()),
@@ -72,7 +72,7 @@ impl Drop for Load {
     }
 }
 
-/// `pgbench`, told by its environment where to connect: arguments, and passwords in them, are seen by everyone.
+/// `pgbench`, with its connection in the environment: arguments, and passwords in them, can be read by every user.
 fn pgbench(db: &TestDb) -> Result<Command, Error> {
     let program = find_pgbench().ok_or(
         "pgbench was not found, the load generator that comes with Postgres; install the package `postgresql` \
@@ -99,7 +99,7 @@ fn pgbench(db: &TestDb) -> Result<Command, Error> {
     Ok(command)
 }
 
-/// Beside the server's programs if the server is ours, else in `PATH`, else where packages put it.
+/// Next to the server's programs if the server is ours, otherwise in `PATH` or where packages install it.
 fn find_pgbench() -> Option<PathBuf> {
     let ours = pglock_tests::server_is_ours().then(|| pglock_tests::bin_dir().to_owned());
     let path = std::env::var_os("PATH").unwrap_or_default();

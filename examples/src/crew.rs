@@ -12,15 +12,15 @@ use crate::Error;
 /// How long an answer may take, on a slow machine.
 const BOUND: Duration = Duration::from_secs(120);
 
-/// What a worker says when it can take orders.
+/// The first line that a worker writes, when it can take orders.
 const READY: &str = "ready";
 
-/// Worker processes that take orders, all at the same moment. They end when this is dropped, or when this process ends.
+/// Worker processes that get their orders at the same moment. They end when this is dropped, or when this process ends.
 #[derive(Debug)]
 pub struct Crew {
     workers: Vec<Worker>,
-    /// Who said what; `None` when it has ended.
-    said: Receiver<(usize, Option<String>)>,
+    /// The worker's index, and its answer; `None` when it has ended.
+    answers: Receiver<(usize, Option<String>)>,
 }
 
 #[derive(Debug)]
@@ -36,12 +36,12 @@ impl Crew {
     ///
     /// # Errors
     ///
-    /// When one can't be started.
+    /// When one cannot be started.
     pub fn start(db: &TestDb, names: &[&str]) -> Result<Self, Error> {
-        let (sender, said) = channel();
+        let (sender, receiver) = channel();
         let mut crew = Self {
             workers: Vec::new(),
-            said,
+            answers: receiver,
         };
         for (worker, name) in names.iter().enumerate() {
             let mut process = Command::new(std::env::current_exe()?)
@@ -57,7 +57,7 @@ impl Crew {
             let sender = sender.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(answers).lines().map_while(Result::ok) {
-                    // The crew may be gone, and with it who cares.
+                    // An error means that the crew was dropped, so nobody needs the answer.
                     let _ = sender.send((worker, Some(line)));
                 }
                 let _ = sender.send((worker, None));
@@ -68,31 +68,31 @@ impl Crew {
                 orders,
             });
         }
-        crew.each_answers(|_, _| {})?;
+        crew.await_answers(|_, _| {})?;
         Ok(crew)
     }
 
-    /// Gives all workers the same order at the same moment, and passes on the name and the answer of each as it comes.
+    /// Gives all workers the same order at the same moment, and calls `heard` with the name and the answer of each.
     ///
     /// # Errors
     ///
-    /// When a worker ends, or doesn't answer in time.
+    /// When a worker ends, or does not answer in time.
     pub fn order(&mut self, order: &str, heard: impl FnMut(&str, &str)) -> Result<(), Error> {
         for worker in &mut self.workers {
             writeln!(worker.orders, "{order}")?;
         }
-        self.each_answers(heard)
+        self.await_answers(heard)
     }
 
-    fn each_answers(&self, mut heard: impl FnMut(&str, &str)) -> Result<(), Error> {
+    fn await_answers(&self, mut heard: impl FnMut(&str, &str)) -> Result<(), Error> {
         for _ in &self.workers {
             let (worker, answer) = self
-                .said
+                .answers
                 .recv_timeout(BOUND)
                 .map_err(|_| format!("a worker did not answer within {BOUND:?}"))?;
             let name = &self.workers[worker].name;
-            // Why, it has said itself.
-            let answer = answer.ok_or_else(|| format!("{name} has ended before its time"))?;
+            // The worker has written the reason to standard error.
+            let answer = answer.ok_or_else(|| format!("{name} has ended too early"))?;
             heard(name, &answer);
         }
         Ok(())
@@ -109,11 +109,11 @@ impl Drop for Crew {
     }
 }
 
-/// In a worker: says that it is ready, then carries out each order and says the answer, until no more come.
+/// In a worker: writes that it is ready, then carries out each order and writes the answer, until no more come.
 ///
 /// # Errors
 ///
-/// The work's, and where the parent is gone.
+/// Those of the work; also when the parent is gone.
 pub fn take_orders(mut work: impl FnMut(&str) -> Result<String, Error>) -> Result<(), Error> {
     println!("{READY}");
     for order in std::io::stdin().lines() {

@@ -7,8 +7,8 @@ use postgres::{Client, NoTls};
 
 use crate::{Error, step};
 
-/// Creates a database that is gone when the value is dropped: on the server of `DATABASE_URL`, or on
-/// a throwaway one, which is gone when the process ends, however it ends.
+/// Creates a database that is removed when the value is dropped: on the server of `DATABASE_URL`, or on a throwaway one,
+/// which is removed when the process ends, however it ends.
 ///
 /// # Errors
 ///
@@ -19,9 +19,9 @@ pub fn create_database() -> Result<TestDb, Error> {
     };
     step("Connecting to the server of DATABASE_URL", || {
         connect(&url)?;
-        // Its own words have the URL in them, and that may have a password.
+        // Its own text contains the URL, which may contain a password.
         caught(pglock_tests::database).map_err(|_| {
-            "can't create a database there: the user needs CREATEDB, and access to the database `postgres`".into()
+            "cannot create a database there: the user needs CREATEDB, and access to the database `postgres`".into()
         })
     })
 }
@@ -30,19 +30,19 @@ pub fn create_database() -> Result<TestDb, Error> {
 ///
 /// # Errors
 ///
-/// When the server is not there, or refuses.
+/// When the server cannot be reached, or refuses.
 pub fn connect(url: &str) -> Result<Client, Error> {
     Client::connect(url, NoTls).map_err(|error| {
         let causes = crate::with_causes(&error);
-        format!("can't connect to the database: {causes}").into()
+        format!("cannot connect to the database: {causes}").into()
     })
 }
 
-/// Runs what panics when it fails, as a harness for tests does, and returns the panic's text as an error.
+/// Runs code that panics when it fails, such as the tests' harness, and returns the panic's text as an error.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     let hook = take_hook();
     set_hook(Box::new(|_| {}));
-    // What was caught is thrown away, so nobody sees it half done.
+    // After a panic nothing of `work` is used again, so it is unwind safe.
     let result = catch_unwind(AssertUnwindSafe(work));
     set_hook(hook);
     result.map_err(|panic| match panic.downcast::<String>() {

@@ -1,4 +1,4 @@
-//! What the examples need and nobody has to copy: a database to work on, other processes, tidy output.
+//! Helpers of the examples that nobody has to copy: a database to work on, worker processes, output.
 
 mod bank;
 mod crew;
@@ -12,12 +12,12 @@ pub use bank::{Load, create_bank};
 pub use crew::{Crew, take_orders};
 pub use database::{connect, create_database};
 pub use pglock_tests::Waiter;
-pub use runs::{CREATE_JOB_RUNS, NOTE_RUN, check_runs};
+pub use runs::{CREATE_JOB_RUNS, RECORD_RUN, check_runs};
 
-/// What an example can fail with.
+/// The error of an example.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;
 
-/// Turns the result of an example into its exit code; an error is told in one line, causes included.
+/// Turns the result of an example into its exit code; an error is printed in one line, with its causes.
 #[must_use]
 pub fn exit_code(result: Result<(), Error>) -> ExitCode {
     match result {
@@ -46,14 +46,14 @@ pub fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
     text
 }
 
-/// Runs a step that takes a while, and says so before, and how long it took after.
+/// Runs a step that takes a while: prints its name before, and how long it took after.
 ///
 /// # Errors
 ///
-/// The step's.
+/// Those of the step.
 pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T, Error> {
     print!("{what} ... ");
-    // Without a terminal nobody waits for it.
+    // An error here only means that nobody sees the line early.
     let _ = std::io::stdout().flush();
     let start = std::time::Instant::now();
     let result = work();
@@ -64,7 +64,7 @@ pub fn step<T>(what: &str, work: impl FnOnce() -> Result<T, Error>) -> Result<T,
     result
 }
 
-/// A number with its thousands apart: `1,000,110`.
+/// A number with separators for thousands: `1,000,110`.
 #[must_use]
 pub fn thousands(number: i64) -> String {
     let digits = number.unsigned_abs().to_string();

@@ -1,10 +1,10 @@
-//! The log of a job's runs, `job_runs`, and the proof that no two overlapped.
+//! The log of a job's runs, `job_runs`, and the check that no two overlapped.
 
 use postgres::Client;
 
 use crate::Error;
 
-/// Creates the table in which a job notes its runs.
+/// Creates the table in which a job records its runs.
 pub const CREATE_JOB_RUNS: &str = "
     CREATE TABLE job_runs (
         id int GENERATED ALWAYS AS IDENTITY,
@@ -15,19 +15,19 @@ pub const CREATE_JOB_RUNS: &str = "
         finished timestamptz NOT NULL
     )";
 
-/// Notes a run, at its end.
-pub const NOTE_RUN: &str = "
+/// Records a run, at its end.
+pub const RECORD_RUN: &str = "
     INSERT INTO job_runs (job, worker, pid, started, finished)
     VALUES ($1, $2, $3, $4, clock_timestamp())";
 
-/// How long the bars may get.
+/// The width of the chart, in characters.
 const WIDTH: i32 = 40;
 
-/// Prints who ran when, and checks that no two runs of the same job overlapped in time.
+/// Prints which worker ran when, and checks that no two runs of the same job overlapped in time.
 ///
 /// # Errors
 ///
-/// When two did, and the database's.
+/// When two did; also those of the database.
 pub fn check_runs(url: &str) -> Result<(), Error> {
     let mut client = crate::connect(url)?;
     print_runs(&mut client)?;
