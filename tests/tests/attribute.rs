@@ -361,6 +361,15 @@ fn the_default_database_is_set_once_or_is_database_url() {
             pglock::configure(child::argument("URL")).unwrap();
             return child::say("ok");
         }
+        Some("misspelled") => {
+            let error = pglock::advisory("default").acquire().unwrap_err();
+            let text = error.to_string();
+            assert!(
+                text.starts_with("DATABASE_URL: ") && text.contains("`aplication_name`"),
+                "{text}"
+            );
+            return child::say("ok");
+        }
         _ => {}
     }
     let other = server().create_database();
@@ -368,6 +377,10 @@ fn the_default_database_is_set_once_or_is_database_url() {
         ("configured", None),
         ("from the environment", Some(DB.url())),
         ("nowhere", None),
+        (
+            "misspelled",
+            Some("postgres://localhost/app?aplication_name=x"),
+        ),
     ] {
         let mut child = Child::of("the_default_database_is_set_once_or_is_database_url", role)
             .argument("URL", DB.url())

@@ -71,8 +71,11 @@ fn a_guard_is_no_part_of_a_chain() {
         .run(|| {
             assert!(lock().try_acquire()?.is_none());
             let error = lock().acquire().unwrap_err();
-            assert!(error.is_config(), "{error}");
-            Ok::<_, Error>(())
+            assert!(
+                error.is_config() && error.to_string().contains("use `run`"),
+                "{error}"
+            );
+            lock().run(|| Ok::<_, Error>(()))
         })
         .unwrap();
 }
