@@ -150,7 +150,7 @@ fn a_long_wait_that_is_no_deadlock_goes_on() {
 }
 
 #[test]
-fn siblings_in_a_ring_within_the_process_are_told_at_once() {
+fn siblings_in_a_ring_within_the_process_get_the_error_at_once() {
     let db = database();
     let here = process(&db, "here");
     let call = |outer: i64, inner: i64| {
@@ -186,7 +186,7 @@ fn siblings_in_a_ring_within_the_process_are_told_at_once() {
 }
 
 #[test]
-fn transaction_locks_in_a_ring_within_the_process_are_told_at_once() {
+fn transaction_locks_in_a_ring_within_the_process_get_the_error_at_once() {
     let db = database();
     let here = process(&db, "here");
     let call = |outer: i64, inner: i64| {

@@ -123,7 +123,7 @@ fn five_hundred_jobs_at_once_all_run_on_a_server_for_twelve() {
 const LATE: Duration = Duration::from_secs(1);
 
 #[tokio::test]
-async fn two_thousand_callers_of_one_busy_key_are_all_told_in_time() {
+async fn two_thousand_callers_of_one_busy_key_all_get_the_error_in_time() {
     let db = database();
     let here = handle(&db);
     let held = hold_elsewhere(&db, "busy").await;
@@ -138,8 +138,8 @@ async fn two_thousand_callers_of_one_busy_key_are_all_told_in_time() {
         });
     }
     let mut connections = 0;
-    while let Some(told) = tasks.join_next().await {
-        let (error, after) = told.unwrap();
+    while let Some(waited) = tasks.join_next().await {
+        let (error, after) = waited.unwrap();
         assert!(error.is_busy(), "{error}");
         assert!(after >= timeout && after < timeout + LATE, "{after:?}");
         if connections == 0 {

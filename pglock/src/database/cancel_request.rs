@@ -1,7 +1,7 @@
 //! The protocol's cancel request for sessions of pglock's own, seen to its end.
 //!
 //! It needs no login, so the server takes it even when it is full. The driver's own request ends when it is sent, and may
-//! hit the session's next statement. This one ends when the server closes the connection, which it does after it has
+//! cancel the session's next statement. This one ends when the server closes the connection, which it does after it has
 //! signaled the session.
 
 use std::io;

@@ -1,4 +1,4 @@
-//! Canceling a wait on a session of pglock's own, so that nothing stays queued and no cancel hits the next statement.
+//! Canceling a wait on a session of pglock's own, so that nothing stays queued and no cancel arrives at the next statement.
 
 use std::pin::Pin;
 use std::time::Duration;
@@ -61,7 +61,7 @@ impl Lease {
                 let _ = canceled.await;
                 ended
             } else {
-                // Unlike a cancel by the helper session, the request hits whatever runs. So nothing is sent until it is
+                // Unlike a cancel by the helper session, the request cancels whatever runs. So nothing is sent until it is
                 // over.
                 pool.request_cancel(session).await;
                 timeout(pause, &mut wait).await

@@ -47,7 +47,7 @@ fn callers_of_many_locks_share_the_failure_to_connect() {
 }
 
 #[test]
-fn a_failure_is_told_in_the_words_of_each_callers_lock() {
+fn a_failure_is_reported_in_the_words_of_each_callers_lock() {
     let here = Database::builder("postgres://app@127.0.0.1:1/app")
         .build()
         .unwrap();

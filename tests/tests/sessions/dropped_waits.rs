@@ -100,9 +100,9 @@ fn a_dropped_wait_is_canceled_where_logins_are_slow() {
     release();
 }
 
-/// Where there is no helper session, the cancel is a request that hits whatever runs.
+/// Where there is no helper session, the cancel is a request that cancels whatever runs.
 #[test]
-fn a_cancel_request_never_hits_the_next_statement() {
+fn a_cancel_request_never_cancels_the_next_statement() {
     let db = SERVER.create_database();
     let here = Database::builder(db.url()).build().unwrap();
     runtime().block_on(async {

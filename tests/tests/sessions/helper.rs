@@ -80,7 +80,7 @@ fn a_helper_session_that_is_stuck_accuses_nobody_while_others_are_answered() {
 
 /// A proxy that hangs: only what is asked on an established session finds that.
 #[test]
-fn a_wait_that_begins_in_a_silence_is_told_of_it_too() {
+fn a_wait_that_begins_in_a_silence_is_given_up_too() {
     let (db, proxy) = (SERVER.create_database(), Proxy::start(&SERVER));
     let here = impatient(&proxy.url(db.name()));
     let _release = hold(&db, "other");
