@@ -17,6 +17,9 @@ use crate::model::liveness::Liveness;
 /// How long connecting may take unless the URL sets `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How many sessions may be those of one lock each, unless the builder says otherwise.
+const MAX_SESSIONS: usize = 16;
+
 impl Database {
     /// Starts a handle from a URL, a keyword string (`host=... dbname=...`), or a [`tokio_postgres::Config`].
     ///
@@ -238,14 +241,17 @@ impl DatabaseBuilder {
         self
     }
 
-    /// Sets how many sessions may hold locks or wait for them in this database: 1 or more. By default there is no limit.
+    /// Sets how many sessions may be those of one lock each in this database: 1 or more, 16 by default.
+    ///
+    /// `xact` locks have a session each, and so do waits in prioritized sections. All other locks share a few sessions,
+    /// which do not count.
     ///
     /// Where all are in use, callers wait for one, in the order in which they came, instead of taking the last connections
     /// from others. That wait is part of the lock's `timeout`: when it is over, or at once for a single try, the error is
     /// [`Environment`](crate::ErrorKind::Environment), not [`Busy`](crate::ErrorKind::Busy), because nothing is known about
     /// the lock. `side_effect = Skip` does not skip it.
     ///
-    /// Some sessions come on top:
+    /// Some more come on top:
     ///
     /// - A call inside a call never waits for a session. It could wait for its own enclosing call.
     /// - One session cancels waits and looks up holders, when that is needed. One is the watcher of
@@ -261,8 +267,8 @@ impl DatabaseBuilder {
     /// # fn main() -> Result<(), pglock::Error> {
     /// # let test = pglock_tests::database();
     /// let database = pglock::Database::builder(test.url()).max_sessions(1).build()?;
-    /// let guard = pglock::advisory("one").using(&database).acquire()?;
-    /// let error = pglock::advisory("another").using(&database).try_acquire().unwrap_err();
+    /// let guard = pglock::advisory("one").using(&database).xact().acquire()?;
+    /// let error = pglock::advisory("another").using(&database).xact().try_acquire().unwrap_err();
     /// assert!(error.is_environment());
     /// # Ok(())
     /// # }
@@ -336,7 +342,7 @@ impl DatabaseBuilder {
                 "`max_sessions` is 0, so no lock could be acquired; write 1 or more",
             )),
             (None, ConfigSource::Database(database)) => Ok(database.max_sessions()),
-            (given, _) => Ok(given),
+            (given, _) => Ok(Some(given.unwrap_or(MAX_SESSIONS))),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
-use pglock::{Advisory, Database, Error};
+use pglock::{Advisory, Database, Error, TransactionScope};
 use pglock_tests::{BOUND, Server, TestDb, background, wait_until};
 
 use crate::{SERVER, hold, runtime};
@@ -13,8 +13,9 @@ fn bounded(db: &TestDb, sessions: usize) -> Database {
     builder.max_sessions(sessions).build().unwrap()
 }
 
-fn lock(name: &str, here: &Database) -> Advisory {
-    pglock::advisory(name.to_owned()).using(here)
+/// A lock with a session of its own: the others share sessions, which the bound does not concern.
+fn lock(name: &str, here: &Database) -> Advisory<TransactionScope> {
+    pglock::advisory(name.to_owned()).using(here).xact()
 }
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,14 +59,8 @@ fn callers_get_sessions_in_the_order_in_which_they_came() {
     runtime().block_on(async {
         let guard = lock("first", &here).acquire_async().await.unwrap();
         let caller = async |nr: u32| {
-            // Both scopes, in turn: a session of the other one is closed for who comes next.
             let lock = lock(&format!("lock {nr}"), &here);
-            let guard = if nr.is_multiple_of(2) {
-                lock.acquire_async().await
-            } else {
-                lock.xact().acquire_async().await
-            };
-            let guard = guard.unwrap();
+            let guard = lock.acquire_async().await.unwrap();
             order.borrow_mut().push(nr);
             guard.release_async().await.unwrap();
         };
@@ -138,7 +133,7 @@ fn a_call_in_a_call_does_not_wait_for_itself() {
     lock("outer", &here)
         .run(|| {
             // Not on the session of the outer one.
-            lock("inner", &here).timeout(SECOND).xact().run(ok)?;
+            lock("inner", &here).timeout(SECOND).run(ok)?;
             // In another database, where others may wait for the outer lock.
             lock("inner", &there).timeout(SECOND).run(ok)
         })
@@ -153,12 +148,11 @@ fn what_a_call_in_a_call_had_beyond_the_bound_goes_to_nobody() {
     let here = bounded(&db, 1);
     let waits = lock("outer", &here)
         .run(|| {
-            let waits = lock("other", &here).xact();
+            let waits = lock("other", &here);
             let waits = background("it has its lock", move || waits.acquire().unwrap());
             for _ in 0..20 {
                 lock("inner", &here)
                     .timeout(SECOND)
-                    .xact()
                     .run(|| Ok::<_, Error>(()))?;
                 assert_eq!(db.held(pglock::advisory_id("other")), 0);
             }
@@ -182,7 +176,7 @@ fn who_waits_for_a_session_in_use_has_no_part_in_anothers_failure_to_connect() {
                 others.push(client);
             }
             for _ in 0..20 {
-                let error = lock("inner", &here).xact().run(|| Ok::<_, Error>(()));
+                let error = lock("inner", &here).run(|| Ok::<_, Error>(()));
                 assert!(error.unwrap_err().is_connect());
             }
             Ok::<_, Error>(waits)
@@ -192,19 +186,13 @@ fn who_waits_for_a_session_in_use_has_no_part_in_anothers_failure_to_connect() {
 }
 
 #[test]
-fn an_idle_session_of_the_other_scope_makes_room() {
+fn shared_sessions_do_not_count() {
     let db = SERVER.create_database();
     let here = bounded(&db, 1);
-    let session = lock("first", &here).acquire().unwrap();
-    session.release().unwrap();
-    let transaction = lock("second", &here).xact().timeout(SECOND).acquire();
+    let shared = pglock::advisory("first").using(&here).acquire().unwrap();
+    let transaction = lock("second", &here).timeout(SECOND).acquire();
     transaction.unwrap().release().unwrap();
-    lock("third", &here)
-        .timeout(SECOND)
-        .acquire()
-        .unwrap()
-        .release()
-        .unwrap();
+    shared.release().unwrap();
 }
 
 #[test]

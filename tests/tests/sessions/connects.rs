@@ -60,11 +60,13 @@ fn a_failure_is_reported_in_the_words_of_each_callers_lock() {
 #[test]
 fn four_connects_at_a_time_and_no_more() {
     let (db, proxy) = (SERVER.create_database(), Proxy::start(&SERVER));
-    let here = Database::builder(proxy.url(db.name())).build().unwrap();
+    let here = Database::builder(proxy.url(db.name()));
+    let here = here.max_sessions(100).build().unwrap();
     proxy.stop_forwarding();
     let callers: Vec<_> = (0..20)
         .map(|nr| {
-            let lock = pglock::advisory(format!("lock {nr}")).using(&here);
+            // Each needs a session of its own.
+            let lock = pglock::advisory(format!("lock {nr}")).using(&here).xact();
             background("it has its lock", move || lock.acquire().unwrap())
         })
         .collect();
@@ -80,11 +82,13 @@ fn four_connects_at_a_time_and_no_more() {
 #[test]
 fn as_many_idle_sessions_are_kept_as_were_busy_a_moment_ago() {
     let (db, proxy) = (SERVER.create_database(), Proxy::start(&SERVER));
-    let here = Database::builder(proxy.url(db.name())).build().unwrap();
+    let here = Database::builder(proxy.url(db.name()));
+    let here = here.max_sessions(100).build().unwrap();
     for _ in 0..3 {
         let acquire = |nr| {
             pglock::advisory(format!("lock {nr}"))
                 .using(&here)
+                .xact()
                 .acquire()
         };
         let guards: Vec<_> = (0..24).map(|nr| acquire(nr).unwrap()).collect();

@@ -1,6 +1,7 @@
 //! The sessions that the ledger knows, from their opening to their end.
 
 use std::rc::Rc;
+use std::time::Instant;
 
 use tokio::task::AbortHandle;
 
@@ -28,6 +29,7 @@ impl Drop for OpenSession {
 impl Arbiter {
     /// Opens a session for all.
     pub(super) async fn open(self: Rc<Self>, role: Role) {
+        let began = Instant::now();
         match self.pool.session_for_many().await {
             Ok(lease) => {
                 let id = {
@@ -42,7 +44,17 @@ impl Arbiter {
                 self.settle(None);
             }
             Err(why) => {
-                self.book.borrow_mut().ledger.open_failed(role);
+                {
+                    let mut book = self.book.borrow_mut();
+                    // Who came before the first half was over has waited for most of it.
+                    let half = began + began.elapsed() / 2;
+                    let waiting = book.waiting.iter();
+                    let last = waiting
+                        .filter(|(_, waiting)| waiting.request.asked <= half)
+                        .max_by_key(|(_, waiting)| waiting.request.asked)
+                        .map(|(request, _)| *request);
+                    book.ledger.open_failed(role, last);
+                }
                 self.settle(Some(&Cause::NoSession(why)));
             }
         }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use super::Ledger;
 use super::orders::Sent;
-use super::orders::{Action, Effect, Failure, HoldId, Role, SessionId};
+use super::orders::{Action, Effect, Failure, HoldId, RequestId, Role, SessionId};
 use super::state::caller::List;
 use super::state::key::{Grant, Step};
 use super::state::session::{Session, SessionKind};
@@ -36,11 +36,13 @@ impl Ledger {
         SessionId(session)
     }
 
-    /// A session could not be opened: that is told to all who needed it when that began.
-    pub(crate) fn open_failed(&mut self, role: Role) {
+    /// A session could not be opened: that is told to all who needed it when that began, and to those who came then until
+    /// `last` did.
+    pub(crate) fn open_failed(&mut self, role: Role, last: Option<RequestId>) {
+        let came = last.and_then(|last| Some(self.callers.get(last.0)?.since + 1));
         match role {
             Role::Shared => {
-                let began = self.opening.shared.take().unwrap_or(0);
+                let began = self.opening.shared.take().max(came).unwrap_or(0);
                 self.opening.successor = false;
                 if self.active.is_some_and(|active| !self.is_full(active)) {
                     return;
@@ -54,7 +56,7 @@ impl Ledger {
                 }
             }
             Role::Helper => {
-                let began = self.opening.helper.take().unwrap_or(0);
+                let began = self.opening.helper.take().max(came).unwrap_or(0);
                 let probes: Vec<_> = self.probes.iter().copied().collect();
                 for key in probes {
                     if self.keys.get(key).is_some() && self.wants_probe(key) {
