@@ -39,7 +39,7 @@ enum After {
 
 impl Arbiter {
     /// Sends a session its next batch. What is asked for meanwhile is in the one after that.
-    pub(super) async fn send(self: Rc<Self>, id: SessionId) {
+    pub(super) async fn send(self: &Rc<Self>, id: SessionId) {
         let Some(session) = self.session(id) else {
             return;
         };

@@ -216,7 +216,9 @@ impl Arbiter {
                 tokio::task::spawn_local(arbiter.open(role));
             }
             Order::Send(session) => {
-                tokio::task::spawn_local(arbiter.send(session));
+                if let Some(open) = self.book.borrow().sessions.get(&session) {
+                    open.work.notify_one();
+                }
             }
             Order::Wait(wait) => {
                 let active = Rc::<ActiveWait>::default();

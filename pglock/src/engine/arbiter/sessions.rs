@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::time::Instant;
 
+use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
 use super::Arbiter;
@@ -17,12 +18,16 @@ pub(super) struct OpenSession {
     pub(super) lease: Lease,
     /// What it is for, if it is for all.
     pub(super) role: Option<Role>,
-    watch: AbortHandle,
+    /// There is something to send.
+    pub(super) work: Rc<Notify>,
+    tasks: [AbortHandle; 2],
 }
 
 impl Drop for OpenSession {
     fn drop(&mut self) {
-        self.watch.abort();
+        for task in &self.tasks {
+            task.abort();
+        }
     }
 }
 
@@ -75,10 +80,24 @@ impl Arbiter {
                 arbiter.end_session(id, &session, !session.is_given_up(), &cause);
             }
         });
+        let (work, arbiter) = (Rc::<Notify>::default(), Rc::downgrade(self));
+        let send = tokio::task::spawn_local({
+            let work = Rc::clone(&work);
+            async move {
+                loop {
+                    work.notified().await;
+                    match arbiter.upgrade() {
+                        Some(arbiter) => arbiter.send(id).await,
+                        None => return,
+                    }
+                }
+            }
+        });
         let open = OpenSession {
             lease,
             role,
-            watch: watch.abort_handle(),
+            work,
+            tasks: [watch.abort_handle(), send.abort_handle()],
         };
         self.book.borrow_mut().sessions.insert(id, open);
     }

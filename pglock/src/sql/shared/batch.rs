@@ -103,7 +103,7 @@ mod tests {
                 let (classid, objid) = key.pg_locks_columns();
                 let held = client
                     .query(
-                        "SELECT classid, objid, objsubid, mode FROM pg_locks WHERE locktype = 'advisory'",
+                        "SELECT classid, objid, objsubid, mode FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid()",
                         &[],
                     )
                     .unwrap();
