@@ -49,8 +49,8 @@ async fn a_shared_session_that_dies_loses_just_its_locks() {
     let db = database();
     let here = handle(&db);
     let mut guards = acquire_all(&here, 0..500).await;
-    let other = pglock::advisory("own").using(&here).xact().acquire_async();
-    let other = other.await.unwrap();
+    let other = pglock::advisory("own").using(&here).dedicated();
+    let other = other.acquire_async().await.unwrap();
     let locks = db.advisory_locks();
     let pid = locks.iter().find(|lock| lock.pid != locks[0].pid);
     let shared = if locks.iter().filter(|lock| lock.pid == locks[0].pid).count() > 1 {

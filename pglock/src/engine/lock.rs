@@ -12,6 +12,8 @@ use crate::telemetry::Subject;
 pub(crate) struct DatabaseLock {
     pub(crate) spec: LockSpec,
     pub(crate) scope: Scope,
+    /// Whether it is to be on a session that it shares with no other.
+    pub(crate) dedicated: bool,
     pub(crate) database: Database,
 }
 

@@ -71,6 +71,7 @@ pub struct Advisory<S = SessionScope> {
     label: Option<&'static str>,
     mode: AdvisoryMode,
     scope: Scope,
+    dedicated: bool,
     timeout: Option<Timeout>,
     limits: HoldLimits,
     using: Using,
@@ -99,6 +100,7 @@ impl Advisory {
             label: function.map(AnnotatedFn::id),
             mode: AdvisoryMode::Exclusive,
             scope: Scope::Session,
+            dedicated: false,
             timeout: None,
             limits: HoldLimits::default(),
             using: Using::DEFAULT,
@@ -128,12 +130,35 @@ impl Advisory {
             label: self.label,
             mode: self.mode,
             scope: Scope::Transaction,
+            dedicated: false,
             timeout: self.timeout,
             limits: self.limits,
             using: self.using,
             on_busy: self.on_busy,
             marker: PhantomData,
         }
+    }
+
+    /// Holds the lock on a session that it shares with no other lock.
+    ///
+    /// Locks share sessions, so one that is ended by an administrator, say for one of its locks, takes the others with it. A
+    /// dedicated session costs a connection, of which there are at most
+    /// [`max_sessions`](crate::DatabaseBuilder::max_sessions).
+    ///
+    /// It has no effect on a connection of yours, whose locks are on that connection.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("month-end").dedicated().acquire()?;
+    /// guard.release()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn dedicated(mut self) -> Self {
+        self.dedicated = true;
+        self
     }
 
     /// Keeps the lock at least this long after it was acquired, even if the work is done sooner.
@@ -297,7 +322,7 @@ impl<S> Advisory<S> {
 
     /// The request for one of pglock's own sessions.
     pub(crate) fn for_own_session(self, default: Timeout) -> Result<CallRequest, Error> {
-        let (scope, using) = (self.scope, self.using.clone());
+        let (scope, dedicated, using) = (self.scope, self.dedicated, self.using.clone());
         let request = self.request(default)?;
         if scope == Scope::Transaction {
             request
@@ -308,6 +333,7 @@ impl<S> Advisory<S> {
         Ok(request.for_lock(|spec| DatabaseLock {
             spec,
             scope,
+            dedicated,
             database,
         }))
     }
