@@ -15,12 +15,13 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 80] = [
+const PIECES: [&str; 81] = [
     "lock_id",
     "timeout",
     "side_effect",
     "shared",
     "xact",
+    "dedicated",
     "using",
     "client",
     "on_error",

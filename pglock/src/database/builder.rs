@@ -243,19 +243,13 @@ impl DatabaseBuilder {
 
     /// Sets how many sessions may be those of one lock each in this database: 1 or more, 16 by default.
     ///
-    /// `xact` locks have a session each, and so do waits in prioritized sections. All other locks share a few sessions,
-    /// which do not count.
-    ///
-    /// Where all are in use, callers wait for one, in the order in which they came, instead of taking the last connections
-    /// from others. That wait is part of the lock's `timeout`: when it is over, or at once for a single try, the error is
+    /// `xact` and dedicated locks have a session each, and so do waits in prioritized sections; all others share a few. Where
+    /// all are in use, callers wait for one, in their order, instead of taking the last connections from others. That wait is part of the lock's `timeout`: when it is over, or at once for a single try, the error is
     /// [`Environment`](crate::ErrorKind::Environment), not [`Busy`](crate::ErrorKind::Busy), because nothing is known about
     /// the lock. `side_effect = Skip` does not skip it.
     ///
-    /// Some more come on top:
-    ///
-    /// - A call inside a call never waits for a session. It could wait for its own enclosing call.
-    /// - One session cancels waits and looks up holders, when that is needed. One is the watcher of
-    ///   [prioritized](fn@crate::prioritize) sections.
+    /// A call inside a call comes on top, since it could wait for its own enclosing call. So do the sessions that cancel
+    /// waits and look up holders, and the watcher of [prioritized](fn@crate::prioritize) sections.
     ///
     /// Guards are not calls: code that holds guards and acquires more of them without a timeout can wait for itself.
     ///

@@ -87,8 +87,12 @@ impl State {
         &self.section_waits
     }
 
-    /// Waits until no lock is kept.
+    /// Waits until no lock is kept, of those whose release was sent before.
     pub(super) async fn nothing_kept(&self) {
+        let arbiters = self.arbiters.borrow().clone();
+        for arbiter in arbiters {
+            arbiter.take_releases();
+        }
         self.kept.closed().await;
     }
 }

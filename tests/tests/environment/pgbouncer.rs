@@ -224,9 +224,9 @@ fn session_mode_is_never_accused() {
 /// A second session has to wait there, and that is no proof.
 /// A second session gets no server, so nothing can be asked beside a wait.
 #[test]
-fn a_call_keeps_its_lock_while_one_in_it_waits_in_a_session_pool_of_one() {
+fn a_call_keeps_its_lock_while_one_in_it_waits_in_a_session_pool_of_two() {
     let db = server().create_database();
-    let bouncer = pooler("session", 1, &[]);
+    let bouncer = pooler("session", 2, &[]);
     let here = Database::builder(bouncer.url(db.name()))
         .heartbeat(Duration::from_secs(1))
         .build()

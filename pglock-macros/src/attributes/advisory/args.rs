@@ -35,6 +35,9 @@ const OPTIONS: &Options<Args> = &[
         option.flag(&mut args.shared)
     }),
     ("xact", "xact", |args, option| option.flag(&mut args.xact)),
+    ("dedicated", "dedicated", |args, option| {
+        option.flag(&mut args.dedicated)
+    }),
     ("using", "using = \"reports\"", |args, option| {
         option.value(&mut args.using, Ok)
     }),
@@ -63,6 +66,7 @@ pub(super) struct Args {
     pub(super) hold_limits: HoldLimits,
     pub(super) shared: Option<Spanned<bool>>,
     pub(super) xact: Option<Spanned<bool>>,
+    pub(super) dedicated: Option<Spanned<bool>>,
     pub(super) using: Option<Spanned<Expr>>,
     pub(super) shared_options: SharedOptions,
 }
@@ -79,10 +83,10 @@ impl Args {
             let names = parse::names(OPTIONS);
             let message = match side_effect_word(&value) {
                 Some((written, word)) => format!(
-                    "`{written}` is not a flag (those are `shared` and `xact`): write `side_effect = {word}`"
+                    "`{written}` is not a flag (those are `shared`, `xact` and `dedicated`): write `side_effect = {word}`"
                 ),
                 None => format!(
-                    "only the lock ID and the flags `shared` and `xact` are written without `=`, and there is a lock ID already: write `name = value` with one of {names}"
+                    "only the lock ID and the flags `shared`, `xact` and `dedicated` are written without `=`, and there is a lock ID already: write `name = value` with one of {names}"
                 ),
             };
             return Err(Error::new_spanned(value, message));
@@ -110,6 +114,11 @@ impl Args {
 
     pub(super) fn is_xact(&self) -> bool {
         self.xact.as_ref().is_some_and(|xact| xact.value)
+    }
+
+    /// The flag `dedicated`, where it is set.
+    pub(super) fn dedicated(&self) -> Option<&Spanned<bool>> {
+        self.dedicated.as_ref().filter(|dedicated| dedicated.value)
     }
 
     /// The option because of which the lock is not a session lock of pglock's own.

@@ -57,6 +57,9 @@ impl<'a> Expansion<'a> {
         if self.args.is_xact() {
             builder = quote!(#builder.xact());
         }
+        if self.args.dedicated().is_some() {
+            builder = quote!(#builder.dedicated());
+        }
         if let Some(Spanned { value, .. }) = &self.args.using {
             builder = quote!(#builder.using(#value));
         }

@@ -18,6 +18,7 @@ impl Args {
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
+            self.validate_dedicated(),
             OnError::validate(self.shared_options.on_error(), function),
         ])
     }
@@ -50,6 +51,22 @@ impl Args {
                 effect,
                 "without a timeout, a call waits and never skips: add `timeout = 0` to try once, or a duration such as `timeout = \"2s\"`",
             )),
+        }
+    }
+
+    /// Other locks have a session of their own anyway.
+    fn validate_dedicated(&self) -> Result<()> {
+        let reason = match self.elsewhere() {
+            Some("client") => "the lock is taken on the connection of `client`",
+            Some(_) => "an `xact` lock has a session of its own anyway",
+            None => return Ok(()),
+        };
+        match self.dedicated() {
+            Some(dedicated) => Err(Error::new(
+                dedicated.span,
+                format!("{reason}: remove `dedicated`"),
+            )),
+            None => Ok(()),
         }
     }
 

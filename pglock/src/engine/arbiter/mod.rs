@@ -124,9 +124,7 @@ impl Arbiter {
 
     /// Requests a lock. What this caller has released before is released first, so that it can't be in its own way.
     pub(super) fn ask(self: &Rc<Self>, ticket: Ticket, request: Request, reply: Reply) {
-        while let Some(release) = self.releases.take() {
-            self.release(release);
-        }
+        self.take_releases();
         let mut book = self.book.borrow_mut();
         let own_session = request.needs_own_session();
         let id = book.ledger.ask(ledger::Request {

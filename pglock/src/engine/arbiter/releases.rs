@@ -35,7 +35,7 @@ impl Releases {
         self.sender.clone()
     }
 
-    pub(super) fn take(&self) -> Option<Release> {
+    fn take(&self) -> Option<Release> {
         self.receiver.borrow_mut().try_recv().ok()
     }
 }
@@ -69,7 +69,14 @@ impl Arbiter {
         self.releases.task.replace(Some(task));
     }
 
-    pub(super) fn release(self: &Rc<Self>, release: Release) {
+    /// Begins all releases that have been sent.
+    pub(in crate::engine) fn take_releases(self: &Rc<Self>) {
+        while let Some(release) = self.releases.take() {
+            self.release(release);
+        }
+    }
+
+    fn release(self: &Rc<Self>, release: Release) {
         let Release {
             hold,
             keep_until,

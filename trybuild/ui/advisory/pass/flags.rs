@@ -22,8 +22,10 @@ check! {
     on("a", shared = true, xact = true);
     off("a", shared = false, xact = false);
     trailing("a", xact,);
+    apart("a", shared, dedicated);
+    together("a", xact, dedicated = false);
 }
 
 fn main() {
-    let _ = (alone, first, last, middle, both, on, off, trailing);
+    let _ = (alone, first, last, middle, both, on, off, trailing, apart, together);
 }

@@ -1,0 +1,6 @@
+#[pglock::advisory(xact, dedicated = true)]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}
