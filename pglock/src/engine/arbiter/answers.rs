@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::{Arbiter, Held, Waiting};
 use crate::engine::hold::HeldLock;
 use crate::engine::ids::SessionState;
-use crate::engine::ledger::{Effect, HoldId, RequestId, SessionId};
+use crate::engine::ledger::{self, Effect, HoldId, RequestId, SessionId};
 use crate::engine::request::Request;
 use crate::error::{Error, Holder, SKIP};
 use crate::model::lock_id::Key;
@@ -35,9 +35,17 @@ impl Arbiter {
                 Effect::Deadlock { request } => {
                     self.refuse(request, |lock| Cause::deadlock(cause, &lock.request.lock));
                 }
-                Effect::Failed { request, why } => self.refuse(request, |lock| {
-                    Cause::not_acquired(cause, why, &lock.request.lock)
-                }),
+                Effect::Failed { request, why } => {
+                    // A call that has to wait in the server where none of its sessions could be opened a moment ago.
+                    let before = self.no_wait_session.borrow().clone();
+                    let before = before
+                        .filter(|_| why == ledger::Failure::NoWaitSession)
+                        .map(Cause::NoSession);
+                    self.refuse(request, |waiting| {
+                        let cause = cause.or(before.as_ref());
+                        Cause::not_acquired(cause, why, &waiting.request.lock)
+                    });
+                }
                 Effect::Released { hold, was_held } => {
                     self.end(hold, |held| {
                         let released = if was_held {

@@ -28,7 +28,7 @@ use super::lock::DatabaseLock;
 use super::pool::Pool;
 use super::request::Request;
 use super::section_waits::SectionWaits;
-use super::session::Session;
+use super::session::{NoSession, Session};
 use crate::error::Error;
 use crate::model::lock_id::Key;
 use crate::telemetry::HoldRecord;
@@ -52,6 +52,8 @@ pub(super) struct Arbiter {
     kept: watch::Sender<()>,
     releases: Releases,
     watches_for_held_up: Cell<bool>,
+    /// Why no session for waits could be opened, until that is tried again.
+    no_wait_session: RefCell<Option<NoSession>>,
 }
 
 /// The ledger, and what its names stand for.
@@ -113,6 +115,7 @@ impl Arbiter {
             kept,
             releases,
             watches_for_held_up: Cell::new(false),
+            no_wait_session: RefCell::default(),
         });
         arbiter.serve_releases();
         arbiter

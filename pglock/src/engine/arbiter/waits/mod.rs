@@ -190,10 +190,12 @@ impl Arbiter {
             return match self.pool.session_for_many().await {
                 Ok(lease) => Some(lease),
                 Err(why) => {
+                    self.no_wait_session.replace(Some(why.clone()));
                     self.no_wait_session(order, why);
                     let arbiter = Rc::clone(self);
                     tokio::task::spawn_local(async move {
                         tokio::time::sleep(OPEN_AGAIN).await;
+                        arbiter.no_wait_session.take();
                         arbiter.book.borrow_mut().ledger.retry_wait_sessions();
                         arbiter.settle(None);
                     });
