@@ -89,7 +89,11 @@ fn another_process_excludes_and_is_named() {
     let holder = error.holder().expect("it is there");
     assert_eq!(holder.application_name, "pglock: other");
     assert_eq!(vec![holder.pid], db.backends_named("pglock: other"));
-    assert!(holder.since.is_some());
+    wait_until("it is known since when", BOUND, || {
+        let lock = pglock::advisory("invoices").using(&here);
+        let busy = lock.timeout(Duration::ZERO).acquire().unwrap_err();
+        busy.holder().is_some_and(|holder| holder.since.is_some())
+    });
     assert!(
         error.to_string().contains("pglock: other") && !holder.this_process,
         "{error}"
