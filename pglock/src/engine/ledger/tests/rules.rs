@@ -1,5 +1,9 @@
 //! The rules one by one.
 
+mod joining;
+mod late;
+mod waits;
+
 use super::super::*;
 use super::process::{Ask, Move};
 use super::scene::{OTHER, Scene, ask, scene, small, tries};
@@ -65,11 +69,13 @@ fn a_release_and_the_try_of_the_next_are_a_pair() {
     let next = scene.asked(ask(1, Exclusive));
     scene.sent();
     scene.release(first);
-    scene.settle();
+    scene.make(Move::Send(0));
     assert_eq!(
         scene.sent(),
         [Action::Unlock(Exclusive), Action::Try(Exclusive)]
     );
+    scene.settle();
+    assert_eq!(scene.sent(), []);
     assert!(scene.holds(next));
 }
 
@@ -112,152 +118,19 @@ fn a_withdrawal_says_who_has_the_lock() {
         Some(HeldBy::Unknown)
     );
     scene.process.callers.clear();
-    scene.asked(ask(1, Exclusive));
+    let held = scene.asked(ask(1, Exclusive));
     let ours = scene.asked(ask(1, Exclusive));
+    let next = scene.asked(ask(1, Exclusive));
     let theirs = scene.asked(ask(2, Exclusive));
     assert_eq!(scene.process.ledger.withdraw(ours), Some(HeldBy::Ourselves));
+    // Until its unlock is answered.
+    scene.process.ledger.release(HoldId(held.0));
+    assert_eq!(scene.process.ledger.withdraw(next), Some(HeldBy::Ourselves));
     assert_eq!(
         scene.process.ledger.withdraw(theirs),
         Some(HeldBy::Elsewhere)
     );
     assert_eq!(scene.process.ledger.withdraw(theirs), None);
-}
-
-#[test]
-fn shared_holders_are_one_in_the_server_and_each_hears_that_it_held_to_its_end() {
-    let mut scene = scene();
-    let one = scene.asked(ask(1, Shared));
-    let two = scene.asked(ask(1, Shared));
-    assert!(scene.holds(two));
-    assert_eq!(scene.server.held(scene.backend_of(one), 1), [0, 1]);
-    scene.sent();
-    scene.release(one);
-    scene.settle();
-    assert_eq!(scene.sent(), [Action::Confirm]);
-    scene.release(two);
-    scene.settle();
-    assert_eq!(scene.sent(), [Action::Unlock(Shared)]);
-}
-
-#[test]
-fn a_writer_that_waits_elsewhere_comes_before_who_would_join() {
-    let mut scene = scene();
-    let held = scene.asked(ask(1, Shared));
-    scene.server.wait(OTHER, 1, Exclusive);
-    let late = scene.asked(ask(1, Shared));
-    scene.make(Move::Ask(tries(1, Shared)));
-    scene.settle();
-    assert!(!scene.holds(late));
-    scene.release(held);
-    scene.settle();
-    assert_eq!(scene.server.held(OTHER, 1), [1, 0]);
-    scene.server.unlock(OTHER, 1, Exclusive);
-    scene.settle();
-    assert!(scene.holds(late));
-}
-
-#[test]
-fn keys_without_a_wait_session_are_polled_and_the_first_gets_the_next_one() {
-    let mut scene = small();
-    for key in 1..=3 {
-        scene.server.try_lock(OTHER, key, Exclusive);
-    }
-    let waits = scene.asked(ask(1, Exclusive));
-    scene.asked(ask(2, Exclusive));
-    let polled = scene.asked(ask(3, Exclusive));
-    let keys = |scene: &Scene| -> Vec<_> {
-        scene
-            .process
-            .waits
-            .iter()
-            .map(|wait| wait.order.key)
-            .collect()
-    };
-    assert_eq!(keys(&scene), [Key::Big(1)]);
-    assert_eq!(
-        scene
-            .process
-            .timers
-            .iter()
-            .map(|(key, _)| *key)
-            .collect::<Vec<_>>(),
-        [2, 3]
-    );
-    scene.server.unlock(OTHER, 3, Exclusive);
-    scene.make(Move::Timer(1));
-    scene.settle();
-    assert!(scene.holds(polled));
-    scene.make(Move::Withdraw(scene.place(waits)));
-    scene.settle();
-    assert_eq!(keys(&scene), [Key::Big(2)]);
-}
-
-#[test]
-fn who_holds_locks_takes_the_wait_session_of_who_does_not_and_is_never_polled() {
-    let mut scene = small();
-    for key in 1..=4 {
-        scene.server.try_lock(OTHER, key, Exclusive);
-    }
-    let outer = [5, 6, 7].map(|key| scene.asked(ask(key, Exclusive)));
-    scene.asked(ask(1, Exclusive));
-    let keys = |scene: &Scene| -> Vec<_> {
-        scene
-            .process
-            .waits
-            .iter()
-            .map(|wait| wait.order.key)
-            .collect()
-    };
-    scene.ask_around(outer[0], ask(2, Exclusive));
-    assert_eq!(keys(&scene), [Key::Big(2)]);
-    scene.ask_around(outer[1], ask(3, Exclusive));
-    assert_eq!(keys(&scene), [Key::Big(2), Key::Big(3)]);
-    let inside = Some(scene.place(outer[2]));
-    scene.make(Move::Ask(Ask {
-        inside,
-        ..ask(4, Exclusive)
-    }));
-    scene.settle();
-    let told = scene.last_told();
-    assert!(
-        matches!(
-            told,
-            Effect::Failed {
-                why: Failure::NoWaitSession,
-                ..
-            }
-        ),
-        "{told:?}"
-    );
-    assert_eq!(
-        scene
-            .process
-            .timers
-            .iter()
-            .map(|(key, _)| *key)
-            .collect::<Vec<_>>(),
-        [1]
-    );
-}
-
-#[test]
-fn a_nested_wait_is_on_the_session_that_holds_only_the_locks_around_it() {
-    let mut scene = small();
-    scene.server.try_lock(OTHER, 1, Exclusive);
-    scene.server.try_lock(OTHER, 2, Exclusive);
-    let outer = scene.asked(ask(1, Exclusive));
-    scene.server.unlock(OTHER, 1, Exclusive);
-    scene.settle();
-    let session = scene.session_of(outer);
-    let inner = scene.ask_around(outer, ask(2, Exclusive));
-    assert_eq!(scene.process.waits[0].session, Some(session));
-    // The lock around it can be released all the same.
-    scene.release(outer);
-    scene.settle();
-    assert_eq!(scene.server.held(OTHER, 1), [0, 0]);
-    scene.server.unlock(OTHER, 2, Exclusive);
-    scene.settle();
-    assert!(scene.holds(inner));
 }
 
 #[test]
@@ -315,6 +188,47 @@ fn a_crowded_session_drains_and_is_used_again() {
     let again = scene.asked(ask(7, Exclusive));
     assert_eq!(scene.session_of(again), first);
     assert_eq!(scene.process.sessions.len(), 2);
+}
+
+#[test]
+fn a_session_that_has_not_drained_is_not_used_again() {
+    let mut scene = small();
+    let early = [1, 2, 3].map(|key| scene.asked(ask(key, Exclusive)));
+    let late = [4, 5, 6].map(|key| scene.asked(ask(key, Exclusive)));
+    let full = [early[0], late[0]].map(|request| scene.session_of(request));
+    scene.release(early[0]);
+    scene.settle();
+    let last = scene.asked(ask(7, Exclusive));
+    assert!(!full.contains(&scene.session_of(last)));
+}
+
+#[test]
+fn while_a_session_has_room_nobody_is_told_that_a_second_could_not_be_opened() {
+    let mut scene = Scene::new(Limits {
+        drain_above: 0,
+        ..Limits::default()
+    });
+    scene.ask(ask(1, Exclusive));
+    scene.make(Move::Opened(0));
+    scene.make(Move::Send(0));
+    let next = scene.ask(ask(2, Exclusive));
+    scene.make(Move::Run(0));
+    scene.make(Move::Deliver(0));
+    assert_eq!(scene.process.opening, [Role::Shared]);
+    scene.make(Move::OpenFailed(0));
+    scene.settle();
+    assert!(scene.holds(next));
+}
+
+#[test]
+fn a_batch_does_not_fill_a_session_above_its_limit() {
+    let mut scene = small();
+    // Four fit into a batch.
+    let asked = [1, 2, 3, 4].map(|key| scene.ask(ask(key, Exclusive)));
+    scene.settle();
+    let sessions = asked.map(|request| scene.session_of(request));
+    assert!(sessions[..3].iter().all(|session| *session == sessions[0]));
+    assert_ne!(sessions[3], sessions[0]);
 }
 
 #[test]
@@ -392,4 +306,54 @@ fn a_hold_is_confirmed_by_its_session() {
             hold: HoldId(held.0)
         }
     );
+}
+
+#[test]
+fn a_full_session_gets_a_successor_also_after_that_could_not_be_opened() {
+    let mut scene = small();
+    for key in 1..=3 {
+        scene.ask(ask(key, Exclusive));
+    }
+    scene.make(Move::Opened(0));
+    scene.make(Move::Send(0));
+    (0..3).for_each(|_| scene.make(Move::Run(0)));
+    (0..3).for_each(|_| scene.make(Move::Deliver(0)));
+    scene.make(Move::OpenFailed(0));
+    assert_eq!(scene.process.opening, []);
+    let next = scene.ask(ask(4, Exclusive));
+    assert_eq!(scene.process.opening, [Role::Shared]);
+    scene.settle();
+    assert!(scene.holds(next));
+}
+
+#[test]
+fn a_failure_to_connect_is_told_to_those_too_who_came_while_it_lasted() {
+    let mut scene = scene();
+    let first = scene.ask(ask(1, Exclusive));
+    let came = scene.ask(ask(2, Exclusive));
+    let late = scene.ask(ask(3, Exclusive));
+    scene.process.ledger.open_failed(Role::Shared, Some(came));
+    let mut told: Vec<_> = scene.process.ledger.drain_effects().collect();
+    let failed = |request| Effect::Failed {
+        request,
+        why: Failure::NoSession,
+    };
+    told.sort_by_key(|effect| *effect != failed(first));
+    assert_eq!(told, [failed(first), failed(came)]);
+    assert_eq!(scene.process.ledger.waits_for(late), Some(HeldBy::Unknown));
+}
+
+#[test]
+fn a_ring_of_three_is_told_at_once() {
+    let mut scene = scene();
+    let [one, two, three] = [1, 2, 3].map(|key| scene.asked(ask(key, Exclusive)));
+    scene.ask_around(one, ask(2, Exclusive));
+    scene.ask_around(two, ask(3, Exclusive));
+    let inside = Some(scene.place(three));
+    scene.make(Move::Ask(Ask {
+        inside,
+        ..ask(1, Exclusive)
+    }));
+    let told = scene.last_told();
+    assert!(matches!(told, Effect::Deadlock { .. }), "{told:?}");
 }
