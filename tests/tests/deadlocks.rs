@@ -91,6 +91,28 @@ fn a_ring_of_three_processes_ends_for_one() {
 fn a_ring_through_the_second_in_a_queue_ends_for_the_one_that_is_in_it() {
     let db = database();
     let (one, two) = (process(&db, "one"), process(&db, "two"));
+    // It holds 1, and waits for 2 when 5 is held.
+    let second = nested(&db, &one, 1, 2, &[1, 2, 5]);
+    let other = nested(&db, &two, 2, 1, &[1, 2]);
+    wait_until("the other waits for 1", BOUND, || db.waiting(1) == 1);
+    let lock = pglock::advisory(2).using(&one);
+    let first = background("the first gets it", move || lock.run(|| Ok::<_, Error>(())));
+    // This wait began last, so it is its turn to give up.
+    wait_until("the first waits for 2", BOUND, || db.waiting(2) == 1);
+    let mut client = db.connect();
+    let fifth = pglock::advisory(5).on(&mut client).acquire().unwrap();
+    let error = second.finish(2 * BOUND).unwrap_err();
+    assert!(error.is_deadlock(), "{error}");
+    other.finish(BOUND).unwrap();
+    first.finish(BOUND).unwrap();
+    fifth.release().unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn waits_for_each_others_processes_that_are_no_ring_go_on() {
+    let db = database();
+    let (one, two) = (process(&db, "one"), process(&db, "two"));
     let mut blocker = db.connect();
     let ninth = pglock::advisory(9).on(&mut blocker).acquire().unwrap();
     let lock = pglock::advisory(2).using(&one);
@@ -195,9 +217,8 @@ fn transaction_locks_in_a_ring_within_the_process_get_the_error_at_once() {
             let mut client = postgres::Client::connect(&db_url, postgres::NoTls).unwrap();
             pglock::advisory(outer).using(&here).xact().run(|| {
                 wait_until("both hold their first", BOUND, || {
-                    let held =
-                        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND granted";
-                    client.query_one(held, &[]).unwrap().get::<_, i64>(0) == 2
+                    let held = format!("SELECT count(*) FROM {HELD_HERE}");
+                    client.query_one(&held, &[]).unwrap().get::<_, i64>(0) == 2
                 });
                 pglock::advisory(inner)
                     .using(&here)

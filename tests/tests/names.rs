@@ -180,6 +180,17 @@ fn a_name_that_is_not_the_locks_is_not_believed() {
 }
 
 #[test]
+fn a_session_says_what_it_holds_long_before_its_heartbeat() {
+    let db = database();
+    let builder = Database::builder(db.url()).heartbeat(6 * BOUND);
+    let lock = pglock::advisory("early").using(builder.build().unwrap());
+    let held = lock.acquire().unwrap();
+    let expected = [Some("early".to_owned())];
+    wait_until("it is named", BOUND, || names(&db) == expected);
+    held.release().unwrap();
+}
+
+#[test]
 fn long_names_and_odd_ones_are_read_back() {
     let db = database();
     let names_of = [

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, Guard};
-use pglock_tests::{BOUND, Proxy, Server, TestDb, database, wait_until};
+use pglock_tests::{BOUND, Proxy, Server, TestDb, background, database, wait_until};
 use tokio::task::JoinSet;
 
 const HERE: &str = "pglock: here";
@@ -96,6 +96,24 @@ fn tries_for_a_lock_of_this_process_ask_nobody() {
 }
 
 #[test]
+fn a_free_lock_is_not_said_to_be_busy_because_its_answer_is_late() {
+    let server = Server::start();
+    let db = server.create_database();
+    let proxy = Proxy::start(&server);
+    let here = Database::builder(proxy.url(db.name())).build().unwrap();
+    let warm = pglock::advisory("warm").using(&here).acquire().unwrap();
+    proxy.stop_answers();
+    let timeout = Duration::from_millis(100);
+    let lock = pglock::advisory("late").using(&here).timeout(timeout);
+    let late = background("the answer comes", move || lock.acquire());
+    let began = Instant::now();
+    wait_until("the time is over", BOUND, || began.elapsed() > 4 * timeout);
+    proxy.resume();
+    drop((late.finish(BOUND).unwrap(), warm));
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn five_hundred_jobs_at_once_all_run_on_a_server_for_twelve() {
     let server = Server::builder().setting("max_connections", "12").start();
     let db = server.create_database();
@@ -148,6 +166,39 @@ async fn two_thousand_callers_of_one_busy_key_all_get_the_error_in_time() {
     }
     assert!(connections <= 3, "{connections}");
     held.release_async().await.unwrap();
+}
+
+#[tokio::test]
+async fn of_locks_that_are_busy_at_once_each_has_its_own_holder() {
+    let db = database();
+    let here = handle(&db);
+    let timeout = Duration::from_millis(500);
+    // Handles of different names share no session.
+    let busy = |name: &'static str| {
+        let lock = pglock::advisory(name);
+        let other = Database::builder(db.url()).application_name(name).build();
+        let held = lock.clone().using(other.unwrap()).acquire().unwrap();
+        (lock.using(&here).timeout(timeout), held)
+    };
+    let (one, two) = (busy("one"), busy("two"));
+    let holder_of = |lock: &pglock::Advisory| {
+        let lock = lock.clone();
+        async move {
+            let error = lock.acquire_async().await.unwrap_err();
+            error.holder().map(|holder| holder.application_name.clone())
+        }
+    };
+    // What the server does not say in time is asked once more.
+    let began = Instant::now();
+    let mut told = (None, None);
+    while told.0.is_none() || told.1.is_none() {
+        assert!(began.elapsed() < BOUND, "{told:?}");
+        told = tokio::join!(holder_of(&one.0), holder_of(&two.0));
+    }
+    let expected = ["pglock: one", "pglock: two"].map(|name| Some(name.to_owned()));
+    assert_eq!(<[_; 2]>::from(told), expected);
+    drop((one.1, two.1));
+    db.wait_for_no_locks();
 }
 
 #[tokio::test]
