@@ -8,7 +8,7 @@ use metrics::{
     Counter, CounterFn, Gauge, Histogram, Key, KeyName, Metadata, Recorder, SharedString, Unit,
 };
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, background, database};
+use pglock_tests::{BOUND, background, database, wait_until};
 use tracing::span::{Attributes, Id};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
@@ -132,6 +132,8 @@ fn a_panic_at_a_loss_changes_nothing_for_the_holder() {
     let lock = pglock::advisory("lost").using(&here);
     let guard = when("pglock.lost", panics, || lock.acquire()).unwrap();
     db.terminate(db.advisory_locks()[0].pid);
+    // A release that is written before the server's last words are read finds only a broken connection.
+    wait_until("the loss is known", BOUND, || guard.check().is_err());
     let error = guard.release().unwrap_err();
     assert!(error.is_lost(), "{error}");
     assert!(error.to_string().contains("terminating"), "{error}");
