@@ -1,6 +1,7 @@
 //! Deadlocks of calls that hold one lock and wait for another: within a process, and across processes through sessions
 //! that many locks share.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error};
@@ -175,17 +176,14 @@ fn a_long_wait_that_is_no_deadlock_goes_on() {
 fn siblings_in_a_ring_within_the_process_get_the_error_at_once() {
     let db = database();
     let here = process(&db, "here");
+    let both_hold_their_first = Arc::new(tokio::sync::Barrier::new(2));
     let call = |outer: i64, inner: i64| {
-        let here = here.clone();
+        let (here, barrier) = (here.clone(), Arc::clone(&both_hold_their_first));
         async move {
             let outer = pglock::advisory(outer).using(&here);
             outer
                 .run_async(async {
-                    // Both hold their first.
-                    for _ in 0..20 {
-                        tokio::task::yield_now().await;
-                        tokio::time::sleep(Duration::from_millis(5)).await;
-                    }
+                    barrier.wait().await;
                     let inner = pglock::advisory(inner).using(&here);
                     inner.run_async(async { Ok::<_, Error>(()) }).await
                 })

@@ -17,7 +17,7 @@ use crate::wire::SimpleQuery;
 const NAMES_AFTER: Duration = Duration::from_millis(100);
 
 /// Has a session that many locks share say which ones it holds, once it has nothing else to do: the statement that
-/// acquired them does not name them, and whoever is kept out looks there.
+/// acquired them does not name them, and sessions that find a lock busy look there.
 pub(super) fn name_locks_soon(session: &Rc<Session>, liveness: Liveness) {
     if !session.begin_naming() {
         return;

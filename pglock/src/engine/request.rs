@@ -32,8 +32,8 @@ impl Request {
 
     /// Whether the lock is to be on a session that it shares with no other.
     ///
-    /// A transaction lock is one with its session, and a dedicated one was asked for. The blockers of a prioritized wait are found in the server only, so it
-    /// has to wait there, and can't be polled.
+    /// A transaction lock is one with its session, and a dedicated one was asked for. The blockers of a prioritized wait are
+    /// found in the server only, so it has to wait there, and can't be polled.
     pub(super) fn needs_own_session(&self) -> bool {
         self.lock.scope == Scope::Transaction || self.lock.dedicated || !self.sections.is_empty()
     }

@@ -33,14 +33,17 @@ impl Arbiter {
                 } => self.grant(request, hold, session),
                 Effect::Busy { request, .. } => busy.extend(self.take(request)),
                 Effect::Deadlock { request } => {
-                    self.refuse(request, |lock| Cause::deadlock(cause, &lock.request.lock));
+                    self.refuse(request, |waiting| {
+                        Cause::deadlock(cause, &waiting.request.lock)
+                    });
                 }
                 Effect::Failed { request, why } => {
-                    // A call that has to wait in the server where none of its sessions could be opened a moment ago.
-                    let before = self.no_wait_session.borrow().clone();
-                    let before = before
-                        .filter(|_| why == ledger::Failure::NoWaitSession)
-                        .map(Cause::NoSession);
+                    let before = match why {
+                        // None of the sessions to wait on could be opened a moment ago.
+                        ledger::Failure::NoWaitSession => self.no_wait_session.borrow().clone(),
+                        _ => None,
+                    };
+                    let before = before.map(Cause::NoSession);
                     self.refuse(request, |waiting| {
                         let cause = cause.or(before.as_ref());
                         Cause::not_acquired(cause, why, &waiting.request.lock)

@@ -1,7 +1,7 @@
 //! Sends sessions what the ledger has for them, and tells it the answers.
 
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio_postgres::error::SqlState;
 
@@ -9,6 +9,7 @@ use super::Arbiter;
 use super::cause::Cause;
 use crate::engine::heartbeat;
 use crate::engine::ledger::{Action, Answer, Op, SessionId};
+use crate::engine::pool::DIED_WHILE_IDLE;
 use crate::engine::session::answer::answered;
 use crate::engine::session::{BatchEnd, Exclusive, Session};
 use crate::error::Failure;
@@ -23,9 +24,6 @@ const MAX_OPERATIONS: usize = 512;
 
 /// How often a question is asked again that others cancel.
 const CANCELED_AT_MOST: usize = 1_000;
-
-/// A session that fails this soon had died before it was used.
-const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
 
 /// What is left of a session after a batch.
 enum After {
@@ -80,10 +78,15 @@ impl Arbiter {
                 ask_again: began.elapsed() < DIED_WHILE_IDLE,
             },
             Some(BatchEnd::Failed(failure)) => {
-                let nth = answers.len();
-                let in_doubt = self.in_doubt(&session, &exclusive, &ops, nth, &failure);
-                if let Some(answer) = in_doubt.await {
-                    answers.extend(answer);
+                let is_known = match ops.get(answers.len()) {
+                    None => true,
+                    Some(op) => {
+                        let answer = in_doubt(&session, &exclusive, op, &failure).await;
+                        answers.extend(answer);
+                        answer.is_some()
+                    }
+                };
+                if is_known {
                     answers.resize(ops.len(), Answer::NotRun);
                     After::Usable(Some(Cause::Failed(failure)))
                 } else {
@@ -174,42 +177,34 @@ impl Arbiter {
         }
         BatchEnd::Done
     }
-
-    /// What is true of the operation that a failed statement may have done or not. `None`: the session's state is not
-    /// known.
-    async fn in_doubt(
-        &self,
-        session: &Rc<Session>,
-        exclusive: &Exclusive<'_>,
-        ops: &[Op],
-        nth: usize,
-        failure: &Failure,
-    ) -> Option<Option<Answer>> {
-        let Some(op) = ops.get(nth) else {
-            return Some(None);
-        };
-        let canceled = failure.is(&SqlState::QUERY_CANCELED);
-        if session.scope() == Scope::Transaction
-            || !canceled && !failure.is(&SqlState::OUT_OF_MEMORY)
-        {
-            return None;
-        }
-        let (Action::Try(mode) | Action::Unlock(mode)) = op.action else {
-            return Some(Some(Answer::NotRun));
-        };
-        let holds = sql::advisory::holds(op.key, mode);
-        let is_held = ask_until_not_canceled(exclusive, &holds).await?;
-        Some(Some(match op.action {
-            Action::Try(_) if is_held => Answer::Yes,
-            Action::Try(_) if canceled => Answer::NotRun,
-            Action::Try(_) => Answer::Failed,
-            _ if is_held => Answer::NotRun,
-            _ => Answer::Yes,
-        }))
-    }
 }
 
-/// Asks a question that whoever canceled the statement before may cancel as well. A session that many use is not given up
+/// What is true of the operation that a failed statement may have done or not. `None`: the session's state is not known.
+async fn in_doubt(
+    session: &Session,
+    exclusive: &Exclusive<'_>,
+    op: &Op,
+    failure: &Failure,
+) -> Option<Answer> {
+    let canceled = failure.is(&SqlState::QUERY_CANCELED);
+    if session.scope() == Scope::Transaction || !canceled && !failure.is(&SqlState::OUT_OF_MEMORY) {
+        return None;
+    }
+    let (Action::Try(mode) | Action::Unlock(mode)) = op.action else {
+        return Some(Answer::NotRun);
+    };
+    let holds = sql::advisory::holds(op.key, mode);
+    let is_held = ask_until_not_canceled(exclusive, &holds).await?;
+    Some(match op.action {
+        Action::Try(_) if is_held => Answer::Yes,
+        Action::Try(_) if canceled => Answer::NotRun,
+        Action::Try(_) => Answer::Failed,
+        _ if is_held => Answer::NotRun,
+        _ => Answer::Yes,
+    })
+}
+
+/// Asks a question that may be canceled as the statement before was. A session that many use is not given up
 /// for that.
 async fn ask_until_not_canceled(exclusive: &Exclusive<'_>, question: &str) -> Option<bool> {
     for _ in 0..CANCELED_AT_MOST {

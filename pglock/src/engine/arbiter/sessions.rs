@@ -61,6 +61,10 @@ impl Arbiter {
                     book.ledger.open_failed(role, last);
                 }
                 self.settle(Some(&Cause::NoSession(why)));
+                let book = &mut *self.book.borrow_mut();
+                let waiting = &book.waiting;
+                book.without_session
+                    .retain(|request| waiting.contains_key(request));
             }
         }
     }

@@ -30,6 +30,9 @@ pub(super) const FEW_FOR: Duration = Duration::from_secs(60);
 /// fewer, a program that holds many locks for moments would connect for nearly each of them.
 const ALL_FOR: Duration = Duration::from_secs(10);
 
+/// A session that was idle and fails this soon had died before it was used.
+pub(super) const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
+
 /// How many connections a pool opens at a time, for sessions, and as many for cancel requests.
 const AT_A_TIME: usize = 4;
 

@@ -2,7 +2,7 @@
 //!
 //! Postgres sees who waits for a session, but not that the holder of one lock of a shared session waits on another session.
 //! So a shared session takes a *marker* for each lock whose holder waits: a shared lock whose key is a hash of the lock and
-//! of the backend that waits. Whoever sees a wait for the lock, the marker and the backend can follow the edge.
+//! of the backend that waits. All sessions that see a wait for the lock, the marker and the backend can follow the edge.
 
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;

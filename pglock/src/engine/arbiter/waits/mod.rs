@@ -16,15 +16,12 @@ use super::cause::Cause;
 use super::{Arbiter, Book};
 use crate::engine::ledger::{RequestId, SessionId, WaitAnswer, WaitOrder};
 use crate::engine::lock::DatabaseLock;
-use crate::engine::pool::Lease;
+use crate::engine::pool::{DIED_WHILE_IDLE, Lease};
 use crate::engine::session::{NoSession, Session};
 use crate::model::lock_id::Key;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::wire::protocol::AcquireOutcome;
 use active::ActiveWait;
-
-/// A session that was idle and fails this soon had died before it was used, not while it waited.
-const DIED_WHILE_IDLE: Duration = Duration::from_millis(100);
 
 /// How soon it is tried again to open a session for waits, after that failed.
 const OPEN_AGAIN: Duration = Duration::from_secs(1);
@@ -55,40 +52,47 @@ pub(super) enum WaitEnd {
     Answered(WaitAnswer, Option<Cause>),
     /// The timeout of the request whose own session it is ended the wait in the server.
     TimedOut(RequestId),
+    /// Its session was closed, since its state is not known.
+    Closed(WaitAnswer, Cause),
     SessionEnded(Cause),
 }
 
 impl Arbiter {
     pub(super) async fn wait(self: Rc<Self>, order: WaitOrder, active: Rc<ActiveWait>) {
+        self.begin_wait(&order, &active).await;
+        // Another one for this key may have been ordered since.
+        let waits = &mut self.book.borrow_mut().waits;
+        let known = waits.get(&order.key);
+        if known.is_some_and(|known| Rc::ptr_eq(known, &active)) {
+            waits.remove(&order.key);
+        }
+    }
+
+    async fn begin_wait(self: &Rc<Self>, order: &WaitOrder, active: &ActiveWait) {
         self.book.borrow().note_sections(order.key);
-        let Some(request) = self.wait_request(&order) else {
+        let Some(request) = self.wait_request(order) else {
             // Nobody wants it any more.
-            self.wait_answered(&order, WaitAnswer::Canceled, None);
+            self.wait_answered(order, WaitAnswer::Canceled, None);
             return;
         };
-        let mut lease = match order.session.and_then(|id| self.session(id)) {
-            Some(session) => Lease::new(&self.pool, session, false),
-            None => match self
-                .session_to_wait_on(&order, &request, &active.cancel)
-                .await
-            {
-                Some(lease) => lease,
-                None => return,
-            },
+        if let Some(id) = order.session {
+            // One that has ended meanwhile has taken the order with it.
+            if let Some(session) = self.session(id) {
+                let lease = Lease::new(&self.pool, session, false);
+                self.wait_on(order, id, lease, request, active).await;
+            }
+            return;
+        }
+        let opened = self.session_to_wait_on(order, &request, &active.cancel);
+        let Some(lease) = opened.await else {
+            return;
         };
-        let id = if let Some(id) = order.session {
-            id
-        } else {
-            let opened = self.book.borrow_mut().ledger.wait_opened(order.key);
-            let Some(id) = opened else {
-                return;
-            };
+        let id = self.book.borrow_mut().ledger.wait_opened(order.key);
+        if let Some(id) = id {
             let ours = lease.again();
             self.adopt(id, lease, None);
-            lease = ours;
-            id
-        };
-        self.wait_on(&order, id, lease, request, &active).await;
+            self.wait_on(order, id, ours, request, active).await;
+        }
     }
 
     async fn wait_on(
@@ -138,6 +142,11 @@ impl Arbiter {
                 self.wait_answered(order, WaitAnswer::Canceled, None);
                 self.tell_busy(busy.into_iter().collect());
             }
+            WaitEnd::Closed(answer, cause) => {
+                self.wait_answered(order, answer, Some(&cause));
+                // Before its next wait begins, which may have been ordered.
+                self.end_session(id, &session, true, &cause);
+            }
             WaitEnd::SessionEnded(cause) => {
                 // Where the network is silent or broken, the next session would be so too.
                 let ask_again = order.own.is_none() && cause.is_of_server();
@@ -154,7 +163,6 @@ impl Arbiter {
     ) {
         {
             let mut book = self.book.borrow_mut();
-            book.waits.remove(&order.key);
             book.ledger.wait_answered(order.key, answer);
             let Book {
                 ledger, sessions, ..
@@ -247,7 +255,7 @@ impl Arbiter {
             },
             AcquireOutcome::WrongBackend | AcquireOutcome::InTransaction => {
                 self.pool.close_wrong_backend(session);
-                WaitEnd::Answered(WaitAnswer::Failed, Some(Cause::Pooler))
+                WaitEnd::Closed(WaitAnswer::Failed, Cause::Pooler)
             }
             AcquireOutcome::Broken(failure) => {
                 self.pool.close_broken(session, order.key);
@@ -256,7 +264,7 @@ impl Arbiter {
                 } else {
                     WaitAnswer::Failed
                 };
-                WaitEnd::Answered(answer, Some(Cause::Failed(failure)))
+                WaitEnd::Closed(answer, Cause::Failed(failure))
             }
             AcquireOutcome::Failed(failure) => {
                 let answer = if is_canceled && failure.is(&SqlState::QUERY_CANCELED) {
