@@ -28,10 +28,10 @@ impl Database {
     pub(crate) async fn cancel(&self, token: &CancelToken) {
         let mut steps = JoinSet::new();
         for host in self.hosts() {
-            steps.spawn_local(async move { Step::Found(host.addresses().await) });
+            steps.spawn_local(async move { CancelStep::Found(host.addresses().await) });
         }
         while let Some(step) = steps.join_next().await {
-            let Ok(Step::Found(addresses)) = step else {
+            let Ok(CancelStep::Found(addresses)) = step else {
                 continue;
             };
             for address in addresses {
@@ -39,7 +39,7 @@ impl Database {
                 steps.spawn_local(async move {
                     // An address that does not answer is not that of the session.
                     let _ = address.cancel(&database, &token).await;
-                    Step::Sent
+                    CancelStep::Sent
                 });
             }
         }
@@ -64,7 +64,7 @@ impl Database {
     }
 }
 
-enum Step {
+enum CancelStep {
     Found(Vec<Address>),
     Sent,
 }

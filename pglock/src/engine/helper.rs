@@ -11,7 +11,7 @@ use crate::model::backend::Backend;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql;
-use crate::sql::shared::deadlock::Edge;
+use crate::sql::shared::deadlock::DeadlockEdge;
 use crate::wire::reply;
 
 /// How long a caller that gives up waits for the name of the holder.
@@ -104,7 +104,7 @@ impl Pool {
     }
 
     /// Who waits for whom, as far as it can be followed from a backend.
-    pub(super) async fn edges(self: &Rc<Self>, waiter: i32) -> Option<Vec<Edge>> {
+    pub(super) async fn edges(self: &Rc<Self>, waiter: i32) -> Option<Vec<DeadlockEdge>> {
         let edges = sql::shared::deadlock::edges(waiter);
         let rows = self.on_helper(&"the search for deadlocks", edges).await;
         Some(sql::shared::deadlock::read_edges(&rows.ok()??))

@@ -3,7 +3,7 @@
 use futures_util::FutureExt;
 use tokio_postgres::Client;
 
-use super::answer::{Answer, send};
+use super::answer::{PendingAnswer, send};
 use super::dropped_wait::DroppedWait;
 use crate::background;
 use crate::drivers::clean_up::{CancelWait, CleanUp};
@@ -39,9 +39,9 @@ pub(super) async fn simple_query_or(
 struct CancelOnDrop<'c> {
     client: &'c Client,
     /// Of the statement before the wait, which shows that the wait begins.
-    started: Option<Answer>,
+    started: Option<PendingAnswer>,
     /// `None` once it has arrived.
-    answer: Option<Answer>,
+    answer: Option<PendingAnswer>,
     clean_up: CleanUp,
 }
 
@@ -51,7 +51,7 @@ impl CancelOnDrop<'_> {
         drop(send(self.client, sql));
     }
 
-    fn end_wait(&self, wait: &CancelWait, started: Answer, mut answer: Answer) {
+    fn end_wait(&self, wait: &CancelWait, started: PendingAnswer, mut answer: PendingAnswer) {
         let recover = || wait.recover.into_iter().for_each(|sql| self.send(sql));
         match answer.rows().now_or_never() {
             Some(Ok(_)) => {}

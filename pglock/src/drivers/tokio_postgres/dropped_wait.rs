@@ -17,7 +17,7 @@ use std::time::Duration;
 
 use tokio_postgres::CancelToken;
 
-use super::answer::Answer;
+use super::answer::PendingAnswer;
 use crate::database::tls;
 
 /// How long a request may take to send, and how long to wait for its effect before the next one.
@@ -29,8 +29,8 @@ const ATTEMPTS: usize = 2;
 pub(crate) struct DroppedWait {
     /// Of the statement before the wait: once it arrives, the wait begins. If it is true, the session is in a transaction
     /// of the caller's, there is no wait, and a cancel would interrupt the caller.
-    pub(crate) started: Answer,
-    pub(crate) wait: Answer,
+    pub(crate) started: PendingAnswer,
+    pub(crate) wait: PendingAnswer,
     pub(crate) cancel: CancelToken,
 }
 

@@ -10,7 +10,7 @@ use super::cause::Cause;
 use super::{Arbiter, Held, Waiting};
 use crate::engine::hold::HeldLock;
 use crate::engine::ids::SessionState;
-use crate::engine::ledger::{self, Effect, HoldId, RequestId, SessionId};
+use crate::engine::ledger::{Effect, FailureReason, HoldId, RequestId, SessionId};
 use crate::engine::request::Request;
 use crate::error::{Error, Holder, SKIP};
 use crate::model::lock_id::Key;
@@ -40,7 +40,7 @@ impl Arbiter {
                 Effect::Failed { request, why } => {
                     let before = match why {
                         // None of the sessions to wait on could be opened a moment ago.
-                        ledger::Failure::NoWaitSession => self.no_wait_session.borrow().clone(),
+                        FailureReason::NoWaitSession => self.no_wait_session.borrow().clone(),
                         _ => None,
                     };
                     let before = before.map(Cause::NoSession);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::engine::ids::SessionState;
-use crate::engine::ledger;
+use crate::engine::ledger::FailureReason;
 use crate::engine::lock::DatabaseLock;
 use crate::engine::session::{BROKEN, NoSession, Session};
 use crate::error::{Error, Failure};
@@ -53,16 +53,16 @@ impl Cause {
     /// The error of a request that failed.
     pub(super) fn not_acquired(
         cause: Option<&Self>,
-        why: ledger::Failure,
+        why: FailureReason,
         lock: &DatabaseLock,
     ) -> Error {
         let place = || lock.database.place();
         match (why, cause) {
-            (ledger::Failure::LockTableFull, _) | (_, Some(Self::LockTable)) => {
+            (FailureReason::LockTableFull, _) | (_, Some(Self::LockTable)) => {
                 Error::lock_table(&lock.id, &place())
             }
             (_, Some(Self::NoSession(why))) => why.explain(lock, &place()),
-            (ledger::Failure::NoWaitSession, _) => Error::no_wait_session(&lock.id, &place()),
+            (FailureReason::NoWaitSession, _) => Error::no_wait_session(&lock.id, &place()),
             (_, Some(Self::Pooler)) => Error::pooler(lock, &place()),
             (_, Some(Self::Failed(failure))) => Error::not_acquired(&lock.id, failure.clone()),
             (_, Some(Self::Ended { failure, .. })) => Error::not_acquired(

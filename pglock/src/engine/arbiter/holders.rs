@@ -31,10 +31,11 @@ pub(super) struct HolderLookUps(RefCell<HashMap<Key, LookUp>>);
 
 struct LookUp {
     began: Instant,
-    answer: watch::Receiver<Option<Answer>>,
+    answer: watch::Receiver<Option<Found>>,
 }
 
-type Answer = Option<Holder>;
+/// What a look-up has found.
+type Found = Option<Holder>;
 
 impl Arbiter {
     /// Tells callers that wait for one key that it is busy.
@@ -86,7 +87,7 @@ impl Arbiter {
         self: &Rc<Self>,
         lock: &DatabaseLock,
         asked: Instant,
-    ) -> (watch::Receiver<Option<Answer>>, Answer) {
+    ) -> (watch::Receiver<Option<Found>>, Found) {
         let mut look_ups = self.holder_look_ups.0.borrow_mut();
         look_ups.retain(|_, look_up| look_up.began.elapsed() < FRESH);
         let is_early = |look_up: &LookUp| look_up.began + AT_ONCE < asked;

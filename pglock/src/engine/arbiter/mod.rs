@@ -23,7 +23,9 @@ use tokio::sync::{oneshot, watch};
 
 use super::hold::{HeldLock, ReleaseReply};
 use super::ids::Ticket;
-use super::ledger::{self, Effect, HeldBy, HoldId, Ledger, Limits, Order, RequestId, SessionId};
+use super::ledger::{
+    Effect, HeldBy, HoldId, Ledger, LedgerRequest, Limits, Order, RequestId, SessionId,
+};
 use super::lock::DatabaseLock;
 use super::pool::Pool;
 use super::request::Request;
@@ -130,7 +132,7 @@ impl Arbiter {
         self.take_releases();
         let mut book = self.book.borrow_mut();
         let own_session = request.needs_own_session();
-        let id = book.ledger.ask(ledger::Request {
+        let id = book.ledger.ask(LedgerRequest {
             key: request.lock.key,
             mode: request.lock.mode,
             no_wait: request.does_not_wait(),

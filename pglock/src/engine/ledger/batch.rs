@@ -2,7 +2,7 @@
 
 use super::Ledger;
 use super::orders::{
-    Action, Answer, Effect, Failure, HeldBy, HoldId, Op, RequestId, Sent, SessionId,
+    Action, Answer, Effect, FailureReason, HeldBy, HoldId, Op, RequestId, Sent, SessionId,
 };
 use super::state::caller::List;
 use super::state::key::{Flight, Step};
@@ -101,7 +101,7 @@ impl Ledger {
                 continue;
             };
             if self.locks >= self.limits.locks {
-                self.fail_all(key, u64::MAX, Failure::LockTableFull);
+                self.fail_all(key, u64::MAX, FailureReason::LockTableFull);
                 self.changed.push(key);
                 continue;
             }
@@ -218,7 +218,7 @@ impl Ledger {
                     self.refuse_tries(key, AdvisoryMode::Shared, HeldBy::Elsewhere, sent);
                 }
             }
-            Answer::Failed => self.fail_first(key, sent, Failure::Refused),
+            Answer::Failed => self.fail_first(key, sent, FailureReason::Refused),
             Answer::NotRun => {}
         }
     }
@@ -294,7 +294,7 @@ impl Ledger {
     }
 
     /// The request fails for which a key was tried.
-    pub(super) fn fail_first(&mut self, key: Id, sent: u64, why: Failure) {
+    pub(super) fn fail_first(&mut self, key: Id, sent: u64, why: FailureReason) {
         if let Some(caller) = self.first(key)
             && self.callers[caller].since < sent
         {
@@ -303,7 +303,7 @@ impl Ledger {
     }
 
     /// All requests for a key fail that asked before `before`.
-    pub(super) fn fail_all(&mut self, key: Id, before: u64, why: Failure) {
+    pub(super) fn fail_all(&mut self, key: Id, before: u64, why: FailureReason) {
         let first = |ledger: &Self| {
             let state = &ledger.keys[key];
             let lists = [state.queue, state.tries[0], state.tries[1]];

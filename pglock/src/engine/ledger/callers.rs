@@ -1,7 +1,7 @@
 //! Requests, and the holds that they become.
 
 use super::Ledger;
-use super::orders::{Effect, HeldBy, HoldId, Request, RequestId, SessionId};
+use super::orders::{Effect, HeldBy, HoldId, LedgerRequest, RequestId, SessionId};
 use super::state::caller::{Caller, Link, Stage};
 use super::state::key::KeyState;
 use super::state::slab::Id;
@@ -11,7 +11,7 @@ use crate::model::options::AdvisoryMode;
 
 impl Ledger {
     /// A caller asks for a lock.
-    pub(crate) fn ask(&mut self, request: Request<'_>) -> RequestId {
+    pub(crate) fn ask(&mut self, request: LedgerRequest<'_>) -> RequestId {
         let since = self.tick();
         let keys = &mut self.keys;
         let add = || keys.insert(KeyState::new(request.key));

@@ -48,13 +48,13 @@ use std::collections::{HashMap, VecDeque};
 use orders::Sent;
 use state::caller::Caller;
 use state::key::KeyState;
-use state::session::{Opening, Session};
+use state::session::{Opening, SessionRecord};
 use state::slab::{Id, Slab};
 use state::wait::Waits;
 
 pub(crate) use orders::{
-    Action, Answer, Effect, Enclosing, Failure, HeldBy, HoldId, Limits, Op, Order, Request,
-    RequestId, Role, SessionId, WaitAnswer, WaitOrder,
+    Action, Answer, Effect, Enclosing, FailureReason, HeldBy, HoldId, LedgerRequest, Limits, Op,
+    Order, RequestId, Role, SessionId, WaitAnswer, WaitOrder,
 };
 
 use crate::model::lock_id::Key;
@@ -66,7 +66,7 @@ pub(crate) struct Ledger {
     keys: Slab<KeyState>,
     by_key: HashMap<Key, Id>,
     callers: Slab<Caller>,
-    sessions: Slab<Session>,
+    sessions: Slab<SessionRecord>,
     /// The shared session that takes new locks; the others drain.
     active: Option<Id>,
     shared: Vec<Id>,

@@ -19,7 +19,7 @@ pub(crate) struct SessionId(pub(super) Id);
 
 /// What a caller asks for.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Request<'a> {
+pub(crate) struct LedgerRequest<'a> {
     pub(crate) key: Key,
     pub(crate) mode: AdvisoryMode,
     /// Whether the answer is `Busy` where it would have to wait.
@@ -48,7 +48,7 @@ pub(crate) enum Effect {
     },
     Failed {
         request: RequestId,
-        why: Failure,
+        why: FailureReason,
     },
     /// A release was answered; `was_held` says whether the lock was held until then.
     Released {
@@ -84,7 +84,7 @@ pub(crate) enum HeldBy {
 
 /// Why a request failed. The error itself is known to the caller of the ledger.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
+pub(crate) enum FailureReason {
     /// The session that was needed could not be opened.
     NoSession,
     /// The session ended before it had answered.

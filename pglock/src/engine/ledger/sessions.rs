@@ -4,10 +4,10 @@ use std::collections::VecDeque;
 
 use super::Ledger;
 use super::orders::Sent;
-use super::orders::{Action, Effect, Failure, HoldId, RequestId, Role, SessionId};
+use super::orders::{Action, Effect, FailureReason, HoldId, RequestId, Role, SessionId};
 use super::state::caller::List;
 use super::state::key::{Grant, Step};
-use super::state::session::{Session, SessionKind};
+use super::state::session::{SessionKind, SessionRecord};
 use super::state::slab::Id;
 use crate::model::options::AdvisoryMode;
 
@@ -50,7 +50,7 @@ impl Ledger {
                 let tries: Vec<_> = self.tries.iter().copied().collect();
                 for key in tries {
                     if self.keys.get(key).is_some() && self.wants_try(key).is_some() {
-                        self.fail_all(key, began, Failure::NoSession);
+                        self.fail_all(key, began, FailureReason::NoSession);
                         self.changed.push(key);
                     }
                 }
@@ -79,7 +79,7 @@ impl Ledger {
         while let Some(caller) = self.first(key)
             && self.callers[caller].since < began
         {
-            let why = Failure::NoSession;
+            let why = FailureReason::NoSession;
             self.finish(caller, |request| Effect::Failed { request, why });
         }
     }
@@ -105,7 +105,7 @@ impl Ledger {
             let own = self.keys[key].wait.as_ref().and_then(|wait| wait.own);
             self.detach_wait(key);
             self.keys[key].refused = None;
-            let why = Failure::SessionEnded;
+            let why = FailureReason::SessionEnded;
             match own.filter(|caller| self.is_waiting(*caller)) {
                 _ if ask_again => {}
                 Some(caller) => self.finish(caller, |request| Effect::Failed { request, why }),
@@ -149,8 +149,8 @@ impl Ledger {
         };
         self.locks -= 1;
         if !ask_again && !after_unlock {
-            self.fail_first(key, flight.sent, Failure::SessionEnded);
-            let why = Failure::SessionEnded;
+            self.fail_first(key, flight.sent, FailureReason::SessionEnded);
+            let why = FailureReason::SessionEnded;
             for mode in [AdvisoryMode::Exclusive, AdvisoryMode::Shared] {
                 while let Some(caller) = self.keys[key].tries[mode as usize].head()
                     && self.callers[caller].since < flight.sent
@@ -175,7 +175,7 @@ impl Ledger {
     }
 
     pub(super) fn add_session(&mut self, kind: SessionKind) -> Id {
-        self.sessions.insert(Session {
+        self.sessions.insert(SessionRecord {
             kind,
             held: Vec::new(),
             ready: VecDeque::new(),

@@ -4,7 +4,7 @@
 //! locks: then another wait makes room for it, or one more session is opened.
 
 use super::Ledger;
-use super::orders::{Effect, Failure};
+use super::orders::{Effect, FailureReason};
 use super::state::session::SessionKind;
 use super::state::slab::Id;
 use super::state::wait::Wait;
@@ -73,7 +73,7 @@ impl Ledger {
             return;
         }
         while let Some(caller) = self.keys[key].nested.head() {
-            let why = Failure::NoWaitSession;
+            let why = FailureReason::NoWaitSession;
             self.finish(caller, |request| Effect::Failed { request, why });
         }
         self.changed.push(key);

@@ -1,10 +1,12 @@
 //! A wait for a key in the server, from its order to its answer.
 
 use super::Ledger;
-use super::orders::{Effect, Failure, HeldBy, Order, RequestId, SessionId, WaitAnswer, WaitOrder};
+use super::orders::{
+    Effect, FailureReason, HeldBy, Order, RequestId, SessionId, WaitAnswer, WaitOrder,
+};
 use super::state::session::SessionKind;
 use super::state::slab::Id;
-use super::state::wait::{Phase, Poll, Wait};
+use super::state::wait::{Poll, Wait, WaitPhase};
 use crate::model::lock_id::Key;
 
 impl Ledger {
@@ -65,9 +67,9 @@ impl Ledger {
                     self.finish(caller, |request| Effect::Deadlock { request });
                 }
             }
-            (WaitAnswer::Failed, _) => self.fail_waiting(key, &wait, own, Failure::Refused),
+            (WaitAnswer::Failed, _) => self.fail_waiting(key, &wait, own, FailureReason::Refused),
             (WaitAnswer::NoSession, _) => match wait.own {
-                Some(_) => self.fail_waiting(key, &wait, own, Failure::NoSession),
+                Some(_) => self.fail_waiting(key, &wait, own, FailureReason::NoSession),
                 None => self.waits.exhausted = true,
             },
         }
@@ -75,7 +77,7 @@ impl Ledger {
         self.settle();
     }
 
-    fn fail_waiting(&mut self, key: Id, wait: &Wait, own: Option<Id>, why: Failure) {
+    fn fail_waiting(&mut self, key: Id, wait: &Wait, own: Option<Id>, why: FailureReason) {
         let head = match wait.own {
             Some(_) => own,
             None => self.keys[key].queue.head(),
@@ -118,18 +120,18 @@ impl Ledger {
         while let Some(key) = self.waits.cancels.pop_front() {
             if let Some(state) = self.keys.get_mut(key)
                 && let Some(wait) = &mut state.wait
-                && wait.phase == Phase::Ending
+                && wait.phase == WaitPhase::Ending
             {
-                wait.phase = Phase::Canceled;
+                wait.phase = WaitPhase::Canceled;
                 return Some(Order::CancelWait(state.key));
             }
         }
         while let Some(key) = self.waits.orders.pop_front() {
             if let Some(state) = self.keys.get_mut(key)
                 && let Some(wait) = &mut state.wait
-                && wait.phase == Phase::Ordered
+                && wait.phase == WaitPhase::Ordered
             {
-                wait.phase = Phase::Sent;
+                wait.phase = WaitPhase::Sent;
                 return Some(Order::Wait(WaitOrder {
                     key: state.key,
                     mode: wait.mode,
@@ -158,10 +160,10 @@ impl Ledger {
     /// The wait is what is needed, and goes on.
     pub(super) fn keep_wait(&mut self, key: Id) {
         if let Some(wait) = &mut self.keys[key].wait
-            && wait.phase == Phase::Ending
+            && wait.phase == WaitPhase::Ending
             && !wait.interrupted
         {
-            wait.phase = Phase::Sent;
+            wait.phase = WaitPhase::Sent;
         }
     }
 
@@ -171,16 +173,16 @@ impl Ledger {
             return;
         };
         match wait.phase {
-            Phase::Ordered => {
+            WaitPhase::Ordered => {
                 if let Some(wait) = self.detach_wait(key) {
                     self.wait_is_over(&wait);
                 }
             }
-            Phase::Sent => {
-                wait.phase = Phase::Ending;
+            WaitPhase::Sent => {
+                wait.phase = WaitPhase::Ending;
                 self.waits.cancels.push_back(key);
             }
-            Phase::Ending | Phase::Canceled => {}
+            WaitPhase::Ending | WaitPhase::Canceled => {}
         }
     }
 

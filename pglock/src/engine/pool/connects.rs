@@ -59,12 +59,12 @@ pub(in crate::engine) struct Supplied {
 #[derive(Default)]
 pub(super) struct Connects {
     /// Those that exceed the bound first, each part in the order of arrival.
-    waiting: RefCell<VecDeque<Waiting>>,
+    waiting: RefCell<VecDeque<SessionWaiter>>,
     under_way: UnderWay,
     failed: RefCell<Option<FailedConnect>>,
 }
 
-struct Waiting {
+struct SessionWaiter {
     wanted: Wanted,
     began: Instant,
     /// Whether the bound on sessions has kept it waiting.
@@ -72,7 +72,7 @@ struct Waiting {
     reply: oneshot::Sender<Result<Supplied, NoSession>>,
 }
 
-impl Waiting {
+impl SessionWaiter {
     fn time_is_over(&self) -> bool {
         matches!(self.wanted.bound, Bound::Kept { until: Some(until) } if until <= Instant::now())
     }
@@ -116,7 +116,7 @@ impl FailedConnect {
 }
 
 impl Connects {
-    fn push(&self, new: Waiting) {
+    fn push(&self, new: SessionWaiter) {
         let mut waiting = self.waiting.borrow_mut();
         let at = match new.wanted.bound {
             Bound::Kept { .. } => None,
@@ -129,7 +129,7 @@ impl Connects {
     }
 
     /// The caller that gets the next session of this scope. `beyond_bound`: of those that may exceed the bound.
-    fn take_next(&self, scope: Scope, beyond_bound: bool) -> Option<Waiting> {
+    fn take_next(&self, scope: Scope, beyond_bound: bool) -> Option<SessionWaiter> {
         let mut waiting = self.waiting.borrow_mut();
         let next = waiting.iter().position(|it| {
             it.wanted.scope == scope
@@ -182,7 +182,7 @@ impl Pool {
             return Err(why);
         }
         let (reply, mut supplied) = oneshot::channel();
-        self.connects.push(Waiting {
+        self.connects.push(SessionWaiter {
             wanted,
             began: Instant::now(),
             held_up: !has_room,

@@ -31,12 +31,12 @@ pub(super) struct ConnectionTask {
 /// What pglock itself has decided about a session. The server or the network can end it too.
 #[derive(Default)]
 pub(super) struct Shutdown {
-    phase: Cell<Phase>,
+    phase: Cell<ShutdownPhase>,
     requested: Notify,
 }
 
 #[derive(Clone, Copy, Default)]
-enum Phase {
+enum ShutdownPhase {
     #[default]
     Open,
     /// Its holders are told at once, and the socket is closed after `grace`.
@@ -50,37 +50,37 @@ enum Phase {
 
 impl Shutdown {
     pub(super) fn give_up(&self, reason: &'static str, grace: Duration) {
-        self.phase.set(Phase::GivenUp { reason, grace });
+        self.phase.set(ShutdownPhase::GivenUp { reason, grace });
         self.requested.notify_one();
     }
 
     pub(super) fn abort(&self) {
         if !self.is_given_up() {
-            self.phase.set(Phase::Aborted);
+            self.phase.set(ShutdownPhase::Aborted);
         }
     }
 
     pub(super) fn is_open(&self) -> bool {
-        matches!(self.phase.get(), Phase::Open)
+        matches!(self.phase.get(), ShutdownPhase::Open)
     }
 
     pub(super) fn is_given_up(&self) -> bool {
-        matches!(self.phase.get(), Phase::GivenUp { .. })
+        matches!(self.phase.get(), ShutdownPhase::GivenUp { .. })
     }
 
     /// Completes when the session is given up.
     async fn reason(&self) -> &'static str {
         self.requested.notified().await;
         match self.phase.get() {
-            Phase::GivenUp { reason, .. } => reason,
-            Phase::Open | Phase::Aborted => "",
+            ShutdownPhase::GivenUp { reason, .. } => reason,
+            ShutdownPhase::Open | ShutdownPhase::Aborted => "",
         }
     }
 
     fn grace(&self) -> Duration {
         match self.phase.get() {
-            Phase::GivenUp { grace, .. } => grace,
-            Phase::Open | Phase::Aborted => Duration::ZERO,
+            ShutdownPhase::GivenUp { grace, .. } => grace,
+            ShutdownPhase::Open | ShutdownPhase::Aborted => Duration::ZERO,
         }
     }
 }

@@ -101,7 +101,7 @@ FROM (
 
 /// A wait for another backend.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Edge {
+pub(crate) struct DeadlockEdge {
     pub(crate) source: i32,
     pub(crate) target: i32,
     /// The lock that `source` waits for, where only a marker shows that `target` waits for its holder: `classid`, `objid`
@@ -112,10 +112,10 @@ pub(crate) struct Edge {
 }
 
 /// Reads the rows of [`edges`].
-pub(crate) fn read_edges(rows: &Rows) -> Vec<Edge> {
+pub(crate) fn read_edges(rows: &Rows) -> Vec<DeadlockEdge> {
     rows.iter()
         .filter_map(|row| {
-            Some(Edge {
+            Some(DeadlockEdge {
                 source: row.parsed(0)?,
                 target: row.parsed(1)?,
                 marked: row

@@ -181,7 +181,7 @@ fn verdicts(left_out: &str) -> String {
 
 /// The columns of [`SIGNAL`], in its order.
 #[derive(Clone, Copy, Debug)]
-enum Column {
+enum SignalColumn {
     Pid,
     Started,
     ApplicationName,
@@ -204,13 +204,13 @@ const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text,
 
 /// Reads a row of [`signal_blockers`].
 pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Option<Blocker> {
-    let text = |column: Column| row.text(column as usize);
-    let owned = |column: Column| text(column).map(str::to_owned);
-    let started: Option<i64> = row.parsed(Column::Started as usize);
+    let text = |column: SignalColumn| row.text(column as usize);
+    let owned = |column: SignalColumn| text(column).map(str::to_owned);
+    let started: Option<i64> = row.parsed(SignalColumn::Started as usize);
     let action = match (
-        text(Column::Spared),
-        text(Column::Action),
-        text(Column::Signaled),
+        text(SignalColumn::Spared),
+        text(SignalColumn::Action),
+        text(SignalColumn::Signaled),
     ) {
         (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
         // The server found no such session.
@@ -221,14 +221,14 @@ pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Optio
         (None, _, _) => BlockerAction::Canceled,
     };
     Some(Blocker {
-        pid: row.parsed(Column::Pid as usize)?,
+        pid: row.parsed(SignalColumn::Pid as usize)?,
         backend_start: started
             .and_then(|micros| u64::try_from(micros).ok())
             .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
-        application_name: owned(Column::ApplicationName).unwrap_or_default(),
-        user: owned(Column::User),
-        state: text(Column::State).and_then(|state| state.parse().ok()),
-        query: owned(Column::Query),
+        application_name: owned(SignalColumn::ApplicationName).unwrap_or_default(),
+        user: owned(SignalColumn::User),
+        state: text(SignalColumn::State).and_then(|state| state.parse().ok()),
+        query: owned(SignalColumn::Query),
         action,
         at: SystemTime::now(),
         started,

@@ -7,7 +7,7 @@ use crate::sql::{Rows, Statement};
 
 /// The columns of [`waiting`].
 #[derive(Clone, Copy, Debug)]
-enum Column {
+enum WaitingColumn {
     /// The position among the sessions that were asked about, from 1 on.
     Place,
     IsHere,
@@ -51,13 +51,13 @@ pub(in crate::watcher) struct SectionActivity {
 pub(in crate::watcher) fn activities(rows: &Rows, sessions: usize) -> Vec<Option<SectionActivity>> {
     let mut seen: Vec<_> = std::iter::repeat_with(|| None).take(sessions).collect();
     for row in rows.iter() {
-        let is_true = |column: Column| row.text(column as usize) == Some("true");
-        let place: Option<usize> = row.parsed(Column::Place as usize);
+        let is_true = |column: WaitingColumn| row.text(column as usize) == Some("true");
+        let place: Option<usize> = row.parsed(WaitingColumn::Place as usize);
         let place = place.and_then(|place| place.checked_sub(1));
         if let Some(seen) = place.and_then(|place| seen.get_mut(place)) {
             *seen = Some(SectionActivity {
-                is_here: is_true(Column::IsHere),
-                may_wait: is_true(Column::MayWait),
+                is_here: is_true(WaitingColumn::IsHere),
+                may_wait: is_true(WaitingColumn::MayWait),
             });
         }
     }

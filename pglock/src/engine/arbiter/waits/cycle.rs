@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
-use crate::sql::shared::deadlock::Edge;
+use crate::sql::shared::deadlock::DeadlockEdge;
 
 /// The lock by which the backend `waiter` is to give up: it holds up somebody that `waiter` waits for.
 ///
 /// Of the waits in a cycle that only markers show, the one that began last gives up. All who look see the same one. A
 /// cycle without markers is left to Postgres, which sees it too.
-pub(super) fn gives_up(waiter: i32, edges: &[Edge]) -> Option<(u32, u32, u8)> {
+pub(super) fn gives_up(waiter: i32, edges: &[DeadlockEdge]) -> Option<(u32, u32, u8)> {
     let cycle = cycle_through(waiter, edges)?;
     let last = cycle
         .iter()
@@ -21,8 +21,8 @@ pub(super) fn gives_up(waiter: i32, edges: &[Edge]) -> Option<(u32, u32, u8)> {
 }
 
 /// The shortest cycle through `waiter`.
-fn cycle_through(waiter: i32, edges: &[Edge]) -> Option<Vec<&Edge>> {
-    let mut came_by: HashMap<i32, &Edge> = HashMap::new();
+fn cycle_through(waiter: i32, edges: &[DeadlockEdge]) -> Option<Vec<&DeadlockEdge>> {
+    let mut came_by: HashMap<i32, &DeadlockEdge> = HashMap::new();
     let mut seen = HashSet::from([waiter]);
     let mut next = VecDeque::from([waiter]);
     while let Some(pid) = next.pop_front() {
@@ -52,8 +52,8 @@ fn cycle_through(waiter: i32, edges: &[Edge]) -> Option<Vec<&Edge>> {
 mod tests {
     use super::*;
 
-    fn edge(source: i32, target: i32, marked: Option<u32>, target_since: f64) -> Edge {
-        Edge {
+    fn edge(source: i32, target: i32, marked: Option<u32>, target_since: f64) -> DeadlockEdge {
+        DeadlockEdge {
             source,
             target,
             marked: marked.map(|objid| (0, objid, 1)),
@@ -62,7 +62,7 @@ mod tests {
     }
 
     /// Two processes: 1 waits for shared session 10, whose holder waits on 2; 2 waits for 20, whose holder waits on 1.
-    fn ring() -> Vec<Edge> {
+    fn ring() -> Vec<DeadlockEdge> {
         vec![
             edge(1, 10, None, 0.0),
             edge(1, 2, Some(7), 5.0),

@@ -6,7 +6,7 @@ use super::slab::Id;
 use crate::engine::ledger::orders::Sent;
 
 #[derive(Clone)]
-pub(in crate::engine::ledger) struct Session {
+pub(in crate::engine::ledger) struct SessionRecord {
     pub(in crate::engine::ledger) kind: SessionKind,
     /// The keys that it has in the server.
     pub(in crate::engine::ledger) held: Vec<Id>,

@@ -13,12 +13,12 @@ pub(in crate::engine::ledger) struct Id {
 
 #[derive(Clone)]
 pub(in crate::engine::ledger) struct Slab<T> {
-    slots: Vec<Slot<T>>,
+    slots: Vec<SlabSlot<T>>,
     free: Vec<u32>,
 }
 
 #[derive(Clone)]
-struct Slot<T> {
+struct SlabSlot<T> {
     generation: NonZeroU32,
     value: Option<T>,
 }
@@ -42,7 +42,7 @@ impl<T> Slab<T> {
         }
         let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 values");
         let generation = NonZeroU32::MIN;
-        self.slots.push(Slot {
+        self.slots.push(SlabSlot {
             generation,
             value: Some(value),
         });

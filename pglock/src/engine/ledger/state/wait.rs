@@ -12,7 +12,7 @@ pub(in crate::engine::ledger) struct Wait {
     /// The request whose own session it is on.
     pub(in crate::engine::ledger) own: Option<Id>,
     pub(in crate::engine::ledger) session: Option<Id>,
-    pub(in crate::engine::ledger) phase: Phase,
+    pub(in crate::engine::ledger) phase: WaitPhase,
     /// The request whose enclosing locks are on the same session.
     pub(in crate::engine::ledger) nested: Option<Id>,
     /// Whether its session is needed for something else, so that it has to be canceled in any case.
@@ -22,7 +22,7 @@ pub(in crate::engine::ledger) struct Wait {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::engine::ledger) enum Phase {
+pub(in crate::engine::ledger) enum WaitPhase {
     /// Not read from the ledger yet.
     Ordered,
     Sent,
@@ -37,7 +37,7 @@ impl Wait {
             mode,
             own: None,
             session: None,
-            phase: Phase::Ordered,
+            phase: WaitPhase::Ordered,
             nested: None,
             interrupted: false,
             evicted: false,
@@ -64,12 +64,12 @@ impl Wait {
     }
 
     pub(in crate::engine::ledger) fn is_sent(&self) -> bool {
-        self.phase != Phase::Ordered
+        self.phase != WaitPhase::Ordered
     }
 
     /// Whether others have the lock, as far as is known. A wait that is being canceled says nothing of those who ask now.
     pub(in crate::engine::ledger) fn goes_on(&self) -> bool {
-        self.phase == Phase::Sent
+        self.phase == WaitPhase::Sent
     }
 
     /// Whether it gets what another one would get.

@@ -244,7 +244,7 @@ fn no_more_locks_are_asked_for_than_the_table_may_hold() {
         matches!(
             told,
             Effect::Failed {
-                why: Failure::LockTableFull,
+                why: FailureReason::LockTableFull,
                 ..
             }
         ),
@@ -336,7 +336,7 @@ fn a_failure_to_connect_is_told_to_those_too_who_came_while_it_lasted() {
     let mut told: Vec<_> = scene.process.ledger.drain_effects().collect();
     let failed = |request| Effect::Failed {
         request,
-        why: Failure::NoSession,
+        why: FailureReason::NoSession,
     };
     told.sort_by_key(|effect| *effect != failed(first));
     assert_eq!(told, [failed(first), failed(came)]);

@@ -91,7 +91,7 @@ impl Process {
             enclosing.extend(outer.hold);
             enclosing.extend(&outer.enclosing);
         }
-        let request = self.ledger.ask(Request {
+        let request = self.ledger.ask(LedgerRequest {
             key: Key::Big(ask.key),
             mode: ask.mode,
             no_wait: ask.no_wait,

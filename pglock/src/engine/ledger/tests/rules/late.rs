@@ -120,7 +120,7 @@ fn what_a_session_was_asked_that_had_died_is_asked_on_another() {
         scene.make(Move::Notice(0, ask_again));
         let failed = Effect::Failed {
             request,
-            why: Failure::SessionEnded,
+            why: FailureReason::SessionEnded,
         };
         assert_eq!(scene.process.told.contains(&failed), !ask_again);
         scene.settle();

@@ -66,7 +66,7 @@ fn who_holds_locks_takes_the_wait_session_of_who_does_not_and_is_never_polled() 
         matches!(
             told,
             Effect::Failed {
-                why: Failure::NoWaitSession,
+                why: FailureReason::NoWaitSession,
                 ..
             }
         ),
