@@ -8,7 +8,7 @@ mod helper;
 use std::sync::LazyLock;
 use std::sync::mpsc;
 
-use pglock_tests::{BOUND, Server, TestDb, background};
+use pglock_tests::{BOUND, Server, TestDb, background, wait_until};
 
 /// Of our own also where `DATABASE_URL` names one: its backends are stopped, and it is filled.
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
@@ -21,6 +21,10 @@ pub(crate) fn hold(db: &TestDb, name: &'static str) -> impl FnOnce() + use<> {
         let lock = pglock::advisory(name).on(&mut client).acquire().unwrap();
         let _ = receiver.recv();
         lock.release().unwrap();
+    });
+    // Else a lock that is to be waited for may be free.
+    wait_until("it is held", BOUND, || {
+        db.held(pglock::advisory_id(name)) == 1
     });
     move || {
         drop(sender);
