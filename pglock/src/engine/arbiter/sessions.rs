@@ -6,8 +6,8 @@ use std::time::Instant;
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
-use super::Arbiter;
 use super::cause::Cause;
+use super::{Arbiter, Book};
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Role, SessionId};
 use crate::engine::pool::{FEW_FOR, Lease};
@@ -50,15 +50,15 @@ impl Arbiter {
             }
             Err(why) => {
                 {
-                    let mut book = self.book.borrow_mut();
-                    // Who came before the first half was over has waited for most of it.
+                    let Book {
+                        ledger, waiting, ..
+                    } = &mut *self.book.borrow_mut();
+                    // Those who came before the first half was over have waited for most of it.
                     let half = began + began.elapsed() / 2;
-                    let waiting = book.waiting.iter();
-                    let last = waiting
-                        .filter(|(_, waiting)| waiting.request.asked <= half)
-                        .max_by_key(|(_, waiting)| waiting.request.asked)
-                        .map(|(request, _)| *request);
-                    book.ledger.open_failed(role, last);
+                    let came = waiting
+                        .iter()
+                        .filter(|(_, waiting)| waiting.request.asked <= half);
+                    ledger.open_failed(role, came.map(|(request, _)| *request));
                 }
                 self.settle(Some(&Cause::NoSession(why)));
                 let book = &mut *self.book.borrow_mut();

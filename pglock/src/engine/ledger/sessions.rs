@@ -36,10 +36,11 @@ impl Ledger {
         SessionId(session)
     }
 
-    /// A session could not be opened: that is told to all who needed it when that began, and to those who came then until
-    /// `last` did.
-    pub(crate) fn open_failed(&mut self, role: Role, last: Option<RequestId>) {
-        let came = last.and_then(|last| Some(self.callers.get(last.0)?.since + 1));
+    /// A session could not be opened: that is told to all who needed it when that began, and to those who came until the
+    /// last of `those` did.
+    pub(crate) fn open_failed(&mut self, role: Role, those: impl Iterator<Item = RequestId>) {
+        let came = those.filter_map(|request| Some(self.callers.get(request.0)?.since + 1));
+        let came = came.max();
         match role {
             Role::Shared => {
                 let began = self.opening.shared.take().max(came).unwrap_or(0);

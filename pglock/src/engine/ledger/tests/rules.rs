@@ -332,7 +332,10 @@ fn a_failure_to_connect_is_told_to_those_too_who_came_while_it_lasted() {
     let first = scene.ask(ask(1, Exclusive));
     let came = scene.ask(ask(2, Exclusive));
     let late = scene.ask(ask(3, Exclusive));
-    scene.process.ledger.open_failed(Role::Shared, Some(came));
+    scene
+        .process
+        .ledger
+        .open_failed(Role::Shared, std::iter::once(came));
     let mut told: Vec<_> = scene.process.ledger.drain_effects().collect();
     let failed = |request| Effect::Failed {
         request,

@@ -49,7 +49,9 @@ impl Process {
                 let id = self.ledger.session_opened(self.opening.remove(at));
                 self.connect(id, false);
             }
-            Move::OpenFailed(at) => self.ledger.open_failed(self.opening.remove(at), None),
+            Move::OpenFailed(at) => self
+                .ledger
+                .open_failed(self.opening.remove(at), std::iter::empty()),
             Move::WaitBegin(at) => self.begin_wait(at, server),
             Move::WaitNoSession(at) => self.end_wait(at, WaitAnswer::NoSession, server),
             Move::WaitCancel(at) => self.cancel_wait(at, server),
