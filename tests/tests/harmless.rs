@@ -51,6 +51,61 @@ fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock()
 }
 
 #[test]
+fn waits_on_connections_of_the_callers_hold_up_no_index_and_no_vacuum() {
+    let db = database();
+    db.execute("CREATE TABLE built (id int); INSERT INTO built SELECT generate_series(1, 1000)");
+    let mut holder = db.connect();
+    let mut locked = pglock::advisory("build").on(&mut holder).acquire().unwrap();
+    let waiters: Vec<_> = [None, Some(2 * BOUND)]
+        .map(|timeout| {
+            let mut client = db.connect_as("waiter");
+            client
+                .batch_execute("SET deadlock_timeout = '300ms'")
+                .unwrap();
+            background("the waiter gets it", move || {
+                let lock = pglock::advisory("build").timeout(timeout);
+                lock.on(&mut client).acquire().map(drop)
+            })
+        })
+        .into();
+    db.wait_for_waiters(2);
+    locked
+        .batch_execute("SET statement_timeout = '15s'")
+        .unwrap();
+    // At various moments of their slices: before the server has looked for deadlocks, and after that.
+    for index in ["one", "two", "three", "four", "five"] {
+        let began = Instant::now();
+        let build = format!("CREATE INDEX CONCURRENTLY {index} ON built (id)");
+        locked.batch_execute(&build).unwrap();
+        // Less than 0.7 s on an idle machine.
+        let took = began.elapsed();
+        assert!(took < Duration::from_secs(4), "{took:?}");
+        db.wait_for_waiters(2);
+    }
+    let row = locked
+        .query_one("SELECT txid_current()::text", &[])
+        .unwrap();
+    let now: &str = row.get(0);
+    let newer = format!(
+        "SELECT FROM pg_stat_activity WHERE application_name = 'waiter' AND datname = current_database() \
+         AND wait_event_type = 'Lock' AND backend_xmin::text::bigint > {now}"
+    );
+    wait_until(
+        "no snapshot is older than that",
+        Duration::from_secs(5),
+        || {
+            // Snapshots are newer only if there is something newer.
+            locked.query_one("SELECT txid_current()", &[]).unwrap();
+            locked.query(&newer, &[]).unwrap().len() == 2
+        },
+    );
+    locked.release().unwrap();
+    for waiter in waiters {
+        waiter.finish(BOUND).unwrap();
+    }
+}
+
+#[test]
 fn no_wait_keeps_a_snapshot_for_longer_than_half_a_minute() {
     let db = database();
     let mut holder = db.connect();

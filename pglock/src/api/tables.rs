@@ -14,7 +14,8 @@ use crate::wire::protocol;
 /// Locks on several tables, acquired by one statement in a transaction, whose end releases them.
 ///
 /// By default the mode is `ACCESS EXCLUSIVE`, and the wait is as long as `lock_timeout` allows. Names are quoted:
-/// `"Order"` is not `order`.
+/// `"Order"` is not `order`. The transaction, and so the wait, holds back vacuum and each `CREATE INDEX CONCURRENTLY` until
+/// it ends.
 ///
 /// See also [`LOCK`](https://www.postgresql.org/docs/current/sql-lock.html).
 ///

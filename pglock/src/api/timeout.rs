@@ -19,6 +19,8 @@ use crate::wire::SimpleQuery;
 /// The scope lends the connection. When it ends, `lock_timeout` is set back to its previous value, so scopes can be
 /// nested. In a transaction the setting belongs to the transaction, whose end sets it back too.
 ///
+/// A statement that waits holds back vacuum and each `CREATE INDEX CONCURRENTLY`, so a limit helps others too.
+///
 /// `None` waits without a limit. A zero duration is refused, since for Postgres it means "no limit".
 ///
 /// See also [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT),
@@ -137,7 +139,7 @@ impl PreviousTimeout {
 
 async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<PreviousTimeout, Error> {
     match wire
-        .simple_query(&sql::lock_timeout::set_lock_timeout(wait))
+        .simple_query_or_clean_up(&sql::lock_timeout::set_lock_timeout(wait))
         .await
     {
         Ok(rows) => {

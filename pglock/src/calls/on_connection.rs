@@ -16,6 +16,7 @@ use crate::telemetry::{Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
 use crate::wire::SimpleQuery;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::reply::Released;
+use crate::wire::slices;
 
 /// A request for a lock on a connection of the caller's.
 #[derive(Debug)]
@@ -96,7 +97,7 @@ impl ConnectionRequest {
 
     async fn ask_in_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let outcome = protocol::acquire_session(wire, lock, *wait, None).await;
+        let outcome = slices::acquire_in_slices(wire, lock, *wait).await;
         if let AcquireOutcome::Broken(_) = outcome {
             // The session may still hold the lock. Only its end is certain to release it.
             let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;

@@ -107,9 +107,8 @@ mod tests {
         for (needle, why) in BY_TEXT {
             let inner = io::Error::other(format!("{needle}: and more"));
             let failure = Failure {
-                sql_state: None,
-                session_ended: true,
                 source: Arc::new(io::Error::other(inner)),
+                ..Failure::session_ended()
             };
             assert_eq!(why_no_session(&failure), why);
         }

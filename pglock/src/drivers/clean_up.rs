@@ -5,7 +5,7 @@ use crate::sql;
 /// What is sent after a statement that was dropped before its answer. It runs before any later statement of the caller.
 ///
 /// `pub`, since the methods of a sealed public trait name it; the module is private.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct CleanUp {
     /// For a statement that may wait for a lock. Drivers that can cancel try it.
     pub(super) wait: Option<CancelWait>,
@@ -14,7 +14,7 @@ pub struct CleanUp {
 }
 
 /// Guards a cancel, which interrupts whatever the session runs when it arrives.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct CancelWait {
     /// Sent before the wait: its answer shows that the wait begins, or that there is none.
     pub(super) started: &'static str,

@@ -76,9 +76,9 @@ pub trait InTransaction: AnyConnection {}
 /// | dropped before its end | tokio-postgres | sqlx |
 /// | --- | --- | --- |
 /// | a guard, or its release | the release is sent at once | the same |
-/// | a wait for a lock | it is canceled in the server; the connection's next statement starts up to 0.8 s later | sqlx cannot cancel: the wait ends with its timeout, or with the grant, which is released at once; the connection's next statement starts after that |
+/// | a wait for a lock | it is canceled in the server; the connection's next statement starts up to 0.8 s later | sqlx cannot cancel: the wait ends within twice `deadlock_timeout`, or with the grant, which is released at once; the connection's next statement starts after that |
 /// | the same, on a `PoolConnection` that was passed itself | | the connection is closed when it is dropped, and the server ends the wait within a second (Postgres 14 or newer on Linux, 15 elsewhere) |
-/// | a wait in a transaction | it is canceled, and the transaction continues | it ends as above; after a grant the transaction holds the lock, after a timeout it is aborted |
+/// | a wait in a transaction | it is canceled, and the transaction continues | it ends with its timeout, or with the grant; after a grant the transaction holds the lock, after a timeout it is aborted |
 /// | the scope of a lock timeout | the old timeout is restored at once | the same; in a transaction, if another statement was dropped before it, the timeout stays until the transaction ends |
 ///
 /// With sqlx, also note:

@@ -17,7 +17,7 @@ use super::sealed::Async;
 use super::{
     Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp, forward_async,
 };
-use crate::error::Failure;
+use crate::error::{Failure, transaction_in_the_way};
 use crate::sql::Rows;
 use crate::sql::transaction::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
 
@@ -145,23 +145,25 @@ fn as_text(row: &PgRow) -> Result<Vec<Option<String>>, Failure> {
 
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let (sql_state, session_ended) = match &error {
+        let (sql_state, session_ended, in_the_way) = match &error {
             sqlx::Error::Database(database) => {
-                let severity = database
-                    .try_downcast_ref::<PgDatabaseError>()
-                    .map(PgDatabaseError::severity);
+                let postgres = database.try_downcast_ref::<PgDatabaseError>();
+                let severity = postgres.map(PgDatabaseError::severity);
+                let detail = postgres.and_then(PgDatabaseError::detail);
                 let ended = matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic));
                 (
                     database.code().map(|code| SqlState::from_code(&code)),
                     ended,
+                    detail.and_then(transaction_in_the_way),
                 )
             }
-            sqlx::Error::Io(_) => (None, true),
-            _ => (None, false),
+            sqlx::Error::Io(_) => (None, true, None),
+            _ => (None, false, None),
         };
         Self {
             sql_state,
             session_ended,
+            in_the_way,
             source: Arc::new(error),
         }
     }

@@ -44,27 +44,29 @@ impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
     }
 }
 
-/// An async connection whose first statement has a clean-up. The statements after it only find out how the first one
-/// ended, and never wait.
+/// An async connection with a clean-up for statements that are dropped before their answer. The other statements only find
+/// out how those ended, and never wait.
 pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {
     connection: &'c mut C,
-    first: Option<CleanUp>,
+    clean_up: CleanUp,
 }
 
 impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
     pub(crate) fn new(connection: &'c mut C, clean_up: CleanUp) -> Self {
         Self {
             connection,
-            first: Some(clean_up),
+            clean_up,
         }
     }
 }
 
 impl<C: sealed::Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-        match self.first.take() {
-            Some(clean_up) => self.connection.simple_query_or(sql, clean_up).await,
-            None => self.connection.simple_query(sql).await,
-        }
+        self.connection.simple_query(sql).await
+    }
+
+    async fn simple_query_or_clean_up(&mut self, sql: &str) -> Result<Rows, Failure> {
+        let clean_up = self.clean_up.clone();
+        self.connection.simple_query_or(sql, clean_up).await
     }
 }

@@ -4,7 +4,7 @@ use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 
-use tokio_postgres::error::{Severity, SqlState};
+use tokio_postgres::error::{DbError, Severity, SqlState};
 
 /// A statement that failed, in the same form for every driver.
 ///
@@ -14,6 +14,8 @@ pub struct Failure {
     pub(crate) sql_state: Option<SqlState>,
     /// The session is over, so the server has released all its locks.
     pub(crate) session_ended: bool,
+    /// Of a deadlock, the transaction for whose end somebody in it waits, and for no lock.
+    pub(crate) in_the_way: Option<VirtualTransaction>,
     pub(crate) source: Arc<dyn StdError + Send + Sync>,
 }
 
@@ -30,6 +32,7 @@ impl Failure {
         Self {
             sql_state: None,
             session_ended,
+            in_the_way: None,
             source: source.into().into(),
         }
     }
@@ -86,10 +89,48 @@ impl From<tokio_postgres::Error> for Failure {
             // Without an answer from the server, the driver has closed the connection.
             None => true,
         };
+        let detail = error.as_db_error().and_then(DbError::detail);
         Self {
             sql_state: error.code().cloned(),
             session_ended,
+            in_the_way: detail.and_then(transaction_in_the_way),
             source: Arc::new(error),
+        }
+    }
+}
+
+/// The ID of a transaction in the server, as in `pg_locks.virtualxid`.
+pub(crate) type VirtualTransaction = (u32, u32);
+
+/// The transaction whose end somebody in a deadlock waits for, as `CREATE INDEX CONCURRENTLY` does, by the detail of the
+/// error. The text depends on the server's language, but nothing else in it is two numbers with a slash.
+// Input:  Process 11 waits for ExclusiveLock on advisory lock [5,0,7,1]; blocked by process 12.
+//         Process 12 waits for ShareLock on virtual transaction 3/41; blocked by process 11.
+// Output: (3, 41)
+pub(crate) fn transaction_in_the_way(detail: &str) -> Option<VirtualTransaction> {
+    let not_digit = |char: char| !char.is_ascii_digit();
+    detail.match_indices('/').find_map(|(slash, _)| {
+        let before = detail[..slash].rsplit(not_digit).next()?;
+        let after = detail[slash + 1..].split(not_digit).next()?;
+        Some((before.parse().ok()?, after.parse().ok()?))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_transaction_is_told_from_who_waits_for_a_lock() {
+        let lock =
+            "Process 11 waits for ExclusiveLock on advisory lock [5,0,7,1]; blocked by process 12.";
+        let transaction = "Prozess 12 wartet auf ShareLock-Sperre auf virtuelle Transaktion 3/41; blockiert von Prozess 11.";
+        let in_the_way = |lines: [&str; 2]| transaction_in_the_way(&lines.join("\n"));
+        assert_eq!(in_the_way([lock, transaction]), Some((3, 41)));
+        assert_eq!(in_the_way([transaction, lock]), Some((3, 41)));
+        assert_eq!(in_the_way([lock, lock]), None);
+        for none in ["", "40P01", "/", "a/1", "1/b"] {
+            assert_eq!(transaction_in_the_way(none), None, "{none}");
         }
     }
 }

@@ -18,6 +18,10 @@ use std::sync::Arc;
 use tokio_postgres::error::SqlState;
 
 pub(crate) use failure::Failure;
+#[cfg(test)]
+pub(crate) use failure::VirtualTransaction;
+#[cfg(any(feature = "diesel", feature = "sqlx"))]
+pub(crate) use failure::transaction_in_the_way;
 pub use holder::Holder;
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 

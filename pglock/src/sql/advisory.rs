@@ -17,7 +17,8 @@ use crate::model::options::{AdvisoryMode, WaitPolicy};
 /// grant would report an error and leave the session lock behind. During the wait the server checks every second that the
 /// client is still connected.
 ///
-/// With a `pid`, it also does nothing on any other backend.
+/// With a `pid`, it also does nothing on any other backend. Without one, on a caller's connection, it waits for a slice of
+/// the time at most.
 pub(crate) fn acquire_session(lock: &LockSpec, wait: WaitPolicy, pid: Option<i32>) -> String {
     let (key, suffix) = (arguments(lock.key), suffix(lock.mode));
     let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
@@ -35,18 +36,24 @@ pub(crate) fn acquire_session(lock: &LockSpec, wait: WaitPolicy, pid: Option<i32
     naming(&lock.id, &acquire)
 }
 
+/// Milliseconds for which a statement waits on a caller's connection. The server looks for deadlocks once, when a statement
+/// has waited for `deadlock_timeout`: a shorter one would hide them.
+const SLICE: &str = "(extract(epoch FROM pg_catalog.current_setting('deadlock_timeout')::interval)::numeric * 2000::numeric)::bigint";
+
 /// What a wait sets until the end of its implicit transaction. A session of pglock's own has all but the time to wait from
 /// its beginning, and setting it again would cost more than the wait for a free lock.
 fn settings_of_a_wait(wait: WaitPolicy, own: Option<i32>) -> String {
-    let lock_timeout = format!(
-        "pg_catalog.set_config('lock_timeout', '{}', true)",
-        lock_timeout(wait)
-    );
+    let millis = lock_timeout(wait);
     if own.is_some() {
-        return lock_timeout;
+        return format!("pg_catalog.set_config('lock_timeout', '{millis}', true)");
     }
+    let slice = match wait {
+        WaitPolicy::Block => format!("least({SLICE}, {}::bigint)", i32::MAX),
+        WaitPolicy::NoWait | WaitPolicy::Millis(_) => format!("least({SLICE}, {millis}::bigint)"),
+    };
     format!(
-        "pg_catalog.set_config('statement_timeout', '0', true), {lock_timeout}, \
+        "pg_catalog.set_config('statement_timeout', '0', true), \
+         pg_catalog.set_config('lock_timeout', {slice}::pg_catalog.text, true), \
          pg_catalog.set_config({TRANSACTION_TIMEOUT}, '0', true), \
          pg_catalog.set_config(CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN 'client_connection_check_interval' ELSE 'statement_timeout' END, \
          CASE WHEN {CAN_LOOK_FOR_CLIENT} THEN '1000' ELSE '0' END, true)"

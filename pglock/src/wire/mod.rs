@@ -4,6 +4,7 @@
 
 pub(crate) mod protocol;
 pub(crate) mod reply;
+pub(crate) mod slices;
 
 use std::future::Future;
 
@@ -17,6 +18,15 @@ use crate::sql::Rows;
 pub(crate) trait SimpleQuery {
     /// Sends `sql`: several statements are one round trip and one implicit transaction.
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send;
+
+    /// The same for a statement that may wait for a lock or leaves an effect. If the future is dropped before the answer,
+    /// connections that have a clean-up do it.
+    fn simple_query_or_clean_up(
+        &mut self,
+        sql: &str,
+    ) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        self.simple_query(sql)
+    }
 
     /// Fails when no transaction is open, on connections whose type does not prove that one is.
     fn expect_transaction(&mut self) -> Result<(), Failure> {

@@ -29,8 +29,9 @@ pub(crate) enum AcquireOutcome {
     Broken(Failure),
 }
 
-/// Acquires a session lock. `own` is the backend of one of pglock's own sessions, and `None` for the caller's. Nobody else
-/// uses our own, so a transaction there means that a pooler has moved the session to another backend.
+/// Acquires a session lock by one statement. `own` is the backend of one of pglock's own sessions. Nobody else uses those, so a
+/// transaction there means that a pooler has moved the session to another backend. On the caller's `own` is `None`, and `Busy`
+/// may be the end of a slice: see [`acquire_in_slices`](crate::wire::slices::acquire_in_slices).
 pub(crate) async fn acquire_session(
     wire: &mut impl SimpleQuery,
     lock: &LockSpec,
@@ -38,7 +39,7 @@ pub(crate) async fn acquire_session(
     own: Option<i32>,
 ) -> AcquireOutcome {
     let answer = wire
-        .simple_query(&sql::advisory::acquire_session(lock, wait, own))
+        .simple_query_or_clean_up(&sql::advisory::acquire_session(lock, wait, own))
         .await;
     match reply::of_acquire(wait, answer) {
         AcquireReply::Granted => AcquireOutcome::Granted,
@@ -162,7 +163,7 @@ async fn in_transaction(
     savepoint: bool,
 ) -> Result<Rows, AcquireOutcome> {
     let answer = match wire.expect_transaction() {
-        Ok(()) => wire.simple_query(sql).await,
+        Ok(()) => wire.simple_query_or_clean_up(sql).await,
         Err(failure) => Err(failure),
     };
     let outcome = match answer {

@@ -9,6 +9,7 @@ mod prioritized;
 mod settings;
 mod tables;
 mod transactions;
+mod waits;
 
 /// Makes each of the functions a test for each of the drivers.
 macro_rules! on_every_driver {

@@ -7,6 +7,7 @@ mod prioritized;
 mod scopes;
 mod sessions;
 mod transactions;
+mod waits;
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;

@@ -12,6 +12,9 @@ impl Advisory {
     /// In a transaction that was begun by hand, acquiring fails with [`ErrorKind::Config`](crate::ErrorKind::Config),
     /// and nothing is held.
     ///
+    /// A wait is begun anew after twice the server's `deadlock_timeout`, 2 s by default, so that it holds up neither
+    /// `CREATE INDEX CONCURRENTLY` nor vacuum. Each time it gives up its place in the server's queue.
+    ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
@@ -122,7 +125,7 @@ impl<'c, C: AsyncConnection + ?Sized> AdvisoryOnAsync<'c, C> {
     /// If it is dropped while it waits, the wait is canceled in the server, and a lock that was granted at that moment
     /// is released, before the connection's next statement, which is delayed by up to 0.8 s. Calling it again is safe.
     /// On sqlx, and where the driver requires TLS but pglock is built without the feature `rustls`, the wait is not
-    /// canceled: it ends with its timeout, or when the lock is granted, which is then released. See
+    /// canceled: it ends within twice `deadlock_timeout`, or when the lock is granted, which is then released. See
     /// [`AsyncConnection`].
     pub async fn acquire(self) -> Result<AsyncConnectionGuard<'c, C>, Error> {
         AsyncConnectionGuard::acquire(

@@ -11,6 +11,8 @@ impl Advisory {
     /// After an error the transaction can go on, with its `lock_timeout` as before. Under `REPEATABLE READ` the
     /// snapshot may be older than the lock, so that it does not show what the previous holder wrote.
     ///
+    /// The transaction, and so the wait, holds back vacuum and each `CREATE INDEX CONCURRENTLY` until it ends.
+    ///
     /// See also
     /// [`pg_advisory_xact_lock`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADVISORY-LOCKS).
     ///

@@ -19,7 +19,7 @@ use tokio_postgres::types::Type;
 
 use super::sealed::Blocking;
 use super::{AnyConnection, Connection, InTransaction};
-use crate::error::Failure;
+use crate::error::{Failure, transaction_in_the_way};
 use crate::sql::Rows;
 
 #[diagnostic::do_not_recommend]
@@ -116,9 +116,14 @@ fn failure(connection: &mut PgConnection, error: Error) -> Failure {
         }
         sql_state => sql_state,
     };
+    let in_the_way = match &error {
+        Error::DatabaseError(_, info) => info.details().and_then(transaction_in_the_way),
+        _ => None,
+    };
     Failure {
         sql_state,
         session_ended,
+        in_the_way,
         source: Arc::new(error),
     }
 }

@@ -66,7 +66,7 @@ impl CancelOnDrop<'_> {
                     wait: answer,
                     cancel: self.client.cancel_token(),
                 };
-                // Without pglock's thread nobody cancels: the wait ends with its own timeout, and then the clean-up runs.
+                // Without pglock's thread nobody cancels: it ends with its slice or timeout, and then the clean-up runs.
                 let _ = background::spawn(dropped_wait.clean_up());
             }
         }

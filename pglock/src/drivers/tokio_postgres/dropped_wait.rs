@@ -41,7 +41,7 @@ impl DroppedWait {
             return;
         }
         for _ in 0..ATTEMPTS {
-            // Fails when the driver insists on TLS and we have none; the wait then ends with its own timeout.
+            // Fails when the driver insists on TLS and we have none; the wait then ends with its slice, or its timeout.
             let _ = tokio::time::timeout(CANCEL_BOUND, tls::cancel(&self.cancel)).await;
             let ended = tokio::time::timeout(CANCEL_BOUND, self.wait.rows()).await;
             if ended.is_ok() {
