@@ -24,6 +24,11 @@ impl Failure {
         self.sql_state.as_ref() == Some(state)
     }
 
+    /// Somebody canceled the statement, and the session continues.
+    pub(crate) fn was_canceled(&self) -> bool {
+        self.is(&SqlState::QUERY_CANCELED) && !self.session_ended
+    }
+
     /// A failure in this process, without an answer from the server.
     pub(crate) fn local(
         source: impl Into<Box<dyn StdError + Send + Sync>>,

@@ -4,7 +4,7 @@
 //! On a direct connection to Postgres the check costs no extra round trip.
 
 use std::fmt;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio_postgres::error::SqlState;
 
@@ -16,6 +16,7 @@ use crate::model::backend::Backend;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql;
+use crate::sql::Rows;
 
 /// Rounds in which two sessions behind a pooler are asked for their backend, twice each. If none of them has moved by
 /// then, the pooler counts as one in session mode.
@@ -23,6 +24,9 @@ const ROUNDS: usize = 8;
 
 /// How long a second session may take. A pooler in session mode may have no server left for it, and lets it wait.
 const SECOND_SESSION_BOUND: Duration = Duration::from_secs(2);
+
+/// For how long a question is asked again that was canceled. `connect_timeout` bounds it too.
+const CANCELED: Duration = Duration::from_secs(3);
 
 /// What is known about the server of a session.
 pub(in crate::engine) struct ServerInfo {
@@ -80,10 +84,8 @@ pub(super) async fn probe(
     scope: Scope,
 ) -> Result<ServerInfo, NoSession> {
     let announced = backend_key::pid(connection.client()).await?;
-    let rows = match connection
-        .query(&sql::session::probe(scope, announced, database.liveness()))
-        .await
-    {
+    let greeting = sql::session::probe(scope, announced, database.liveness());
+    let rows = match ask(connection, &greeting).await {
         Ok(rows) => rows,
         Err(failure) if is_unknown_to_server(&failure) => {
             return Err(NoSession::NotPostgres(failure));
@@ -120,11 +122,8 @@ pub(super) async fn probe(
             return Err(NoSession::Pooler);
         }
         // Not earlier: in a shared pool these settings would reach other clients.
-        if connection
-            .query(&sql::session::set_up(backend.pid, database.liveness()))
-            .await?
-            .is_empty()
-        {
+        let set_up = sql::session::set_up(backend.pid, database.liveness());
+        if ask(connection, &set_up).await?.is_empty() {
             return Err(NoSession::Pooler);
         }
     }
@@ -134,6 +133,18 @@ pub(super) async fn probe(
         server,
         lock_table,
     })
+}
+
+/// Asks again when somebody cancels the question, who meant another statement: it would be the failure of all who wait for
+/// the session. What was canceled has changed nothing.
+async fn ask(connection: &RawConnection, question: &str) -> Result<Rows, Failure> {
+    let began = Instant::now();
+    loop {
+        match connection.query(question).await {
+            Err(failure) if failure.was_canceled() && began.elapsed() < CANCELED => {}
+            answer => return answer,
+        }
+    }
 }
 
 /// Whether the server lacks a function, a table, a column or a setting, or does not know the syntax.
@@ -174,7 +185,7 @@ async fn moves_sessions(
 }
 
 async fn backend_pid(connection: &RawConnection) -> Result<i32, Failure> {
-    let rows = connection.query(sql::session::BACKEND_PID).await?;
+    let rows = ask(connection, sql::session::BACKEND_PID).await?;
     let pid = rows.first_row().and_then(|row| row.parsed(0));
     pid.ok_or_else(Failure::unexpected_answer)
 }
