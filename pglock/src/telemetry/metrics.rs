@@ -1,16 +1,25 @@
 //! The metrics of the feature `metrics`. Their names are part of the public documentation.
 
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
-use metrics::{Unit, counter, describe_counter, describe_histogram, histogram};
+use metrics::{
+    Unit, counter, describe_counter, describe_gauge, describe_histogram, gauge, histogram,
+};
 
-use super::subject::{SignalReport, Subject};
+use super::catch_panics::catch_panics;
+use super::subject::{SessionRole, SignalReport, Subject};
+use crate::background::OwnerProcess;
+use crate::database::Database;
 
 const ATTEMPTS: &str = "pglock_attempts_total";
 const OUTCOMES: &str = "pglock_outcomes_total";
 const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
 const SIGNALS: &str = "pglock_signals_total";
+const SESSIONS: &str = "pglock_sessions";
 
 /// Gives the recorder of the crate [`metrics`] a description and a unit for each of pglock's metrics.
 ///
@@ -39,6 +48,7 @@ pub fn describe_metrics() {
         Unit::Count,
         "Sessions that were canceled or terminated because they blocked others."
     );
+    describe_gauge!(SESSIONS, Unit::Count, "Open sessions of pglock's own.");
 }
 
 pub(super) fn attempted(subject: &Subject) {
@@ -58,4 +68,89 @@ pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duratio
 
 pub(super) fn signaled(report: SignalReport<'_>) {
     counter!(SIGNALS, "action" => report.action).increment(1);
+}
+
+/// Counts a session of pglock's own from its first role until it has ended.
+#[derive(Debug)]
+pub(crate) struct SessionGauge {
+    database: Arc<str>,
+    role: Cell<Option<SessionRole>>,
+    has_ended: Cell<bool>,
+}
+
+impl SessionGauge {
+    pub(crate) fn of(database: &Database) -> Self {
+        let config = database.config();
+        // The server takes the user's name where there is none.
+        let name = config.get_dbname().or(config.get_user());
+        Self {
+            database: name.unwrap_or_default().into(),
+            role: Cell::default(),
+            has_ended: Cell::default(),
+        }
+    }
+
+    pub(crate) fn is_for(&self, role: SessionRole) {
+        if !self.has_ended.get() {
+            self.change(Some(role));
+        }
+    }
+
+    pub(crate) fn has_ended(&self) {
+        self.has_ended.set(true);
+        self.change(None);
+    }
+
+    fn change(&self, role: Option<SessionRole>) {
+        let before = self.role.replace(role);
+        if before != role {
+            catch_panics(|| {
+                let changes = [before.zip(Some(-1)), role.zip(Some(1))];
+                for (role, by) in changes.into_iter().flatten() {
+                    let open = OpenSessions::count(&self.database, role, by);
+                    let database = Arc::clone(&self.database);
+                    gauge!(SESSIONS, "database" => database, "role" => name(role)).set(open);
+                }
+            });
+        }
+    }
+}
+
+fn name(role: SessionRole) -> &'static str {
+    match role {
+        SessionRole::Shared => "shared",
+        SessionRole::Wait => "wait",
+        SessionRole::Helper => "helper",
+        SessionRole::Own => "own",
+        SessionRole::Idle => "idle",
+    }
+}
+
+/// The sessions of this process, of databases of one name together. A recorder may be installed late, so it gets all of
+/// them, and not what has changed.
+struct OpenSessions {
+    process: OwnerProcess,
+    counts: HashMap<(Arc<str>, SessionRole), u32>,
+}
+
+impl OpenSessions {
+    fn none() -> Self {
+        Self {
+            process: OwnerProcess::current(),
+            counts: HashMap::new(),
+        }
+    }
+
+    fn count(database: &Arc<str>, role: SessionRole, by: i32) -> u32 {
+        static OPEN: LazyLock<Mutex<OpenSessions>> =
+            LazyLock::new(|| Mutex::new(OpenSessions::none()));
+        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+        if !open.process.is_current() {
+            // Those before a fork are the parent's.
+            *open = Self::none();
+        }
+        let count = open.counts.entry((Arc::clone(database), role)).or_default();
+        *count = count.saturating_add_signed(by);
+        *count
+    }
 }

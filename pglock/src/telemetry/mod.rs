@@ -17,10 +17,11 @@ use std::time::Instant;
 use crate::error::{Error, ErrorKind};
 use crate::model::options::OnBusy;
 
+pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;
 pub(crate) use spans::{HoldSpan, TraceContext};
-pub(crate) use subject::{SignalReport, Subject};
+pub(crate) use subject::{SessionRole, SignalReport, Subject};
 
 use catch_panics::catch_panics;
 

@@ -59,3 +59,18 @@ pub(crate) struct SignalReport<'r> {
     pub(crate) application_name: Option<&'r str>,
     pub(crate) user: Option<&'r str>,
 }
+
+/// What a session of pglock's own is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum SessionRole {
+    /// The locks of many callers.
+    Shared,
+    /// Waiting for a lock, on behalf of all who want it, and holding it then.
+    Wait,
+    /// What is done beside the locks.
+    Helper,
+    /// One lock.
+    Own,
+    /// Nothing: it is kept for the next one.
+    Idle,
+}

@@ -2,10 +2,10 @@
 
 use metrics::Unit;
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, Waiter, database, wait_until};
+use pglock_tests::{BOUND, Waiter, background, database, wait_until};
 
 use super::metrics_recorder::numbers;
-use super::{assert_documented, handle};
+use super::{another_handle, assert_documented, handle};
 
 const EXCLUSIVE: (&str, &str) = ("mode", "exclusive");
 
@@ -93,11 +93,58 @@ fn signals_are_counted() {
 }
 
 #[test]
+fn open_sessions_are_counted_by_what_they_are_for() {
+    let numbers = numbers();
+    let db = database();
+    let here = handle(&db);
+    let open = |role| {
+        let labels = [("database", db.name()), ("role", role)];
+        numbers.of("pglock_sessions", &labels).last().copied()
+    };
+    let becomes = |role, count| {
+        wait_until(&format!("{count} for {role}"), BOUND, || {
+            open(role) == Some(count)
+        });
+    };
+    let shared = pglock::advisory("one").using(&here).acquire().unwrap();
+    becomes("shared", 1.0);
+    let own = || {
+        let lock = pglock::advisory("two").xact().using(&here);
+        lock.acquire().unwrap()
+    };
+    let first = own();
+    becomes("own", 1.0);
+    first.release().unwrap();
+    becomes("own", 0.0);
+    becomes("idle", 1.0);
+    let again = own();
+    becomes("idle", 0.0);
+    becomes("own", 1.0);
+    // For another handle this is another process.
+    let there = another_handle(&db);
+    let waiter = background("it gets the lock", move || {
+        pglock::advisory("one").using(&there).acquire()
+    });
+    becomes("wait", 1.0);
+    shared.release().unwrap();
+    waiter.finish(BOUND).unwrap().release().unwrap();
+    // Ended by the server, whoever uses them.
+    db.execute(
+        "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+         WHERE datname = current_database() AND application_name ~ '^pglock(: |$)'",
+    );
+    for role in ["shared", "wait", "own"] {
+        becomes(role, 0.0);
+    }
+    assert!(again.release().is_err());
+}
+
+#[test]
 fn metrics_are_described_to_the_recorder() {
     let numbers = numbers();
     pglock::describe_metrics();
     let described = numbers.described();
-    assert_eq!(described.len(), 5, "{described:?}");
+    assert_eq!(described.len(), 6, "{described:?}");
     for (name, (unit, text)) in described {
         assert_documented(&name);
         let expected = if name.ends_with("_seconds") {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex};
 
 use metrics::{
-    Counter, CounterFn, Gauge, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
+    Counter, CounterFn, Gauge, GaugeFn, Histogram, HistogramFn, Key, KeyName, Metadata, Recorder,
     SharedString, Unit,
 };
 
@@ -90,6 +90,20 @@ impl CounterFn for Series {
     }
 }
 
+impl GaugeFn for Series {
+    fn increment(&self, value: f64) {
+        panic!("{} was increased by {value}", self.key);
+    }
+
+    fn decrement(&self, value: f64) {
+        panic!("{} was decreased by {value}", self.key);
+    }
+
+    fn set(&self, value: f64) {
+        self.numbers.note(&self.key, value);
+    }
+}
+
 impl HistogramFn for Series {
     fn record(&self, value: f64) {
         self.numbers.note(&self.key, value);
@@ -113,8 +127,8 @@ impl Recorder for Shared {
         Counter::from_arc(self.series(key))
     }
 
-    fn register_gauge(&self, _: &Key, _: &Metadata<'_>) -> Gauge {
-        Gauge::noop()
+    fn register_gauge(&self, key: &Key, _: &Metadata<'_>) -> Gauge {
+        Gauge::from_arc(self.series(key))
     }
 
     fn register_histogram(&self, key: &Key, _: &Metadata<'_>) -> Histogram {

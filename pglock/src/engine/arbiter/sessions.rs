@@ -12,6 +12,7 @@ use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Role, SessionId};
 use crate::engine::pool::{FEW_FOR, Lease};
 use crate::engine::session::Session;
+use crate::telemetry::SessionRole;
 
 /// A session that the ledger knows.
 pub(super) struct OpenSession {
@@ -42,6 +43,10 @@ impl Arbiter {
                     ledger.limit_locks(lease.session().lock_table() / 2);
                     ledger.session_opened(role)
                 };
+                lease.session().is_for(match role {
+                    Role::Shared => SessionRole::Shared,
+                    Role::Helper => SessionRole::Helper,
+                });
                 self.adopt(id, lease, Some(role));
                 if role == Role::Shared {
                     self.start_deadlines();

@@ -16,6 +16,7 @@ use crate::engine::session::{NoSession, Session};
 use crate::error::{Error, Failure};
 use crate::model::options::Scope;
 use crate::sql::Rows;
+use crate::telemetry::SessionRole;
 use crate::wire::SimpleQuery;
 
 /// An answer this recent proves that the database is reachable.
@@ -153,6 +154,7 @@ impl Pool {
 
     fn becomes_helper(&self, lease: &Lease) {
         let session = Rc::clone(lease.session());
+        session.is_for(SessionRole::Helper);
         self.helper.session.replace(Some(session));
     }
 

@@ -16,6 +16,7 @@ use crate::database::Database;
 use crate::error::{Error, Holder};
 use crate::model::backend::Backend;
 use crate::model::options::Scope;
+use crate::telemetry::SessionRole;
 use connects::{Bound, Connects, Supplied, Wanted};
 use helper::Helper;
 
@@ -165,6 +166,7 @@ impl Pool {
     fn beside(&self, supplied: Supplied) -> Lease {
         let mut lease = supplied.lease;
         lease.is_beside = true;
+        lease.session.is_for(SessionRole::Helper);
         self.leased_beside.set(self.leased_beside.get() + 1);
         lease
     }
@@ -237,6 +239,7 @@ impl Pool {
     }
 
     fn keep_idle(&self, session: Rc<Session>) {
+        session.is_for(SessionRole::Idle);
         self.idle.borrow_mut().push(Idle {
             since: session.last_used(),
             session,

@@ -16,6 +16,7 @@ use crate::drivers;
 use crate::engine::ids::SessionState;
 use crate::error::Failure;
 use crate::sql::Rows;
+use crate::telemetry::SessionGauge;
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
 /// What a session shares with the task that drives its connection.
@@ -26,6 +27,7 @@ pub(super) struct ConnectionTask {
     pub(super) shutdown: Rc<Shutdown>,
     pub(super) held_locks: Rc<HeldLocks>,
     pub(super) last_answer: Rc<LastAnswer>,
+    pub(super) gauge: Rc<SessionGauge>,
 }
 
 /// What pglock itself has decided about a session. The server or the network can end it too.
@@ -119,9 +121,12 @@ impl RawConnection {
         let (client, mut connection) = tls::connect(database.config(), database.tls()).await?;
         let (state_sender, state) = watch::channel(SessionState::Open);
         let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Rc::<HeldLocks>::default());
+        let gauge = Rc::new(SessionGauge::of(database));
         let task = tokio::task::spawn_local({
             let (shutdown, held_locks) = (Rc::clone(&shutdown), Rc::clone(&held_locks));
+            let counted = Counted(Rc::clone(&gauge));
             async move {
+                let _counted = counted;
                 let reason = tokio::select! {
                     ended = &mut connection => why_ended(ended),
                     reason = shutdown.reason() => reason.to_owned(),
@@ -143,6 +148,7 @@ impl RawConnection {
                 shutdown,
                 held_locks,
                 last_answer: Rc::new(LastAnswer::now()),
+                gauge,
             },
         })
     }
@@ -172,6 +178,15 @@ impl Drop for RawConnection {
         if self.client.is_some() {
             self.task.abort.abort();
         }
+    }
+}
+
+/// The part of a task that lasts as long as it does, also if it is aborted.
+struct Counted(Rc<SessionGauge>);
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.has_ended();
     }
 }
 

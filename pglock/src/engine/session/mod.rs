@@ -28,6 +28,7 @@ use crate::database::Database;
 use crate::model::backend::Backend;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::sql;
+use crate::telemetry::SessionRole;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
@@ -100,6 +101,11 @@ impl Session {
 
     pub(super) fn state(&self) -> watch::Receiver<SessionState> {
         self.task.state.clone()
+    }
+
+    /// Says what it is for from now on, for those who count sessions.
+    pub(super) fn is_for(&self, role: SessionRole) {
+        self.task.gauge.is_for(role);
     }
 
     pub(super) fn leases(&self) -> &Cell<usize> {

@@ -20,6 +20,7 @@ use crate::engine::pool::{DIED_WHILE_IDLE, Lease};
 use crate::engine::session::{NoSession, Session};
 use crate::model::lock_id::Key;
 use crate::model::options::{Scope, WaitPolicy};
+use crate::telemetry::SessionRole;
 use crate::wire::protocol::AcquireOutcome;
 use active::ActiveWait;
 
@@ -90,6 +91,7 @@ impl Arbiter {
         let id = self.book.borrow_mut().ledger.wait_opened(order.key);
         if let Some(id) = id {
             let ours = lease.again();
+            lease.session().is_for(role(order));
             self.adopt(id, lease, None);
             self.wait_on(order, id, ours, request, active).await;
         }
@@ -120,6 +122,7 @@ impl Arbiter {
             match self.pool.replacement(request.lock.scope).await {
                 Ok(new) => {
                     lease = new.again();
+                    new.session().is_for(role(order));
                     self.adopt(id, new, None);
                     end = self.converse_wait(order, &lease, &request, active).await;
                 }
@@ -277,5 +280,13 @@ impl Arbiter {
                 WaitEnd::Answered(answer, Some(Cause::Failed(failure)))
             }
         }
+    }
+}
+
+/// What a session that is opened for a wait is for.
+fn role(order: &WaitOrder) -> SessionRole {
+    match order.own {
+        Some(_) => SessionRole::Own,
+        None => SessionRole::Wait,
     }
 }
