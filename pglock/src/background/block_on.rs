@@ -19,6 +19,11 @@ pub(super) fn forbid_blocking_here() {
     MUST_NOT_BLOCK.set(true);
 }
 
+/// Whether this thread may wait for locks.
+pub(crate) fn may_block_here() -> bool {
+    !MUST_NOT_BLOCK.get()
+}
+
 struct Unpark(Thread);
 
 impl Wake for Unpark {

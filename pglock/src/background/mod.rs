@@ -4,6 +4,6 @@ mod block_on;
 mod owner_process;
 mod thread;
 
-pub(crate) use block_on::block_on;
+pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use owner_process::OwnerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start};

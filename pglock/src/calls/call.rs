@@ -28,7 +28,7 @@ impl CallRequest {
             call_stack::refuse_self_deadlock(&self.lock, blocking)?;
         }
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
-        let acquired = engine::acquire(engine::Request {
+        let request = engine::Request {
             wait: self.wait,
             asked: Instant::now(),
             is_nested: call_stack::holds_any_lock(),
@@ -37,8 +37,12 @@ impl CallRequest {
             context: TraceContext::here(),
             sections: call_stack::sections(),
             lock: self.lock,
-        })
-        .await;
+        };
+        let acquired = if blocking {
+            engine::acquire_blocking(request)
+        } else {
+            engine::acquire(request).await
+        };
         let hold = attempt.end(acquired)?;
         // `hold_at_least` counts from here, not from the grant: a caller dropped in between must not keep the lock.
         Ok(hold.with_limits(self.limits))
@@ -85,7 +89,7 @@ impl Call {
         failed: impl FnOnce(&R) -> bool,
     ) -> Result<R, Error> {
         let result = self.frame.run(body);
-        let kept = block_on(self.end());
+        let kept = self.end_blocking();
         if failed(&result) {
             Ok(result)
         } else {
@@ -114,6 +118,15 @@ impl Call {
             return Ok(result);
         }
         self.end().await.map(|()| result)
+    }
+
+    /// Like [`end`](Call::end), but blocks this thread.
+    fn end_blocking(self) -> Result<(), Error> {
+        match Arc::try_unwrap(self.hold) {
+            Ok(hold) => engine::release_blocking(&hold),
+            Err(shared) => shared.check_session(),
+        }
+        .map_err(Error::after_the_body)
     }
 
     /// Ends the call; the last one that shares a lock releases it.

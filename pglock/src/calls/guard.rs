@@ -3,11 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::background::block_on;
 use crate::calls::call_stack;
 use crate::calls::on_connection::{ConnectionLock, ConnectionRequest};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
-use crate::engine::HeldLock;
+use crate::engine::{self, HeldLock};
 use crate::error::Error;
 use crate::telemetry::HoldSpan;
 
@@ -82,7 +81,7 @@ impl Guard {
     /// # }
     /// ```
     pub fn release(self) -> Result<(), Error> {
-        block_on(self.hold.release())
+        engine::release_blocking(&self.hold)
     }
 
     /// Like [`release`](Guard::release).

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio_postgres::Config;
 
-use super::handle::{Database, Settings};
+use super::handle::{Attached, Database, Settings};
 use super::tls::{self, Tls, TlsOptions};
 use super::url;
 use crate::error::Error;
@@ -327,6 +327,7 @@ impl DatabaseBuilder {
             connect_timeout,
             liveness,
             max_sessions,
+            attached: Attached::default(),
         })))
     }
 

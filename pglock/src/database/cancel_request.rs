@@ -5,9 +5,6 @@
 //! signaled the session.
 
 use std::io;
-use std::net::SocketAddr;
-#[cfg(unix)]
-use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
@@ -15,8 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::task::JoinSet;
 use tokio_postgres::CancelToken;
-use tokio_postgres::config::Host;
 
+use super::addresses::Address;
 use super::handle::Database;
 
 impl Database {
@@ -28,7 +25,10 @@ impl Database {
     pub(crate) async fn cancel(&self, token: &CancelToken) {
         let mut steps = JoinSet::new();
         for host in self.hosts() {
-            steps.spawn_local(async move { CancelStep::Found(host.addresses().await) });
+            steps.spawn_local(async move {
+                // A host that is not found is not that of the session.
+                CancelStep::Found(host.addresses().await.unwrap_or_default())
+            });
         }
         while let Some(step) = steps.join_next().await {
             let Ok(CancelStep::Found(addresses)) = step else {
@@ -44,62 +44,11 @@ impl Database {
             }
         }
     }
-
-    fn hosts(&self) -> Vec<NamedHost> {
-        let config = self.config();
-        let (names, addresses) = (config.get_hosts(), config.get_hostaddrs());
-        let ports = config.get_ports();
-        let hosts = (0..names.len().max(addresses.len())).map(|at| NamedHost {
-            host: match addresses.get(at) {
-                Some(address) => Host::Tcp(address.to_string()),
-                None => names[at].clone(),
-            },
-            name: match names.get(at) {
-                Some(Host::Tcp(name)) => name.clone(),
-                _ => String::new(),
-            },
-            port: ports.get(at).or(ports.first()).copied().unwrap_or(5432),
-        });
-        hosts.collect()
-    }
 }
 
 enum CancelStep {
     Found(Vec<Address>),
     Sent,
-}
-
-/// A host of the URL.
-struct NamedHost {
-    host: Host,
-    /// The name in the URL, which TLS asks for.
-    name: String,
-    port: u16,
-}
-
-impl NamedHost {
-    async fn addresses(self) -> Vec<Address> {
-        match self.host {
-            Host::Tcp(host) => {
-                let found = tokio::net::lookup_host((host, self.port)).await;
-                let found = found.into_iter().flatten();
-                let addresses = found.map(|address| Address::Tcp(address, self.name.clone()));
-                addresses.collect()
-            }
-            #[cfg(unix)]
-            Host::Unix(folder) => {
-                vec![Address::Unix(
-                    folder.join(format!(".s.PGSQL.{}", self.port)),
-                )]
-            }
-        }
-    }
-}
-
-enum Address {
-    Tcp(SocketAddr, String),
-    #[cfg(unix)]
-    Unix(PathBuf),
 }
 
 impl Address {

@@ -1,7 +1,8 @@
 //! A database handle: where its sessions connect, and how.
 
+use std::any::Any;
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_postgres::Config;
@@ -34,7 +35,20 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     pub(super) liveness: Liveness,
     pub(super) max_sessions: Option<usize>,
+    pub(super) attached: Attached,
 }
+
+/// What the engine keeps with a database, for callers that have only its handle. It is no setting.
+#[derive(Default)]
+pub(super) struct Attached(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
+
+impl PartialEq for Attached {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Attached {}
 
 impl Database {
     pub(crate) fn config(&self) -> &Config {
@@ -43,6 +57,26 @@ impl Database {
 
     pub(crate) fn tls(&self) -> &Tls {
         &self.0.tls
+    }
+
+    /// Keeps a value with the handle, instead of the one before.
+    pub(crate) fn attach<T: Any + Send + Sync>(&self, value: &Arc<T>) {
+        // A fork may have copied it locked.
+        if let Ok(mut attached) = self.0.attached.0.try_lock() {
+            let is_it = |it: &Arc<dyn Any + Send + Sync>| {
+                std::ptr::addr_eq(Arc::as_ptr(it), Arc::as_ptr(value))
+            };
+            if !attached.as_ref().is_some_and(is_it) {
+                *attached = Some(Arc::clone(value) as Arc<dyn Any + Send + Sync>);
+            }
+        }
+    }
+
+    /// The value that is kept with the handle, unless it is in use just now.
+    pub(crate) fn attached<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
+        let attached = self.0.attached.0.try_lock().ok()?;
+        let value = attached.as_ref()?;
+        Arc::clone(value).downcast().ok()
     }
 
     pub(crate) fn connect_timeout(&self) -> Duration {

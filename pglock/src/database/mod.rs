@@ -1,13 +1,19 @@
 //! Databases: where pglock's own sessions connect, by default and by name.
 
+mod addresses;
 mod builder;
 mod cancel_request;
+mod connect;
 mod handle;
 mod registry;
+mod socket;
 pub(crate) mod tls;
 mod url;
 mod why_no_session;
 
+pub(crate) use connect::Connected;
+pub(crate) use socket::SocketSwitch;
+pub(crate) use tls::Driver;
 pub(crate) use why_no_session::why_no_session;
 
 pub use builder::{DatabaseBuilder, DatabaseConfig};

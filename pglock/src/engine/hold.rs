@@ -4,36 +4,23 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::oneshot::error::RecvError;
+use tokio::sync::{oneshot, watch};
 
 use super::ids::SessionState;
 use super::ledger::HoldId;
 use super::lock::DatabaseLock;
-use crate::background::{self, OwnerProcess};
+use super::register::{Register, Release, ReleaseReply};
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::telemetry::{HoldRecord, HoldSpan};
-
-/// Receives whether a lock was held until the end of its call.
-pub(super) type ReleaseReply = oneshot::Sender<Result<(), Error>>;
-
-/// What a holder tells the arbiter at the end.
-pub(super) struct Release {
-    pub(super) hold: HoldId,
-    /// The end of `hold_at_least`.
-    pub(super) keep_until: Option<Instant>,
-    pub(super) reply: Option<ReleaseReply>,
-}
 
 /// A granted lock. Dropping it releases it in the background, after `hold_at_least` where set.
 pub(crate) struct HeldLock {
     pub(crate) lock: Arc<DatabaseLock>,
     pub(crate) id: HoldId,
-    /// Closed once the thread that granted it has ended. No other can release it.
-    releases: mpsc::UnboundedSender<Release>,
+    register: Arc<Register>,
     state: watch::Receiver<SessionState>,
-    thread: background::Handle,
-    process: OwnerProcess,
     released: AtomicBool,
     received: Instant,
     limits: HoldLimits,
@@ -42,19 +29,17 @@ pub(crate) struct HeldLock {
 
 impl HeldLock {
     pub(super) fn new(
+        register: Arc<Register>,
         lock: Arc<DatabaseLock>,
         id: HoldId,
-        releases: mpsc::UnboundedSender<Release>,
         state: watch::Receiver<SessionState>,
         record: Arc<HoldRecord>,
     ) -> Self {
         Self {
             lock,
             id,
-            releases,
+            register,
             state,
-            thread: background::Handle::current(),
-            process: OwnerProcess::current(),
             released: AtomicBool::new(false),
             received: Instant::now(),
             limits: HoldLimits::default(),
@@ -84,7 +69,17 @@ impl HeldLock {
 
     /// Whether the lock was granted to this process. In a forked child it is only a copy.
     pub(crate) fn is_of_this_process(&self) -> bool {
-        self.process.is_current()
+        self.register.is_of_this_process()
+    }
+
+    pub(super) fn register(&self) -> &Arc<Register> {
+        &self.register
+    }
+
+    /// Whether it is kept after its release.
+    pub(super) fn is_to_be_kept(&self) -> bool {
+        self.keep_until()
+            .is_some_and(|until| until > Instant::now())
     }
 
     fn lost(&self, why: &str) -> Error {
@@ -98,7 +93,7 @@ impl HeldLock {
             keep_until: self.keep_until(),
             reply,
         };
-        self.releases.send(release).is_ok()
+        self.register.releases.send(release).is_ok()
     }
 
     /// `Lost` once the session is known to have ended, or `hold_at_most` is over. Runs no SQL.
@@ -136,7 +131,7 @@ impl HeldLock {
             return self.until_lost().await;
         };
         // If the thread has ended, `woken` is an error, and the lock is lost.
-        let woken = self.thread.sleep_until(at);
+        let woken = self.register.thread.sleep_until(at);
         tokio::select! {
             error = self.until_lost() => error,
             Ok(()) = woken => {
@@ -166,17 +161,35 @@ impl HeldLock {
     ///
     /// If the future is dropped, the release continues in the background.
     pub(crate) async fn release(&self) -> Result<(), Error> {
+        if self.begin_release()? {
+            self.finish_release().await
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Whether it has not been released yet. From now on it counts as released.
+    pub(super) fn begin_release(&self) -> Result<bool, Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
-        if self.released.swap(true, Ordering::Relaxed) {
-            return Ok(());
-        }
+        Ok(!self.released.swap(true, Ordering::Relaxed))
+    }
+
+    pub(super) async fn finish_release(&self) -> Result<(), Error> {
         let (reply, answer) = oneshot::channel();
         if !self.send_release(Some(reply)) {
             return Err(self.lost(ENGINE_ENDED));
         }
-        answer.await.unwrap_or_else(|_| Err(self.why_lost()))
+        self.release_result(answer.await)
+    }
+
+    /// The result of a release, from its answer; without one, the thread has ended.
+    pub(super) fn release_result(
+        &self,
+        answer: Result<Result<(), Error>, RecvError>,
+    ) -> Result<(), Error> {
+        answer.unwrap_or_else(|_| Err(self.why_lost()))
     }
 }
 

@@ -5,14 +5,17 @@
 //! is done here.
 
 mod arbiter;
+mod borrow;
 mod cancel;
 mod heartbeat;
 mod helper;
 mod hold;
 mod ids;
 mod ledger;
+mod loan;
 mod lock;
 pub(crate) mod pool;
+mod register;
 mod request;
 pub(crate) mod section_waits;
 mod session;
@@ -23,6 +26,7 @@ use tokio::sync::oneshot;
 use crate::background;
 use crate::error::Error;
 
+pub(crate) use borrow::{acquire_blocking, release_blocking};
 pub(crate) use hold::HeldLock;
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use super::ids::SectionId;
-use super::ledger::HoldId;
+use super::ledger::{HoldId, LedgerRequest};
 use super::lock::DatabaseLock;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::telemetry::TraceContext;
@@ -36,5 +36,17 @@ impl Request {
     /// found in the server only, so it has to wait there, and can't be polled.
     pub(super) fn needs_own_session(&self) -> bool {
         self.lock.scope == Scope::Transaction || self.lock.dedicated || !self.sections.is_empty()
+    }
+}
+
+impl<'r> From<&'r Request> for LedgerRequest<'r> {
+    fn from(request: &'r Request) -> Self {
+        Self {
+            key: request.lock.key,
+            mode: request.lock.mode,
+            no_wait: request.does_not_wait(),
+            own_session: request.needs_own_session(),
+            enclosing: &request.enclosing,
+        }
     }
 }

@@ -8,6 +8,8 @@ mod text;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+#[cfg(feature = "rustls")]
+use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use crate::error::{Error, Failure};
@@ -75,33 +77,70 @@ impl Tls {
     }
 }
 
+#[cfg(feature = "rustls")]
+impl Tls {
+    /// As in libpq: `prefer` falls back to a session without encryption.
+    fn falls_back(&self, error: &tokio_postgres::Error) -> bool {
+        self.settings.mode == SslMode::Prefer && is_of_encryption(error)
+    }
+}
+
 /// The future that does the IO of a session until its end.
-pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>>>>;
+pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
 /// Connects, with or without encryption.
 #[cfg_attr(
     not(feature = "rustls"),
     expect(unused_variables, reason = "without the feature nothing is encrypted")
 )]
-pub(crate) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Driver), Failure> {
+pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Driver), Failure> {
     #[cfg(feature = "rustls")]
+    if let Some(connector) =
+        handshake::connector(&tls.settings).map_err(Failure::before_connecting)?
     {
-        let settings = &tls.settings;
-        if let Some(connector) =
-            handshake::connector(settings).map_err(Failure::before_connecting)?
-        {
-            match config.connect(connector).await {
-                // As in libpq: `prefer` falls back to a session without encryption.
-                Err(error) if settings.mode == SslMode::Prefer && is_of_encryption(&error) => {}
-                connected => {
-                    let (client, connection) = connected?;
-                    return Ok((client, Box::pin(connection)));
-                }
+        match config.connect(connector).await {
+            Err(error) if tls.falls_back(&error) => {}
+            connected => {
+                let (client, connection) = connected?;
+                return Ok((client, Box::pin(connection)));
             }
         }
     }
     let (client, connection) = config.connect(NoTls).await?;
     Ok((client, Box::pin(connection)))
+}
+
+/// Like [`connect`], over a stream that `open` connects to the host of a name.
+#[cfg_attr(
+    not(feature = "rustls"),
+    expect(unused_variables, reason = "without the feature nothing is encrypted")
+)]
+pub(super) async fn connect_over<S, W>(
+    config: &Config,
+    tls: &Tls,
+    open: impl AsyncFn() -> Result<(S, W, String), Failure>,
+) -> Result<(Client, Driver, W), Failure>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    #[cfg(feature = "rustls")]
+    if let Some(mut connector) =
+        handshake::connector(&tls.settings).map_err(Failure::before_connecting)?
+    {
+        let (stream, switch, name) = open().await?;
+        let connect = MakeTlsConnect::<S>::make_tls_connect(&mut connector, &name);
+        let connect = connect.map_err(|error| Failure::before_connecting(error.to_string()))?;
+        match config.connect_raw(stream, connect).await {
+            Err(error) if tls.falls_back(&error) => {}
+            connected => {
+                let (client, connection) = connected?;
+                return Ok((client, Box::pin(connection), switch));
+            }
+        }
+    }
+    let (stream, switch, _) = open().await?;
+    let (client, connection) = config.connect_raw(stream, NoTls).await?;
+    Ok((client, Box::pin(connection), switch))
 }
 
 /// Whether connecting without TLS could succeed.

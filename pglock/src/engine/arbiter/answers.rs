@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::cause::Cause;
-use super::{Arbiter, Held, Waiting};
+use super::{Arbiter, Waiting};
 use crate::engine::hold::HeldLock;
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Effect, FailureReason, HoldId, RequestId, SessionId};
+use crate::engine::register::Held;
 use crate::engine::request::Request;
 use crate::error::{Error, Holder, SKIP};
 use crate::model::lock_id::Key;
@@ -63,9 +64,11 @@ impl Arbiter {
                     self.end(hold, |held| Err(Cause::lost(cause, &held.lock)));
                 }
                 Effect::Confirmed { hold } => {
-                    let mut book = self.book.borrow_mut();
-                    let held = book.held.get_mut(&hold);
-                    if let Some(reply) = held.and_then(|held| held.confirmed.take()) {
+                    let reply = {
+                        let held = &mut self.register().held;
+                        held.get_mut(&hold).and_then(|held| held.confirmed.take())
+                    };
+                    if let Some(reply) = reply {
                         // A caller that went away has no use for the answer.
                         let _ = reply.send(Ok(()));
                     }
@@ -92,7 +95,7 @@ impl Arbiter {
             self.deadlines.remove_look_up(at, request);
         }
         if !waiting.request.sections.is_empty() {
-            book.note_sections(waiting.request.lock.key);
+            book.note_sections(waiting.request.lock.key, &self.register());
         }
         Some(waiting)
     }
@@ -104,29 +107,17 @@ impl Arbiter {
         let Waiting { request, reply, .. } = waiting;
         let lock = Arc::new(request.lock);
         let record = Arc::new(HoldRecord::begin(Subject::from(&*lock), &request.context));
-        let granted = {
-            let mut book = self.book.borrow_mut();
-            let Some(open) = book.sessions.get(&session) else {
-                return;
-            };
-            let session = Rc::clone(open.lease.session());
-            let state = session.state();
-            session.held_locks().add(hold, &lock, Arc::clone(&record));
-            if let SessionState::Closed { reason } = &*state.borrow() {
-                // It ended before the lock was in its list, so nothing else reports the loss.
-                record.lost(reason);
-            }
-            let entry = Held {
-                lock: Arc::clone(&lock),
-                session,
-                record: Arc::clone(&record),
-                granted: Instant::now(),
-                released: None,
-                confirmed: None,
-            };
-            book.held.insert(hold, entry);
-            HeldLock::new(lock, hold, self.releases.sender(), state, record)
+        let Some(session) = self.session(session) else {
+            return;
         };
+        let state = session.state();
+        self.register()
+            .add_hold(hold, &lock, session.link(), &record);
+        if let SessionState::Closed { reason } = &*state.borrow() {
+            // It ended before the lock was in its list, so nothing else reports the loss.
+            record.lost(reason);
+        }
+        let granted = HeldLock::new(Arc::clone(&self.register), lock, hold, state, record);
         // If the caller has gone away, `send` returns the lock, and dropping it releases it.
         drop(reply.send(Ok(granted)));
     }
@@ -139,10 +130,10 @@ impl Arbiter {
     }
 
     fn end(&self, hold: HoldId, result: impl FnOnce(&Held) -> Result<(), Error>) {
-        let Some(entry) = self.book.borrow_mut().held.remove(&hold) else {
+        let Some(entry) = self.register().held.remove(&hold) else {
             return;
         };
-        entry.session.held_locks().remove(hold);
+        entry.link.held_locks().remove(hold);
         let result = result(&entry);
         entry.record.released(&result);
         // A caller that still waits to hear whether it was held gets the answer of the release that followed.
@@ -175,7 +166,7 @@ impl Arbiter {
 
     async fn poll_later(self: Rc<Self>, key: Key, timer: u64, attempt: u32) {
         tokio::time::sleep(poll_delay(attempt, timer)).await;
-        self.book.borrow_mut().ledger.poll(key, timer);
+        self.register().ledger.poll(key, timer);
         self.settle(None);
     }
 }

@@ -25,6 +25,13 @@ const MAX_OPERATIONS: usize = 512;
 /// How often a question is asked again that others cancel.
 const CANCELED_AT_MOST: usize = 1_000;
 
+/// A batch that a session was sent.
+pub(super) struct SentBatch {
+    pub(super) id: SessionId,
+    pub(super) ops: Vec<Op>,
+    pub(super) began: Instant,
+}
+
 /// What is left of a session after a batch.
 enum After {
     /// It can be used. The cause is why an operation failed, if one did.
@@ -50,8 +57,11 @@ impl Arbiter {
         }
         let mut ops = Vec::new();
         if self.is_open(id, &session) {
-            let ledger = &mut self.book.borrow_mut().ledger;
-            ledger.next_batch(id, MAX_OPERATIONS, &mut ops);
+            let mut entries = self.register();
+            entries.ledger.next_batch(id, MAX_OPERATIONS, &mut ops);
+            if ops.len() > 1 {
+                entries.last_crowd = Some(Instant::now());
+            }
         }
         self.settle(None);
         if ops.is_empty() {
@@ -61,12 +71,25 @@ impl Arbiter {
         let mut done = Vec::with_capacity(ops.len());
         let converse = self.converse(id, &session, &exclusive, &ops, &mut done);
         let end = answered(&session, self.pool.database().liveness(), converse).await;
+        let sent = SentBatch { id, ops, began };
+        self.end_batch(&session, exclusive, sent, done, end).await;
+    }
+
+    /// Tells the ledger what became of a batch; none: the server has not answered in time.
+    pub(super) async fn end_batch(
+        self: &Rc<Self>,
+        session: &Rc<Session>,
+        exclusive: Exclusive<'_>,
+        SentBatch { id, ops, began }: SentBatch,
+        done: Vec<bool>,
+        end: Option<BatchEnd>,
+    ) {
         let yes_or_no = |yes| if yes { Answer::Yes } else { Answer::No };
         let mut answers: Vec<Answer> = done.into_iter().map(yes_or_no).collect();
         let after = match end {
             Some(BatchEnd::Done) => After::Usable(None),
             Some(BatchEnd::WrongBackend) => {
-                self.pool.close_wrong_backend(&session);
+                self.pool.close_wrong_backend(session);
                 let cause = Cause::Pooler;
                 After::Over {
                     cause,
@@ -74,14 +97,14 @@ impl Arbiter {
                 }
             }
             Some(BatchEnd::Failed(failure)) if failure.session_ended => After::Over {
-                cause: Cause::ended(&session, Some(failure)).await,
+                cause: Cause::ended(session, Some(failure)).await,
                 ask_again: began.elapsed() < DIED_WHILE_IDLE,
             },
             Some(BatchEnd::Failed(failure)) => {
                 let is_known = match ops.get(answers.len()) {
                     None => true,
                     Some(op) => {
-                        let answer = in_doubt(&session, &exclusive, op, &failure).await;
+                        let answer = in_doubt(session, &exclusive, op, &failure).await;
                         answers.extend(answer);
                         answer.is_some()
                     }
@@ -90,8 +113,8 @@ impl Arbiter {
                     answers.resize(ops.len(), Answer::NotRun);
                     After::Usable(Some(Cause::Failed(failure)))
                 } else {
-                    self.pool.close_broken(&session, ops[0].key);
-                    let cause = Cause::ended(&session, Some(failure)).await;
+                    self.pool.close_broken(session, ops[0].key);
+                    let cause = Cause::ended(session, Some(failure)).await;
                     After::Over {
                         cause,
                         ask_again: false,
@@ -99,21 +122,21 @@ impl Arbiter {
                 }
             }
             None => After::Over {
-                cause: Cause::ended(&session, Some(Failure::silent())).await,
+                cause: Cause::ended(session, Some(Failure::silent())).await,
                 ask_again: false,
             },
         };
         drop(exclusive);
         match after {
             After::Usable(cause) => {
-                self.tell_answers(id, &session, &answers, cause.as_ref());
+                self.tell_answers(id, session, &answers, cause.as_ref());
                 if !session.held_locks().is_empty() {
-                    heartbeat::name_locks_soon(&session, self.pool.database().liveness());
+                    heartbeat::name_locks_soon(session, self.pool.database().liveness());
                 }
             }
             After::Over { cause, ask_again } => {
-                self.tell_answers(id, &session, &answers, None);
-                self.end_session(id, &session, ask_again, &cause);
+                self.tell_answers(id, session, &answers, None);
+                self.end_session(id, session, ask_again, &cause);
             }
         }
     }
@@ -129,7 +152,7 @@ impl Arbiter {
             return;
         }
         {
-            let ledger = &mut self.book.borrow_mut().ledger;
+            let ledger = &mut self.register().ledger;
             for (nth, answer) in answers.iter().enumerate() {
                 ledger.answer(id, nth, *answer);
             }

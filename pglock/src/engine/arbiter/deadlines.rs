@@ -164,7 +164,8 @@ impl Arbiter {
                 }
             };
             let mut book = self.book.borrow_mut();
-            match book.ledger.waits_for(request) {
+            let held_by = self.register().ledger.waits_for(request);
+            match held_by {
                 None => {}
                 // That it is busy must not be said of a lock of which nothing is known. The server's answer is under
                 // way, or the end of the session that it was asked on.
@@ -176,7 +177,7 @@ impl Arbiter {
                     }
                 }
                 Some(HeldBy::Ourselves | HeldBy::Elsewhere) => {
-                    book.ledger.withdraw(request);
+                    self.register().ledger.withdraw(request);
                     drop(book);
                     busy.extend(self.take(request));
                 }

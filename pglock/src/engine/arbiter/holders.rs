@@ -71,7 +71,7 @@ impl Arbiter {
     pub(super) fn look_up_early(self: &Rc<Self>, request: RequestId) {
         let lock = {
             let book = self.book.borrow();
-            let known = book.ledger.waits_for(request);
+            let known = self.register().ledger.waits_for(request);
             let is_busy = known == Some(HeldBy::Elsewhere);
             let waiting = book.waiting.get(&request).filter(|_| is_busy);
             waiting.map(|waiting| waiting.request.lock.clone())
@@ -116,12 +116,12 @@ impl Arbiter {
 
     /// The holder, if it is of this process: nobody has to be asked then.
     pub(super) fn holder_here(&self, key: Key) -> Option<Holder> {
-        let book = self.book.borrow();
-        let held = book.held.get(&book.ledger.holder(key)?)?;
+        let entries = self.register();
+        let held = entries.held.get(&entries.ledger.holder(key)?)?;
         let config = self.pool.database().config();
         let held_for = held.granted.elapsed();
         Some(Holder {
-            pid: held.session.backend().pid,
+            pid: held.link.backend().pid,
             application_name: config.get_application_name().unwrap_or_default().to_owned(),
             user: config.get_user().map(str::to_owned),
             client_addr: None,

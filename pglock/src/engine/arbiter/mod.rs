@@ -9,6 +9,7 @@ mod batches;
 mod cause;
 mod deadlines;
 mod holders;
+mod loans;
 mod releases;
 mod sessions;
 mod waits;
@@ -16,24 +17,20 @@ mod waits;
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
-use super::hold::{HeldLock, ReleaseReply};
 use super::ids::Ticket;
-use super::ledger::{
-    Effect, HeldBy, HoldId, Ledger, LedgerRequest, Limits, Order, RequestId, SessionId,
-};
-use super::lock::DatabaseLock;
+use super::ledger::{HeldBy, LedgerRequest, Order, RequestId, SessionId};
+use super::loan::Reply;
 use super::pool::Pool;
+use super::register::{Entries, Register};
 use super::request::Request;
 use super::section_waits::SectionWaits;
-use super::session::{NoSession, Session};
-use crate::error::Error;
+use super::session::NoSession;
 use crate::model::lock_id::Key;
-use crate::telemetry::HoldRecord;
 use cause::Cause;
 use deadlines::{Deadline, Deadlines};
 use holders::HolderLookUps;
@@ -41,11 +38,9 @@ use releases::Releases;
 use sessions::OpenSession;
 use waits::active::ActiveWait;
 
-/// Where a lock goes; closed when the caller has gone away.
-pub(super) type Reply = oneshot::Sender<Result<HeldLock, Error>>;
-
 pub(super) struct Arbiter {
     pool: Rc<Pool>,
+    register: Arc<Register>,
     book: RefCell<Book>,
     deadlines: Deadlines,
     holder_look_ups: HolderLookUps,
@@ -58,12 +53,10 @@ pub(super) struct Arbiter {
     no_wait_session: RefCell<Option<NoSession>>,
 }
 
-/// The ledger, and what its names stand for.
+/// What the ledger's names stand for, but for what is in the register.
 struct Book {
-    ledger: Ledger,
     waiting: HashMap<RequestId, Waiting>,
     tickets: HashMap<Ticket, RequestId>,
-    held: HashMap<HoldId, Held>,
     sessions: HashMap<SessionId, OpenSession>,
     /// The waits in the server that have been ordered.
     waits: HashMap<Key, Rc<ActiveWait>>,
@@ -81,16 +74,16 @@ struct Waiting {
     look_up: Option<Instant>,
 }
 
-/// A granted lock.
-struct Held {
-    lock: Arc<DatabaseLock>,
-    session: Rc<Session>,
-    record: Arc<HoldRecord>,
-    granted: Instant,
-    /// Where the end of its release goes.
-    released: Option<ReleaseReply>,
-    /// Where it goes whether it is still held.
-    confirmed: Option<ReleaseReply>,
+impl Drop for Arbiter {
+    fn drop(&mut self) {
+        // Borrowers may keep the register for longer. That the locks are lost is to be known now.
+        let held = {
+            let mut entries = self.register.lock();
+            entries.shared.clear();
+            std::mem::take(&mut entries.held)
+        };
+        drop(held);
+    }
 }
 
 impl Arbiter {
@@ -102,11 +95,10 @@ impl Arbiter {
         let releases = Releases::new();
         let arbiter = Rc::new(Self {
             pool,
+            register: Register::new(releases.sender()),
             book: RefCell::new(Book {
-                ledger: Ledger::new(Limits::default()),
                 waiting: HashMap::new(),
                 tickets: HashMap::new(),
-                held: HashMap::new(),
                 sessions: HashMap::new(),
                 waits: HashMap::new(),
                 without_session: Vec::new(),
@@ -127,24 +119,30 @@ impl Arbiter {
         &self.pool
     }
 
+    fn register(&self) -> MutexGuard<'_, Entries> {
+        self.register.lock()
+    }
+
     /// Requests a lock. What this caller has released before is released first, so that it can't be in its own way.
     pub(super) fn ask(self: &Rc<Self>, ticket: Ticket, request: Request, reply: Reply) {
         self.take_releases();
+        request.lock.database.attach(&self.register);
+        let id = self.register().ledger.ask(LedgerRequest::from(&request));
+        self.admit(id, ticket, request, reply);
+        self.settle(None);
+    }
+
+    /// Notes a request that the ledger knows.
+    fn admit(self: &Rc<Self>, id: RequestId, ticket: Ticket, request: Request, reply: Reply) {
         let mut book = self.book.borrow_mut();
-        let own_session = request.needs_own_session();
-        let id = book.ledger.ask(LedgerRequest {
-            key: request.lock.key,
-            mode: request.lock.mode,
-            no_wait: request.does_not_wait(),
-            own_session,
-            enclosing: &request.enclosing,
-        });
         let deadline = Deadline::of(&request);
         let mut look_up = None;
         if let Deadline::At(at) = deadline {
-            let needs_session = book.ledger.waits_for(id) == Some(HeldBy::Unknown)
-                && !book.ledger.has_shared_session();
-            if own_session || !needs_session {
+            let needs_session = {
+                let ledger = &self.register().ledger;
+                ledger.waits_for(id) == Some(HeldBy::Unknown) && !ledger.has_shared_session()
+            };
+            if request.needs_own_session() || !needs_session {
                 self.deadlines.add(self, at, id);
                 if request.describe_holder {
                     look_up = Some(self.plan_look_up(id, at));
@@ -167,19 +165,17 @@ impl Arbiter {
         );
         book.waiting.insert(id, waiting);
         if sections {
-            book.note_sections(key);
+            book.note_sections(key, &self.register());
         }
-        drop(book);
-        self.settle(None);
     }
 
     /// A caller has gone away. Nothing happens where it was answered before.
     pub(super) fn forget(self: &Rc<Self>, ticket: Ticket) {
-        let mut book = self.book.borrow_mut();
+        let book = self.book.borrow_mut();
         let Some(request) = book.tickets.get(&ticket).copied() else {
             return;
         };
-        book.ledger.withdraw(request);
+        self.register().ledger.withdraw(request);
         drop(book);
         let waiting = self.take(request);
         self.settle(None);
@@ -189,7 +185,8 @@ impl Arbiter {
     /// Whether nothing is open here, and nobody waits.
     pub(super) fn is_unused(&self) -> bool {
         let book = self.book.borrow();
-        book.sessions.is_empty() && book.waiting.is_empty() && book.held.is_empty()
+        let is_held = || !self.register().held.is_empty();
+        book.sessions.is_empty() && book.waiting.is_empty() && !is_held()
     }
 
     /// Tells callers what an event has decided, and begins what it has made necessary. `cause` is why the event happened,
@@ -197,10 +194,10 @@ impl Arbiter {
     fn settle(self: &Rc<Self>, cause: Option<&Cause>) {
         loop {
             let (effects, orders) = {
-                let ledger = &mut self.book.borrow_mut().ledger;
-                let orders: Vec<Order> = std::iter::from_fn(|| ledger.next_order()).collect();
-                let effects: Vec<Effect> = ledger.drain_effects().collect();
-                (effects, orders)
+                let mut entries = self.register();
+                entries.collect_orders(None);
+                entries.collect_effects();
+                std::mem::take(&mut entries.left_over)
             };
             if effects.is_empty() && orders.is_empty() {
                 return;

@@ -10,9 +10,9 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::AbortHandle;
 
 use super::Arbiter;
-use crate::engine::hold::{Release, ReleaseReply};
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::HoldId;
+use crate::engine::register::{Release, ReleaseReply};
 
 /// The releases of all locks that this arbiter has granted.
 pub(super) struct Releases {
@@ -97,28 +97,28 @@ impl Arbiter {
     }
 
     fn release_now(self: &Rc<Self>, hold: HoldId, reply: Option<ReleaseReply>) {
-        let mut book = self.book.borrow_mut();
-        let Some(entry) = book.held.get_mut(&hold) else {
+        let mut entries = self.register();
+        let Some(entry) = entries.held.get_mut(&hold) else {
             // It was lost; its holder knows why from its session.
             return;
         };
         entry.released = reply;
-        entry.session.held_locks().remove(hold);
-        book.ledger.release(hold);
-        drop(book);
+        entry.link.held_locks().remove(hold);
+        entries.ledger.release(hold);
+        drop(entries);
         self.settle(None);
     }
 
     /// Keeps a lock after its call, and then releases it. The caller gets the answer that a release would give it now.
     async fn keep(self: Rc<Self>, hold: HoldId, until: Instant, reply: Option<ReleaseReply>) {
         let mut state = {
-            let mut book = self.book.borrow_mut();
-            let Some(entry) = book.held.get_mut(&hold) else {
+            let mut entries = self.register();
+            let Some(entry) = entries.held.get_mut(&hold) else {
                 return;
             };
             entry.confirmed = reply;
-            let state = entry.session.state();
-            book.ledger.confirm(hold);
+            let state = entry.link.state();
+            entries.ledger.confirm(hold);
             state
         };
         self.settle(None);

@@ -1,13 +1,14 @@
 //! The sessions that the ledger knows, from their opening to their end.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Instant;
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
 
+use super::Arbiter;
 use super::cause::Cause;
-use super::{Arbiter, Book};
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Role, SessionId};
 use crate::engine::pool::{FEW_FOR, Lease};
@@ -39,7 +40,7 @@ impl Arbiter {
         match self.pool.session_for_many().await {
             Ok(lease) => {
                 let id = {
-                    let ledger = &mut self.book.borrow_mut().ledger;
+                    let ledger = &mut self.register().ledger;
                     ledger.limit_locks(lease.session().lock_table() / 2);
                     ledger.session_opened(role)
                 };
@@ -55,15 +56,14 @@ impl Arbiter {
             }
             Err(why) => {
                 {
-                    let Book {
-                        ledger, waiting, ..
-                    } = &mut *self.book.borrow_mut();
+                    let waiting = &self.book.borrow().waiting;
                     // Those who came before the first half was over have waited for most of it.
                     let half = began + began.elapsed() / 2;
                     let came = waiting
                         .iter()
                         .filter(|(_, waiting)| waiting.request.asked <= half);
-                    ledger.open_failed(role, came.map(|(request, _)| *request));
+                    let came = came.map(|(request, _)| *request);
+                    self.register().ledger.open_failed(role, came);
                 }
                 self.settle(Some(&Cause::NoSession(why)));
                 let book = &mut *self.book.borrow_mut();
@@ -102,6 +102,10 @@ impl Arbiter {
                 }
             }
         });
+        if role == Some(Role::Shared) {
+            let link = Arc::clone(lease.session().link());
+            self.register().shared.insert(id, link);
+        }
         let open = OpenSession {
             lease,
             role,
@@ -135,9 +139,10 @@ impl Arbiter {
             return;
         }
         let ended = {
-            let mut book = self.book.borrow_mut();
-            book.ledger.session_ended(id, ask_again);
-            book.sessions.remove(&id)
+            let mut entries = self.register();
+            entries.ledger.session_ended(id, ask_again);
+            entries.shared.remove(&id);
+            self.book.borrow_mut().sessions.remove(&id)
         };
         self.settle(Some(cause));
         drop(ended);
@@ -145,10 +150,8 @@ impl Arbiter {
 
     /// Gives back a session that the ledger has no use for any more.
     pub(super) fn give_back(&self, id: SessionId) {
-        let mut book = self.book.borrow_mut();
-        if !book.ledger.has_session(id) {
-            let session = book.sessions.remove(&id);
-            drop(book);
+        if !self.register().ledger.has_session(id) {
+            let session = self.book.borrow_mut().sessions.remove(&id);
             drop(session);
         }
     }
@@ -164,7 +167,9 @@ impl Arbiter {
             .collect();
         let mut closed = Vec::new();
         for id in quiet {
-            if book.ledger.close_idle(id) {
+            let mut entries = self.register();
+            if entries.ledger.close_idle(id) {
+                entries.shared.remove(&id);
                 closed.extend(book.sessions.remove(&id));
             }
         }

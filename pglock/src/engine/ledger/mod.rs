@@ -28,8 +28,9 @@
 //! The files, in the order in which to read them: [`orders`] (all that comes in and goes out), [`state`] (what is
 //! remembered), [`callers`] (requests and holds), [`needs`] (what a key needs now), [`settle`] (brings a key up to date
 //! after an event), [`batch`] (operations and their answers), [`waits`] and [`wait_sessions`] (waits in the server,
-//! polling), [`sessions`], [`ring`] (deadlocks).
+//! polling), [`sessions`], [`ring`] (deadlocks), [`alone`] (what a caller may carry out itself).
 
+mod alone;
 mod batch;
 mod callers;
 mod needs;

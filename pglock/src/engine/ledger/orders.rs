@@ -71,6 +71,22 @@ pub(crate) enum Effect {
     },
 }
 
+impl Effect {
+    /// The request that it answers.
+    pub(crate) fn request(&self) -> Option<RequestId> {
+        match self {
+            Self::Granted { request, .. }
+            | Self::Busy { request, .. }
+            | Self::Deadlock { request }
+            | Self::Failed { request, .. } => Some(*request),
+            Self::Released { .. }
+            | Self::Confirmed { .. }
+            | Self::Lost { .. }
+            | Self::Poll { .. } => None,
+        }
+    }
+}
+
 /// Who has a lock that is busy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HeldBy {

@@ -288,7 +288,7 @@ impl Ledger {
         self.sessions[session].held.len() > limit.min(self.limits.session_locks - 1)
     }
 
-    fn is_full(&self, session: Id) -> bool {
+    pub(super) fn is_full(&self, session: Id) -> bool {
         self.sessions[session].held.len() >= self.limits.session_locks
     }
 

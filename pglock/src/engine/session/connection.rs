@@ -2,16 +2,17 @@
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
 
+use super::driver::SharedDriver;
 use super::held::HeldLocks;
-use super::last_answer::LastAnswer;
-use crate::database::Database;
-use crate::database::tls;
+use super::stamp::Stamp;
+use crate::database::{Connected, Database};
 use crate::drivers;
 use crate::engine::ids::SessionState;
 use crate::error::Failure;
@@ -25,8 +26,9 @@ pub(super) struct ConnectionTask {
     pub(super) state: watch::Receiver<SessionState>,
     pub(super) abort: AbortHandle,
     pub(super) shutdown: Rc<Shutdown>,
-    pub(super) held_locks: Rc<HeldLocks>,
-    pub(super) last_answer: Rc<LastAnswer>,
+    pub(super) held_locks: Arc<HeldLocks>,
+    pub(super) last_answer: Arc<Stamp>,
+    pub(super) driver: Arc<SharedDriver>,
     pub(super) gauge: Rc<SessionGauge>,
 }
 
@@ -89,14 +91,21 @@ impl Shutdown {
 
 pub(super) struct ClientWire<'c> {
     pub(super) client: &'c Client,
-    pub(super) last_answer: &'c LastAnswer,
+    pub(super) last_answer: &'c Stamp,
+}
+
+/// Notes an answer, if this is one and not the end of the connection.
+pub(super) fn note_answer<T>(last_answer: &Stamp, answer: &Result<T, Failure>) {
+    if !answer.as_ref().is_err_and(|failure| failure.session_ended) {
+        last_answer.renew();
+    }
 }
 
 impl SimpleQuery for ClientWire<'_> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         let answer = self.client.simple_query(sql).await;
         let answer = answer.map(Rows::from).map_err(Failure::from);
-        self.last_answer.note(&answer);
+        note_answer(self.last_answer, &answer);
         answer
     }
 }
@@ -104,7 +113,7 @@ impl SimpleQuery for ClientWire<'_> {
 impl ExtendedQuery for ClientWire<'_> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
         let answer = drivers::query(self.client, sql, values).await;
-        self.last_answer.note(&answer);
+        note_answer(self.last_answer, &answer);
         answer
     }
 }
@@ -118,17 +127,24 @@ pub(super) struct RawConnection {
 
 impl RawConnection {
     pub(super) async fn open(database: &Database) -> Result<Self, Failure> {
-        let (client, mut connection) = tls::connect(database.config(), database.tls()).await?;
+        let Connected {
+            client,
+            driver,
+            switch,
+        } = database.connect().await?;
+        let driver = SharedDriver::new(driver, switch);
         let (state_sender, state) = watch::channel(SessionState::Open);
-        let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Rc::<HeldLocks>::default());
+        let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Arc::<HeldLocks>::default());
         let gauge = Rc::new(SessionGauge::of(database));
         let task = tokio::task::spawn_local({
-            let (shutdown, held_locks) = (Rc::clone(&shutdown), Rc::clone(&held_locks));
+            let (shutdown, held_locks) = (Rc::clone(&shutdown), Arc::clone(&held_locks));
+            let driver = Arc::clone(&driver);
             let counted = Counted(Rc::clone(&gauge));
             async move {
                 let _counted = counted;
+                let _close = driver.close_on_drop();
                 let reason = tokio::select! {
-                    ended = &mut connection => why_ended(ended),
+                    ended = driver.run() => why_ended(ended),
                     reason = shutdown.reason() => reason.to_owned(),
                 };
                 state_sender.send_replace(SessionState::Closed {
@@ -147,7 +163,8 @@ impl RawConnection {
                 abort: task.abort_handle(),
                 shutdown,
                 held_locks,
-                last_answer: Rc::new(LastAnswer::now()),
+                last_answer: Arc::new(Stamp::now()),
+                driver,
                 gauge,
             },
         })

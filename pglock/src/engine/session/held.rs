@@ -1,8 +1,7 @@
 //! The locks that one session holds.
 
-use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use crate::engine::ledger::HoldId;
@@ -12,7 +11,7 @@ use crate::sql;
 use crate::telemetry::HoldRecord;
 
 #[derive(Default)]
-pub(in crate::engine) struct HeldLocks(RefCell<HashMap<HoldId, SessionLock>>);
+pub(in crate::engine) struct HeldLocks(Mutex<HashMap<HoldId, SessionLock>>);
 
 struct SessionLock {
     lock: Arc<DatabaseLock>,
@@ -21,6 +20,10 @@ struct SessionLock {
 }
 
 impl HeldLocks {
+    fn lock(&self) -> MutexGuard<'_, HashMap<HoldId, SessionLock>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub(in crate::engine) fn add(
         &self,
         id: HoldId,
@@ -32,25 +35,25 @@ impl HeldLocks {
             since: Instant::now(),
             record,
         };
-        self.0.borrow_mut().insert(id, lock);
+        self.lock().insert(id, lock);
     }
 
     /// Removes a lock. Its record reports how it ends.
     pub(in crate::engine) fn remove(&self, id: HoldId) -> Option<Arc<HoldRecord>> {
-        Some(self.0.borrow_mut().remove(&id)?.record)
+        Some(self.lock().remove(&id)?.record)
     }
 
     pub(in crate::engine) fn is_empty(&self) -> bool {
-        self.0.borrow().is_empty()
+        self.lock().is_empty()
     }
 
     pub(in crate::engine) fn keys(&self) -> Vec<Key> {
-        self.0.borrow().values().map(|held| held.lock.key).collect()
+        self.lock().values().map(|held| held.lock.key).collect()
     }
 
     /// A statement that does nothing, and shows other sessions which locks have been held for how long.
     pub(in crate::engine) fn heartbeat(&self) -> String {
-        let holds = self.0.borrow();
+        let holds = self.lock();
         let held = holds.values();
         let held = held.map(|held| (&held.lock.id, held.since.elapsed()));
         sql::comment::holding(held.collect())
@@ -58,8 +61,16 @@ impl HeldLocks {
 
     /// Reports each lock as lost.
     pub(in crate::engine) fn lost(&self, why: &str) {
-        for held in self.0.borrow().values() {
-            held.record.lost(&why);
+        let records: Vec<_> = {
+            let holds = self.lock();
+            holds
+                .values()
+                .map(|held| Arc::clone(&held.record))
+                .collect()
+        };
+        // That runs code of others, which may want to release a lock.
+        for record in records {
+            record.lost(&why);
         }
     }
 }

@@ -4,16 +4,19 @@ pub(super) mod answer;
 mod backend_key;
 mod batch;
 mod connection;
+mod driver;
 mod environment;
 mod held;
-mod last_answer;
+mod link;
+mod stamp;
 
 use std::cell::Cell;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Mutex, MutexGuard, watch};
-use tokio_postgres::Client;
+use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::ids::SessionState;
 use super::ledger::Op;
@@ -22,7 +25,9 @@ pub(super) use batch::BatchEnd;
 use batch::Statements;
 use connection::{ClientWire, ConnectionTask, RawConnection};
 pub(super) use environment::NoSession;
-use held::HeldLocks;
+pub(super) use held::HeldLocks;
+pub(super) use link::{BatchDone, Begun, Borrowed, SessionLink};
+use stamp::Stamp;
 
 use crate::database::Database;
 use crate::model::backend::Backend;
@@ -33,22 +38,19 @@ use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
 pub(crate) struct Session {
-    client: Client,
-    backend: Backend,
+    link: Arc<SessionLink>,
     scope: Scope,
     behind_pooler: bool,
     server: sql::session::ServerFeatures,
     lock_table: usize,
     task: ConnectionTask,
-    statements: Statements,
-    exclusive: Mutex<()>,
     /// How many conversations are under way or wait for their turn, without the heartbeat.
     pending: Cell<usize>,
-    /// When the last conversation began or ended.
-    last_used: Cell<Instant>,
     leases: Cell<usize>,
     /// Whether it is about to say which locks it holds.
     naming: Cell<bool>,
+    /// Whether it is looked for the end of its loans.
+    watching_loans: Cell<bool>,
 }
 
 impl Session {
@@ -65,25 +67,39 @@ impl Session {
         let connection = RawConnection::open(database).await?;
         let info = environment::probe(database, &connection, scope).await?;
         let (client, task) = connection.into_parts();
-        Ok(Self {
+        let link = SessionLink {
             client,
             backend: info.backend,
+            statements: Statements::default(),
+            exclusive: Arc::new(Mutex::new(())),
+            driver: Arc::clone(&task.driver),
+            state: task.state.clone(),
+            held_locks: Arc::clone(&task.held_locks),
+            last_answer: Arc::clone(&task.last_answer),
+            last_used: Stamp::now(),
+            loans: AtomicU64::new(0),
+        };
+        Ok(Self {
+            link: Arc::new(link),
             scope,
             behind_pooler: info.behind_pooler,
             server: info.server,
             lock_table: info.lock_table,
             task,
-            statements: Statements::default(),
-            exclusive: Mutex::new(()),
             pending: Cell::new(0),
-            last_used: Cell::new(Instant::now()),
             leases: Cell::new(0),
             naming: Cell::new(false),
+            watching_loans: Cell::new(false),
         })
     }
 
     pub(super) fn backend(&self) -> Backend {
-        self.backend
+        self.link.backend
+    }
+
+    /// What a borrower needs of it.
+    pub(super) fn link(&self) -> &Arc<SessionLink> {
+        &self.link
     }
 
     pub(super) fn scope(&self) -> Scope {
@@ -119,7 +135,7 @@ impl Session {
 
     pub(crate) fn is_usable(&self) -> bool {
         self.task.shutdown.is_open()
-            && !self.client.is_closed()
+            && !self.link.client.is_closed()
             && *self.task.state.borrow() == SessionState::Open
     }
 
@@ -131,32 +147,30 @@ impl Session {
     /// Waits for exclusive use of the session: one conversation ends before the next one begins.
     pub(crate) async fn exclusive(&self) -> Exclusive<'_> {
         let pending = Pending::new(self);
-        let permit = self.exclusive.lock().await;
-        self.last_used.set(Instant::now());
-        Exclusive {
-            session: self,
-            _permit: permit,
-            _pending: Some(pending),
-        }
+        let permit = Arc::clone(&self.link.exclusive).lock_owned().await;
+        self.link.last_used.renew();
+        Exclusive::new(self, permit, Some(pending))
     }
 
     /// Exclusive use for the heartbeat, unless a conversation is under way.
     pub(super) fn try_exclusive(&self) -> Option<Exclusive<'_>> {
-        Some(Exclusive {
-            session: self,
-            _permit: self.exclusive.try_lock().ok()?,
-            _pending: None,
-        })
+        let permit = Arc::clone(&self.link.exclusive).try_lock_owned().ok()?;
+        Some(Exclusive::new(self, permit, None))
+    }
+
+    /// The exclusive use that a borrower had.
+    pub(super) fn exclusive_of_borrower(&self, permit: OwnedMutexGuard<()>) -> Exclusive<'_> {
+        Exclusive::new(self, permit, Some(Pending::new(self)))
     }
 
     /// When a conversation last began or ended.
     pub(super) fn last_used(&self) -> Instant {
-        self.last_used.get()
+        self.link.last_used.at()
     }
 
     /// The time since a conversation last began or ended.
     pub(super) fn unused_for(&self) -> Duration {
-        self.last_used.get().elapsed()
+        self.last_used().elapsed()
     }
 
     /// When the server last answered on it.
@@ -166,12 +180,21 @@ impl Session {
 
     /// Cancels what it does now, by a cancel request. Returns when the server has taken that, or cannot be reached.
     pub(super) async fn request_cancel(&self, database: &Database) {
-        database.cancel(&self.client.cancel_token()).await;
+        database.cancel(&self.link.client.cancel_token()).await;
     }
 
     /// Whether the caller has to have it say which locks it holds.
     pub(super) fn begin_naming(&self) -> bool {
         !self.naming.replace(true)
+    }
+
+    /// Whether the caller has to look for the end of its loans.
+    pub(super) fn begin_watching_loans(&self) -> bool {
+        !self.watching_loans.replace(true)
+    }
+
+    pub(super) fn end_watching_loans(&self) {
+        self.watching_loans.set(false);
     }
 
     pub(super) fn end_naming(&self) {
@@ -221,44 +244,49 @@ impl Drop for Pending<'_> {
     }
 }
 
-/// Exclusive use of a session, for one conversation.
+/// Exclusive use of a session, for one conversation on pglock's thread.
 pub(crate) struct Exclusive<'s> {
     session: &'s Session,
-    _permit: MutexGuard<'s, ()>,
+    _permit: OwnedMutexGuard<()>,
     _pending: Option<Pending<'s>>,
 }
 
 impl Drop for Exclusive<'_> {
     fn drop(&mut self) {
-        self.session.last_used.set(Instant::now());
+        self.session.link.last_used.renew();
     }
 }
 
-impl Exclusive<'_> {
-    pub(crate) fn wire(&self) -> impl SimpleQuery + ExtendedQuery {
-        ClientWire {
-            client: &self.session.client,
-            last_answer: &self.session.task.last_answer,
+impl<'s> Exclusive<'s> {
+    fn new(
+        session: &'s Session,
+        permit: OwnedMutexGuard<()>,
+        pending: Option<Pending<'s>>,
+    ) -> Self {
+        session.link.driver.take_back();
+        Self {
+            session,
+            _permit: permit,
+            _pending: pending,
         }
     }
 
-    /// Runs operations that don't wait; see [`batch::run`].
+    pub(crate) fn wire(&self) -> impl SimpleQuery + ExtendedQuery {
+        ClientWire {
+            client: &self.session.link.client,
+            last_answer: &self.session.link.last_answer,
+        }
+    }
+
+    /// Like [`SessionLink::run_batch`].
     pub(super) async fn run_batch(&self, ops: &[Op], answers: &mut Vec<bool>) -> BatchEnd {
-        let Session {
-            client,
-            statements,
-            backend,
-            ..
-        } = self.session;
-        let ran = batch::run(client, statements, backend.pid, ops, answers).await;
-        self.session.task.last_answer.note(&ran);
-        batch::end(ran, answers.len() == ops.len())
+        self.session.link.run_batch(ops, answers).await
     }
 
     pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {
         match lock.scope {
             Scope::Session => {
-                let pid = Some(self.session.backend.pid);
+                let pid = Some(self.session.backend().pid);
                 protocol::acquire_session(&mut self.wire(), lock, wait, pid).await
             }
             Scope::Transaction => {

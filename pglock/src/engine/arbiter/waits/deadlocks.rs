@@ -87,7 +87,7 @@ impl Arbiter {
                     && again.request == first.request
                     && again.lock == first.lock
                 {
-                    self.book.borrow_mut().ledger.give_up(again.request);
+                    self.register().ledger.give_up(again.request);
                     self.settle(None);
                 }
             }
@@ -98,7 +98,7 @@ impl Arbiter {
 
     /// What those hold who wait for a key, and who wait for them, on other sessions than the one that waits.
     fn enclosing_elsewhere(&self, key: Key, waiter: &Rc<Session>) -> Vec<(Enclosing, Rc<Session>)> {
-        let enclosing = self.book.borrow_mut().ledger.enclosing(key);
+        let enclosing = self.register().ledger.enclosing(key);
         let on_session = |enclosing: Enclosing| {
             let session = self.session(enclosing.session)?;
             // A pooler would give the marker of a transaction to others.

@@ -17,6 +17,7 @@ use super::{Arbiter, Book};
 use crate::engine::ledger::{RequestId, SessionId, WaitAnswer, WaitOrder};
 use crate::engine::lock::DatabaseLock;
 use crate::engine::pool::{DIED_WHILE_IDLE, Lease};
+use crate::engine::register::Entries;
 use crate::engine::session::{NoSession, Session};
 use crate::model::lock_id::Key;
 use crate::model::options::{Scope, WaitPolicy};
@@ -35,14 +36,12 @@ pub(super) struct WaitRequest {
 
 impl Book {
     /// Brings the sections up to date for which a key is waited for.
-    pub(super) fn note_sections(&self, key: Key) {
+    pub(super) fn note_sections(&self, key: Key, entries: &Entries) {
         let Some(active) = self.waits.get(&key) else {
             return;
         };
-        let requests = self
-            .ledger
-            .queue(key)
-            .filter_map(|id| self.waiting.get(&id));
+        let queue = entries.ledger.queue(key);
+        let requests = queue.filter_map(|id| self.waiting.get(&id));
         let sections = requests.flat_map(|waiting| waiting.request.sections.iter().copied());
         active.sections.replace(sections.collect());
     }
@@ -70,7 +69,9 @@ impl Arbiter {
     }
 
     async fn begin_wait(self: &Rc<Self>, order: &WaitOrder, active: &ActiveWait) {
-        self.book.borrow().note_sections(order.key);
+        self.book
+            .borrow()
+            .note_sections(order.key, &self.register());
         let Some(request) = self.wait_request(order) else {
             // Nobody wants it any more.
             self.wait_answered(order, WaitAnswer::Canceled, None);
@@ -88,7 +89,7 @@ impl Arbiter {
         let Some(lease) = opened.await else {
             return;
         };
-        let id = self.book.borrow_mut().ledger.wait_opened(order.key);
+        let id = self.register().ledger.wait_opened(order.key);
         if let Some(id) = id {
             let ours = lease.again();
             lease.session().is_for(role(order));
@@ -105,8 +106,7 @@ impl Arbiter {
         request: WaitRequest,
         active: &ActiveWait,
     ) {
-        if order.own.is_some()
-            && self.book.borrow().ledger.locks() >= lease.session().lock_table() / 2
+        if order.own.is_some() && self.register().ledger.locks() >= lease.session().lock_table() / 2
         {
             // A full lock table stops the server for everybody: statements that have nothing to do with pglock fail.
             self.wait_answered(order, WaitAnswer::Failed, Some(&Cause::LockTable));
@@ -140,7 +140,7 @@ impl Arbiter {
         match end {
             WaitEnd::Answered(answer, cause) => self.wait_answered(order, answer, cause.as_ref()),
             WaitEnd::TimedOut(own) => {
-                self.book.borrow_mut().ledger.withdraw(own);
+                self.register().ledger.withdraw(own);
                 let busy = self.take(own);
                 self.wait_answered(order, WaitAnswer::Canceled, None);
                 self.tell_busy(busy.into_iter().collect());
@@ -165,11 +165,9 @@ impl Arbiter {
         cause: Option<&Cause>,
     ) {
         {
-            let mut book = self.book.borrow_mut();
-            book.ledger.wait_answered(order.key, answer);
-            let Book {
-                ledger, sessions, ..
-            } = &mut *book;
+            let ledger = &mut self.register().ledger;
+            ledger.wait_answered(order.key, answer);
+            let sessions = &mut self.book.borrow_mut().sessions;
             sessions.retain(|id, _| ledger.has_session(*id));
         }
         self.settle(cause);
@@ -177,8 +175,9 @@ impl Arbiter {
 
     /// The lock that is waited for, in the name of the first who waits for it.
     fn wait_request(&self, order: &WaitOrder) -> Option<WaitRequest> {
-        let book = self.book.borrow();
-        let mut requests = order.own.into_iter().chain(book.ledger.queue(order.key));
+        let (book, entries) = (self.book.borrow(), self.register());
+        let queue = entries.ledger.queue(order.key);
+        let mut requests = order.own.into_iter().chain(queue);
         let first = requests.find_map(|request| book.waiting.get(&request))?;
         let mut lock = first.request.lock.clone();
         lock.spec.mode = order.mode;
@@ -207,7 +206,7 @@ impl Arbiter {
                     tokio::task::spawn_local(async move {
                         tokio::time::sleep(OPEN_AGAIN).await;
                         arbiter.no_wait_session.take();
-                        arbiter.book.borrow_mut().ledger.retry_wait_sessions();
+                        arbiter.register().ledger.retry_wait_sessions();
                         arbiter.settle(None);
                     });
                     None

@@ -71,6 +71,7 @@ impl Process {
             );
         }
         self.sessions_agree(server);
+        self.those_alone_are_alone();
         self.free_keys_are_forgotten();
         let count = self
             .waits

@@ -1,6 +1,7 @@
 //! The ledger against a model of the server: sessions, other processes and callers do what they like, in any order, and
 //! after every step all that the ledger promises is looked at.
 
+mod alone;
 mod check;
 mod exhaustive;
 mod fingerprint;

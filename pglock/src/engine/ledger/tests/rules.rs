@@ -1,5 +1,6 @@
 //! The rules one by one.
 
+mod alone;
 mod joining;
 mod late;
 mod waits;

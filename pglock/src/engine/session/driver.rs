@@ -1,0 +1,168 @@
+//! Who does the IO of a session: its task on pglock's thread, or the thread of a caller that has borrowed it.
+//!
+//! Whoever has exclusive use of the session is the one who sends statements. So only the driver's owner changes, and never
+//! while a statement is under way that the other has sent.
+
+use std::future::poll_fn;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+
+use crate::database::{Driver, SocketSwitch};
+
+/// For how long a caller drives a session that doesn't answer. Then pglock's thread does it, so that a slow network, or a
+/// thread that is not scheduled, keeps nobody else waiting.
+pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+
+pub(super) struct SharedDriver {
+    driving: Mutex<Driving>,
+    switch: Option<SocketSwitch>,
+    /// The task on pglock's thread.
+    task: AtomicWaker,
+    is_lent: AtomicBool,
+    is_closed: AtomicBool,
+}
+
+struct Driving {
+    driver: Option<Driver>,
+    /// How the connection has ended, while a borrower drove it.
+    ended: Option<Result<(), tokio_postgres::Error>>,
+}
+
+/// Closes the connection when its task ends.
+pub(super) struct CloseOnDrop(Arc<SharedDriver>);
+
+impl Drop for CloseOnDrop {
+    fn drop(&mut self) {
+        self.0.is_closed.store(true, Ordering::SeqCst);
+        // A borrower that is reading just now closes it when it is done.
+        match self.0.driving.try_lock() {
+            Ok(mut driving) => driving.driver = None,
+            Err(TryLockError::Poisoned(driving)) => driving.into_inner().driver = None,
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+}
+
+impl SharedDriver {
+    pub(super) fn new(driver: Driver, switch: Option<SocketSwitch>) -> Arc<Self> {
+        Arc::new(Self {
+            driving: Mutex::new(Driving {
+                driver: Some(driver),
+                ended: None,
+            }),
+            switch,
+            task: AtomicWaker::new(),
+            is_lent: AtomicBool::new(false),
+            is_closed: AtomicBool::new(false),
+        })
+    }
+
+    pub(super) fn close_on_drop(self: &Arc<Self>) -> CloseOnDrop {
+        CloseOnDrop(Arc::clone(self))
+    }
+
+    /// Drives the connection to its end, but for the time in which it is lent.
+    pub(super) async fn run(&self) -> Result<(), tokio_postgres::Error> {
+        poll_fn(|cx| {
+            self.task.register(cx.waker());
+            let mut driving = match self.driving.try_lock() {
+                Ok(driving) => driving,
+                Err(TryLockError::Poisoned(driving)) => driving.into_inner(),
+                // A borrower drives it. The task is woken when it is taken back.
+                Err(TryLockError::WouldBlock) => return Poll::Pending,
+            };
+            if let Some(ended) = driving.ended.take() {
+                return Poll::Ready(ended);
+            }
+            if self.is_lent.load(Ordering::SeqCst) {
+                return Poll::Pending;
+            }
+            match &mut driving.driver {
+                Some(driver) => driver.as_mut().poll(cx),
+                None => Poll::Ready(Ok(())),
+            }
+        })
+        .await
+    }
+
+    /// Has the task drive the connection again. For pglock's thread, and with exclusive use of the session.
+    pub(super) fn take_back(&self) {
+        if self.is_lent.swap(false, Ordering::SeqCst) {
+            if let Some(switch) = &self.switch {
+                // If it fails, the driver finds that out, and the session ends.
+                let _ = switch.take_back();
+            }
+            self.task.wake();
+        }
+    }
+
+    /// Lends the connection to the thread that calls this, which has exclusive use of the session, and says whether it was
+    /// with its task before. `None`: it can't be lent.
+    pub(super) fn lend(&self) -> Option<bool> {
+        let switch = self.switch.as_ref()?;
+        if self.is_closed.load(Ordering::SeqCst) {
+            return None;
+        }
+        // Its task may be polling it just now.
+        let driving = self.lock();
+        let was_with_task = switch.lend(PATIENCE).ok()?;
+        self.is_lent.store(true, Ordering::SeqCst);
+        drop(driving);
+        if was_with_task {
+            // From now on nothing wakes the task.
+            self.step(&mut Context::from_waker(Waker::noop()));
+        }
+        Some(was_with_task)
+    }
+
+    /// Drives the connection until the future is ready, as the one to whom it is lent. `None`: the server takes longer than a
+    /// borrower waits.
+    pub(super) fn drive<T>(
+        &self,
+        mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    ) -> Option<T> {
+        let began = Instant::now();
+        let mut cx = Context::from_waker(Waker::noop());
+        loop {
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            // Writes what the future asks for, and passes on what has been read.
+            self.step(&mut cx);
+            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                return Some(output);
+            }
+            if began.elapsed() >= PATIENCE {
+                return None;
+            }
+            if let Some(switch) = &self.switch {
+                switch.allow_read();
+            }
+            self.step(&mut cx);
+        }
+    }
+
+    fn step(&self, cx: &mut Context<'_>) {
+        let mut driving = self.lock();
+        if driving.ended.is_none()
+            && let Some(driver) = &mut driving.driver
+            && let Poll::Ready(ended) = driver.as_mut().poll(cx)
+        {
+            driving.ended = Some(ended);
+            self.task.wake();
+        }
+        drop(driving);
+        if self.is_closed.load(Ordering::SeqCst) {
+            self.lock().driver = None;
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Driving> {
+        self.driving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
