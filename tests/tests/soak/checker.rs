@@ -22,7 +22,10 @@
 //! 5. **A body runs once when the call says so, and not at all when it says that it didn't**, and a loss tells truly
 //!    whether it had finished.
 //! 6. **A lock is kept for as long as was asked**, counted from the call, which is before the grant; unless a fault hit it.
-//! 7. **Every call returns**, unless its process was killed, with an error that one expects: busy, lost, a deadlock, no server.
+//! 7. **Every call returns**, unless its process was killed, with an error that one expects: busy, lost, no server.
+//! 8. **A wait is said to be canceled, or refused for a full lock table**, only while that was done to the server.
+//! 9. **A deadlock is one**: only a call inside another one is told of it, and nobody in a round in which all take their
+//!    locks in one order.
 //!
 //! # What can have been hit
 //!
@@ -30,13 +33,16 @@
 //! can be that of any section of its process, but one: a section that had begun before the fault and went on after it
 //! was certainly in `pg_locks` when it was asked in between; so it was hit if the session held its key, and only then.
 //!
+//! What is canceled costs nobody the lock that a session of pglock's own holds, unless it holds it in a transaction. On the
+//! worker's own connections it ends transactions, and leaves releases unanswered. A full lock table takes nothing away.
+//!
 //! A killed process ends its sections somewhere within the kill. They count as going on to its end, and as free from its
 //! beginning on: so nothing true is a violation, and what is missed is what happens in that moment.
 
 use std::fmt;
 
 use crate::history::{Call, Ended, Fault, History, What};
-use crate::log::{Mode, Outcome, Time};
+use crate::log::{Frailty, Mode, Outcome, Time};
 
 /// What must not be.
 #[derive(Debug)]
@@ -57,6 +63,9 @@ pub(crate) enum Rule {
     FreedTooEarly,
     NeverReturned,
     UnexpectedError,
+    CanceledByNobody,
+    TableWasNotFull,
+    FalseDeadlock,
 }
 
 impl fmt::Display for Rule {
@@ -72,6 +81,9 @@ impl fmt::Display for Rule {
             Self::FreedTooEarly => "a lock that was to be kept for longer was had by another call",
             Self::NeverReturned => "a call never returned",
             Self::UnexpectedError => "an error that there is no reason for",
+            Self::CanceledByNobody => "a wait was said to be canceled, and nobody had",
+            Self::TableWasNotFull => "the lock table was said to be full, and it was not",
+            Self::FalseDeadlock => "a deadlock was told where none was possible",
         })
     }
 }
@@ -119,11 +131,19 @@ fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
         }
         return broken;
     };
+    let denied = matches!(
+        outcome,
+        Outcome::Busy
+            | Outcome::Deadlock
+            | Outcome::Connect
+            | Outcome::Canceled
+            | Outcome::TableFull
+    );
+    if denied && began {
+        broken.push(Rule::RanAndDenied);
+    }
     match outcome {
         Outcome::Kept if !finished => broken.push(Rule::SaidToHaveRun),
-        Outcome::Busy | Outcome::Deadlock | Outcome::Connect if began => {
-            broken.push(Rule::RanAndDenied);
-        }
         Outcome::Lost { body_finished } => {
             if body_finished != finished {
                 broken.push(Rule::BodyFinishedIsWrong);
@@ -133,10 +153,37 @@ fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
             }
         }
         Outcome::Unexpected => broken.push(Rule::UnexpectedError),
+        Outcome::Canceled if !lasted_during(history, call, &What::Canceled) => {
+            broken.push(Rule::CanceledByNobody);
+        }
+        Outcome::TableFull if !lasted_during(history, call, &What::TableFull) => {
+            broken.push(Rule::TableWasNotFull);
+        }
+        Outcome::Deadlock if history.in_order || call.called.within.is_none() => {
+            broken.push(Rule::FalseDeadlock);
+        }
         // No cause is asked for where there was no server: a worker's own connection may have died long before the call.
-        Outcome::Kept | Outcome::Unsaid | Outcome::Busy | Outcome::Deadlock | Outcome::Connect => {}
+        Outcome::Kept
+        | Outcome::Unsaid
+        | Outcome::Busy
+        | Outcome::Deadlock
+        | Outcome::Connect
+        | Outcome::Canceled
+        | Outcome::TableFull => {}
     }
     broken
+}
+
+/// Whether a fault of that kind was made while the call was under way.
+fn lasted_during(history: &History, call: &Call, what: &What) -> bool {
+    let returned = call.returned.as_ref();
+    let returned = returned.map_or(Time::MAX, |returned| returned.at);
+    let is_so = |fault: &Fault| {
+        std::mem::discriminant(&fault.what) == std::mem::discriminant(what)
+            && fault.from <= returned
+            && fault.until >= call.at
+    };
+    history.faults.iter().any(is_so)
 }
 
 /// The time in which an owner had its lock.
@@ -245,7 +292,8 @@ fn is_silent_loss(history: &History, section: &Section<'_>) -> bool {
             .iter()
             .filter(went_on)
             .any(|fault| match &fault.what {
-                What::Killed(_) => false,
+                // It need not have hit this one.
+                What::Killed(_) | What::Canceled | What::TableFull => false,
                 What::Restarted => true,
                 What::Terminated { process, held } => {
                     let called = &section.call.called;
@@ -281,7 +329,11 @@ fn can_hit(fault: &Fault, section: &Section<'_>) -> bool {
             What::Terminated { held, .. } if was_in_pg_locks => {
                 held.iter().any(|(key, _)| *key == section.call.called.key)
             }
-            What::Terminated { .. } | What::Killed(_) | What::Restarted => true,
+            What::Terminated { .. }
+            | What::Killed(_)
+            | What::Restarted
+            | What::Canceled
+            | What::TableFull => true,
         }
 }
 
@@ -289,6 +341,8 @@ fn can_hit_process(fault: &Fault, call: &Call) -> bool {
     let is_its = match &fault.what {
         What::Killed(process) | What::Terminated { process, .. } => *process == call.process,
         What::Restarted => true,
+        What::Canceled => call.called.frailty == Frailty::EndsByCancel,
+        What::TableFull => false,
     };
     is_its && fault.until >= call.at
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use pglock::advisory_id;
 use pglock_tests::{Server, TestDb};
+use tokio_postgres::error::SqlState;
 
 use crate::history::{Fault, ProcessId, What};
 use crate::log::{Mode, Time, now};
@@ -26,6 +27,14 @@ pub(crate) struct Session {
     process: ProcessId,
     waits: bool,
     held: Vec<(usize, Mode)>,
+    /// All of its advisory locks: markers too.
+    locks: usize,
+}
+
+impl Session {
+    fn is_of_pglock(&self) -> bool {
+        self.name.starts_with("pglock: ")
+    }
 }
 
 impl fmt::Display for Session {
@@ -46,6 +55,15 @@ const SESSIONS: &str = "
     FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
     WHERE a.application_name ~ 'soak [0-9]+$' ORDER BY a.pid";
 
+const CANCEL: &str = "
+    SELECT count(pg_cancel_backend(pid)) FROM pg_stat_activity WHERE application_name ~ 'soak [0-9]+$'";
+
+/// Takes locks until there is no room: other keys than those of the workers. What it got stays.
+const FILL: &str = "SELECT pg_advisory_lock(77, n) FROM generate_series(1, 1000000) n";
+
+/// How late a session may hear that it is canceled, which is a signal to its process.
+const SIGNAL_BOUND: Duration = Duration::from_secs(1);
+
 impl<'s> Faults<'s> {
     pub(crate) fn new(server: &'s Server, db: &'s TestDb) -> Self {
         Self {
@@ -58,9 +76,10 @@ impl<'s> Faults<'s> {
     pub(crate) fn make(&mut self, trouble: Trouble, processes: &mut Processes<'_>) {
         match trouble {
             Trouble::Terminate { victim, number } => {
-                self.terminate(number, |session| match victim {
+                self.terminate(number, |session, most_locks| match victim {
                     Victim::Holder => !session.held.is_empty(),
                     Victim::Waiter => session.waits,
+                    Victim::Crowded => session.is_of_pglock() && session.locks == most_locks,
                     Victim::Anyone => true,
                 });
             }
@@ -76,7 +95,7 @@ impl<'s> Faults<'s> {
             } => {
                 let process = processes.freeze(place);
                 if let Some(number) = number {
-                    self.terminate(number, |session| {
+                    self.terminate(number, |session, _| {
                         session.process == process && !session.held.is_empty()
                     });
                 }
@@ -85,7 +104,37 @@ impl<'s> Faults<'s> {
             }
             Trouble::Stop { time } => self.restart(Server::stop, time),
             Trouble::Crash { time } => self.restart(Server::kill, time),
+            Trouble::Cancel { time } => self.cancel(time),
+            Trouble::Fill { time } => self.fill(time),
         }
+    }
+
+    fn cancel(&mut self, time: Duration) {
+        let mut client = self.db.connect_as("faults");
+        let from = now();
+        loop {
+            client.execute(CANCEL, &[]).expect("can't cancel");
+            if now() >= from + time {
+                break;
+            }
+        }
+        self.note(What::Canceled, from);
+        if let Some(fault) = self.noted.last_mut() {
+            fault.until += SIGNAL_BOUND;
+        }
+    }
+
+    fn fill(&mut self, time: Duration) {
+        let mut client = self.db.connect_as("faults, which fill");
+        let from = now();
+        let full = client.batch_execute(FILL);
+        let full = full.expect_err("the lock table has no end");
+        assert_eq!(full.code(), Some(&SqlState::OUT_OF_MEMORY), "{full}");
+        sleep(time);
+        // Answered when there is room again.
+        let freed = client.batch_execute("SELECT pg_advisory_unlock_all()");
+        freed.expect("can't empty the lock table");
+        self.note(What::TableFull, from);
     }
 
     fn note(&mut self, what: What, from: Time) {
@@ -114,10 +163,12 @@ impl<'s> Faults<'s> {
     }
 
     /// Terminates the session of that number among those that fit, if there is one.
-    fn terminate(&mut self, number: usize, fits: impl Fn(&Session) -> bool) {
+    fn terminate(&mut self, number: usize, fits: impl Fn(&Session, usize) -> bool) {
         let from = now();
         let mut sessions = self.sessions();
-        sessions.retain(fits);
+        let of_pglock = sessions.iter().filter(|session| session.is_of_pglock());
+        let most_locks = of_pglock.map(|session| session.locks).max();
+        sessions.retain(|session| fits(session, most_locks.unwrap_or_default()));
         if sessions.is_empty() {
             return;
         }
@@ -148,9 +199,13 @@ impl<'s> Faults<'s> {
                     name,
                     waits: row.get(2),
                     held: Vec::new(),
+                    locks: 0,
                 });
             }
             let shown = row.get::<_, Option<u32>>(3).zip(row.get(4));
+            if let (Some(session), true) = (sessions.last_mut(), shown.is_some()) {
+                session.locks += 1;
+            }
             if let Some(key) = shown.and_then(key_of) {
                 let mode = match row.get(5) {
                     "ShareLock" => Mode::Shared,

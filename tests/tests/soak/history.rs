@@ -61,10 +61,16 @@ pub(crate) enum What {
     },
     /// The server was stopped, or crashed, and was started again.
     Restarted,
+    /// The statements of all sessions were canceled, over and over.
+    Canceled,
+    /// The server's lock table was full.
+    TableFull,
 }
 
 #[derive(Debug, Default)]
 pub(crate) struct History {
+    /// Whether all took their locks in one order, so that no deadlock was possible.
+    pub(crate) in_order: bool,
     pub(crate) calls: Vec<Call>,
     pub(crate) faults: Vec<Fault>,
     index: HashMap<(ProcessId, u32), usize>,

@@ -33,6 +33,16 @@ pub(crate) enum Mode {
     Exclusive,
 }
 
+/// Whose statements may end a lock: one that is canceled ends the transaction around it, and a release on a connection of
+/// the worker's own that is canceled is reported as a loss.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frailty {
+    /// A session lock on a session of pglock's own, shared or dedicated: no statement that fails ends it.
+    OutlastsCancels,
+    /// A transaction's lock, or one on a connection of the worker's own.
+    EndsByCancel,
+}
+
 /// A call for a lock, as it is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Called {
@@ -40,6 +50,7 @@ pub(crate) struct Called {
     pub(crate) within: Option<u32>,
     pub(crate) key: usize,
     pub(crate) mode: Mode,
+    pub(crate) frailty: Frailty,
     /// Its `hold_at_least`, or zero.
     pub(crate) kept_for: Duration,
     /// In which way, for who reads a report.
@@ -59,6 +70,10 @@ pub(crate) enum Outcome {
     Busy,
     Deadlock,
     Connect,
+    /// Its wait was canceled in the server.
+    Canceled,
+    /// The server's lock table had no room for it.
+    TableFull,
     /// An error that nothing here is a reason for.
     Unexpected,
 }
@@ -87,7 +102,7 @@ pub(crate) struct Line {
     pub(crate) event: Event,
 }
 
-const OUTCOMES: [(Outcome, &str); 8] = [
+const OUTCOMES: [(Outcome, &str); 10] = [
     (Outcome::Kept, "kept"),
     (
         Outcome::Lost {
@@ -105,6 +120,8 @@ const OUTCOMES: [(Outcome, &str); 8] = [
     (Outcome::Busy, "busy"),
     (Outcome::Deadlock, "deadlock"),
     (Outcome::Connect, "connect"),
+    (Outcome::Canceled, "canceled"),
+    (Outcome::TableFull, "table-full"),
     (Outcome::Unexpected, "unexpected"),
 ];
 
@@ -118,6 +135,9 @@ impl fmt::Display for Line {
                     Mode::Exclusive => "exclusive",
                 };
                 write!(f, "called {} {mode}", called.key)?;
+                if called.frailty == Frailty::EndsByCancel {
+                    f.write_str(" frail yes")?;
+                }
                 if !called.kept_for.is_zero() {
                     write!(f, " kept-for {}", nanos(called.kept_for))?;
                 }
@@ -182,6 +202,7 @@ fn read_called(text: &str) -> Option<Called> {
             "exclusive" => Mode::Exclusive,
             _ => return None,
         },
+        frailty: Frailty::OutlastsCancels,
         within: None,
         kept_for: Duration::ZERO,
         how: how.to_owned(),
@@ -189,6 +210,7 @@ fn read_called(text: &str) -> Option<Called> {
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word {
+            "frail" => called.frailty = Frailty::EndsByCancel,
             "kept-for" => called.kept_for = Duration::from_nanos(value.parse().ok()?),
             "within" => called.within = Some(value.parse().ok()?),
             _ => return None,
@@ -318,6 +340,7 @@ mod tests {
             within: Some(3),
             key: 2,
             mode: Mode::Shared,
+            frailty: Frailty::EndsByCancel,
             kept_for: Duration::from_millis(5),
             how: "any means".to_owned(),
         };
@@ -330,6 +353,7 @@ mod tests {
             Event::Called(Called {
                 within: None,
                 mode: Mode::Exclusive,
+                frailty: Frailty::OutlastsCancels,
                 kept_for: Duration::ZERO,
                 how: String::new(),
                 ..called

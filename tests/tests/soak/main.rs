@@ -1,5 +1,6 @@
-//! The soak: processes take locks by a random schedule, while sessions are terminated, processes killed and stopped, and
-//! the server is restarted; and a checker reads what they have written down.
+//! The soak: processes take locks by a random schedule, while sessions are terminated, statements canceled, processes
+//! killed and stopped, the server's lock table is full, and the server is restarted; and a checker reads what they have
+//! written down.
 //!
 //! It runs in rounds. The schedule of each follows from its seed alone: what every worker does, and what is done to
 //! them when. Real time does not, and so who meets whom differs from run to run: a failure may need several rounds with
@@ -41,6 +42,8 @@ fn soak() {
     // More of the deadlocks that are certain to come are seen to, and fewer time out.
     let server = Server::builder()
         .setting("deadlock_timeout", "50ms")
+        // So that it is full soon: some thousand locks.
+        .setting("max_locks_per_transaction", "10")
         .start();
     let db = server.create_database();
     let began = Instant::now();

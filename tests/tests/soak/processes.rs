@@ -17,6 +17,7 @@ pub(crate) struct Processes<'r> {
     db: &'r TestDb,
     logs: &'r Path,
     until: Time,
+    round: u64,
     places: Vec<Place>,
     started: ProcessId,
 }
@@ -33,12 +34,14 @@ impl<'r> Processes<'r> {
         logs: &'r Path,
         until: Time,
         places: usize,
-        rng: &mut Rng,
-    ) -> Self {
+        round: u64,
+    ) -> (Self, Rng) {
+        let mut rng = Rng::with_seed(round);
         let mut processes = Self {
             db,
             logs,
             until,
+            round,
             places: Vec::new(),
             started: 0,
         };
@@ -46,7 +49,7 @@ impl<'r> Processes<'r> {
             let place = processes.start_another(rng.fork());
             processes.places.push(place);
         }
-        processes
+        (processes, rng)
     }
 
     fn start_another(&mut self, mut rng: Rng) -> Place {
@@ -57,6 +60,7 @@ impl<'r> Processes<'r> {
             .argument("URL", self.db.url())
             .argument("LOG", self.log(process))
             .argument("UNTIL", nanos(self.until).to_string())
+            .argument("ROUND", self.round.to_string())
             .argument("SEED", rng.u64(..).to_string())
             .start();
         Place {

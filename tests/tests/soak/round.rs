@@ -5,7 +5,6 @@ use std::path::Path;
 use std::thread::sleep;
 use std::time::Duration;
 
-use fastrand::Rng;
 use pglock_tests::{Server, TestDb};
 use tempfile::TempDir;
 
@@ -15,7 +14,7 @@ use crate::history::History;
 use crate::log::now;
 use crate::processes::Processes;
 use crate::report::{Counts, describe, told_of_call};
-use crate::schedule::troubles;
+use crate::schedule::{Order, troubles};
 
 /// How many processes there are at a time.
 const PLACES: usize = 3;
@@ -46,10 +45,10 @@ impl<'s> Round<'s> {
     }
 
     pub(crate) fn run(mut self, length: Duration) -> Counts {
-        let mut rng = Rng::with_seed(self.seed);
         let from = now();
         let logs = self.logs.as_ref().expect("there until the end").path();
-        let mut processes = Processes::start(self.db, logs, from + length, PLACES, &mut rng);
+        let (mut processes, mut rng) =
+            Processes::start(self.db, logs, from + length, PLACES, self.seed);
         let mut faults = Faults::new(self.server, self.db);
         for (at, trouble) in troubles(&mut rng, length, PLACES) {
             sleep((from + at).saturating_sub(now()));
@@ -72,6 +71,7 @@ impl<'s> Round<'s> {
         processes.end();
 
         let mut history = History::of(faults.noted);
+        history.in_order = Order::of_round(self.seed) == Order::Ascending;
         processes.read_logs(&mut history);
         let found = violations(&history);
         assert!(found.is_empty(), "{}", tell(&history, &found, logs));

@@ -8,7 +8,7 @@ use std::time::Duration;
 use fastrand::Rng;
 use pglock::LockId;
 
-use crate::log::Mode;
+use crate::log::{Frailty, Mode};
 
 /// Few, so that they are contended.
 pub(crate) const KEYS: usize = 4;
@@ -25,6 +25,25 @@ pub(crate) fn lock_id(key: usize) -> LockId {
 
 /// How calls inside calls nest at most.
 const DEPTH: usize = 3;
+
+/// In which order calls inside calls take their keys.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    Any,
+    /// The same for all, so that there are no deadlocks, and whoever is told of one has been told wrong.
+    Ascending,
+}
+
+impl Order {
+    /// That of a round: of two that follow each other, one of each.
+    pub(crate) fn of_round(seed: u64) -> Self {
+        if seed.is_multiple_of(2) {
+            Self::Ascending
+        } else {
+            Self::Any
+        }
+    }
+}
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -75,6 +94,8 @@ pub(crate) struct Call {
     pub(crate) way: Way,
     pub(crate) wait: Wait,
     pub(crate) xact: bool,
+    /// On a session that no other lock shares.
+    pub(crate) dedicated: bool,
     pub(crate) kept_for: Option<Duration>,
     /// Before the call inside this one, and again after it.
     pub(crate) work: Duration,
@@ -92,10 +113,10 @@ pub(crate) struct Step {
 }
 
 impl Step {
-    pub(crate) fn next(rng: &mut Rng, door: Door) -> Self {
+    pub(crate) fn next(rng: &mut Rng, door: Door, order: Order) -> Self {
         Self {
             rest: micros(rng, 0..3_000),
-            call: Call::next(rng, door, &mut Vec::new()),
+            call: Call::next(rng, door, order, &mut Vec::new()),
         }
     }
 }
@@ -108,8 +129,16 @@ struct Enclosing {
 }
 
 impl Call {
-    fn next(rng: &mut Rng, door: Door, enclosing: &mut Vec<Enclosing>) -> Self {
-        let key = any_key(rng, enclosing);
+    pub(crate) fn frailty(&self) -> Frailty {
+        match self.way {
+            Way::Connection | Way::Transaction => Frailty::EndsByCancel,
+            Way::Run | Way::Guard if self.xact => Frailty::EndsByCancel,
+            Way::Run | Way::Guard | Way::Attribute => Frailty::OutlastsCancels,
+        }
+    }
+
+    fn next(rng: &mut Rng, door: Door, order: Order, enclosing: &mut Vec<Enclosing>) -> Self {
+        let key = *rng.choice(&keys(order, enclosing)).expect("there is one");
         // Others would wait for the very call that encloses them.
         let entered_again = enclosing.iter().find(|outer| outer.key == key);
         let way = match entered_again {
@@ -124,20 +153,21 @@ impl Call {
         };
         let owns_session = matches!(way, Way::Run | Way::Guard) && entered_again.is_none();
         let xact = owns_session && rng.u8(..100) < 15;
+        let dedicated = owns_session && !xact && rng.u8(..100) < 20;
         let kept_for =
             (owns_session && !xact && rng.u8(..100) < 8).then(|| micros(rng, 5_000..60_000));
-        let inner = (enclosing.len() + 1 < DEPTH && rng.u8(..100) < 35).then(|| {
-            enclosing.push(Enclosing { key, mode, way });
-            let inner = Self::next(rng, door, enclosing);
-            enclosing.pop();
-            Box::new(inner)
-        });
+        let nests = enclosing.len() + 1 < DEPTH && rng.u8(..100) < 35;
+        enclosing.push(Enclosing { key, mode, way });
+        let inner = (nests && !keys(order, enclosing).is_empty())
+            .then(|| Box::new(Self::next(rng, door, order, enclosing)));
+        enclosing.pop();
         Self {
             key,
             mode,
             way,
-            wait: any_wait(rng, enclosing.is_empty()),
+            wait: any_wait(rng, enclosing.is_empty() || order == Order::Ascending),
             xact,
+            dedicated,
             kept_for,
             work: any_work(rng),
             inner,
@@ -151,17 +181,16 @@ impl Call {
     }
 }
 
-/// Not one that an enclosing guard or connection has, which would be waited for in vain.
-fn any_key(rng: &mut Rng, enclosing: &[Enclosing]) -> usize {
-    loop {
-        let key = rng.usize(..KEYS);
-        if enclosing
-            .iter()
-            .all(|outer| outer.key != key || outer.way.is_entered_again())
-        {
-            return key;
-        }
-    }
+/// What a call may ask for: not what an enclosing guard or connection has, which would be waited for in vain.
+fn keys(order: Order, enclosing: &[Enclosing]) -> Vec<usize> {
+    let is_open = |key: &usize| {
+        let of = enclosing.iter().find(|outer| outer.key == *key);
+        of.map_or_else(
+            || order == Order::Any || enclosing.iter().all(|outer| outer.key < *key),
+            |outer| outer.way.is_entered_again(),
+        )
+    };
+    (0..KEYS).filter(is_open).collect()
 }
 
 /// A worker has one connection, so only its outermost call uses that.
@@ -175,10 +204,10 @@ fn any_way(rng: &mut Rng, outermost: bool) -> Way {
     }
 }
 
-/// Only who holds nothing waits without end: cycles through guards and connections are seen by nobody.
-fn any_wait(rng: &mut Rng, outermost: bool) -> Wait {
+/// Without end waits only who can be in no cycle: those through guards and connections are seen by nobody.
+fn any_wait(rng: &mut Rng, in_no_cycle: bool) -> Wait {
     match rng.u8(..100) {
-        0..35 if outermost => Wait::Forever,
+        0..35 if in_no_cycle => Wait::Forever,
         0..65 => Wait::For(micros(rng, 20_000..1_500_000)),
         // About as long as a section, so that it ends when the lock is granted.
         65..82 => Wait::For(micros(rng, 1_000..20_000)),
@@ -214,6 +243,8 @@ fn micros(rng: &mut Rng, range: Range<u64>) -> Duration {
 pub(crate) enum Victim {
     Holder,
     Waiter,
+    /// That of pglock's own with the most locks: the one that is shared.
+    Crowded,
     Anyone,
 }
 
@@ -234,6 +265,10 @@ pub(crate) enum Trouble {
     Stop { time: Duration },
     /// It crashes, and is started again.
     Crash { time: Duration },
+    /// The statements of all sessions are canceled, over and over.
+    Cancel { time: Duration },
+    /// The server's lock table is full.
+    Fill { time: Duration },
 }
 
 /// The end of a round, in which nothing is done to the workers: what they leave behind is not cleared away by a fault.
@@ -265,23 +300,33 @@ fn any_trouble(rng: &mut Rng, places: usize) -> Trouble {
     let number = rng.usize(..);
     let place = rng.usize(..places);
     match rng.u8(..100) {
-        0..40 => Trouble::Terminate {
+        0..24 => Trouble::Terminate {
             victim: Victim::Holder,
             number,
         },
-        40..55 => Trouble::Terminate {
+        24..35 => Trouble::Terminate {
             victim: Victim::Waiter,
             number,
         },
-        55..65 => Trouble::Terminate {
+        35..48 => Trouble::Terminate {
+            victim: Victim::Crowded,
+            number,
+        },
+        48..54 => Trouble::Terminate {
             victim: Victim::Anyone,
             number,
         },
-        65..80 => Trouble::Kill { place },
-        _ => Trouble::Freeze {
+        54..66 => Trouble::Kill { place },
+        66..80 => Trouble::Freeze {
             place,
             number: rng.bool().then_some(number),
             time: micros(rng, 1_000..300_000),
+        },
+        80..92 => Trouble::Cancel {
+            time: micros(rng, 0..60_000),
+        },
+        _ => Trouble::Fill {
+            time: micros(rng, 10_000..200_000),
         },
     }
 }
@@ -289,6 +334,8 @@ fn any_trouble(rng: &mut Rng, places: usize) -> Trouble {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const ORDERS: [Order; 2] = [Order::Any, Order::Ascending];
 
     fn steps(seed: u64) -> Vec<String> {
         let mut rng = Rng::with_seed(seed);
@@ -298,7 +345,7 @@ mod tests {
             } else {
                 Door::Async
             };
-            format!("{:?}", Step::next(&mut rng, door))
+            format!("{:?}", Step::next(&mut rng, door, Order::Any))
         });
         steps.collect()
     }
@@ -324,7 +371,7 @@ mod tests {
 
     #[test]
     fn nobody_waits_for_an_enclosing_call() {
-        fn look(call: &Call, enclosing: &[&Call]) {
+        fn look(call: &Call, enclosing: &[&Call], order: Order) {
             // The outermost has the lock.
             if let Some(owner) = enclosing.iter().find(|outer| outer.key == call.key) {
                 assert!(
@@ -337,18 +384,40 @@ mod tests {
                 );
             }
             assert!(
-                enclosing.is_empty() || call.wait != Wait::Forever,
+                enclosing.is_empty() || order == Order::Ascending || call.wait != Wait::Forever,
                 "{call:?}"
             );
             if let Some(inner) = &call.inner {
                 let enclosing: Vec<_> = enclosing.iter().copied().chain([call]).collect();
-                look(inner, &enclosing);
+                look(inner, &enclosing, order);
             }
         }
 
         let mut rng = Rng::with_seed(1);
-        for _ in 0..20_000 {
-            look(&Step::next(&mut rng, Door::Async).call, &[]);
+        for n in 0..20_000 {
+            let order = ORDERS[n % 2];
+            look(&Step::next(&mut rng, Door::Async, order).call, &[], order);
         }
+    }
+
+    #[test]
+    fn in_an_order_nobody_asks_for_a_lower_key() {
+        /// How many keys are asked for while another one is held.
+        fn look(call: &Call, held: &[usize]) -> usize {
+            let is_new = !held.contains(&call.key);
+            assert!(
+                !is_new || held.iter().all(|key| *key < call.key),
+                "{call:?}"
+            );
+            let inner = call.inner.as_ref();
+            let held: Vec<_> = held.iter().copied().chain([call.key]).collect();
+            usize::from(is_new && held.len() > 1) + inner.map_or(0, |inner| look(inner, &held))
+        }
+
+        let mut rng = Rng::with_seed(1);
+        let step = |_| Step::next(&mut rng, Door::Async, Order::Ascending);
+        let steps: Vec<_> = (0..20_000).map(step).collect();
+        let nested: usize = steps.iter().map(|step| look(&step.call, &[])).sum();
+        assert!(nested > 1_000, "{nested}");
     }
 }

@@ -11,9 +11,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use pglock::{Advisory, Database, Error};
 use pglock_tests::child;
+use tokio_postgres::error::SqlState;
 
 use crate::log::{Called, Calling, Log, Mode, Outcome, Time, now};
-use crate::schedule::{Call, Wait, Way, lock_id};
+use crate::schedule::{Call, Order, Wait, Way, lock_id};
 
 const BLOCKING: usize = 2;
 const ASYNC: usize = 3;
@@ -32,6 +33,7 @@ struct Worker {
     /// Of connections of their own.
     url: String,
     application_name: String,
+    order: Order,
     until: Time,
 }
 
@@ -48,6 +50,9 @@ impl Worker {
         if let Some(least) = call.kept_for {
             lock = lock.hold_at_least(least);
         }
+        if call.dedicated {
+            lock = lock.dedicated();
+        }
         match call.wait {
             Wait::For(time) => lock.timeout(time),
             // Each verb's own.
@@ -61,6 +66,7 @@ impl Worker {
             way,
             wait,
             xact,
+            dedicated,
             end,
             dropped_after,
             ..
@@ -68,6 +74,7 @@ impl Worker {
         let how = match way {
             Way::Connection | Way::Transaction => format!("{way:?} of {driver}"),
             Way::Guard | Way::Run if *xact => format!("{way:?} xact"),
+            Way::Guard | Way::Run if *dedicated => format!("{way:?} dedicated"),
             Way::Guard | Way::Run | Way::Attribute => format!("{way:?}"),
         };
         let how = format!("{how}, wait {wait:?}, end {end:?}, dropped after {dropped_after:?}");
@@ -75,6 +82,7 @@ impl Worker {
             within,
             key: call.key,
             mode: call.mode,
+            frailty: call.frailty(),
             kept_for: call.kept_for.unwrap_or_default(),
             how,
         })
@@ -145,8 +153,19 @@ fn outcome_of(error: &Error) -> Outcome {
         error if error.is_lost() => Outcome::Lost {
             body_finished: error.body_finished(),
         },
+        error if says(error, &SqlState::QUERY_CANCELED, CANCELED) => Outcome::Canceled,
+        error if says(error, &SqlState::OUT_OF_MEMORY, TABLE_FULL) => Outcome::TableFull,
         _ => Outcome::Unexpected,
     }
+}
+
+const CANCELED: &str = "canceling statement due to user request";
+const TABLE_FULL: &str = "out of shared memory";
+
+/// Of diesel, which tells few codes, the server's words have to do.
+fn says(error: &Error, state: &SqlState, words: &str) -> bool {
+    let said = || format!("{error:?}").contains(words);
+    error.is_database() && error.sql_state().map_or_else(said, |code| code == state)
 }
 
 /// Whether the server, or a session at least, is gone.
@@ -183,6 +202,7 @@ pub(crate) fn run() {
         here: here.build().unwrap(),
         url,
         application_name,
+        order: Order::of_round(child::argument("ROUND").parse().unwrap()),
         until: Duration::from_nanos(child::argument("UNTIL").parse().unwrap()),
     };
     let worker: &'static Worker = Box::leak(Box::new(worker));

@@ -56,7 +56,7 @@ fn what_may_be() {
     let other_key = "12 1 called 1 exclusive; 30 1 began; 60 1 ended; 70 1 returned kept";
     assert_eq!(found([KEPT, other_key], vec![]), []);
     assert_eq!(found([SHARED, NEXT_SHARED], vec![]), []);
-    for outcome in ["busy", "deadlock", "connect", "unsaid"] {
+    for outcome in ["busy", "connect", "unsaid"] {
         let in_vain = format!("12 1 called 0 exclusive; 70 1 returned {outcome}");
         assert_eq!(found([KEPT, &in_vain], vec![]), [], "{outcome}");
     }
@@ -197,7 +197,7 @@ fn a_loss_has_a_cause() {
 
 #[test]
 fn a_body_runs_as_the_call_says() {
-    for outcome in ["busy", "deadlock", "connect"] {
+    for outcome in ["busy", "connect"] {
         assert_eq!(
             found([&KEPT.replace("kept", outcome)], vec![]),
             [Rule::RanAndDenied]
@@ -269,4 +269,63 @@ fn a_call_that_re_enters_leaves_it_to_the_enclosing_one() {
         found([&log], vec![terminated(0, &[1], 25, 28)]),
         [Rule::LossWithoutCause, Rule::LossWithoutCause]
     );
+}
+
+#[test]
+fn what_is_canceled_or_has_no_room_is_so_only_then() {
+    for (outcome, what, rule) in [
+        ("canceled", What::Canceled, Rule::CanceledByNobody),
+        ("table-full", What::TableFull, Rule::TableWasNotFull),
+    ] {
+        let denied = format!("10 1 called 0 exclusive; 50 1 returned {outcome}");
+        assert_eq!(found([&denied], vec![]), [rule]);
+        for other in [restarted(20, 30), killed(1, 20, 30)] {
+            assert_eq!(found([&denied], vec![other]), [rule]);
+        }
+        let again = |what: &What| match what {
+            What::Canceled => What::Canceled,
+            _ => What::TableFull,
+        };
+        assert_eq!(found([&denied], vec![fault(again(&what), 1, 9)]), [rule]);
+        assert_eq!(found([&denied], vec![fault(again(&what), 51, 60)]), [rule]);
+        assert_eq!(found([&denied], vec![fault(what, 49, 60)]), []);
+        let ran = KEPT.replace("kept", outcome);
+        assert_eq!(found([&ran], vec![]), [Rule::RanAndDenied, rule]);
+    }
+}
+
+#[test]
+fn cancels_end_transactions_and_releases_alone_and_a_full_table_nothing() {
+    let frail = |log: &str| log.replace("exclusive", "exclusive frail yes");
+    let canceled = || vec![fault(What::Canceled, 25, 28)];
+    assert_eq!(found([LOST], canceled()), [Rule::LossWithoutCause]);
+    assert_eq!(found([&frail(LOST)], canceled()), []);
+    assert_eq!(found([&frail(LOST), NEXT], canceled()), []);
+    assert_eq!(found([&frail(UNSAID), NEXT], canceled()), []);
+    assert_eq!(found([UNSAID, NEXT], canceled()), [Rule::Overlap]);
+    assert_eq!(found([&frail(KEPT), NEXT], canceled()), [Rule::Overlap]);
+    assert_eq!(found([&frail(KEPT)], canceled()), []);
+    let full = vec![fault(What::TableFull, 25, 28)];
+    assert_eq!(found([&frail(LOST)], full), [Rule::LossWithoutCause]);
+}
+
+#[test]
+fn a_deadlock_needs_a_lock_that_is_held_and_no_order() {
+    let alone = "10 1 called 0 exclusive; 50 1 returned deadlock";
+    assert_eq!(found([alone], vec![]), [Rule::FalseDeadlock]);
+    let ran = KEPT.replace("kept", "deadlock");
+    assert_eq!(
+        found([&ran], vec![]),
+        [Rule::RanAndDenied, Rule::FalseDeadlock]
+    );
+    let outer = "10 1 called 0 exclusive; 20 1 began";
+    let inner = "21 2 called 1 exclusive within 1; 30 2 returned deadlock";
+    let log = format!("{outer}; {inner}; 40 1 ended; 50 1 returned kept");
+    assert_eq!(found([&log], vec![]), []);
+    let mut history = History::of(vec![]);
+    history.in_order = true;
+    history.add(0, log::read(&format!("{log}; ").replace("; ", "\n")));
+    let rules = violations(&history);
+    let rules: Vec<_> = rules.iter().map(|violation| violation.rule).collect();
+    assert_eq!(rules, [Rule::FalseDeadlock]);
 }

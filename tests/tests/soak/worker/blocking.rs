@@ -69,7 +69,7 @@ impl Own {
 pub(super) fn work(worker: &Worker, number: usize, mut rng: Rng) -> Own {
     let mut own = Own::of_worker(number);
     while !worker.is_done() {
-        let step = Step::next(&mut rng, Door::Blocking);
+        let step = Step::next(&mut rng, Door::Blocking, worker.order);
         sleep(step.rest);
         let ran = catch_unwind(AssertUnwindSafe(|| outermost(worker, &mut own, &step.call)));
         match ran {

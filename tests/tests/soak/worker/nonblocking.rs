@@ -93,7 +93,7 @@ impl Own {
 pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) -> Own {
     let mut own = Own::of_worker(number);
     while !worker.is_done() {
-        let step = Step::next(&mut rng, Door::Async);
+        let step = Step::next(&mut rng, Door::Async, worker.order);
         sleep(step.rest).await;
         let ran = or_panic(outermost(worker, &mut own, &step.call)).await;
         if step.call.way == Way::Transaction {
