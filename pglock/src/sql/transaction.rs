@@ -89,7 +89,7 @@ fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
     )
 }
 
-/// Returns the caller's transaction to its state before the acquire.
+/// Returns a transaction to its state before the savepoint, which is the one before an acquire in the caller's.
 pub(crate) const UNDO_ACQUIRE_IN_TRANSACTION: &str =
     "ROLLBACK TO SAVEPOINT pglock; RELEASE SAVEPOINT pglock";
 
@@ -101,13 +101,21 @@ pub(crate) fn behind_a_savepoint(statement: &str) -> String {
 
 pub(crate) const RELEASE_SAVEPOINT: &str = "RELEASE SAVEPOINT pglock";
 
+/// Runs statements in a transaction of pglock's own, which goes on without them after a failure and
+/// [`UNDO_ACQUIRE_IN_TRANSACTION`].
+pub(crate) fn aside(statements: &str) -> String {
+    format!("SAVEPOINT pglock; {statements}; {RELEASE_SAVEPOINT}")
+}
+
 /// Whether a transaction is open. Fails in an aborted one.
 pub(crate) const IS_IN_TRANSACTION: &str =
     "SELECT pg_catalog.now() <> pg_catalog.statement_timestamp()";
 
 pub(crate) const ROLLBACK: &str = "ROLLBACK";
 
-pub(crate) const COMMIT: &str = "COMMIT";
+/// Ends a transaction of pglock's own, and fails where an error has aborted it: its lock is gone since then, and `COMMIT`
+/// alone would succeed all the same.
+pub(crate) const COMMIT: &str = "SELECT; COMMIT";
 
 /// Rolls back any transaction that a caller has left open or aborted. A bare `ROLLBACK` would log a warning in the usual
 /// case, without one. Two queries, since the error of `BEGIN` in an aborted transaction skips the rest of its query.

@@ -356,4 +356,19 @@ mod tests {
         assert!(matches!(block_on(acquire), AcquireOutcome::Failed(_)));
         client.batch_execute("SELECT 1").unwrap();
     }
+
+    /// As when a statement of a heartbeat was canceled in it: the lock is gone, which a bare `COMMIT` would not tell.
+    #[test]
+    fn the_commit_of_a_transaction_that_was_aborted_fails() {
+        let db = database();
+        let mut client = db.connect();
+        client.batch_execute("BEGIN; SELECT 1").unwrap();
+        client.batch_execute(sql::transaction::COMMIT).unwrap();
+        client
+            .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1)")
+            .unwrap();
+        client.batch_execute("SELECT 1 / 0").unwrap_err();
+        assert_eq!(db.held(1), 0);
+        client.batch_execute(sql::transaction::COMMIT).unwrap_err();
+    }
 }

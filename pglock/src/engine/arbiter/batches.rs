@@ -11,7 +11,7 @@ use crate::engine::heartbeat;
 use crate::engine::ledger::{Action, Answer, Op, SessionId};
 use crate::engine::pool::DIED_WHILE_IDLE;
 use crate::engine::session::answer::answered;
-use crate::engine::session::{BatchEnd, Exclusive, Session};
+use crate::engine::session::{BatchEnd, Exclusive, Session, until_not_canceled};
 use crate::error::Failure;
 use crate::model::options::Scope;
 use crate::sql;
@@ -21,9 +21,6 @@ use crate::wire::reply::Released;
 
 /// How many operations a statement may have. More would not be faster, and would keep others waiting.
 const MAX_OPERATIONS: usize = 512;
-
-/// How often a question is asked again that others cancel.
-const CANCELED_AT_MOST: usize = 1_000;
 
 /// A batch that a session was sent.
 pub(super) struct SentBatch {
@@ -217,7 +214,8 @@ async fn in_doubt(
         return Some(Answer::NotRun);
     };
     let holds = sql::advisory::holds(op.key, mode);
-    let is_held = ask_until_not_canceled(exclusive, &holds).await?;
+    let is_held = until_not_canceled(&mut exclusive.wire(), &holds).await;
+    let is_held = is_held.ok()?.last_bool()?;
     Some(match op.action {
         Action::Try(_) if is_held => Answer::Yes,
         Action::Try(_) if canceled => Answer::NotRun,
@@ -225,19 +223,6 @@ async fn in_doubt(
         _ if is_held => Answer::NotRun,
         _ => Answer::Yes,
     })
-}
-
-/// Asks a question that may be canceled as the statement before was. A session that many use is not given up
-/// for that.
-async fn ask_until_not_canceled(exclusive: &Exclusive<'_>, question: &str) -> Option<bool> {
-    for _ in 0..CANCELED_AT_MOST {
-        match exclusive.wire().simple_query(question).await {
-            Ok(rows) => return rows.last_bool(),
-            Err(failure) if failure.is(&SqlState::QUERY_CANCELED) => {}
-            Err(_) => return None,
-        }
-    }
-    None
 }
 
 async fn in_transaction(exclusive: &Exclusive<'_>, op: &Op) -> Released {

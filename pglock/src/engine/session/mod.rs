@@ -17,6 +17,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
+use tokio_postgres::error::SqlState;
 
 use super::ids::SessionState;
 use super::ledger::Op;
@@ -30,9 +31,11 @@ pub(super) use link::{BatchDone, Begun, Borrowed, SessionLink};
 use stamp::Stamp;
 
 use crate::database::Database;
+use crate::error::Failure;
 use crate::model::backend::Backend;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::sql;
+use crate::sql::Rows;
 use crate::telemetry::SessionRole;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::{ExtendedQuery, SimpleQuery};
@@ -228,6 +231,25 @@ impl Session {
 /// Why a session was closed whose state is not known.
 pub(super) const BROKEN: &str = "its session was closed because its state was not known";
 
+/// How often statements are repeated that others cancel.
+const CANCELED_AT_MOST: usize = 1_000;
+
+/// Repeats what may be canceled as the statement before was. A session that many use is not given up for that.
+pub(super) async fn until_not_canceled(
+    wire: &mut impl SimpleQuery,
+    statements: &str,
+) -> Result<Rows, Failure> {
+    let mut answer = wire.simple_query(statements).await;
+    for _ in 0..CANCELED_AT_MOST {
+        match answer {
+            Err(failure) if failure.is(&SqlState::QUERY_CANCELED) => {}
+            answer => return answer,
+        }
+        answer = wire.simple_query(statements).await;
+    }
+    answer
+}
+
 /// A conversation that is under way on a session, or waits for its turn.
 struct Pending<'s>(&'s Session);
 
@@ -276,6 +298,25 @@ impl<'s> Exclusive<'s> {
             client: &self.session.link.client,
             last_answer: &self.session.link.last_answer,
         }
+    }
+
+    /// Runs statements that no lock depends on. Where they fail in a transaction, it goes on without them, and keeps its lock.
+    pub(super) async fn aside(&self, statements: &str) -> Result<Rows, Failure> {
+        let mut wire = self.wire();
+        if self.session.scope == Scope::Session {
+            return wire.simple_query(statements).await;
+        }
+        let answer = wire
+            .simple_query(&sql::transaction::aside(statements))
+            .await;
+        if answer.as_ref().is_err_and(|failure| !failure.session_ended) {
+            let undo = sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION;
+            let undone = until_not_canceled(&mut wire, undo).await;
+            if undone.is_err() {
+                self.session.close_now();
+            }
+        }
+        answer
     }
 
     /// Like [`SessionLink::run_batch`].

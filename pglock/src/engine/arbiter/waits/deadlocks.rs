@@ -10,17 +10,18 @@ use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
+use tokio_postgres::error::SqlState;
 
 use super::cycle;
 use crate::engine::arbiter::Arbiter;
 use crate::engine::ledger::{Enclosing, RequestId};
-use crate::engine::session::Session;
 use crate::engine::session::answer::answered;
+use crate::engine::session::{Exclusive, Session};
+use crate::error::Failure;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
 use crate::sql;
 use crate::sql::shared::deadlock::Marker;
-use crate::wire::SimpleQuery;
 
 /// How often it is looked whether the queue has changed. No SQL.
 const CHANGED: Duration = Duration::from_millis(100);
@@ -71,8 +72,12 @@ impl Arbiter {
             let wanted = wanted(&enclosing, waiter);
             let keys: Vec<Marker> = wanted.iter().map(|(marker, _)| *marker).collect();
             if keys != known {
-                markers.place(self, wanted).await;
-                known = keys;
+                // Otherwise they are placed at the next turn.
+                known = if markers.place(self, wanted).await {
+                    keys
+                } else {
+                    Vec::new()
+                };
                 pause = LOOK_AFTER;
                 look_at = Instant::now() + pause;
             }
@@ -145,11 +150,12 @@ fn wanted(
 }
 
 impl Markers {
-    /// Places the markers that are wanted, and drops the others.
-    async fn place(&mut self, arbiter: &Arbiter, wanted: Vec<(Marker, Rc<Session>)>) {
+    /// Places the markers that are wanted, and drops the others. Whether all are there now: where the lock table is full, or a
+    /// statement is canceled, some are not.
+    async fn place(&mut self, arbiter: &Arbiter, wanted: Vec<(Marker, Rc<Session>)>) -> bool {
         let is_wanted = |marker: &Marker| wanted.iter().any(|(wanted, _)| wanted == marker);
         let unwanted: Vec<_> = self.0.extract_if(|marker, _| !is_wanted(marker)).collect();
-        converse(arbiter, unwanted, sql::shared::deadlock::drop_all).await;
+        converse(arbiter, unwanted, Change::Drop).await;
         let known = &self.0;
         let new: Vec<_> = wanted
             .into_iter()
@@ -157,25 +163,27 @@ impl Markers {
             .collect();
         // Noted before they are placed: they are dropped also if this is not waited for.
         self.0.extend(new.iter().cloned());
-        converse(arbiter, new, sql::shared::deadlock::place).await;
+        let failed = converse(arbiter, new, Change::Place).await;
+        let all_are_placed = failed.is_empty();
+        // Some may have been placed.
+        converse(arbiter, failed.clone(), Change::Drop).await;
+        self.0
+            .retain(|marker, _| failed.iter().all(|(failed, _)| failed != marker));
+        all_are_placed
     }
 
     async fn drop_all(self, arbiter: &Arbiter) {
-        converse(
-            arbiter,
-            self.0.into_iter().collect(),
-            sql::shared::deadlock::drop_all,
-        )
-        .await;
+        converse(arbiter, self.0.into_iter().collect(), Change::Drop).await;
     }
 }
 
-/// Runs a statement about markers on each of their sessions. One that has ended has none any more.
+/// Runs a statement about markers on each of their sessions, and returns those for which it failed. A session that has ended
+/// has none any more.
 async fn converse(
     arbiter: &Arbiter,
     markers: Vec<(Marker, Rc<Session>)>,
-    statement: fn(&[Marker]) -> String,
-) {
+    change: Change,
+) -> Vec<(Marker, Rc<Session>)> {
     let mut by_session: Vec<(Rc<Session>, Vec<Marker>)> = Vec::new();
     for (marker, session) in markers {
         match by_session
@@ -191,17 +199,56 @@ async fn converse(
     // is dropped, and none is forgotten.
     let mut conversations = Vec::new();
     for (session, markers) in by_session {
-        let statement = statement(&markers);
         conversations.push(tokio::task::spawn_local(async move {
             let exclusive = session.exclusive().await;
-            if session.is_usable() {
-                let mut wire = exclusive.wire();
-                answered(&session, liveness, wire.simple_query(&statement)).await;
+            if !session.is_usable() {
+                return Vec::new();
             }
+            let changed = answered(&session, liveness, change.make(&exclusive, &markers)).await;
+            if matches!(changed, Some(Err(_))) && session.is_usable() {
+                let failed = markers.into_iter();
+                return failed.map(|marker| (marker, Rc::clone(&session))).collect();
+            }
+            Vec::new()
         }));
     }
+    let mut failed = Vec::new();
     for conversation in conversations {
         // An error says that the thread is about to end.
-        let _ = conversation.await;
+        failed.extend(conversation.await.unwrap_or_default());
     }
+    failed
+}
+
+#[derive(Clone, Copy)]
+enum Change {
+    Place,
+    Drop,
+}
+
+impl Change {
+    async fn make(self, exclusive: &Exclusive<'_>, markers: &[Marker]) -> Result<(), Failure> {
+        let changed = match self {
+            Self::Place => {
+                exclusive
+                    .aside(&sql::shared::deadlock::place(markers))
+                    .await
+            }
+            // One that stayed would be there for as long as its session. What is dropped already is not dropped again.
+            Self::Drop => loop {
+                let dropped = exclusive
+                    .aside(&sql::shared::deadlock::drop_all(markers))
+                    .await;
+                if !is_canceled(&dropped) {
+                    break dropped;
+                }
+            },
+        };
+        changed.map(drop)
+    }
+}
+
+fn is_canceled<T>(answer: &Result<T, Failure>) -> bool {
+    let failure = answer.as_ref().err();
+    failure.is_some_and(|failure| failure.is(&SqlState::QUERY_CANCELED))
 }
