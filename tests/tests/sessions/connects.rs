@@ -4,13 +4,13 @@ use std::net::TcpListener;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use pglock::Database;
+use pglock::{Advisory, Database};
 use pglock_tests::{BOUND, Proxy, background, wait_until};
 
 use crate::SERVER;
 
 /// How long each of as many callers takes to hear that a server which never answers cannot be reached.
-fn hear_of_a_silent_server(name_of: impl Fn(usize) -> String) -> Vec<Duration> {
+fn hear_of_a_silent_server(lock_of: impl Fn(usize) -> Advisory) -> Vec<Duration> {
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
     let url = format!("postgres://app@{address}/app?connect_timeout=1");
@@ -18,7 +18,7 @@ fn hear_of_a_silent_server(name_of: impl Fn(usize) -> String) -> Vec<Duration> {
     let began = Instant::now();
     let callers: Vec<_> = (0..12)
         .map(|nr| {
-            let lock = pglock::advisory(name_of(nr)).using(&here);
+            let lock = lock_of(nr).using(&here);
             background("it hears of it", move || (lock.acquire(), began.elapsed()))
         })
         .collect();
@@ -34,14 +34,28 @@ fn hear_of_a_silent_server(name_of: impl Fn(usize) -> String) -> Vec<Duration> {
 
 #[test]
 fn callers_of_one_lock_share_the_failure_to_connect() {
-    for after in hear_of_a_silent_server(|_| "one".to_owned()) {
+    for after in hear_of_a_silent_server(|_| pglock::advisory("one")) {
         assert!(after < Duration::from_millis(1900), "heard after {after:?}");
     }
 }
 
 #[test]
 fn callers_of_many_locks_share_the_failure_to_connect() {
-    for after in hear_of_a_silent_server(|nr| format!("lock {nr}")) {
+    for after in hear_of_a_silent_server(|nr| pglock::advisory(format!("lock {nr}"))) {
+        assert!(after < Duration::from_millis(1900), "heard after {after:?}");
+    }
+}
+
+#[test]
+fn so_do_callers_that_need_sessions_of_their_own() {
+    for after in hear_of_a_silent_server(|nr| pglock::advisory(format!("lock {nr}")).dedicated()) {
+        assert!(after < Duration::from_millis(1900), "heard after {after:?}");
+    }
+}
+
+#[test]
+fn so_do_callers_of_one_lock_with_sessions_of_their_own() {
+    for after in hear_of_a_silent_server(|_| pglock::advisory("one").dedicated()) {
         assert!(after < Duration::from_millis(1900), "heard after {after:?}");
     }
 }

@@ -51,6 +51,8 @@ pub(crate) struct Called {
     pub(crate) key: usize,
     pub(crate) mode: Mode,
     pub(crate) frailty: Frailty,
+    /// Whether it waits on a session that nobody else waits on, so that it is told of what Postgres finds there.
+    pub(crate) alone: bool,
     /// Its `hold_at_least`, or zero.
     pub(crate) kept_for: Duration,
     /// In which way, for who reads a report.
@@ -138,6 +140,9 @@ impl fmt::Display for Line {
                 if called.frailty == Frailty::EndsByCancel {
                     f.write_str(" frail yes")?;
                 }
+                if called.alone {
+                    f.write_str(" alone yes")?;
+                }
                 if !called.kept_for.is_zero() {
                     write!(f, " kept-for {}", nanos(called.kept_for))?;
                 }
@@ -203,6 +208,7 @@ fn read_called(text: &str) -> Option<Called> {
             _ => return None,
         },
         frailty: Frailty::OutlastsCancels,
+        alone: false,
         within: None,
         kept_for: Duration::ZERO,
         how: how.to_owned(),
@@ -210,6 +216,7 @@ fn read_called(text: &str) -> Option<Called> {
     while let Some(word) = words.next() {
         let value = words.next()?;
         match word {
+            "alone" => called.alone = true,
             "frail" => called.frailty = Frailty::EndsByCancel,
             "kept-for" => called.kept_for = Duration::from_nanos(value.parse().ok()?),
             "within" => called.within = Some(value.parse().ok()?),
@@ -341,6 +348,7 @@ mod tests {
             key: 2,
             mode: Mode::Shared,
             frailty: Frailty::EndsByCancel,
+            alone: true,
             kept_for: Duration::from_millis(5),
             how: "any means".to_owned(),
         };
@@ -354,6 +362,7 @@ mod tests {
                 within: None,
                 mode: Mode::Exclusive,
                 frailty: Frailty::OutlastsCancels,
+                alone: false,
                 kept_for: Duration::ZERO,
                 how: String::new(),
                 ..called

@@ -13,7 +13,7 @@ use pglock::{Advisory, Database, Error};
 use pglock_tests::child;
 use tokio_postgres::error::SqlState;
 
-use crate::log::{Called, Calling, Log, Mode, Outcome, Time, now};
+use crate::log::{Called, Calling, Frailty, Log, Mode, Outcome, Time, now};
 use crate::schedule::{Call, Order, Wait, Way, lock_id};
 
 const BLOCKING: usize = 2;
@@ -83,6 +83,7 @@ impl Worker {
             key: call.key,
             mode: call.mode,
             frailty: call.frailty(),
+            alone: call.dedicated || call.frailty() == Frailty::EndsByCancel,
             kept_for: call.kept_for.unwrap_or_default(),
             how,
         })

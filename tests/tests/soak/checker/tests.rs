@@ -313,6 +313,8 @@ fn cancels_end_transactions_and_releases_alone_and_a_full_table_nothing() {
 fn a_deadlock_needs_a_lock_that_is_held_and_no_order() {
     let alone = "10 1 called 0 exclusive; 50 1 returned deadlock";
     assert_eq!(found([alone], vec![]), [Rule::FalseDeadlock]);
+    let on_its_session = alone.replace("exclusive", "exclusive alone yes");
+    assert_eq!(found([&on_its_session], vec![]), []);
     let ran = KEPT.replace("kept", "deadlock");
     assert_eq!(
         found([&ran], vec![]),
