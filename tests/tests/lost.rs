@@ -332,3 +332,51 @@ fn a_server_crash_is_lost_for_holders_and_connect_for_waiters() {
     wait_until("the guard knows", BOUND, || guard.check().is_err());
     assert!(guard.release().unwrap_err().is_lost());
 }
+
+/// It was idle before, so it is replaced at once; the end of the first one is noticed meanwhile.
+#[test]
+fn a_wait_whose_session_ends_as_it_begins_goes_on_once() {
+    let db = database();
+    let [here, elsewhere] = ["here", "elsewhere"].map(|name| {
+        let builder = Database::builder(db.url()).application_name(name);
+        builder.build().unwrap()
+    });
+    for number in 0..6 {
+        let wait = |here: &Database| {
+            let lock = pglock::advisory("waited for").using(here);
+            let here = here.clone();
+            background("the wait ends", move || {
+                match number % 2 {
+                    0 => lock.xact().run(|| Ok::<_, pglock::Error>(())),
+                    _ => lock.dedicated().run(|| Ok(())),
+                }
+                .map(|()| drop(here))
+            })
+        };
+        let key = pglock::advisory_id("waited for");
+        let held = pglock::advisory("waited for")
+            .using(&elsewhere)
+            .acquire()
+            .unwrap();
+        // The session of this wait is idle afterwards.
+        let first = wait(&here);
+        wait_until("it is waited for", BOUND, || db.waiting(key) == 1);
+        held.release().unwrap();
+        first.finish(BOUND).unwrap();
+        let held = pglock::advisory("waited for")
+            .using(&elsewhere)
+            .acquire()
+            .unwrap();
+        let second = wait(&here);
+        wait_until("it is waited for again", BOUND, || db.waiting(key) == 1);
+        let locks = db.advisory_locks();
+        let waiter = locks.iter().find(|lock| !lock.granted).unwrap();
+        db.terminate(waiter.pid);
+        wait_until("it is waited for on another session", BOUND, || {
+            db.waiting(key) == 1
+        });
+        held.release().unwrap();
+        second.finish(BOUND).unwrap();
+        db.wait_for_no_locks();
+    }
+}

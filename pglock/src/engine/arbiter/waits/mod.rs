@@ -119,7 +119,12 @@ impl Arbiter {
             && began.elapsed() < DIED_WHILE_IDLE
             && self.is_open(id, lease.session())
         {
-            match self.pool.replacement(request.lock.scope).await {
+            let replacement = self.pool.replacement(request.lock.scope).await;
+            if !self.is_open(id, lease.session()) {
+                // The end of the first has been noticed meanwhile: the ledger has ordered another wait, or wants none.
+                return;
+            }
+            match replacement {
                 Ok(new) => {
                     lease = new.again();
                     new.session().is_for(role(order));
