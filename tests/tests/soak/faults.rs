@@ -29,6 +29,8 @@ pub(crate) struct Session {
     held: Vec<(usize, Mode)>,
     /// All of its advisory locks: markers too.
     locks: usize,
+    /// Its state, for how long, and its statement.
+    does: String,
 }
 
 impl Session {
@@ -42,8 +44,8 @@ impl fmt::Display for Session {
         let waits = if self.waits { ", and waits" } else { "" };
         write!(
             f,
-            "{} (pid {}) holds {:?}{waits}",
-            self.name, self.pid, self.held
+            "{} (pid {}) holds {:?}{waits}; {}",
+            self.name, self.pid, self.held, self.does
         )
     }
 }
@@ -51,7 +53,7 @@ impl fmt::Display for Session {
 /// All of them with their locks, in one look at `pg_locks`.
 const SESSIONS: &str = "
     SELECT a.pid, a.application_name, a.wait_event_type IS NOT DISTINCT FROM 'Lock',
-           l.classid, l.objid, l.mode
+           l.classid, l.objid, l.mode, a.state || ' for ' || clock_timestamp() - a.state_change || ': ' || a.query
     FROM pg_stat_activity a LEFT JOIN pg_locks l ON l.pid = a.pid AND l.locktype = 'advisory' AND l.granted
     WHERE a.application_name ~ 'soak [0-9]+$' ORDER BY a.pid";
 
@@ -200,6 +202,7 @@ impl<'s> Faults<'s> {
                     waits: row.get(2),
                     held: Vec::new(),
                     locks: 0,
+                    does: row.get::<_, Option<String>>(6).unwrap_or_default(),
                 });
             }
             let shown = row.get::<_, Option<u32>>(3).zip(row.get(4));
