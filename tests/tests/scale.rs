@@ -138,17 +138,24 @@ fn five_hundred_jobs_at_once_all_run_on_a_server_for_twelve() {
     db.wait_for_no_locks();
 }
 
+/// How many callers wait for one key: in a debug build, whose tests run beside each other, as many as are in time.
+const CALLERS: usize = if cfg!(debug_assertions) {
+    2_000
+} else {
+    10_000
+};
+
 /// How late the answer to a timeout may come here; on an idle machine it is a few milliseconds.
 const LATE: Duration = Duration::from_millis(if cfg!(debug_assertions) { 1_000 } else { 50 });
 
 #[tokio::test]
-async fn ten_thousand_callers_of_one_busy_key_all_get_the_error_in_time() {
+async fn thousands_of_callers_of_one_busy_key_all_get_the_error_in_time() {
     let db = database();
     let here = handle(&db);
     let held = hold_elsewhere(&db, "busy").await;
     let mut tasks = JoinSet::new();
     let timeout = Duration::from_secs(1);
-    for _ in 0..10_000 {
+    for _ in 0..CALLERS {
         let lock = pglock::advisory("busy").using(&here).timeout(timeout);
         tasks.spawn(async move {
             let began = Instant::now();
