@@ -1,6 +1,6 @@
 //! Which session holds a lock.
 
-use super::parts::{THIS_DATABASE, is_lock, literal, statement};
+use super::parts::{THIS_DATABASE, is_lock, literal, visible_query};
 use crate::model::lock_id::Key;
 use crate::model::table::{TableMode, TableName};
 
@@ -12,7 +12,7 @@ pub(crate) fn holder(key: Key) -> String {
          a.state LIKE 'idle%', {}, {}, {} \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
-        statement("a.query"),
+        visible_query("a.query"),
         seconds("a.state_change"),
         seconds("a.query_start"),
         seconds("pg_catalog.clock_timestamp()"),
@@ -47,7 +47,7 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
          AND l.database = {THIS_DATABASE} \
          AND l.relation IN ({}) AND l.mode IN ({}) \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
-        statement("a.query"),
+        visible_query("a.query"),
         tables.join(", "),
         modes.join(", ")
     )

@@ -100,7 +100,7 @@ pub(crate) const THIS_DATABASE: &str =
 // Input:  s.query
 // Output: CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII'
 //         THEN pg_catalog.regexp_replace(s.query, '[^ -~[:space:]]', '?', 'g') ELSE s.query END
-pub(super) fn statement(column: &str) -> String {
+fn statement(column: &str) -> String {
     format!(
         "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' \
          THEN pg_catalog.regexp_replace({column}, '[^ -~[:space:]]', '?', 'g') ELSE {column} END"

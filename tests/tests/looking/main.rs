@@ -1,0 +1,26 @@
+//! What pglock says of those who hold locks and wait for them, where Postgres makes it hard to see.
+
+mod holders;
+
+use std::time::Duration;
+
+use pglock::{Error, Holder};
+use postgres::Client;
+
+/// The error of an advisory lock that is busy, on a connection of the caller's.
+fn busy_on(client: &mut Client, key: i64) -> Error {
+    let lock = pglock::advisory(key).timeout(Duration::ZERO);
+    lock.on(client).acquire().unwrap_err()
+}
+
+/// The error of a table that is busy.
+fn busy_table(client: &mut Client, table: pglock::Tables) -> Error {
+    let mut tx = client.transaction().unwrap();
+    let table = table.timeout(Duration::from_millis(50));
+    table.lock(&mut tx).unwrap_err()
+}
+
+fn holder(error: &Error) -> &Holder {
+    assert!(error.is_busy(), "{error}");
+    error.holder().unwrap_or_else(|| panic!("{error}"))
+}
