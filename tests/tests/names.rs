@@ -278,7 +278,7 @@ fn a_holder_whose_statement_is_cut_within_a_character_is_found() {
                 .query
                 .as_deref()
                 .unwrap()
-                .contains(" /* ??")
+                .contains(" /* éé")
         );
 
         let prioritized = pglock::prioritize()

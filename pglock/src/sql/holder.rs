@@ -1,5 +1,6 @@
 //! Which session holds a lock.
 
+use super::lossy::sent;
 use super::parts::{THIS_DATABASE, is_lock, literal, visible_query};
 use crate::model::lock_id::Key;
 use crate::model::table::{TableMode, TableName};
@@ -8,11 +9,13 @@ use crate::model::table::{TableMode, TableName};
 /// when its state changed, when its statement began, and the time now, all in seconds.
 pub(crate) fn holder(key: Key) -> String {
     format!(
-        "SELECT l.pid, a.application_name, a.usename, pg_catalog.host(a.client_addr), {}, \
+        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, \
          a.state LIKE 'idle%', {}, {}, {} \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
-        visible_query("a.query"),
+        sent("a.application_name", "true"),
+        sent("a.usename::pg_catalog.text", "true"),
+        sent(&visible_query("a.query"), "true"),
         seconds("a.state_change"),
         seconds("a.query_start"),
         seconds("pg_catalog.clock_timestamp()"),
@@ -41,13 +44,15 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
         .map(|mode| format!("'{}'", mode.pg_locks()))
         .collect();
     format!(
-        "SELECT l.pid, a.application_name, a.usename, pg_catalog.host(a.client_addr), {} \
+        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {} \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
          WHERE l.granted AND l.locktype = 'relation' \
          AND l.database = {THIS_DATABASE} \
          AND l.relation IN ({}) AND l.mode IN ({}) \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
-        visible_query("a.query"),
+        sent("a.application_name", "true"),
+        sent("a.usename::pg_catalog.text", "true"),
+        sent(&visible_query("a.query"), "true"),
         tables.join(", "),
         modes.join(", ")
     )

@@ -16,6 +16,7 @@ pub(crate) mod cancel;
 pub(crate) mod comment;
 pub(crate) mod holder;
 pub(crate) mod lock_timeout;
+pub(crate) mod lossy;
 pub(crate) mod parts;
 mod rows;
 pub(crate) mod session;

@@ -95,23 +95,11 @@ pub(crate) fn upper_snake(column: &str) -> String {
 pub(crate) const THIS_DATABASE: &str =
     "(SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())";
 
-/// The statement in a column of `pg_stat_activity`. In a database whose encoding is `SQL_ASCII` it can be cut within a
-/// character, or be in any encoding, and the server refuses to send it: there, all that is not ASCII becomes `?`.
+/// The statement in a column of `pg_stat_activity`; NULL where our role may not see it.
 // Input:  s.query
-// Output: CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII'
-//         THEN pg_catalog.regexp_replace(s.query, '[^ -~[:space:]]', '?', 'g') ELSE s.query END
-fn statement(column: &str) -> String {
-    format!(
-        "CASE pg_catalog.current_setting('server_encoding') WHEN 'SQL_ASCII' \
-         THEN pg_catalog.regexp_replace({column}, '[^ -~[:space:]]', '?', 'g') ELSE {column} END"
-    )
-}
-
-/// The same; NULL where our role may not see it.
-// Input:  s.query
-// Output: nullif(CASE .. WHEN 'SQL_ASCII' THEN .. ELSE s.query END, '<insufficient privilege>')
+// Output: nullif(s.query, '<insufficient privilege>')
 pub(crate) fn visible_query(column: &str) -> String {
-    format!("nullif({}, '<insufficient privilege>')", statement(column))
+    format!("nullif({column}, '<insufficient privilege>')")
 }
 
 /// A text as a literal that does not depend on `standard_conforming_strings`.

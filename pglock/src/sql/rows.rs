@@ -86,6 +86,11 @@ impl Row<'_> {
         self.0.get(column)?.as_deref()
     }
 
+    /// A text that was sent by [`lossy::sent`](super::lossy::sent).
+    pub(crate) fn lossy(&self, column: usize) -> Option<String> {
+        self.text(column).map(super::lossy::read)
+    }
+
     pub(crate) fn is_true(&self, column: usize) -> bool {
         self.text(column) == Some("t")
     }

@@ -2,7 +2,7 @@
 
 use super::enums::{LockKind, LockMode, RelKind, State};
 
-/// A field of a lock or a session: a column of the CTE `lock` or `activity` (see `sql.rs`).
+/// A field of a lock or a session: a column of the CTE `lock` or `activity` (see `sql/mod.rs`).
 #[derive(Debug)]
 pub(crate) struct Field {
     pub(crate) name: &'static str,
@@ -94,7 +94,16 @@ impl Entity {
         }
     }
 
-    /// The field as SQL; the aliases are those of `sql.rs`.
+    /// Whether its texts are valid in the encoding of this database, as SQL.
+    pub(crate) fn is_readable(self) -> &'static str {
+        match self {
+            Self::Lock => "true",
+            Self::Activity => "a.is_readable",
+            Self::Blocker => "b.is_readable",
+        }
+    }
+
+    /// The field as SQL; the aliases are those of `sql/mod.rs`.
     pub(crate) fn column(self, field: &Field) -> String {
         match (self, field.name) {
             // From `pg_locks`: known even if the session has ended, and for prepared transactions.

@@ -3,7 +3,7 @@
 use super::enums::parse_name;
 use super::fields::{ColumnType, Entity, Field};
 use crate::error::Error;
-use crate::sql::Values;
+use crate::sql::{Values, lossy};
 
 /// Per filter. The protocol allows 65,535 values for a whole statement.
 const MOST_VALUES: usize = 1000;
@@ -125,11 +125,27 @@ impl Condition {
         })
     }
 
+    /// The field as SQL. A text that is not valid in the encoding of this database would make functions fail, which Postgres
+    /// may also call for sessions that the rest of the statement leaves out.
+    // Input:  activity__query
+    // Output: CASE WHEN a.is_readable THEN a."query" ELSE (SELECT ..) END
+    fn column(&self) -> String {
+        let column = self.of.column(self.field);
+        match (self.of, self.field.column_type) {
+            (Entity::Activity | Entity::Blocker, ColumnType::Text) => format!(
+                "CASE WHEN {} THEN {column} ELSE {} END",
+                self.of.is_readable(),
+                lossy::in_ascii(&column)
+            ),
+            _ => column,
+        }
+    }
+
     /// The condition as SQL, its values bound.
     // Input:  activity__duration__gt=1 minute, excluded
     // Output: (a."duration" > $1::interval) IS NOT TRUE
     pub(crate) fn sql(&self, values: &mut Values) -> String {
-        let column = self.of.column(self.field);
+        let column = self.column();
         let cast = match self.field.column_type {
             _ if self.lookup == Lookup::IsNull => "::boolean",
             ColumnType::Text | ColumnType::Enum(_) => "",

@@ -7,7 +7,7 @@ use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use super::enums::{LockKind, LockMode, RelKind, State};
-use super::fields::Entity;
+use super::fields::{ColumnType, Entity, Field};
 use crate::model::lock_id::{Key, LockId};
 use crate::sql::{Row, Rows, comment};
 
@@ -116,7 +116,8 @@ pub struct Activity {
     /// How long ago that was.
     pub duration: Option<Duration>,
     /// Its current or latest statement, without the context. Postgres keeps the first 1,023 bytes, unless
-    /// `track_activity_query_size` is raised.
+    /// `track_activity_query_size` is raised. What cannot be read of it, since it is from a database of another encoding, is
+    /// `\u{fffd}`.
     pub query: Option<String>,
     /// The context that `pgactivity.context` of django-pgactivity puts before the statement: JSON, as text.
     pub context: Option<String>,
@@ -306,25 +307,26 @@ impl<'r> Columns<'r> {
         Self { row, of, first }
     }
 
-    fn get(&self, name: &str) -> Option<&'r str> {
-        let field = self
-            .of
-            .fields()
-            .iter()
-            .position(|field| field.name == name)?;
-        self.row.text(self.first + field)
+    fn text(&self, name: &str) -> Option<String> {
+        let (column, field) = self.find(name)?;
+        match field.column_type {
+            ColumnType::Text => self.row.lossy(column),
+            _ => self.row.text(column).map(str::to_owned),
+        }
     }
 
-    fn text(&self, name: &str) -> Option<String> {
-        self.get(name).map(str::to_owned)
+    fn find(&self, name: &str) -> Option<(usize, &'static Field)> {
+        let mut fields = self.of.fields().iter().enumerate();
+        let (nth, field) = fields.find(|(_, field)| field.name == name)?;
+        Some((self.first + nth, field))
     }
 
     fn one_of<T>(&self, name: &str, of: fn(&str) -> T) -> Option<T> {
-        self.get(name).map(of)
+        self.text(name).as_deref().map(of)
     }
 
     fn parsed<T: FromStr>(&self, name: &str) -> Option<T> {
-        self.get(name)?.parse().ok()
+        self.text(name)?.parse().ok()
     }
 
     fn duration(&self, name: &str) -> Option<Duration> {

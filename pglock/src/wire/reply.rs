@@ -91,9 +91,11 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
     let (idle, state_change, query_start, now) =
         (row.is_true(5), seconds(6), seconds(7), seconds(8));
-    let query = row.text(4);
-    let mut named = query.into_iter().flat_map(sql::comment::read);
-    let named = named.find(|lock| Some(lock.key) == key);
+    let query = row.lossy(4);
+    let named = query
+        .iter()
+        .flat_map(|query| sql::comment::read(query))
+        .find(|lock| Some(lock.key) == key);
     let since = match &named {
         Some(NamedLock {
             held: Some(held), ..
@@ -104,11 +106,11 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     Some(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(0).unwrap_or(0),
-        application_name: row.text(1).unwrap_or_default().to_owned(),
-        user: row.text(2).map(str::to_owned),
+        application_name: row.lossy(1).unwrap_or_default(),
+        user: row.lossy(2),
         client_addr: row.parsed(3),
         this_process: false,
-        query: query.map(str::to_owned),
+        query: query.clone(),
         lock_name: named.and_then(|lock| lock.name),
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         // Both times are by the server's clock.

@@ -1,16 +1,23 @@
 //! What pglock says of those who hold locks and wait for them, where Postgres makes it hard to see.
 
+mod encodings;
 mod holders;
 
 use std::time::Duration;
 
-use pglock::{Error, Holder};
+use pglock::{Database, Error, Holder};
 use postgres::Client;
 
 /// The error of an advisory lock that is busy, on a connection of the caller's.
 fn busy_on(client: &mut Client, key: i64) -> Error {
     let lock = pglock::advisory(key).timeout(Duration::ZERO);
     lock.on(client).acquire().unwrap_err()
+}
+
+/// The same on a session of pglock's own.
+fn busy(database: &Database, key: i64) -> Error {
+    let lock = pglock::advisory(key).timeout(Duration::ZERO);
+    lock.using(database).acquire().unwrap_err()
 }
 
 /// The error of a table that is busy.

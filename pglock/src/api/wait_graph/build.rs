@@ -32,12 +32,13 @@ impl FromRow for LockRow {
     fn from_row(row: &Row<'_>) -> Option<Self> {
         let text = |column: Column| row.text(column.index());
         let owned = |column: Column| text(column).map(str::to_owned);
+        let lossy = |column: Column| row.lossy(column.index());
         let lock = Lock::from_row(row)?;
         let since = row.parsed(Column::PreparedAt.index());
         let prepared = (lock.activity.pid == 0).then(|| PreparedTransaction {
-            gid: owned(Column::Gid),
-            owner: owned(Column::Owner),
-            database: owned(Column::Database),
+            gid: lossy(Column::Gid),
+            owner: lossy(Column::Owner),
+            database: lossy(Column::Database),
             since: since.and_then(|micros| {
                 SystemTime::UNIX_EPOCH.checked_add(Duration::from_micros(micros))
             }),

@@ -4,7 +4,7 @@
 
 use crate::model::table::TableName;
 use crate::sql::parts::{THIS_DATABASE, microseconds};
-use crate::sql::{Statement, Values};
+use crate::sql::{Statement, Values, lossy};
 use crate::view::fields::COLUMNS_OF_A_LOCK;
 use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database};
 
@@ -77,13 +77,16 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
          FROM seen o JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = o.transactionid \
          WHERE o.pid IS NULL AND o.granted) \
          SELECT {columns}, l.tag, q.blockers, (g.pid IS NOT NULL)::pg_catalog.text, \
-         l.virtualtransaction, p.gid, p.owner::pg_catalog.text, p.database::pg_catalog.text, \
+         l.virtualtransaction, {gid}, {owner}, {database}, \
          {prepared}::pg_catalog.text, {mark_columns} \
          FROM lock l LEFT JOIN activity a ON a.pid = l.pid \
          LEFT JOIN waiter q ON NOT l.granted AND q.backend = l.backend \
          LEFT JOIN again g ON NOT l.granted AND g.pid = l.backend AND g.waitstart = l.wait_start \
          LEFT JOIN prepared p ON l.pid = 0 AND p.virtualtransaction = l.virtualtransaction \
          ORDER BY l.granted, l.wait_duration DESC NULLS LAST, l.pid, p.gid, l.kind, l.schema, l.rel_name, l.mode",
+        gid = of_prepared("p.gid"),
+        owner = of_prepared("p.owner::pg_catalog.text"),
+        database = of_prepared("p.database::pg_catalog.text"),
         prepared = microseconds("p.prepared"),
         activity = activity(),
         lock_columns = lock_columns(),
@@ -92,6 +95,11 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
         mark_columns = mark_columns.join(", "),
     );
     (sql, values.into_inner())
+}
+
+/// A text of the prepared transaction `p`, which may be from a database of another encoding.
+fn of_prepared(text: &str) -> String {
+    lossy::sent(text, "p.database = pg_catalog.current_database()")
 }
 
 /// The conditions of the marks on a row `l` of `seen`.

@@ -19,7 +19,7 @@ use crate::model::backend::Backend;
 use crate::sql::parts::{
     CLEAR_ACTIVITY_SNAPSHOT, may_signal, microseconds, upper_snake, visible_query,
 };
-use crate::sql::{Row, Statement, Values};
+use crate::sql::{Row, Statement, Values, lossy};
 use crate::view::sql::{LocksQuery, blockers_found};
 use crate::watcher::policy::{Escalation, SignalPolicy};
 use crate::watcher::report::{Blocker, BlockerAction, Spared};
@@ -152,7 +152,8 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
 fn verdicts(left_out: &str) -> String {
     format!(
         "verdict AS MATERIALIZED (\
-         SELECT b.pid, {started} AS started, s.application_name, s.usename, {state} AS state, {query} AS query, \
+         SELECT b.pid, {started} AS started, {application_name} AS application_name, {user} AS usename, {state} AS state, \
+         {query} AS query, \
          {ACTION} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
@@ -160,7 +161,7 @@ fn verdicts(left_out: &str) -> String {
          WHEN s.application_name = ANY ($10::pg_catalog.name[]::pg_catalog.text[]) THEN 'application' \
          WHEN s.usename::pg_catalog.text = ANY ($11::pg_catalog.name[]::pg_catalog.text[]) THEN 'user' \
          WHEN {left_out} THEN 'filter' \
-         WHEN s.backend_type = 'autovacuum worker' AND {MAY_PREVENT_WRAPAROUND} THEN 'wraparound' \
+         WHEN CASE s.backend_type WHEN 'autovacuum worker' THEN {MAY_PREVENT_WRAPAROUND} END THEN 'wraparound' \
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
          WHEN NOT {allowed} THEN 'denied' \
@@ -172,11 +173,18 @@ fn verdicts(left_out: &str) -> String {
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM blocker) = '')",
         started = microseconds("s.backend_start"),
         state = upper_snake("s.state"),
-        query = visible_query("s.query"),
+        application_name = sent("s.application_name"),
+        user = sent("s.usename::pg_catalog.text"),
+        query = sent(&visible_query("s.query")),
         same_own = same_start("s.backend_start", "o.started"),
         allowed = may_signal("me.super", "u"),
         same_before = same_start("s.backend_start", "h.started"),
     )
+}
+
+/// A text of the session `s`, so that nothing can fail after the session has been signaled.
+fn sent(text: &str) -> String {
+    lossy::sent(text, "s.datname = pg_catalog.current_database()")
 }
 
 /// The columns of [`SIGNAL`], in its order.
@@ -196,7 +204,7 @@ enum SignalColumn {
 
 /// Signals those that are not spared, unless `$9` says that this is a dry run.
 const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text, v.application_name, \
-     v.usename::pg_catalog.text, v.state, v.query, v.action, v.spared, \
+     v.usename, v.state, v.query, v.action, v.spared, \
      (CASE WHEN v.spared IS NULL THEN CASE WHEN $9::boolean THEN true \
      WHEN v.action = 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) \
      ELSE pg_catalog.pg_cancel_backend(v.pid) END END)::pg_catalog.text \
@@ -205,7 +213,7 @@ const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text,
 /// Reads a row of [`signal_blockers`].
 pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Option<Blocker> {
     let text = |column: SignalColumn| row.text(column as usize);
-    let owned = |column: SignalColumn| text(column).map(str::to_owned);
+    let lossy = |column: SignalColumn| row.lossy(column as usize);
     let started: Option<i64> = row.parsed(SignalColumn::Started as usize);
     let action = match (
         text(SignalColumn::Spared),
@@ -225,10 +233,10 @@ pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Optio
         backend_start: started
             .and_then(|micros| u64::try_from(micros).ok())
             .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
-        application_name: owned(SignalColumn::ApplicationName).unwrap_or_default(),
-        user: owned(SignalColumn::User),
+        application_name: lossy(SignalColumn::ApplicationName).unwrap_or_default(),
+        user: lossy(SignalColumn::User),
         state: text(SignalColumn::State).and_then(|state| state.parse().ok()),
-        query: owned(SignalColumn::Query),
+        query: lossy(SignalColumn::Query),
         action,
         at: SystemTime::now(),
         started,

@@ -11,7 +11,7 @@ use crate::model::table::TableName;
 use crate::sql::parts::{
     CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, may_signal, microseconds, upper_snake, visible_query,
 };
-use crate::sql::{Statement, Values};
+use crate::sql::{Statement, Values, lossy};
 
 /// The locks to list.
 #[derive(Clone, Debug, Default)]
@@ -118,7 +118,7 @@ pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String 
 }
 
 /// The columns of a row, all as text: of the lock, of its session, and with `blocked` of the blocker. Times are in
-/// microseconds.
+/// microseconds, texts as [`lossy::sent`] sends them.
 // Output: l.pid::pg_catalog.text, l."kind"::pg_catalog.text, .., l.pid::pg_catalog.text, .., a."client_port"::pg_catalog.text
 pub(crate) fn columns(blocked: bool) -> String {
     let mut of = vec![Entity::Lock, Entity::Activity];
@@ -138,7 +138,8 @@ fn as_text(of: Entity, field: &Field) -> String {
         ColumnType::Duration | ColumnType::Time => {
             format!("{}::pg_catalog.text", microseconds(&column))
         }
-        ColumnType::Text | ColumnType::Enum(_) | ColumnType::Int | ColumnType::Bool => {
+        ColumnType::Text => lossy::sent(&column, of.is_readable()),
+        ColumnType::Enum(_) | ColumnType::Int | ColumnType::Bool => {
             format!("{column}::pg_catalog.text")
         }
     }
@@ -212,14 +213,22 @@ fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
 /// The context that django-pgactivity puts before a statement.
 const CONTEXT: &str = "^/[*]pga_context=([{][^*]*[}])[*]/";
 
+/// The beginning of it.
+const BEGIN_OF_CONTEXT: &str = "/*pga_context={";
+
+/// Whether the texts of the session `s` are valid in the encoding of this database.
+const IS_READABLE: &str = "coalesce(s.datid IN (SELECT d.oid FROM pg_catalog.pg_database d \
+     WHERE d.encoding = pg_catalog.pg_char_to_encoding(pg_catalog.getdatabaseencoding())), true)";
+
 /// The CTE of the sessions.
 // Output: activity AS MATERIALIZED (SELECT s.pid, .., nullif(.., '<insufficient privilege>') .. AS query, ..
 //         FROM pg_catalog.pg_stat_activity s WHERE (SELECT pg_catalog.pg_stat_clear_snapshot()::pg_catalog.text) = '')
 pub(crate) fn activity() -> String {
     format!(
-        "activity AS MATERIALIZED (SELECT s.pid, s.datname, {LEADER} AS leader_pid, s.query_start AS start, {duration} AS duration, \
-         pg_catalog.regexp_replace({query}, '{CONTEXT}' || pg_catalog.chr(10) || '?', '') AS query, \
-         (pg_catalog.regexp_match({query}, '{CONTEXT}'))[1] AS context, \
+        "activity AS MATERIALIZED (SELECT s.pid, s.datname, {IS_READABLE} AS is_readable, {LEADER} AS leader_pid, \
+         s.query_start AS start, {duration} AS duration, \
+         CASE WHEN {has_context} THEN pg_catalog.regexp_replace({query}, '{CONTEXT}' || pg_catalog.chr(10) || '?', '') ELSE {query} END AS query, \
+         CASE WHEN {has_context} THEN (pg_catalog.regexp_match({query}, '{CONTEXT}'))[1] END AS context, \
          {state} AS state, \
          s.xact_start, s.backend_start, s.state_change, \
          {wait_event_type} AS wait_event_type, {wait_event} AS wait_event, \
@@ -229,6 +238,8 @@ pub(crate) fn activity() -> String {
          pg_catalog.host(s.client_addr) AS client_addr, s.client_hostname, s.client_port \
          FROM pg_catalog.pg_stat_activity s WHERE (SELECT {CLEAR_ACTIVITY_SNAPSHOT}) = '')",
         duration = since("s.query_start"),
+        has_context =
+            format_args!("{IS_READABLE} AND pg_catalog.starts_with(s.query, '{BEGIN_OF_CONTEXT}')"),
         query = visible_query("s.query"),
         state = upper_snake("s.state"),
         backend_type = upper_snake("s.backend_type"),
