@@ -25,9 +25,13 @@ use std::time::{Duration, SystemTime};
 pub struct Holder {
     /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
     pub pid: i32,
+    /// The name of the prepared transaction that holds the lock, if it is one: `PREPARE TRANSACTION` gave it, and `COMMIT
+    /// PREPARED` or `ROLLBACK PREPARED` with it, in this database, frees the lock.
+    pub prepared: Option<String>,
     /// Its `application_name`; empty when it has not set one.
     pub application_name: String,
-    /// The role that it logged in with; `None` when the session has ended meanwhile.
+    /// The role that it logged in with, or that prepared the transaction; `None` when the session has ended meanwhile, and
+    /// for processes of the server without one.
     pub user: Option<String>,
     /// The address that it connects from; `None` for a unix socket, or when your role may not see it.
     pub client_addr: Option<IpAddr>,
@@ -56,7 +60,12 @@ impl fmt::Debug for Holder {
 
 impl fmt::Display for Holder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "pid {}", self.pid)?;
+        match (&self.prepared, self.pid) {
+            (Some(gid), _) => write!(f, "prepared transaction {gid:?}")?,
+            // It ended while it was looked up.
+            (None, 0) => f.write_str("a prepared transaction")?,
+            (None, pid) => write!(f, "pid {pid}")?,
+        }
         let mut details = Vec::new();
         if !self.application_name.is_empty() {
             details.push(format!("{:?}", self.application_name));
@@ -71,5 +80,17 @@ impl fmt::Display for Holder {
             write!(f, " ({})", details.join(", "))?;
         }
         Ok(())
+    }
+}
+
+impl Holder {
+    /// How its lock can be freed, if there is one way.
+    // Input:  a prepared transaction "it's"
+    // Output: end it with `ROLLBACK PREPARED 'it''s'`, or commit it with `COMMIT PREPARED`
+    pub(super) fn remedy(&self) -> Option<String> {
+        let gid = self.prepared.as_ref()?.replace('\'', "''");
+        Some(format!(
+            "end it with `ROLLBACK PREPARED '{gid}'`, or commit it with `COMMIT PREPARED`"
+        ))
     }
 }

@@ -31,9 +31,13 @@ impl Error {
             Some(holder) => held_by(holder),
             None => "its holder is gone by now, or not visible to this role".to_owned(),
         };
+        let remedy = holder.as_ref().and_then(Holder::remedy);
+        let remedy = remedy
+            .map(|remedy| format!("{remedy}; "))
+            .unwrap_or_default();
         let mut error = Self::new(
             ErrorKind::Busy,
-            format!("lock {id} is busy{after}: {who}; {advice}, or {skip}"),
+            format!("lock {id} is busy{after}: {who}; {remedy}{advice}, or {skip}"),
         );
         error.0.holder = holder;
         error
@@ -228,6 +232,7 @@ mod tests {
     fn holder() -> Holder {
         Holder {
             pid: 42,
+            prepared: None,
             application_name: "pglock: worker-1".into(),
             user: Some("app".into()),
             client_addr: None,

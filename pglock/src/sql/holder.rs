@@ -5,29 +5,33 @@ use super::parts::{THIS_DATABASE, is_lock, literal, visible_query};
 use crate::model::lock_id::Key;
 use crate::model::table::{TableMode, TableName};
 
-/// The holder of the lock, our own session last: pid, application name, user, address, statement; then whether it is idle,
-/// when its state changed, when its statement began, and the time now, all in seconds.
+/// The columns of [`holder`] and [`table_holder`], in their order. Times are in seconds since 1970.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum HolderColumn {
+    Pid,
+    ApplicationName,
+    User,
+    Address,
+    Statement,
+    IsIdle,
+    StateChange,
+    StatementStart,
+    Now,
+    /// Of a prepared transaction.
+    Gid,
+    Owner,
+}
+
+/// The holder of the lock, our own session last.
 pub(crate) fn holder(key: Key) -> String {
     format!(
-        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, \
-         a.state LIKE 'idle%', {}, {}, {} \
-         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid WHERE l.granted AND {} \
-         ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
-        sent("a.application_name", "true"),
-        sent("a.usename::pg_catalog.text", "true"),
-        sent(&visible_query("a.query"), "true"),
-        seconds("a.state_change"),
-        seconds("a.query_start"),
-        seconds("pg_catalog.clock_timestamp()"),
+        "{} WHERE l.granted AND {} ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
+        holders(),
         is_lock(key)
     )
 }
 
-fn seconds(time: &str) -> String {
-    format!("extract(epoch FROM {time})::pg_catalog.text")
-}
-
-/// The holder of a lock on one of the tables that conflicts with `mode`: the first columns of [`holder`].
+/// The holder of a lock on one of the tables that conflicts with `mode`.
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()
@@ -44,16 +48,39 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
         .map(|mode| format!("'{}'", mode.pg_locks()))
         .collect();
     format!(
-        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {} \
-         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
-         WHERE l.granted AND l.locktype = 'relation' \
+        "{} WHERE l.granted AND l.locktype = 'relation' \
          AND l.database = {THIS_DATABASE} \
          AND l.relation IN ({}) AND l.mode IN ({}) \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
-        sent("a.application_name", "true"),
-        sent("a.usename::pg_catalog.text", "true"),
-        sent(&visible_query("a.query"), "true"),
+        holders(),
         tables.join(", "),
         modes.join(", ")
     )
+}
+
+/// The sessions and prepared transactions with the locks `l`. A prepared transaction has no pid, and is found by its own
+/// transaction, which it holds locked.
+// Output: SELECT l.pid, .. FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid
+//         LEFT JOIN LATERAL (SELECT p.gid, p.owner FROM ..) prepared ON true
+fn holders() -> String {
+    let here = |text: &str| sent(text, "true");
+    format!(
+        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, a.state LIKE 'idle%', {}, {}, {}, {}, {} \
+         FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
+         LEFT JOIN LATERAL (SELECT p.gid, p.owner FROM pg_catalog.pg_locks x \
+         JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid \
+         WHERE l.pid IS NULL AND x.virtualtransaction = l.virtualtransaction) prepared ON true",
+        here("a.application_name"),
+        here("a.usename::pg_catalog.text"),
+        here(&visible_query("a.query")),
+        seconds("a.state_change"),
+        seconds("a.query_start"),
+        seconds("pg_catalog.clock_timestamp()"),
+        here("prepared.gid"),
+        here("prepared.owner::pg_catalog.text"),
+    )
+}
+
+fn seconds(time: &str) -> String {
+    format!("extract(epoch FROM {time})::pg_catalog.text")
 }

@@ -10,6 +10,7 @@ use crate::model::options::WaitPolicy;
 use crate::sql;
 use crate::sql::Rows;
 use crate::sql::comment::NamedLock;
+use crate::sql::holder::HolderColumn;
 
 /// What the answer to an acquire says.
 #[derive(Debug)]
@@ -83,15 +84,15 @@ pub(crate) fn of_release_after_rollback(
     }
 }
 
-/// The holder of the lock with this key, from the row of [`crate::sql::holder::holder`]; without a key, of a table.
+/// The holder of the lock with this key, from the row of [`crate::sql::holder`]; without a key, of a table.
 ///
 /// When it acquired the lock is known while it is idle after the statement that did so, and from pglock's heartbeats.
 pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     let row = rows.first_row()?;
-    let seconds = |column| Duration::try_from_secs_f64(row.parsed(column)?).ok();
-    let (idle, state_change, query_start, now) =
-        (row.is_true(5), seconds(6), seconds(7), seconds(8));
-    let query = row.lossy(4);
+    let lossy = |column: HolderColumn| row.lossy(column as usize);
+    let seconds =
+        |column: HolderColumn| Duration::try_from_secs_f64(row.parsed(column as usize)?).ok();
+    let query = lossy(HolderColumn::Statement);
     let named = query
         .iter()
         .flat_map(|query| sql::comment::read(query))
@@ -99,21 +100,25 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     let since = match &named {
         Some(NamedLock {
             held: Some(held), ..
-        }) => query_start.and_then(|start| start.checked_sub(*held)),
-        Some(NamedLock { held: None, .. }) if idle => state_change,
+        }) => seconds(HolderColumn::StatementStart).and_then(|start| start.checked_sub(*held)),
+        Some(NamedLock { held: None, .. }) if row.is_true(HolderColumn::IsIdle as usize) => {
+            seconds(HolderColumn::StateChange)
+        }
         Some(_) | None => None,
     };
+    let lock_name = named.and_then(|lock| lock.name);
     Some(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
-        pid: row.parsed(0).unwrap_or(0),
-        application_name: row.lossy(1).unwrap_or_default(),
-        user: row.lossy(2),
-        client_addr: row.parsed(3),
+        pid: row.parsed(HolderColumn::Pid as usize).unwrap_or(0),
+        prepared: lossy(HolderColumn::Gid),
+        application_name: lossy(HolderColumn::ApplicationName).unwrap_or_default(),
+        user: lossy(HolderColumn::User).or_else(|| lossy(HolderColumn::Owner)),
+        client_addr: row.parsed(HolderColumn::Address as usize),
         this_process: false,
-        query: query.clone(),
-        lock_name: named.and_then(|lock| lock.name),
+        query,
+        lock_name,
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         // Both times are by the server's clock.
-        held_for: since.and_then(|since| now?.checked_sub(since)),
+        held_for: since.and_then(|since| seconds(HolderColumn::Now)?.checked_sub(since)),
     })
 }

@@ -1,8 +1,8 @@
 //! The holder that the error of a busy lock names.
 
-use pglock_tests::{database, pid_of};
+use pglock_tests::{Server, database, pid_of};
 
-use crate::{busy_on, busy_table, holder};
+use crate::{busy, busy_on, busy_table, here, holder};
 
 /// It was the text that Postgres shows instead: `<insufficient privilege>`.
 #[test]
@@ -23,4 +23,35 @@ fn a_statement_that_may_not_be_seen_is_none() {
         assert_eq!((holder.pid, &holder.query), (pid, &None));
         assert_eq!(holder.application_name, "holder");
     }
+}
+
+/// It was "pid 0".
+#[test]
+fn a_prepared_transaction_is_named_with_what_ends_it() {
+    let server = Server::start();
+    let db = server.create_database();
+    db.execute("CREATE TABLE orders ()");
+    let gid = "order-17 of 'us'\\";
+    let literal = "'order-17 of ''us''\\'";
+    db.execute(&format!(
+        "BEGIN; LOCK TABLE orders; SELECT pg_advisory_xact_lock(1); PREPARE TRANSACTION {literal}"
+    ));
+    let mut client = db.connect();
+    let of_a_table = busy_table(&mut client, pglock::table("orders"));
+    for error in [busy(&here(&db), 1), busy_on(&mut client, 1), of_a_table] {
+        let text = error.to_string();
+        assert!(
+            text.contains(&format!(
+                "held by prepared transaction {gid:?} (user \"postgres\"); "
+            )),
+            "{text}"
+        );
+        assert!(
+            text.contains(&format!("`ROLLBACK PREPARED {literal}`")),
+            "{text}"
+        );
+        assert!(!text.contains("pid 0"), "{text}");
+        assert_eq!(holder(&error).pid, 0);
+    }
+    db.execute(&format!("ROLLBACK PREPARED {literal}"));
 }

@@ -6,6 +6,7 @@ mod holders;
 use std::time::Duration;
 
 use pglock::{Database, Error, Holder};
+use pglock_tests::TestDb;
 use postgres::Client;
 
 /// The error of an advisory lock that is busy, on a connection of the caller's.
@@ -30,4 +31,8 @@ fn busy_table(client: &mut Client, table: pglock::Tables) -> Error {
 fn holder(error: &Error) -> &Holder {
     assert!(error.is_busy(), "{error}");
     error.holder().unwrap_or_else(|| panic!("{error}"))
+}
+
+fn here(db: &TestDb) -> Database {
+    Database::builder(db.url()).build().unwrap()
 }

@@ -122,6 +122,7 @@ impl Arbiter {
         let held_for = held.granted.elapsed();
         Some(Holder {
             pid: held.link.backend().pid,
+            prepared: None,
             application_name: config.get_application_name().unwrap_or_default().to_owned(),
             user: config.get_user().map(str::to_owned),
             client_addr: None,
