@@ -1,6 +1,7 @@
 //! Runtimes that come and go, blocking calls inside one, other executors, forks, and what a call costs.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use fork::Fork;
 use pglock::{Database, Error};
@@ -237,4 +238,34 @@ fn an_uncontended_call_costs_two_round_trips() {
         .unwrap();
     assert_eq!(proxy.round_trips() - before, 2);
     wait_until("nothing is held", BOUND, || db.advisory_locks().is_empty());
+}
+
+/// An executor like the one in the documentation of `std::task::Wake`, which waits for the thread's token.
+#[test]
+fn a_blocking_call_leaves_the_threads_park_token_to_its_owner() {
+    let db = database();
+    let here = handle(&db);
+    let is_kept = |what: &str, call: &dyn Fn()| {
+        std::thread::current().unpark();
+        call();
+        let began = Instant::now();
+        std::thread::park_timeout(BOUND);
+        assert!(began.elapsed() < BOUND, "{what} took the token");
+    };
+    let guard = Cell::new(None);
+    is_kept("the first acquire, which connects", &|| {
+        let lock = pglock::advisory("token").using(&here);
+        guard.set(Some(lock.acquire().unwrap()));
+    });
+    is_kept("a wait", &|| {
+        let lock = pglock::advisory("token").using(&here);
+        let busy = lock.timeout(Duration::from_millis(50)).acquire();
+        assert!(busy.unwrap_err().is_busy());
+    });
+    is_kept("a release", &|| guard.take().unwrap().release().unwrap());
+    is_kept("a call in a transaction", &|| {
+        let lock = pglock::advisory("token").using(&here).xact();
+        lock.run(|| Ok::<_, Error>(())).unwrap();
+    });
+    is_kept("a drain", &pglock::drain);
 }

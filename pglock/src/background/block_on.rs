@@ -6,9 +6,8 @@
 use std::cell::Cell;
 use std::future::Future;
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
-use std::thread::Thread;
 
 thread_local! {
     static MUST_NOT_BLOCK: Cell<bool> = const { Cell::new(false) };
@@ -24,11 +23,36 @@ pub(crate) fn may_block_here() -> bool {
     !MUST_NOT_BLOCK.get()
 }
 
-struct Unpark(Thread);
+/// What a blocked thread waits for.
+///
+/// Not `thread::park`: the token of that belongs to the thread's owner. An executor whose future makes a blocking call may
+/// have been woken already, and would wait without end for the wake-up that the call had taken.
+#[derive(Default)]
+struct Flag {
+    is_set: Mutex<bool>,
+    was_set: Condvar,
+}
 
-impl Wake for Unpark {
+impl Flag {
+    fn lock(&self) -> MutexGuard<'_, bool> {
+        self.is_set.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until it is set, and takes it back.
+    fn wait(&self) {
+        let waited = self.was_set.wait_while(self.lock(), |is_set| !*is_set);
+        *waited.unwrap_or_else(PoisonError::into_inner) = false;
+    }
+}
+
+impl Wake for Flag {
     fn wake(self: Arc<Self>) {
-        self.0.unpark();
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        *self.lock() = true;
+        self.was_set.notify_one();
     }
 }
 
@@ -39,7 +63,8 @@ impl Wake for Unpark {
 /// If it has to wait on pglock's own thread.
 pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
     let mut future = pin!(future);
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let flag = Arc::<Flag>::default();
+    let waker = Waker::from(Arc::clone(&flag));
     let mut context = Context::from_waker(&waker);
     loop {
         match future.as_mut().poll(&mut context) {
@@ -49,8 +74,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
                     !MUST_NOT_BLOCK.get(),
                     "pglock's own thread cannot wait for a lock, which a subscriber of spans or a recorder of metrics has requested; send that work to another thread",
                 );
-                // It may return early; then the next poll is pending again.
-                std::thread::park();
+                flag.wait();
             }
         }
     }
