@@ -1,6 +1,7 @@
 //! Runtimes that come and go, blocking calls inside one, other executors, forks, and what a call costs.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use fork::Fork;
@@ -8,6 +9,7 @@ use pglock::{Database, Error};
 use pglock_tests::{
     BOUND, Child, Proxy, TestDb, child, database, server, server_is_ours, wait_until,
 };
+use rustix::process::{Pid, Signal, kill_process};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -268,4 +270,64 @@ fn a_blocking_call_leaves_the_threads_park_token_to_its_owner() {
         lock.run(|| Ok::<_, Error>(())).unwrap();
     });
     is_kept("a drain", &pglock::drain);
+}
+
+/// Forks while other threads look for databases by name; in a process of its own.
+#[test]
+fn a_fork_copies_no_lock_that_a_call_in_the_child_would_wait_for() {
+    const TEST: &str = "a_fork_copies_no_lock_that_a_call_in_the_child_would_wait_for";
+    if child::role().is_some() {
+        return fork_among_callers();
+    }
+    let mut forking = Child::of(TEST, "forking").start();
+    forking.wait_for_line("ended", 3 * BOUND);
+    forking.finish(BOUND);
+}
+
+fn fork_among_callers() {
+    let by_name = || {
+        let lock = pglock::advisory("named").using("no such database");
+        lock.try_acquire().is_err_and(|error| error.is_config())
+    };
+    let url = "postgres://app@localhost/app";
+    Database::builder(url)
+        .build()
+        .unwrap()
+        .register("reports")
+        .unwrap();
+    let forked = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !forked.load(Ordering::Relaxed) {
+                    assert!(by_name());
+                }
+            });
+        }
+        for fork in 0..200 {
+            match fork::fork().unwrap() {
+                Fork::Child => std::process::exit(i32::from(!by_name())),
+                Fork::Parent(pid) => {
+                    let began = Instant::now();
+                    while fork::waitpid_nohang(pid).unwrap().is_none() {
+                        if began.elapsed() > BOUND / 2 {
+                            end_of_test(pid);
+                            forked.store(true, Ordering::Relaxed);
+                            panic!("the child of fork {fork} hangs");
+                        }
+                        std::thread::sleep(Duration::from_millis(1));
+                    }
+                }
+            }
+        }
+        forked.store(true, Ordering::Relaxed);
+    });
+    child::say("ended");
+}
+
+/// It would outlive the test.
+fn end_of_test(pid: i32) {
+    if let Some(pid) = Pid::from_raw(pid) {
+        let _ = kill_process(pid, Signal::KILL);
+    }
 }

@@ -1,9 +1,11 @@
 //! pglock's own thread, which runs futures in the background, and `block_on` for all other threads.
 
 mod block_on;
+mod growing_list;
 mod owner_process;
 mod thread;
 
 pub(crate) use block_on::{block_on, may_block_here};
+pub(crate) use growing_list::GrowingList;
 pub(crate) use owner_process::OwnerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start};

@@ -8,11 +8,11 @@ use std::cell::RefCell;
 use std::rc::Rc;
 use std::time::Instant;
 
-use once_cell::race::OnceBox;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::LocalSet;
 
 use super::block_on::forbid_blocking_here;
+use super::growing_list::GrowingList;
 use super::owner_process::OwnerProcess;
 use crate::error::Error;
 
@@ -49,9 +49,8 @@ pub(crate) fn start() -> Result<Handle, Error> {
 
 /// The thread, if it is running.
 pub(crate) fn running() -> Option<Handle> {
-    let slots = std::iter::successors(Some(&THREADS), |slot| slot.next.get());
-    slots
-        .filter_map(|slot| slot.thread.get())
+    THREADS
+        .iter()
         .find(|thread| thread.is_running())
         .map(Thread::handle)
 }
@@ -135,36 +134,12 @@ struct Thread {
 
 /// The threads that this process has started, the latest last: another one after a fork, or after one has ended.
 ///
-/// The list is lock-free, since a fork could copy a lock in its locked state. If two callers start a thread at the same
-/// time, the handle of one is dropped, and that thread ends.
-struct Slot {
-    thread: OnceBox<Thread>,
-    next: OnceBox<Slot>,
-}
-
-impl Slot {
-    const fn empty() -> Self {
-        Self {
-            thread: OnceBox::new(),
-            next: OnceBox::new(),
-        }
-    }
-}
-
-static THREADS: Slot = Slot::empty();
+/// If two callers start a thread at the same time, the handle of one is dropped, and that thread ends.
+static THREADS: GrowingList<Thread> = GrowingList::new();
 
 impl Thread {
     fn current() -> Result<&'static Self, Error> {
-        let mut slot = &THREADS;
-        loop {
-            let thread = slot
-                .thread
-                .get_or_try_init(|| Self::start().map(Box::new))?;
-            if thread.is_running() {
-                return Ok(thread);
-            }
-            slot = slot.next.get_or_init(|| Box::new(Slot::empty()));
-        }
+        THREADS.find_or_try_add(Self::is_running, Self::start)
     }
 
     fn handle(&self) -> Handle {

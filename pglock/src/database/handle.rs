@@ -9,6 +9,7 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use super::tls::Tls;
+use crate::background::{GrowingList, OwnerProcess};
 use crate::model::liveness::Liveness;
 
 /// A database for pglock's own sessions: a handle that is cheap to clone, for `using =`.
@@ -40,7 +41,26 @@ pub(super) struct Settings {
 
 /// What the engine keeps with a database, for callers that have only its handle. It is no setting.
 #[derive(Default)]
-pub(super) struct Attached(Mutex<Option<Arc<dyn Any + Send + Sync>>>);
+pub(super) struct Attached(GrowingList<Place>);
+
+/// Each process has a place of its own: a fork may have copied its parent's locked.
+struct Place {
+    process: OwnerProcess,
+    value: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
+}
+
+impl Attached {
+    fn place(&self) -> &Mutex<Option<Arc<dyn Any + Send + Sync>>> {
+        let place = self.0.find_or_add(
+            |place| place.process.is_current(),
+            || Place {
+                process: OwnerProcess::current(),
+                value: Mutex::default(),
+            },
+        );
+        &place.value
+    }
+}
 
 impl PartialEq for Attached {
     fn eq(&self, _: &Self) -> bool {
@@ -61,8 +81,7 @@ impl Database {
 
     /// Keeps a value with the handle, instead of the one before.
     pub(crate) fn attach<T: Any + Send + Sync>(&self, value: &Arc<T>) {
-        // A fork may have copied it locked.
-        if let Ok(mut attached) = self.0.attached.0.try_lock() {
+        if let Ok(mut attached) = self.0.attached.place().try_lock() {
             let is_it = |it: &Arc<dyn Any + Send + Sync>| {
                 std::ptr::addr_eq(Arc::as_ptr(it), Arc::as_ptr(value))
             };
@@ -74,7 +93,7 @@ impl Database {
 
     /// The value that is kept with the handle, unless it is in use just now.
     pub(crate) fn attached<T: Any + Send + Sync>(&self) -> Option<Arc<T>> {
-        let attached = self.0.attached.0.try_lock().ok()?;
+        let attached = self.0.attached.place().try_lock().ok()?;
         let value = attached.as_ref()?;
         Arc::clone(value).downcast().ok()
     }

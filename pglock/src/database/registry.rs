@@ -1,16 +1,22 @@
 //! The default database, and databases that are registered by name.
 
-use std::collections::BTreeMap;
-use std::sync::{Mutex, PoisonError};
+use std::collections::BTreeSet;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 
 use super::builder::DatabaseConfig;
 use super::handle::Database;
+use crate::background::GrowingList;
 use crate::error::Error;
 
-static DEFAULT: OnceCell<DefaultDatabase> = OnceCell::new();
-static REGISTERED: Mutex<BTreeMap<String, Database>> = Mutex::new(BTreeMap::new());
+// Without a lock: a fork would copy it as it is just then, and could never take it again.
+static DEFAULT: OnceBox<DefaultDatabase> = OnceBox::new();
+static REGISTERED: GrowingList<Registered> = GrowingList::new();
+
+struct Registered {
+    name: String,
+    database: Database,
+}
 
 struct DefaultDatabase {
     database: Database,
@@ -39,16 +45,19 @@ impl Database {
                 "the name `default` is reserved; set the default database with `pglock::configure`",
             ));
         }
-        let mut registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-        match registered.get(&name) {
-            Some(other) if other != self => Err(Error::config(format!(
+        let registered = REGISTERED.find_or_add(
+            |it| it.name == name,
+            || Registered {
+                name: name.clone(),
+                database: self.clone(),
+            },
+        );
+        if registered.database != *self {
+            return Err(Error::config(format!(
                 "the name {name:?} is already registered for another database; choose another name"
-            ))),
-            _ => {
-                registered.insert(name, self.clone());
-                Ok(self.clone())
-            }
+            )));
         }
+        Ok(self.clone())
     }
 }
 
@@ -72,17 +81,19 @@ impl Database {
 /// ```
 pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
     let database = Database::builder(config).build()?;
-    match DEFAULT.try_insert(DefaultDatabase {
-        database,
-        origin: "an earlier `pglock::configure`",
-    }) {
-        Ok(_) => Ok(()),
-        Err((set, wanted)) if set.database == wanted.database => Ok(()),
-        Err((set, _)) => Err(Error::config(format!(
-            "the default database is already set by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
-            set.origin
-        ))),
+    let set = DEFAULT.get_or_init(|| {
+        Box::new(DefaultDatabase {
+            database: database.clone(),
+            origin: "an earlier `pglock::configure`",
+        })
+    });
+    if set.database == database {
+        return Ok(());
     }
+    Err(Error::config(format!(
+        "the default database is already set by {}; call `pglock::configure` once, before the first lock, and use `Database` handles for others",
+        set.origin
+    )))
 }
 
 fn default_database() -> Result<Database, Error> {
@@ -97,7 +108,7 @@ fn default_database() -> Result<Database, Error> {
         let database = Database::builder(url)
             .build()
             .map_err(|error| error.within("DATABASE_URL"))?;
-        Ok(DefaultDatabase { database, origin: "the first use of DATABASE_URL" })
+        Ok(Box::new(DefaultDatabase { database, origin: "the first use of DATABASE_URL" }))
     })?;
     Ok(default.database.clone())
 }
@@ -132,10 +143,10 @@ impl Using {
             Target::Default => default_database(),
             Target::Handle(database) => Ok(database.clone()),
             Target::Named(name) => {
-                let registered = REGISTERED.lock().unwrap_or_else(PoisonError::into_inner);
-                registered.get(name).cloned().ok_or_else(|| {
-                    let known: Vec<&str> =
-                        std::iter::once("default").chain(registered.keys().map(String::as_str)).collect();
+                let registered = REGISTERED.iter().find(|it| it.name == *name);
+                registered.map(|it| it.database.clone()).ok_or_else(|| {
+                    let names: BTreeSet<&str> = REGISTERED.iter().map(|it| &*it.name).collect();
+                    let known: Vec<&str> = std::iter::once("default").chain(names).collect();
                     Error::config(format!(
                         "no database is registered as {name:?} (registered are {}); register it with `Database::builder(url).build()?.register({name:?})?`",
                         known.join(", ")

@@ -1,8 +1,8 @@
 //! The metrics of the feature `metrics`. Their names are part of the public documentation.
 
 use std::cell::Cell;
-use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use metrics::{
@@ -11,7 +11,7 @@ use metrics::{
 
 use super::catch_panics::catch_panics;
 use super::subject::{SessionRole, SignalReport, Subject};
-use crate::background::OwnerProcess;
+use crate::background::{GrowingList, OwnerProcess};
 use crate::database::Database;
 
 const ATTEMPTS: &str = "pglock_attempts_total";
@@ -128,29 +128,33 @@ fn name(role: SessionRole) -> &'static str {
 
 /// The sessions of this process, of databases of one name together. A recorder may be installed late, so it gets all of
 /// them, and not what has changed.
+static OPEN: GrowingList<OpenSessions> = GrowingList::new();
+
 struct OpenSessions {
+    /// Those before a fork are the parent's.
     process: OwnerProcess,
-    counts: HashMap<(Arc<str>, SessionRole), u32>,
+    database: Arc<str>,
+    role: SessionRole,
+    count: AtomicU32,
 }
 
 impl OpenSessions {
-    fn none() -> Self {
-        Self {
-            process: OwnerProcess::current(),
-            counts: HashMap::new(),
-        }
-    }
-
     fn count(database: &Arc<str>, role: SessionRole, by: i32) -> u32 {
-        static OPEN: LazyLock<Mutex<OpenSessions>> =
-            LazyLock::new(|| Mutex::new(OpenSessions::none()));
-        let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
-        if !open.process.is_current() {
-            // Those before a fork are the parent's.
-            *open = Self::none();
-        }
-        let count = open.counts.entry((Arc::clone(database), role)).or_default();
-        *count = count.saturating_add_signed(by);
-        *count
+        let open = OPEN.find_or_add(
+            |it| it.role == role && it.database == *database && it.process.is_current(),
+            || Self {
+                process: OwnerProcess::current(),
+                database: Arc::clone(database),
+                role,
+                count: AtomicU32::new(0),
+            },
+        );
+        let counted = |count: u32| count.saturating_add_signed(by);
+        let before = open
+            .count
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
+                Some(counted(count))
+            });
+        before.map_or(0, counted)
     }
 }

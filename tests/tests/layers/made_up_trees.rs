@@ -332,3 +332,16 @@ fn a_long_file_says_why() {
         Vec::<String>::new()
     );
 }
+
+#[test]
+fn a_static_with_a_lock_is_seen() {
+    let broken = broken_with(&[(
+        "low/mod.rs",
+        "pub(crate) static A: GrowingList<u8> = GrowingList::new();\n\
+         fn f(name: &'static str, lock: Mutex<u8>) {\n    static B:\n        LazyLock<u8> = LazyLock::new(|| 1);\n}",
+    )]);
+    let [only] = &broken[..] else {
+        panic!("{broken:#?}")
+    };
+    assert!(only.starts_with("src/low/mod.rs: `static B:"), "{only}");
+}

@@ -27,6 +27,7 @@ pub(crate) fn broken(of: &Crate, layers: &[&str]) -> Vec<String> {
     broken.extend(in_circles(of, &level));
     broken.extend(crowded_folders(of));
     broken.extend(long_files(of));
+    broken.extend(statics_with_a_lock(of));
     broken
 }
 
@@ -133,6 +134,37 @@ fn crowded_folders(of: &Crate) -> Vec<String> {
         )
     });
     sentences.collect()
+}
+
+/// A fork copies a lock as it is just then, and in the child nobody frees one that was taken.
+fn statics_with_a_lock(of: &Crate) -> Vec<String> {
+    const LOCKS: [&str; 6] = [
+        "Mutex<",
+        "RwLock<",
+        "OnceLock<",
+        "OnceCell<",
+        "LazyLock<",
+        "Once ",
+    ];
+    let mut sentences = Vec::new();
+    for (path, text) in &of.texts {
+        for (start, _) in text.match_indices("static ") {
+            let (before, after) = (&text[..start], &text[start..]);
+            let before = before.rsplit('\n').next().unwrap_or_default().trim_start();
+            if !before.is_empty() && !before.starts_with("pub") {
+                continue;
+            }
+            let declared = after.split(['=', ';']).next().unwrap_or_default();
+            if LOCKS.iter().any(|lock| declared.contains(lock)) {
+                sentences.push(format!(
+                    "{}/{path}: `{}` has a lock, which a fork may copy as it is taken: use `GrowingList` or `OnceBox`",
+                    of.folder,
+                    declared.trim()
+                ));
+            }
+        }
+    }
+    sentences
 }
 
 fn long_files(of: &Crate) -> Vec<String> {

@@ -4,7 +4,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-use once_cell::sync::OnceCell;
+use once_cell::race::OnceBox;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{WebPkiServerVerifier, verify_server_cert_signed_by_trust_anchor};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
@@ -140,7 +140,8 @@ fn store(roots: &Roots) -> Result<Arc<RootCertStore>, Error> {
 
 /// Read only once, since there are hundreds of certificates.
 fn system_store() -> Result<Arc<RootCertStore>, Error> {
-    static SYSTEM: OnceCell<Arc<RootCertStore>> = OnceCell::new();
+    // Without a lock, which a fork could copy as it is taken.
+    static SYSTEM: OnceBox<Arc<RootCertStore>> = OnceBox::new();
     SYSTEM
         .get_or_try_init(|| {
             let mut store = RootCertStore::empty();
@@ -152,7 +153,7 @@ fn system_store() -> Result<Arc<RootCertStore>, Error> {
                     "this machine has no certificate authorities to verify the server with; install its package `ca-certificates`, or name a file as `sslrootcert`",
                 ));
             }
-            Ok(Arc::new(store))
+            Ok(Box::new(Arc::new(store)))
         })
         .cloned()
 }
