@@ -1,7 +1,8 @@
 //! Runtimes that come and go, blocking calls inside one, other executors, forks, and what a call costs.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use fork::Fork;
@@ -329,5 +330,71 @@ fn fork_among_callers() {
 fn end_of_test(pid: i32) {
     if let Some(pid) = Pid::from_raw(pid) {
         let _ = kill_process(pid, Signal::KILL);
+    }
+}
+
+/// Calls pglock in the destructor of a thread-local, after the destructors of pglock's own; in a process of its own, which
+/// that aborted.
+#[test]
+fn a_call_in_the_destructor_of_a_thread_local_runs_as_one_without_calls_around_it() {
+    const TEST: &str =
+        "a_call_in_the_destructor_of_a_thread_local_runs_as_one_without_calls_around_it";
+    if child::role().is_some() {
+        let done = Arc::new(Mutex::new(None));
+        let flush = Flush {
+            here: Database::builder(child::argument("URL")).build().unwrap(),
+            done: Arc::clone(&done),
+        };
+        let thread = std::thread::spawn(|| {
+            FLUSH.with_borrow_mut(|it| *it = Some(flush));
+            // Pglock's own are used after that of the test, so they go before it.
+            let guard = FLUSH.with_borrow(|it| {
+                let here = &it.as_ref().unwrap().here;
+                let lock = pglock::advisory("before").using(here);
+                lock.run(|| pglock::check()).unwrap();
+                pglock::advisory("guard").using(here).acquire().unwrap()
+            });
+            guard.release().unwrap();
+        });
+        thread.join().unwrap();
+        let done = done.lock().unwrap().take();
+        child::say(&format!("{done:?}"));
+        return;
+    }
+    let db = database();
+    let mut thread_ends = Child::of(TEST, "thread ends")
+        .argument("URL", db.url())
+        .start();
+    thread_ends.wait_for_line("Some(Ok(()))", BOUND);
+    thread_ends.finish(BOUND);
+    db.wait_for_no_locks();
+}
+
+struct Flush {
+    here: Database,
+    done: Arc<Mutex<Option<Result<(), Error>>>>,
+}
+
+thread_local! {
+    static FLUSH: RefCell<Option<Flush>> = const { RefCell::new(None) };
+}
+
+impl Drop for Flush {
+    fn drop(&mut self) {
+        let flush = || {
+            assert!(pglock::check().unwrap_err().is_config());
+            pglock::advisory("guard")
+                .using(&self.here)
+                .acquire()?
+                .release()?;
+            blocking_job(&self.here)?;
+            let lock = pglock::advisory("async").using(&self.here);
+            let limited = lock.clone().hold_at_most(BOUND);
+            pollster::block_on(lock.run_async(async { pglock::check() }))?;
+            pollster::block_on(limited.run_async(async { pglock::check() }))?;
+            let lock = || pglock::advisory("flush").using(&self.here);
+            lock().run(|| lock().run(|| pglock::check()))
+        };
+        *self.done.lock().unwrap() = Some(flush());
     }
 }

@@ -15,12 +15,13 @@ thread_local! {
 
 /// Marks this thread as one that must not block: it would wait for work that it does itself, without end.
 pub(super) fn forbid_blocking_here() {
-    MUST_NOT_BLOCK.set(true);
+    let _ = MUST_NOT_BLOCK.try_with(|must_not| must_not.set(true));
 }
 
 /// Whether this thread may wait for locks.
 pub(crate) fn may_block_here() -> bool {
-    !MUST_NOT_BLOCK.get()
+    // Where the thread ends and this is gone, it does no work any more.
+    !MUST_NOT_BLOCK.try_with(Cell::get).unwrap_or(false)
 }
 
 /// What a blocked thread waits for.
@@ -71,7 +72,7 @@ pub(crate) fn block_on<T>(future: impl Future<Output = T>) -> T {
             Poll::Ready(output) => return output,
             Poll::Pending => {
                 assert!(
-                    !MUST_NOT_BLOCK.get(),
+                    may_block_here(),
                     "pglock's own thread cannot wait for a lock, which a subscriber of spans or a recorder of metrics has requested; send that work to another thread",
                 );
                 flag.wait();

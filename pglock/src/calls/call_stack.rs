@@ -5,6 +5,7 @@
 
 use std::cell::RefCell;
 use std::future::Future;
+use std::mem::ManuallyDrop;
 use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::task::Poll;
@@ -17,8 +18,18 @@ use crate::model::options::AdvisoryMode;
 use crate::telemetry::HoldSpan;
 
 thread_local! {
-    static INNERMOST: RefCell<Option<Current>> = const { RefCell::new(None) };
+    // Never dropped, so that calls in the destructors of other thread-locals find it. It is empty by then: each call
+    // restores the one before.
+    static INNERMOST: ManuallyDrop<RefCell<Option<Current>>> =
+        const { ManuallyDrop::new(RefCell::new(None)) };
     static GUARDS: RefCell<Vec<Weak<HeldLock>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Sets the current call, and returns the one before. Where a thread ends, there may be none: not every platform keeps
+/// what is never dropped.
+fn replace_innermost(current: Option<Current>) -> Option<Current> {
+    let replaced = INNERMOST.try_with(|innermost| innermost.replace(current));
+    replaced.unwrap_or_default()
 }
 
 /// The current call of this thread, and its task. A runtime that is driven inside a blocking body runs other tasks on
@@ -103,7 +114,8 @@ impl Frame {
 
 fn innermost() -> Option<Arc<Frame>> {
     INNERMOST
-        .with_borrow(Clone::clone)
+        .try_with(|innermost| innermost.borrow().clone())
+        .unwrap_or_default()
         .filter(|current| current.task == task::try_id())
         .map(|current| current.frame)
 }
@@ -143,7 +155,7 @@ struct EnterGuard {
 impl EnterGuard {
     fn new(frame: &Arc<Frame>) -> Self {
         Self {
-            before: INNERMOST.replace(Some(Current {
+            before: replace_innermost(Some(Current {
                 frame: Arc::clone(frame),
                 task: task::try_id(),
             })),
@@ -153,7 +165,7 @@ impl EnterGuard {
 
 impl Drop for EnterGuard {
     fn drop(&mut self) {
-        INNERMOST.set(self.before.take());
+        replace_innermost(self.before.take());
     }
 }
 
@@ -203,16 +215,19 @@ pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock, blocking: bool) -> Resul
     Ok(())
 }
 
-/// Remembers that this thread acquired a guard.
+/// Remembers that this thread acquired a guard. Where the thread ends, it is forgotten.
 pub(crate) fn remember_guard(hold: &Arc<HeldLock>) {
-    GUARDS.with_borrow_mut(|guards| {
+    let _ = GUARDS.try_with(|guards| {
+        let mut guards = guards.borrow_mut();
         guards.retain(|guard| guard.strong_count() > 0);
         guards.push(Arc::downgrade(hold));
     });
 }
 
 fn guards() -> Vec<Arc<HeldLock>> {
-    GUARDS.with_borrow(|guards| guards.iter().filter_map(Weak::upgrade).collect())
+    let guards =
+        GUARDS.try_with(|guards| guards.borrow().iter().filter_map(Weak::upgrade).collect());
+    guards.unwrap_or_default()
 }
 
 /// Checks that the locks of the enclosing calls are still held, without SQL.

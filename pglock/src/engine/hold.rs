@@ -1,7 +1,9 @@
 //! A lock held on a session of pglock's own, from its holder's side.
 
+use std::future::poll_fn;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::Poll;
 use std::time::Instant;
 
 use tokio::sync::oneshot::error::RecvError;
@@ -133,6 +135,8 @@ impl HeldLock {
         // If the thread has ended, `woken` is an error, and the lock is lost.
         let woken = self.register.thread.sleep_until(at);
         tokio::select! {
+            // Else it takes a random number of the thread's, which has none left where it ends.
+            biased;
             error = self.until_lost() => error,
             Ok(()) = woken => {
                 let error = self.held_too_long();
@@ -144,6 +148,14 @@ impl HeldLock {
 
     /// Completes only when the lock is lost.
     async fn until_lost(&self) -> Error {
+        if is_thread_ending() {
+            return poll_fn(|_| {
+                self.check_session()
+                    .err()
+                    .map_or(Poll::Pending, Poll::Ready)
+            })
+            .await;
+        }
         let mut state = self.state.clone();
         match state.wait_for(|state| *state != SessionState::Open).await {
             Ok(_) | Err(_) => {}
@@ -191,6 +203,13 @@ impl HeldLock {
     ) -> Result<(), Error> {
         answer.unwrap_or_else(|_| Err(self.why_lost()))
     }
+}
+
+/// Whether this thread is about to end, and runs the destructors of its thread-locals. A watch channel cannot be waited on
+/// there; a body is still asked about its lock whenever it is polled.
+fn is_thread_ending() -> bool {
+    let runtime = tokio::runtime::Handle::try_current();
+    runtime.is_err_and(|error| error.is_thread_local_destroyed())
 }
 
 const ENGINE_ENDED: &str =
