@@ -65,7 +65,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// With `side_effect = Skip` the return value must be able to say "skipped": `()`, an `Option` (`None`), a `Result` of
 /// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` works with any type. A call skips
 /// only when the lock is busy: a missing connection is an error. A `Skip` without a `timeout` could never skip, and is a
-/// compile error.
+/// compile error; one whose timeout is `None` at run time is an error of the call.
 ///
 /// Once the body has started, the caller gets its `Err`, its panic, or its `Ok`; or, when the lock was lost or could not
 /// be released although the body said `Ok`, an error whose `is_lost()` says so.

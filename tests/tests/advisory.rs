@@ -688,3 +688,60 @@ fn since_when_a_lock_is_held_is_known_after_heartbeats_too() {
         guard.release().unwrap();
     }
 }
+
+#[test]
+fn a_skip_whose_timeout_is_none_at_run_time_is_refused() {
+    use pglock::Error;
+
+    type Limit = Option<Duration>;
+
+    #[pglock::advisory("skip", using = here, timeout = limit, side_effect = Skip)]
+    fn skip(here: &Database, limit: Limit) -> Result<Option<u32>, Error> {
+        Ok(Some(1))
+    }
+
+    #[pglock::advisory("skip", using = here, timeout = limit, side_effect = Skip(Ok(0)))]
+    async fn skip_async(here: &Database, limit: Limit) -> Result<u32, Error> {
+        Ok(1)
+    }
+
+    #[pglock::advisory("skip", client = client, timeout = limit, side_effect = Skip)]
+    fn skip_on(client: &mut postgres::Client, limit: Limit) -> Result<Option<u32>, Error> {
+        Ok(Some(1))
+    }
+
+    #[pglock::advisory("skip", xact, client = tx, timeout = limit, side_effect = Skip)]
+    fn skip_in(tx: &mut postgres::Transaction<'_>, limit: Limit) -> Result<Option<u32>, Error> {
+        Ok(Some(1))
+    }
+
+    #[track_caller]
+    fn is_refused<T: std::fmt::Debug>(result: Result<T, Error>) {
+        let error = result.expect_err("it would wait without end");
+        assert!(error.is_config(), "{error}");
+        assert!(error.to_string().contains("never skip"), "{error}");
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let mut client = db.connect();
+    let short = Some(Duration::from_millis(1));
+    // Also while the lock is free, or the mistake would show late.
+    is_refused(skip(&here, None));
+    is_refused(pollster::block_on(skip_async(&here, None)));
+    is_refused(skip_on(&mut client, None));
+    is_refused(skip_in(&mut client.transaction().unwrap(), None));
+    assert_eq!(skip(&here, short).unwrap(), Some(1));
+    assert_eq!(skip_on(&mut client, short).unwrap(), Some(1));
+    let lock = || pglock::advisory("skip").using(&here).timeout(None);
+    is_refused(lock().try_acquire());
+    is_refused(pollster::block_on(lock().try_acquire_async()));
+    is_refused(lock().try_run(|| Ok::<_, Error>(())));
+    is_refused(pollster::block_on(
+        lock().try_run_async(async { Ok::<_, Error>(()) }),
+    ));
+    is_refused(lock().on(&mut client).try_acquire().map(drop));
+    let mut tx = client.transaction().unwrap();
+    is_refused(lock().try_acquire_xact(&mut tx));
+    is_refused(pglock::table("pg_class").timeout(None).try_lock(&mut tx));
+}

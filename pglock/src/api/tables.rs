@@ -115,7 +115,7 @@ impl Tables {
     /// Limits how long to wait for each of the tables; a zero duration does not wait (`NOWAIT`). See [`Timeout`].
     ///
     /// Without it, `lock` waits as long as the session's `lock_timeout` allows, which [`fn@timeout`](fn@crate::timeout)
-    /// sets, and which is unlimited by default; `try_lock` does not wait.
+    /// sets, and which is unlimited by default; `try_lock` does not wait, and refuses `None`.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -225,7 +225,11 @@ impl Tables {
             .or(default)
             .map(WaitPolicy::try_from)
             .transpose()?;
-        Ok(TableLockRequest { tables: self, wait })
+        let request = TableLockRequest { tables: self, wait };
+        if request.tables.on_busy == OnBusy::Skip && wait == Some(WaitPolicy::Block) {
+            return Err(Error::never_skips(&request));
+        }
+        Ok(request)
     }
 }
 

@@ -182,6 +182,13 @@ impl Error {
         ))
     }
 
+    /// The macro says the same of a timeout that it can see.
+    pub(crate) fn never_skips(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "lock {id} is to be skipped when it is busy, but its timeout is `None`, with which a call waits and would never skip; set a duration, or zero to try once"
+        ))
+    }
+
     pub(crate) fn exclusive_inside_shared(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} is held as shared by an enclosing call, so acquiring it as exclusive would wait for that call; acquire it as exclusive in the enclosing call"

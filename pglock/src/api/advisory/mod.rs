@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::model::lock_id::LockId;
 use crate::model::lock_request::{LockRequest, LockSpec};
-use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout};
+use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout, WaitPolicy};
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
@@ -246,7 +246,8 @@ impl<S> Advisory<S> {
 
     /// Limits how long to wait for the lock, without the time for connecting and for the body. See [`Timeout`].
     ///
-    /// Without it, `acquire` and `run` wait without a limit, and their `try_` twins do not wait.
+    /// Without it, `acquire` and `run` wait without a limit, and their `try_` twins do not wait. Those refuse `None` with
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config): they would wait and never find the lock busy.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -312,8 +313,12 @@ impl<S> Advisory<S> {
         if let Some(function) = self.function {
             function.refuse_duplicate()?;
         }
+        let wait = WaitPolicy::try_from(self.timeout.unwrap_or(default))?;
+        if self.on_busy == OnBusy::Skip && wait == WaitPolicy::Block {
+            return Err(Error::never_skips(&self.id));
+        }
         Ok(LockRequest {
-            wait: self.timeout.unwrap_or(default).try_into()?,
+            wait,
             limits: self.limits.checked(&self.id)?,
             on_busy: self.on_busy,
             lock: LockSpec::new(self.id, self.mode, self.label)?,
