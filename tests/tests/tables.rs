@@ -1,5 +1,6 @@
 //! Table locks in transactions.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use pglock::{ErrorKind, Model, TableMode, Timeout};
@@ -289,6 +290,109 @@ fn a_lock_ends_with_the_savepoint_that_is_rolled_back_or_with_the_transaction() 
     assert_eq!(table_locks(&mut observer), ["orders AccessExclusiveLock"]);
     tx.commit().unwrap();
     assert!(table_locks(&mut observer).is_empty());
+}
+
+/// Each of the locks is waited for, for less than the timeout; and longer, all together.
+#[track_caller]
+fn one_bound_for_all_of(db: &TestDb, held: &[&str], table: &[&str]) {
+    let ends = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for (at, table) in (1..).zip(held) {
+            let mut holder = db.connect();
+            let (holds, has_it) = std::sync::mpsc::channel();
+            let ends = &ends;
+            scope.spawn(move || {
+                let mut held = holder.transaction().unwrap();
+                held.batch_execute(&format!("LOCK TABLE {table}")).unwrap();
+                let until = Instant::now() + at * Duration::from_millis(400);
+                holds.send(()).unwrap();
+                while Instant::now() < until && !ends.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(5));
+                }
+                held.commit().unwrap();
+            });
+            has_it.recv().unwrap();
+        }
+        let mut client = db.connect();
+        let mut tx = client.transaction().unwrap();
+        tx.batch_execute("SET LOCAL statement_timeout = '1min'")
+            .unwrap();
+        let began = Instant::now();
+        let locked = pglock::tables(table.iter().copied())
+            .timeout(Duration::from_millis(600))
+            .lock(&mut tx);
+        let waited = began.elapsed();
+        ends.store(true, Ordering::Relaxed);
+        let error = locked.expect_err("it has all of them, after more than the timeout");
+        assert!(error.is_busy(), "{error}");
+        assert!(
+            error.to_string().contains("after a wait of 600 ms"),
+            "{error}"
+        );
+        assert!(waited >= Duration::from_millis(600), "{waited:?}");
+        assert!(waited < Duration::from_secs(1), "{waited:?}");
+        let kept: String = tx.query_one("SHOW statement_timeout", &[]).unwrap().get(0);
+        assert_eq!(kept, "1min");
+        // With those who waited gone, it is acquired, and leaves the settings as they were.
+        pglock::tables(table.iter().copied())
+            .timeout(BOUND)
+            .lock(&mut tx)
+            .unwrap();
+        let kept = tx.query_one(
+            "SELECT current_setting('statement_timeout') || ' ' || current_setting('lock_timeout')",
+            &[],
+        );
+        assert_eq!(kept.unwrap().get::<_, String>(0), "1min 0");
+    });
+}
+
+#[test]
+fn the_timeout_is_one_bound_for_all_tables_of_a_call() {
+    let db = with_tables();
+    let tables = ["orders", "\"Order\"", "billing.invoices"];
+    one_bound_for_all_of(&db, &tables, &["orders", "Order", "billing.invoices"]);
+}
+
+#[test]
+fn the_timeout_is_one_bound_for_all_partitions_of_a_table() {
+    let db = database();
+    db.execute(
+        "CREATE TABLE events (day int) PARTITION BY LIST (day); \
+         CREATE TABLE monday PARTITION OF events FOR VALUES IN (1); \
+         CREATE TABLE tuesday PARTITION OF events FOR VALUES IN (2); \
+         CREATE TABLE wednesday PARTITION OF events FOR VALUES IN (3)",
+    );
+    one_bound_for_all_of(&db, &["monday", "tuesday", "wednesday"], &["events"]);
+}
+
+#[test]
+fn many_free_partitions_are_locked_within_a_timeout_that_is_over_at_once() {
+    let db = database();
+    db.execute(
+        "CREATE TABLE events (day int) PARTITION BY LIST (day); \
+         DO $$ BEGIN FOR day IN 1..300 LOOP EXECUTE format('CREATE TABLE day_%s PARTITION OF events FOR VALUES IN (%s)', day, day); END LOOP; END $$",
+    );
+    let mut client = db.connect();
+    let mut tx = client.transaction().unwrap();
+    pglock::table("events")
+        .timeout(Duration::from_millis(1))
+        .lock(&mut tx)
+        .unwrap();
+}
+
+#[test]
+fn a_shorter_statement_timeout_of_the_sessions_own_ends_the_wait_as_that() {
+    let db = with_tables();
+    let (mut holder, mut client) = (db.connect(), db.connect());
+    let mut held = holder.transaction().unwrap();
+    pglock::table("orders").lock(&mut held).unwrap();
+    let mut tx = client.transaction().unwrap();
+    tx.batch_execute("SET LOCAL statement_timeout = '50ms'")
+        .unwrap();
+    let error = pglock::table("orders").timeout(BOUND).lock(&mut tx);
+    let error = error.unwrap_err();
+    assert!(error.is_database(), "{error}");
+    assert_eq!(error.sql_state(), Some(&SqlState::QUERY_CANCELED));
 }
 
 #[test]

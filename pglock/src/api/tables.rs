@@ -112,9 +112,10 @@ impl Tables {
         self
     }
 
-    /// Limits how long to wait for each of the tables; a zero duration does not wait (`NOWAIT`). See [`Timeout`].
+    /// Limits how long to wait for all of the tables together, and their partitions; a zero duration does not wait
+    /// (`NOWAIT`). See [`Timeout`].
     ///
-    /// Without it, `lock` waits as long as the session's `lock_timeout` allows, which [`fn@timeout`](fn@crate::timeout)
+    /// Without it, `lock` waits for each of them as long as the session's `lock_timeout` allows, which [`fn@timeout`](fn@crate::timeout)
     /// sets, and which is unlimited by default; `try_lock` does not wait, and refuses `None`.
     ///
     /// ```

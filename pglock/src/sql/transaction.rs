@@ -54,12 +54,14 @@ pub(crate) fn acquire_in_transaction(lock: &LockSpec, wait: WaitPolicy) -> Strin
         WaitPolicy::Millis(_) | WaitPolicy::Block => wait_in_transaction(
             &format!("SELECT pg_catalog.pg_advisory_xact_lock{suffix}({key})"),
             wait,
+            None,
         ),
     };
     naming(&lock.id, &acquire)
 }
 
-/// Locks tables in the caller's transaction. Without a `wait`, the transaction's own `lock_timeout` applies.
+/// Locks tables in the caller's transaction, and what is below them (partitions, the tables of a view): many locks, which
+/// may each be waited for. Without a `wait`, the transaction's own `lock_timeout` applies.
 pub(crate) fn lock_tables(
     tables: &[TableName],
     mode: TableMode,
@@ -71,21 +73,58 @@ pub(crate) fn lock_tables(
         Some(WaitPolicy::NoWait) => {
             format!("SAVEPOINT pglock; {lock} NOWAIT; RELEASE SAVEPOINT pglock")
         }
-        Some(wait) => wait_in_transaction(&lock, wait),
+        Some(wait @ WaitPolicy::Millis(millis)) => {
+            // A little later than `lock_timeout`, so that a wait for a single lock ends by that.
+            let limit = millis.saturating_add(10);
+            wait_in_transaction(&lock, wait, Some(limit))
+        }
+        Some(WaitPolicy::Block) => wait_in_transaction(&lock, WaitPolicy::Block, None),
     }
 }
 
-/// Runs a statement that waits for a lock in the caller's transaction, and restores the `lock_timeout` afterwards.
+/// Runs a statement that waits for a lock in the caller's transaction, and restores the settings afterwards.
 ///
-/// With the savepoint the transaction stays usable after a failed wait: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
-fn wait_in_transaction(statement: &str, wait: WaitPolicy) -> String {
+/// `lock_timeout` limits each wait of the statement by itself, `limit` the whole statement in milliseconds, unless a
+/// `statement_timeout` of the session's own is shorter. With the savepoint the transaction stays usable after a failed
+/// wait: see [`UNDO_ACQUIRE_IN_TRANSACTION`].
+fn wait_in_transaction(statement: &str, wait: WaitPolicy, limit: Option<i32>) -> String {
+    let mut set = vec![
+        keep("lock_timeout"),
+        set_local("lock_timeout", &format!("'{}'", lock_timeout(wait))),
+    ];
+    let mut restore = vec![restore_kept("lock_timeout")];
+    if let Some(limit) = limit {
+        let own = "pg_catalog.current_setting('statement_timeout')";
+        let limit = format!(
+            "CASE WHEN {own}::interval BETWEEN '1 ms' AND '{limit} ms' THEN {own} ELSE '{limit}' END"
+        );
+        set.extend([
+            keep("statement_timeout"),
+            set_local("statement_timeout", &limit),
+        ]);
+        restore.push(restore_kept("statement_timeout"));
+    }
     format!(
-        "SAVEPOINT pglock; \
-         SELECT pg_catalog.set_config('pglock.lock_timeout', pg_catalog.current_setting('lock_timeout'), true), pg_catalog.set_config('lock_timeout', '{}', true); \
-         {statement}; \
-         SELECT pg_catalog.set_config('lock_timeout', pg_catalog.current_setting('pglock.lock_timeout'), true); \
-         RELEASE SAVEPOINT pglock",
-        lock_timeout(wait)
+        "SAVEPOINT pglock; SELECT {}; {statement}; SELECT {}; RELEASE SAVEPOINT pglock",
+        set.join(", "),
+        restore.join(", ")
+    )
+}
+
+fn set_local(name: &str, value: &str) -> String {
+    format!("pg_catalog.set_config('{name}', {value}, true)")
+}
+
+/// Keeps the value of a setting in one of our own.
+fn keep(name: &str) -> String {
+    let value = format!("pg_catalog.current_setting('{name}')");
+    set_local(&format!("pglock.{name}"), &value)
+}
+
+fn restore_kept(name: &str) -> String {
+    set_local(
+        name,
+        &format!("pg_catalog.current_setting('pglock.{name}')"),
     )
 }
 

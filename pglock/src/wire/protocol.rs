@@ -1,6 +1,7 @@
 //! Acquiring and releasing locks: which statement follows which answer.
 
 use std::fmt;
+use std::time::Instant;
 
 use tokio_postgres::error::SqlState;
 
@@ -144,6 +145,28 @@ pub(crate) async fn acquire_in_transaction(
 
 /// Locks tables in the caller's transaction, which stays usable whatever the outcome.
 pub(crate) async fn lock_tables(
+    wire: &mut impl SimpleQuery,
+    tables: &[TableName],
+    mode: TableMode,
+    wait: Option<WaitPolicy>,
+) -> AcquireOutcome {
+    let began = Instant::now();
+    let outcome = try_lock_tables(wire, tables, mode, wait).await;
+    let bound = wait.and_then(WaitPolicy::bound);
+    match &outcome {
+        // The time is over, by which the server ends the statement as a whole. It may have been spent without a wait, and
+        // all of them may be free by now.
+        AcquireOutcome::Failed(failure)
+            if failure.is(&SqlState::QUERY_CANCELED)
+                && bound.is_some_and(|bound| began.elapsed() >= bound) =>
+        {
+            try_lock_tables(wire, tables, mode, Some(WaitPolicy::NoWait)).await
+        }
+        _ => outcome,
+    }
+}
+
+async fn try_lock_tables(
     wire: &mut impl SimpleQuery,
     tables: &[TableName],
     mode: TableMode,
