@@ -745,3 +745,46 @@ fn a_skip_whose_timeout_is_none_at_run_time_is_refused() {
     is_refused(lock().try_acquire_xact(&mut tx));
     is_refused(pglock::table("pg_class").timeout(None).try_lock(&mut tx));
 }
+
+/// A guard is a value, which may be anywhere by now.
+#[test]
+fn whether_a_wait_is_for_oneself_is_decided_by_where_the_guard_is() {
+    let db = database();
+    let here = handle(&db);
+    let calls = background("the calls return", move || {
+        let lock = |name: &'static str| pglock::advisory(name).using(&here);
+        // Acquired here, and freed by another thread.
+        let guard = lock("moved away").acquire().unwrap();
+        let other = std::thread::spawn(move || {
+            std::thread::sleep(Duration::from_millis(300));
+            guard.release().unwrap();
+        });
+        lock("moved away").acquire().unwrap().release().unwrap();
+        other.join().unwrap();
+        // Acquired here, by the async door.
+        let guard = pollster::block_on(lock("async").acquire_async()).unwrap();
+        let error = lock("async").acquire().unwrap_err();
+        assert!(error.is_config(), "{error}");
+        assert!(error.to_string().contains("this thread"), "{error}");
+        guard.release().unwrap();
+        // Acquired elsewhere, and used here.
+        let acquired = lock("moved here");
+        let guard = std::thread::spawn(move || acquired.acquire().unwrap());
+        let guard = guard.join().unwrap();
+        guard.check().unwrap();
+        let error = lock("moved here").acquire().unwrap_err();
+        assert!(error.is_config(), "{error}");
+        drop(guard);
+        // Acquired here, and used elsewhere: it may be there for as long as it likes.
+        let guard = lock("in use").acquire().unwrap();
+        let other = std::thread::spawn(move || {
+            guard.check().unwrap();
+            std::thread::sleep(Duration::from_secs(4));
+            guard.release().unwrap();
+        });
+        std::thread::sleep(Duration::from_millis(200));
+        lock("in use").acquire().unwrap().release().unwrap();
+        other.join().unwrap();
+    });
+    calls.finish(3 * BOUND);
+}

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::background::block_on;
 use crate::calls::call_stack::{self, Frame};
+use crate::calls::guards_here;
 use crate::engine::{self, DatabaseLock, HeldLock};
 use crate::error::Error;
 use crate::model::lock_request::LockRequest;
@@ -16,6 +17,10 @@ use crate::telemetry::{self, Attempt, Subject, TraceContext};
 /// A request for a lock on a session of pglock's own.
 pub(crate) type CallRequest = LockRequest<DatabaseLock>;
 
+/// For how long a call without a timeout waits for a guard that seems to be on its own thread. It may be elsewhere by now,
+/// where somebody releases it.
+const WAIT_FOR_OWN_GUARD: WaitPolicy = WaitPolicy::Millis(3000);
+
 impl CallRequest {
     /// Acquires the lock for a guard, which is not part of the call stack.
     pub(crate) async fn guard(self, blocking: bool) -> Result<HeldLock, Error> {
@@ -24,12 +29,17 @@ impl CallRequest {
     }
 
     async fn acquire(self, blocking: bool) -> Result<HeldLock, Error> {
-        if self.wait == WaitPolicy::Block {
-            call_stack::refuse_self_deadlock(&self.lock, blocking)?;
+        let mut wait = self.wait;
+        if wait == WaitPolicy::Block {
+            call_stack::refuse_self_deadlock(&self.lock)?;
+            if blocking && guards_here::hold_what_keeps(&self.lock) {
+                wait = WAIT_FOR_OWN_GUARD;
+            }
         }
+        let id = (wait != self.wait).then(|| self.lock.id.clone());
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
         let request = engine::Request {
-            wait: self.wait,
+            wait,
             asked: Instant::now(),
             is_nested: call_stack::holds_any_lock(),
             enclosing: call_stack::enclosing(&self.lock),
@@ -43,6 +53,10 @@ impl CallRequest {
         } else {
             engine::acquire(request).await
         };
+        let acquired = acquired.map_err(|error| match id {
+            Some(id) if error.is_busy() => Error::held_by_own_guard(&id, wait.bound()),
+            _ => error,
+        });
         let hold = attempt.end(acquired)?;
         // `hold_at_least` counts from here, not from the grant: a caller dropped in between must not keep the lock.
         Ok(hold.with_limits(self.limits))

@@ -22,7 +22,6 @@ thread_local! {
     // restores the one before.
     static INNERMOST: ManuallyDrop<RefCell<Option<Current>>> =
         const { ManuallyDrop::new(RefCell::new(None)) };
-    static GUARDS: RefCell<Vec<Weak<HeldLock>>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Sets the current call, and returns the one before. Where a thread ends, there may be none: not every platform keeps
@@ -201,33 +200,15 @@ pub(crate) fn enclosing(lock: &DatabaseLock) -> Vec<HoldId> {
         .collect()
 }
 
-/// Rejects a self-deadlock: a wait without a timeout for a lock that this call stack, or a guard of this thread,
-/// already holds. Lost locks do not count.
-pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock, blocking: bool) -> Result<(), Error> {
+/// Rejects a self-deadlock: a wait without a timeout for a lock that this call stack already holds. Lost locks do not
+/// count.
+pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock) -> Result<(), Error> {
     let deadlocks =
         |hold: Arc<HeldLock>| lock.waits_for(&hold.lock) && hold.check_session().is_ok();
     if held().any(deadlocks) {
         return Err(Error::held_by_enclosing_call(&lock.id));
     }
-    if blocking && guards().into_iter().any(deadlocks) {
-        return Err(Error::held_by_own_guard(&lock.id));
-    }
     Ok(())
-}
-
-/// Remembers that this thread acquired a guard. Where the thread ends, it is forgotten.
-pub(crate) fn remember_guard(hold: &Arc<HeldLock>) {
-    let _ = GUARDS.try_with(|guards| {
-        let mut guards = guards.borrow_mut();
-        guards.retain(|guard| guard.strong_count() > 0);
-        guards.push(Arc::downgrade(hold));
-    });
-}
-
-fn guards() -> Vec<Arc<HeldLock>> {
-    let guards =
-        GUARDS.try_with(|guards| guards.borrow().iter().filter_map(Weak::upgrade).collect());
-    guards.unwrap_or_default()
 }
 
 /// Checks that the locks of the enclosing calls are still held, without SQL.

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::calls::call_stack;
+use crate::calls::guards_here::Guarded;
 use crate::calls::on_connection::{ConnectionLock, ConnectionRequest};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
 use crate::engine::{self, HeldLock};
@@ -29,21 +29,14 @@ use crate::telemetry::HoldSpan;
 /// ```
 #[must_use = "the lock is released when the guard is dropped: bind it, as in `let _guard = ..` (`let _ = ..` drops it at once)"]
 pub struct Guard {
-    hold: Arc<HeldLock>,
+    hold: Arc<Guarded>,
 }
 
 impl Guard {
     pub(crate) fn new(hold: HeldLock) -> Self {
         Self {
-            hold: Arc::new(hold),
+            hold: Guarded::new(hold),
         }
-    }
-
-    /// For a blocking caller, whose thread must not wait for this lock later.
-    pub(crate) fn of_this_thread(hold: HeldLock) -> Self {
-        let guard = Self::new(hold);
-        call_stack::remember_guard(&guard.hold);
-        guard
     }
 
     /// Checks that the lock is still held, without SQL.
@@ -62,6 +55,7 @@ impl Guard {
     /// # }
     /// ```
     pub fn check(&self) -> Result<(), Error> {
+        self.hold.is_used_here();
         self.hold.check()
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod call;
 pub(crate) mod call_stack;
 mod guard;
+mod guards_here;
 pub(crate) mod on_connection;
 
 pub use call_stack::check;

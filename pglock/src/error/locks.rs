@@ -176,9 +176,10 @@ impl Error {
         ))
     }
 
-    pub(crate) fn held_by_own_guard(id: &dyn fmt::Display) -> Self {
+    pub(crate) fn held_by_own_guard(id: &dyn fmt::Display, waited: Option<Duration>) -> Self {
+        let waited = humanize::duration(waited.unwrap_or_default());
         Self::config(format!(
-            "lock {id} is already held by a guard that this thread acquired, so this call would wait for itself; release the guard first, or set a `timeout`"
+            "lock {id} is held by this process, in a guard that was last used on this thread and has not been released for {waited}, so this call would most likely wait for itself; release the guard first, or set a `timeout` to wait for longer"
         ))
     }
 

@@ -20,8 +20,8 @@ impl<S> Advisory<S> {
     /// [`Connect`](crate::ErrorKind::Connect), at once, when no session can be opened;
     /// [`Deadlock`](crate::ErrorKind::Deadlock) or [`Database`](crate::ErrorKind::Database) as the server reports them;
     /// [`Environment`](crate::ErrorKind::Environment) when the server cannot hold the lock, or pglock's thread cannot
-    /// run; [`Config`](crate::ErrorKind::Config) for options that cannot work, and for a wait without a timeout for a
-    /// lock that this thread already holds by a guard.
+    /// run; [`Config`](crate::ErrorKind::Config) for options that cannot work, and, after three seconds, for a wait
+    /// without a timeout for a lock that this thread already holds by a guard.
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -33,7 +33,7 @@ impl<S> Advisory<S> {
     /// # }
     /// ```
     pub fn acquire(self) -> Result<Guard, Error> {
-        block_on(self.for_own_session(Timeout::FOREVER)?.guard(true)).map(Guard::of_this_thread)
+        block_on(self.for_own_session(Timeout::FOREVER)?.guard(true)).map(Guard::new)
     }
 
     /// Tries to acquire the lock: once, or until the timeout. Returns `None` when it is busy.
@@ -57,7 +57,7 @@ impl<S> Advisory<S> {
     /// ```
     pub fn try_acquire(self) -> Result<Option<Guard>, Error> {
         let request = self.skipping().for_own_session(Timeout::ZERO)?;
-        Ok(unless_busy(block_on(request.guard(true)))?.map(Guard::of_this_thread))
+        Ok(unless_busy(block_on(request.guard(true)))?.map(Guard::new))
     }
 
     /// Like [`acquire`](Advisory::acquire), without blocking the thread.
