@@ -351,7 +351,7 @@ fn a_call_in_the_destructor_of_a_thread_local_runs_as_one_without_calls_around_i
             let guard = FLUSH.with_borrow(|it| {
                 let here = &it.as_ref().unwrap().here;
                 let lock = pglock::advisory("before").using(here);
-                lock.run(|| pglock::check()).unwrap();
+                lock.run(pglock::check).unwrap();
                 pglock::advisory("guard").using(here).acquire().unwrap()
             });
             guard.release().unwrap();
@@ -393,7 +393,7 @@ impl Drop for Flush {
             pollster::block_on(lock.run_async(async { pglock::check() }))?;
             pollster::block_on(limited.run_async(async { pglock::check() }))?;
             let lock = || pglock::advisory("flush").using(&self.here);
-            lock().run(|| lock().run(|| pglock::check()))
+            lock().run(|| lock().run(pglock::check))
         };
         *self.done.lock().unwrap() = Some(flush());
     }
