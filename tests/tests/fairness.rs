@@ -20,6 +20,10 @@ const FAIR: std::ops::RangeInclusive<u64> = 25..=75;
 /// The longest wait on a busy machine, in microseconds. Otherwise it is less than a hundred times the median.
 const LONGEST: u64 = 2_000_000;
 
+/// How long each has it: longer than it takes to queue for it again. A process that has lost it is not in the queue until
+/// then, and one that the machine gives no time to is late.
+const HELD: Duration = Duration::from_millis(3);
+
 fn handle(url: &str, name: &str) -> Database {
     let builder = Database::builder(url).application_name(name.to_owned());
     builder.build().unwrap()
@@ -81,7 +85,7 @@ async fn hammer() {
                     if began.elapsed() < HAMMERED {
                         waits.push(asked.elapsed());
                     }
-                    tokio::task::yield_now().await;
+                    tokio::time::sleep(HELD).await;
                     Ok::<_, Error>(())
                 };
                 lock.clone().run_async(body).await.unwrap();
