@@ -5,7 +5,7 @@ use std::fmt;
 use crate::background::block_on;
 use crate::drivers::{AsyncInTransaction, BlockingWire, CleanUp, CleanUpOnDrop, InTransaction};
 use crate::error::{Error, TRY_LOCK, unless_busy};
-use crate::model::options::{OnBusy, Timeout, WaitPolicy};
+use crate::model::options::{IntoTimeout, OnBusy, Timeout, WaitPolicy};
 use crate::model::table::{self, Model, TableMode, TableName};
 use crate::telemetry::{Attempt, Subject};
 use crate::wire::SimpleQuery;
@@ -128,8 +128,8 @@ impl Tables {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.timeout = Some(timeout.into());
+    pub fn timeout(mut self, timeout: impl IntoTimeout) -> Self {
+        self.timeout = Some(timeout.into_timeout());
         self
     }
 

@@ -10,7 +10,7 @@ use crate::drivers::{
     BlockingWire, CleanUp, CleanUpOnDrop, Connection, InTransaction, lend_async, lend_blocking,
 };
 use crate::error::{Error, Failure};
-use crate::model::options::{Timeout, WaitPolicy};
+use crate::model::options::{IntoTimeout, Timeout, WaitPolicy};
 use crate::sql;
 use crate::wire::SimpleQuery;
 
@@ -39,8 +39,8 @@ use crate::wire::SimpleQuery;
 /// # Ok(())
 /// # }
 /// ```
-pub fn timeout(timeout: impl Into<Timeout>) -> LockTimeout {
-    LockTimeout(timeout.into())
+pub fn timeout(timeout: impl IntoTimeout) -> LockTimeout {
+    LockTimeout(timeout.into_timeout())
 }
 
 /// A lock timeout to set: see [`timeout`].

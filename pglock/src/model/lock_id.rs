@@ -72,9 +72,52 @@ impl From<i64> for LockId {
     }
 }
 
+/// From integers that each have one key: `7_u8` and `7_i64` are the same lock.
+macro_rules! from_smaller {
+    ($($integer:ty)*) => {$(
+        impl From<$integer> for LockId {
+            fn from(key: $integer) -> Self {
+                Self::Key(key.into())
+            }
+        }
+    )*};
+}
+
+from_smaller!(i8 i16 i32 u8 u16 u32);
+
 impl From<(i32, i32)> for LockId {
     fn from((first, second): (i32, i32)) -> Self {
         Self::Pair(first, second)
+    }
+}
+
+/// What can be the ID of a lock: whatever is [`Into<LockId>`](LockId).
+///
+/// It has all that, and nothing else. It is there for what the compiler says of other types: a `u64` or an `usize` has no
+/// key of its own, since Postgres' keys are signed.
+///
+/// ```
+/// fn is_an_id(_: impl pglock::IntoLockId) {}
+///
+/// is_an_id("invoices");
+/// is_an_id(7_u32);
+/// is_an_id(format!("order-{}", u64::MAX));
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be the ID of a lock",
+    label = "IDs are texts, integers that fit into an `i64`, and pairs of `i32`",
+    note = "for a `u64`, a `usize` or any other value, write a name with it: `\"order-{{id}}\"` in the attribute, `format!(\"order-{{id}}\")` elsewhere",
+    note = "if it is to be a key, convert it: `i64::try_from(id)?`, or `id.cast_signed()` for all of a `u64`"
+)]
+pub trait IntoLockId {
+    #[doc(hidden)]
+    fn into_lock_id(self) -> LockId;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<LockId>> IntoLockId for T {
+    fn into_lock_id(self) -> LockId {
+        self.into()
     }
 }
 
@@ -90,8 +133,8 @@ impl From<(i32, i32)> for LockId {
 /// assert_eq!(pglock::advisory_id((1, 2)), (1, 2));
 /// ```
 #[must_use]
-pub fn advisory_id(id: impl Into<LockId>) -> (u32, u32) {
-    Key::of(&id.into()).pg_locks_columns()
+pub fn advisory_id(id: impl IntoLockId) -> (u32, u32) {
+    Key::of(&id.into_lock_id()).pg_locks_columns()
 }
 
 /// Identifies a lock within one database, as Postgres does.
@@ -177,6 +220,21 @@ mod tests {
         assert_eq!(advisory_id((-1, i32::MAX)), (u32::MAX, 0x7fff_ffff));
         assert_ne!(Key::of(&(0, 1).into()), Key::of(&1.into()));
         assert_eq!(Key::of(&(0, 1).into()).objsubid(), 2);
+    }
+
+    #[test]
+    fn integers_of_all_sizes_are_the_same_keys() {
+        let keys = [
+            LockId::from(7_i8),
+            LockId::from(7_i16),
+            LockId::from(7_i32),
+            LockId::from(7_u8),
+            LockId::from(7_u16),
+            LockId::from(7_u32),
+        ];
+        assert_eq!(keys, [const { LockId::Key(7) }; 6]);
+        assert_eq!(LockId::from(u32::MAX), LockId::Key(4_294_967_295));
+        assert_eq!(LockId::from(i32::MIN), LockId::Key(-2_147_483_648));
     }
 
     #[test]

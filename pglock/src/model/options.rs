@@ -46,6 +46,33 @@ impl From<Option<Duration>> for Timeout {
     }
 }
 
+/// What can be a timeout: whatever is [`Into<Timeout>`](Timeout).
+///
+/// It has all that, and nothing else. It is there for what the compiler says of other types.
+///
+/// ```
+/// fn is_a_timeout(_: impl pglock::IntoTimeout) {}
+///
+/// is_a_timeout(std::time::Duration::from_secs(2));
+/// is_a_timeout(None);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a timeout",
+    label = "a timeout is a `Duration`, or `None` to wait without a limit",
+    note = "write `Duration::from_secs(2)` or `Duration::from_millis(200)`; only attributes take `2` and `\"2s\"`"
+)]
+pub trait IntoTimeout {
+    #[doc(hidden)]
+    fn into_timeout(self) -> Timeout;
+}
+
+#[diagnostic::do_not_recommend]
+impl<T: Into<Timeout>> IntoTimeout for T {
+    fn into_timeout(self) -> Timeout {
+        self.into()
+    }
+}
+
 /// A timeout in the form that the server takes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WaitPolicy {

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use super::enums::{LockKind, LockMode, RelKind, State};
 use super::fields::{ColumnType, Entity, Field};
-use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_id::{IntoLockId, Key, LockId};
 use crate::sql::{Row, Rows, comment};
 
 /// A lock that a session holds or waits for: a row of
@@ -67,8 +67,8 @@ impl Lock {
     /// # }
     /// ```
     #[must_use]
-    pub fn is_advisory(&self, id: impl Into<LockId>) -> bool {
-        match (self.key(), Key::checked(&id.into())) {
+    pub fn is_advisory(&self, id: impl IntoLockId) -> bool {
+        match (self.key(), Key::checked(&id.into_lock_id())) {
             (Some(key), Ok(wanted)) => wanted == key,
             _ => false,
         }

@@ -15,9 +15,9 @@ use crate::database::Using;
 use crate::engine::DatabaseLock;
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
-use crate::model::lock_id::LockId;
+use crate::model::lock_id::{IntoLockId, LockId};
 use crate::model::lock_request::{LockRequest, LockSpec};
-use crate::model::options::{AdvisoryMode, OnBusy, Scope, Timeout, WaitPolicy};
+use crate::model::options::{AdvisoryMode, IntoTimeout, OnBusy, Scope, Timeout, WaitPolicy};
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
@@ -48,8 +48,8 @@ pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 /// # Ok(())
 /// # }
 /// ```
-pub fn advisory(id: impl Into<LockId>) -> Advisory {
-    Advisory::new(id.into(), None)
+pub fn advisory(id: impl IntoLockId) -> Advisory {
+    Advisory::new(id.into_lock_id(), None)
 }
 
 /// The lock belongs to a session, and is released by its guard or with the session: see [`Advisory`].
@@ -261,8 +261,8 @@ impl<S> Advisory<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.timeout = Some(timeout.into());
+    pub fn timeout(mut self, timeout: impl IntoTimeout) -> Self {
+        self.timeout = Some(timeout.into_timeout());
         self
     }
 

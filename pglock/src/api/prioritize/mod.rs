@@ -13,7 +13,7 @@ use crate::database::Using;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::{Error, Failure, humanize};
 use crate::model::backend::Backend;
-use crate::model::options::Timeout;
+use crate::model::options::{IntoTimeout, Timeout};
 use crate::sql;
 use crate::telemetry::TraceContext;
 use crate::watcher::{PrioritizeSideEffect, SectionHandle, SectionOptions};
@@ -124,8 +124,8 @@ impl Prioritize {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn timeout(mut self, timeout: impl Into<Timeout>) -> Self {
-        self.timeout = Some(timeout.into());
+    pub fn timeout(mut self, timeout: impl IntoTimeout) -> Self {
+        self.timeout = Some(timeout.into_timeout());
         self
     }
 

@@ -1,0 +1,14 @@
+#[pglock::advisory(lock_id = order)]
+fn bill(order: u64) -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::advisory(lock_id = small)]
+fn fits(small: u32) -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {
+    let _ = pglock::advisory(7_usize);
+    let _ = pglock::advisory_id(7_u64);
+}
