@@ -415,3 +415,44 @@ fn databases_have_names() {
         .unwrap_err();
     assert!(error.is_config(), "{error}");
 }
+
+#[test]
+fn errors_of_other_crates_carry_those_of_locks() {
+    #[pglock::advisory("carried", using = here, timeout = 0)]
+    fn io(here: &Database) -> std::io::Result<()> {
+        Ok(())
+    }
+
+    #[pglock::advisory("carried", using = here, timeout = 0)]
+    async fn sqlx(here: &Database) -> sqlx::Result<()> {
+        Ok(())
+    }
+
+    #[pglock::advisory("carried", using = here, timeout = 0)]
+    fn diesel(here: &Database) -> diesel::QueryResult<()> {
+        Ok(())
+    }
+
+    let db = database();
+    let here = Database::builder(db.url()).build().unwrap();
+    let guard = pglock::advisory("carried").using(&here).acquire().unwrap();
+    let error = io(&here).unwrap_err();
+    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
+    assert!(error.downcast::<pglock::Error>().unwrap().is_busy());
+
+    let error = pollster::block_on(sqlx(&here)).unwrap_err();
+    let database_error = error.as_database_error().unwrap();
+    let carried = database_error.try_downcast_ref::<pglock::Error>().unwrap();
+    assert!(carried.is_busy() && database_error.message() == carried.to_string());
+
+    let error = diesel(&here).unwrap_err();
+    assert!(
+        error.to_string().starts_with("lock \"carried\" is busy"),
+        "{error}"
+    );
+    let diesel::result::Error::QueryBuilderError(carried) = error else {
+        panic!("{error}")
+    };
+    assert!(carried.downcast_ref::<pglock::Error>().unwrap().is_busy());
+    guard.release().unwrap();
+}

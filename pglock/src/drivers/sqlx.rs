@@ -3,9 +3,12 @@
 //! sqlx sends a statement when its future is polled, and cannot cancel. A statement whose future was dropped continues in
 //! the server, and the next use of the connection first waits for its answer.
 
+use std::borrow::Cow;
+use std::error::Error as StdError;
 use std::sync::Arc;
 
 use futures_util::FutureExt;
+use sqlx::error::DatabaseError;
 use sqlx::pool::PoolConnection;
 use sqlx::postgres::{PgDatabaseError, PgRow, PgSeverity};
 use sqlx::{
@@ -17,7 +20,7 @@ use super::sealed::Async;
 use super::{
     Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp, forward_async,
 };
-use crate::error::{Failure, transaction_in_the_way};
+use crate::error::{Error, Failure, transaction_in_the_way};
 use crate::sql::Rows;
 use crate::sql::transaction::{ABORT_TRANSACTION, END_ANY_TRANSACTION};
 
@@ -213,4 +216,32 @@ impl AnyAsyncConnection for Transaction<'_, Postgres> {}
 
 impl Async for Transaction<'_, Postgres> {
     forward_async!(simple_query query simple_query_or queue is_closed);
+}
+
+/// By this, sqlx makes an `sqlx::Error` of it. `as_database_error()?.try_downcast_ref::<pglock::Error>()` gives it back,
+/// and `code()` is the SQLSTATE of the server's answer, if there was one.
+impl DatabaseError for Error {
+    fn message(&self) -> &str {
+        Self::message(self)
+    }
+
+    fn code(&self) -> Option<Cow<'_, str>> {
+        self.sql_state().map(|state| Cow::Borrowed(state.code()))
+    }
+
+    fn as_error(&self) -> &(dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn as_error_mut(&mut self) -> &mut (dyn StdError + Send + Sync + 'static) {
+        self
+    }
+
+    fn into_error(self: Box<Self>) -> Box<dyn StdError + Send + Sync + 'static> {
+        self
+    }
+
+    fn kind(&self) -> sqlx::error::ErrorKind {
+        sqlx::error::ErrorKind::Other
+    }
 }

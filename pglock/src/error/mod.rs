@@ -6,6 +6,7 @@
 mod failure;
 mod holder;
 pub(crate) mod humanize;
+mod io;
 mod locks;
 mod prioritize;
 mod sessions;
@@ -206,6 +207,11 @@ impl Error {
             is_of_standby: false,
             source: None,
         }))
+    }
+
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn message(&self) -> &str {
+        &self.0.message
     }
 
     pub(crate) fn caused_by(mut self, failure: Failure) -> Self {

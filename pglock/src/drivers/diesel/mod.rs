@@ -173,3 +173,11 @@ fn as_text(oid: u32, bytes: &[u8]) -> deserialize::Result<String> {
         other => Err(format!("a column of type {other:?} is not expected").into()),
     }
 }
+
+/// `QueryBuilderError` is the variant that keeps the error as it is: its text is that of pglock's, and
+/// `downcast_ref::<pglock::Error>()` gives it back.
+impl From<crate::error::Error> for Error {
+    fn from(error: crate::error::Error) -> Self {
+        Self::QueryBuilderError(Box::new(error))
+    }
+}

@@ -1,5 +1,5 @@
 #[pglock::advisory]
-fn report() -> Result<u32, std::io::Error> {
+fn report() -> Result<u32, std::fmt::Error> {
     Ok(1)
 }
 

@@ -1,5 +1,5 @@
 #[pglock::advisory]
-async fn report() -> Result<u32, std::io::Error> {
+async fn report() -> Result<u32, std::fmt::Error> {
     Ok(1)
 }
 
