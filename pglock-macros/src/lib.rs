@@ -35,6 +35,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// | `hold_at_most =` | a duration as for `timeout`, above zero, in an `async fn`: a body that takes longer is dropped, and then the lock is released | no limit |
 /// | `shared` | a flag: other calls that ask for it as shared may hold it at the same time | `false` |
 /// | `xact` | a flag: the lock belongs to a transaction, whose end releases it | `false` |
+/// | `reentrant = false` | a call for the lock inside one that holds it is an error; not with `client` | it shares the lock |
 /// | `dedicated` | a flag: a session of its own, which no other lock's fate touches; not with `client` or `xact` | shares a session with other locks |
 /// | `using =` | the database: a registered name, or a `&Database` | `"default"` |
 /// | `client =` | the connection to take the lock on: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | a session of pglock's own |

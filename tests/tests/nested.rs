@@ -305,3 +305,40 @@ fn tasks_of_a_runtime_inside_a_blocking_body_inherit_nothing() {
     });
     result.unwrap();
 }
+
+/// As `rayon::join` does it: while a body waits, its thread runs another job.
+#[test]
+fn a_call_inside_one_that_is_not_reentrant_is_refused() {
+    #[pglock::advisory("job", using = here, reentrant = false)]
+    fn job(here: &Database, inside: &dyn Fn() -> Result<u32, Error>) -> Result<u32, Error> {
+        inside()
+    }
+
+    #[pglock::advisory("job", using = here, reentrant = false)]
+    async fn async_job(here: &Database) -> Result<u32, Error> {
+        Ok(1)
+    }
+
+    #[track_caller]
+    fn is_refused(result: Result<u32, Error>) {
+        let error = result.unwrap_err();
+        assert!(error.is_config(), "{error}");
+        assert!(error.to_string().contains("`reentrant`"), "{error}");
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let lock = || pglock::advisory("job").using(&here);
+    let one = || Ok::<_, Error>(1);
+    assert_eq!(job(&here, &one).unwrap(), 1);
+    is_refused(job(&here, &|| job(&here, &one)));
+    is_refused(job(&here, &|| pollster::block_on(async_job(&here))));
+    // Either of the two says so.
+    is_refused(job(&here, &|| lock().run(one)));
+    is_refused(lock().run(|| job(&here, &one)));
+    is_refused(lock().run(|| lock().xact().reentrant(false).run(one)));
+    is_refused(job(&here, &|| Ok(lock().try_run(one)?.unwrap_or(0))));
+    let other = || pglock::advisory("other").using(&here).run(one);
+    assert_eq!(job(&here, &other).unwrap(), 1);
+    db.wait_for_no_locks();
+}

@@ -15,13 +15,14 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 81] = [
+const PIECES: [&str; 82] = [
     "lock_id",
     "timeout",
     "side_effect",
     "shared",
     "xact",
     "dedicated",
+    "reentrant",
     "using",
     "client",
     "on_error",

@@ -172,11 +172,14 @@ impl Drop for EnterGuard {
 ///
 /// # Errors
 ///
-/// If it is requested exclusive and held shared, and if it was lost.
+/// If one of them is not to be shared, if it is requested exclusive and held shared, and if it was lost.
 pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
     let Some(hold) = held().find(|hold| hold.lock.is_same_key(lock)) else {
         return Ok(None);
     };
+    if !(lock.reentrant && hold.lock.reentrant) {
+        return Err(Error::not_reentrant(&lock.id));
+    }
     if hold.lock.mode == AdvisoryMode::Shared && lock.mode == AdvisoryMode::Exclusive {
         return Err(Error::exclusive_inside_shared(&lock.id));
     }

@@ -14,6 +14,8 @@ pub(crate) struct DatabaseLock {
     pub(crate) scope: Scope,
     /// Whether it is to be on a session that it shares with no other.
     pub(crate) dedicated: bool,
+    /// Whether calls inside the one that holds it share it.
+    pub(crate) reentrant: bool,
     pub(crate) database: Database,
 }
 

@@ -190,6 +190,12 @@ impl Error {
         ))
     }
 
+    pub(crate) fn not_reentrant(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "lock {id} is held by a call around this one, and one of them is not `reentrant`; make this call on another thread or task, or after that one"
+        ))
+    }
+
     pub(crate) fn exclusive_inside_shared(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} is held as shared by an enclosing call, so acquiring it as exclusive would wait for that call; acquire it as exclusive in the enclosing call"

@@ -38,6 +38,9 @@ const OPTIONS: &Options<Args> = &[
     ("dedicated", "dedicated", |args, option| {
         option.flag(&mut args.dedicated)
     }),
+    ("reentrant", "reentrant = false", |args, option| {
+        option.flag(&mut args.reentrant)
+    }),
     ("using", "using = \"reports\"", |args, option| {
         option.value(&mut args.using, Ok)
     }),
@@ -67,6 +70,7 @@ pub(super) struct Args {
     pub(super) shared: Option<Spanned<bool>>,
     pub(super) xact: Option<Spanned<bool>>,
     pub(super) dedicated: Option<Spanned<bool>>,
+    pub(super) reentrant: Option<Spanned<bool>>,
     pub(super) using: Option<Spanned<Expr>>,
     pub(super) shared_options: SharedOptions,
 }
@@ -119,6 +123,11 @@ impl Args {
     /// The flag `dedicated`, where it is set.
     pub(super) fn dedicated(&self) -> Option<&Spanned<bool>> {
         self.dedicated.as_ref().filter(|dedicated| dedicated.value)
+    }
+
+    /// The option `reentrant = false`, where it is set.
+    pub(super) fn not_reentrant(&self) -> Option<&Spanned<bool>> {
+        self.reentrant.as_ref().filter(|reentrant| !reentrant.value)
     }
 
     /// The option because of which the lock is not a session lock of pglock's own.

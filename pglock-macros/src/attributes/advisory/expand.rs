@@ -60,6 +60,9 @@ impl<'a> Expansion<'a> {
         if self.args.dedicated().is_some() {
             builder = quote!(#builder.dedicated());
         }
+        if self.args.not_reentrant().is_some() {
+            builder = quote!(#builder.reentrant(false));
+        }
         if let Some(Spanned { value, .. }) = &self.args.using {
             builder = quote!(#builder.using(#value));
         }

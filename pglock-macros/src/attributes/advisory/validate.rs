@@ -19,6 +19,7 @@ impl Args {
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
             self.validate_dedicated(),
+            self.validate_reentrant(),
             OnError::validate(self.shared_options.on_error(), function),
         ])
     }
@@ -67,6 +68,16 @@ impl Args {
                 format!("{reason}: remove `dedicated`"),
             )),
             None => Ok(()),
+        }
+    }
+
+    fn validate_reentrant(&self) -> Result<()> {
+        match (self.not_reentrant(), self.client()) {
+            (Some(reentrant), Some(_)) => Err(Error::new(
+                reentrant.span,
+                "the lock is taken on the connection of `client`, whose locks calls do not share: remove `reentrant`",
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -72,6 +72,7 @@ pub struct Advisory<S = SessionScope> {
     mode: AdvisoryMode,
     scope: Scope,
     dedicated: bool,
+    reentrant: bool,
     timeout: Option<Timeout>,
     limits: HoldLimits,
     using: Using,
@@ -101,6 +102,7 @@ impl Advisory {
             mode: AdvisoryMode::Exclusive,
             scope: Scope::Session,
             dedicated: false,
+            reentrant: true,
             timeout: None,
             limits: HoldLimits::default(),
             using: Using::DEFAULT,
@@ -131,6 +133,7 @@ impl Advisory {
             mode: self.mode,
             scope: Scope::Transaction,
             dedicated: false,
+            reentrant: self.reentrant,
             timeout: self.timeout,
             limits: self.limits,
             using: self.using,
@@ -266,6 +269,31 @@ impl<S> Advisory<S> {
         self
     }
 
+    /// Whether a call for the lock inside a call that holds it shares it, as it does by default. With `false`, on either of
+    /// them, the inner one is refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
+    ///
+    /// What runs inside a call is not always a part of it: in a body that calls `rayon::join`, the thread may run other
+    /// jobs while it waits, and a call of theirs for the same lock would overlap with the body.
+    ///
+    /// It has no effect on guards, which are never shared, nor on a connection of yours.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let lock = || pglock::advisory("thumbnails").reentrant(false);
+    /// lock().run(|| {
+    ///     assert!(lock().run(|| Ok::<_, pglock::Error>(())).unwrap_err().is_config());
+    ///     Ok::<_, pglock::Error>(())
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn reentrant(mut self, reentrant: bool) -> Self {
+        self.reentrant = reentrant;
+        self
+    }
+
     /// Acquires the lock in another database than the default one, given by its registered name or by its handle.
     ///
     /// ```
@@ -327,7 +355,8 @@ impl<S> Advisory<S> {
 
     /// The request for one of pglock's own sessions.
     pub(crate) fn for_own_session(self, default: Timeout) -> Result<CallRequest, Error> {
-        let (scope, dedicated, using) = (self.scope, self.dedicated, self.using.clone());
+        let (scope, dedicated, reentrant) = (self.scope, self.dedicated, self.reentrant);
+        let using = self.using.clone();
         let request = self.request(default)?;
         if scope == Scope::Transaction {
             request
@@ -339,6 +368,7 @@ impl<S> Advisory<S> {
             spec,
             scope,
             dedicated,
+            reentrant,
             database,
         }))
     }
