@@ -80,7 +80,8 @@ mod tests {
 
     #[test]
     fn a_text_is_read_as_it_was() {
-        let mut client = database().connect();
+        let db = database();
+        let mut client = db.connect();
         for text in [
             "",
             "'",
@@ -114,7 +115,8 @@ mod tests {
 
     #[test]
     fn in_ascii_a_text_of_ascii_is_the_same() {
-        let mut client = database().connect();
+        let db = database();
+        let mut client = db.connect();
         for (text, expected) in [
             ("SELECT 'it''s' \\ E'\n'", "SELECT 'it''s' \\ E'\n'"),
             ("'", "'"),
