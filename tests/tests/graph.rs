@@ -143,7 +143,10 @@ fn rows_are_waited_for_by_transaction_and_by_tuple() {
     assert_eq!(lock.rel_name.as_deref(), Some("rows"));
     let tree = graph.to_string();
     let lines: Vec<&str> = tree.lines().collect();
-    assert!(lines[1].starts_with("└─ pid ") && lines[1].contains(" for SHARE on a transaction: "));
+    assert!(
+        lines[1].starts_with("└─ pid ")
+            && lines[1].contains(" for SHARE on a transaction, for a row of public.")
+    );
     assert!(lines[2].starts_with("   └─ pid ") && lines[2].contains(" on a row of public.rows: "));
     holder.batch_execute("ROLLBACK").unwrap();
     second.finish();

@@ -26,7 +26,7 @@ const fn field(name: &'static str, column_type: ColumnType) -> Field {
 }
 
 /// The fields of a lock.
-pub(crate) const LOCK: [Field; 12] = [
+pub(crate) const LOCK: [Field; 13] = [
     field("pid", ColumnType::Int),
     field("kind", ColumnType::Enum(LockKind::NAMES)),
     field("mode", ColumnType::Enum(LockMode::NAMES)),
@@ -36,6 +36,7 @@ pub(crate) const LOCK: [Field; 12] = [
     field("rel_kind", ColumnType::Enum(RelKind::NAMES)),
     field("rel_name", ColumnType::Text),
     field("schema", ColumnType::Text),
+    field("rel_of_row", ColumnType::Bool),
     field("classid", ColumnType::Int),
     field("objid", ColumnType::Int),
     field("objsubid", ColumnType::Int),

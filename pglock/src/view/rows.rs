@@ -28,13 +28,20 @@ pub struct Lock {
     pub wait_start: Option<SystemTime>,
     /// How long the session has been waiting; `None` when [`wait_start`](Lock::wait_start) is.
     pub wait_duration: Option<Duration>,
-    /// The kind of the locked relation, or of the relation with the locked page or row; `None` for other locks.
+    /// The kind of the locked relation, or of the relation with the locked page or row, or with the row that the session
+    /// waits for; `None` for other locks.
     pub rel_kind: Option<RelKind>,
     /// The relation's name; `None` for other locks, and for a relation that another transaction has created and not yet
     /// committed.
     pub rel_name: Option<String>,
     /// The schema that the relation is in.
     pub schema: Option<String>,
+    /// Whether the relation is not that of the lock, but the table with the row that the session waits for.
+    ///
+    /// Who waits for a row waits for the transaction that has it ([`TransactionId`](LockKind::TransactionId), or
+    /// [`SpecToken`](LockKind::SpecToken)), and that lock names no relation. If the row can be in several tables, in which both
+    /// have locked rows, no relation is named.
+    pub rel_of_row: bool,
     /// The key of an advisory lock. It is never a name, since names are hashed: see
     /// [`advisory_name`](Lock::advisory_name) and [`is_advisory`](Lock::is_advisory).
     pub advisory_key: Option<LockId>,
@@ -203,6 +210,7 @@ impl FromRow for Lock {
             rel_kind: columns.one_of("rel_kind", RelKind::of),
             rel_name: columns.text("rel_name"),
             schema: columns.text("schema"),
+            rel_of_row: columns.parsed("rel_of_row").unwrap_or(false),
             advisory_key: advisory_key(kind, classid, objid, objsubid),
             // Known once all rows are read.
             advisory_name: None,

@@ -2,6 +2,7 @@
 
 mod encodings;
 mod holders;
+mod row_waits;
 
 use std::time::Duration;
 

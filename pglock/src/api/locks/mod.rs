@@ -114,7 +114,10 @@ impl<R: FromRow> Locks<R> {
         self
     }
 
-    /// Only locks on these tables, or other relations, and on their pages and rows.
+    /// Only locks on these tables, or other relations, on their pages and rows, and waits for one of their rows.
+    ///
+    /// A wait for a row is a wait for the transaction that has it: see [`Lock::rel_of_row`]. If the server does not show in
+    /// which of several tables the row is, the wait is found by each of them.
     ///
     /// An empty list finds none; a name without a relation is an error. The last call replaces earlier ones.
     ///

@@ -48,6 +48,7 @@ pub(super) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
         rel_kind: None,
         rel_name: None,
         schema: None,
+        rel_of_row: false,
         advisory_key: None,
         advisory_name: None,
         classid: None,

@@ -17,7 +17,7 @@ use crate::view::{Activity, Lock};
 /// pid 4711 ("billing", user "app"), IDLE_IN_TRANSACTION, last statement 12 s ago: UPDATE orders SET paid = true
 /// ├─ pid 4712 ("web", user "app") waits 9.1 s for ACCESS_EXCLUSIVE on table shop.orders: ALTER TABLE orders ADD note text
 /// │  └─ pid 4713 ("web", user "app") is queued behind it 8.1 s for ACCESS_SHARE on table shop.orders: SELECT * FROM orders
-/// └─ pid 4714 ("web", user "app") waits 3.2 s for SHARE on a transaction: UPDATE orders SET paid = false
+/// └─ pid 4714 ("web", user "app") waits 3.2 s for SHARE on a transaction, for a row of shop.orders: UPDATE orders SET paid = false
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WaitGraph {

@@ -6,7 +6,7 @@ use crate::model::table::TableName;
 use crate::sql::parts::{THIS_DATABASE, microseconds};
 use crate::sql::{Statement, Values, lossy};
 use crate::view::fields::COLUMNS_OF_A_LOCK;
-use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database};
+use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database, row_waits};
 
 /// Which components of the graph to fetch.
 #[derive(Clone, Debug, Default)]
@@ -46,7 +46,7 @@ impl Column {
 /// All locks are read at once. Then the server is asked for the blockers of each waiter, one after another while the
 /// locks change, so these answers are from different moments. Therefore the waits are read once more at the end, and
 /// `build.rs` trusts the order of a queue only among sessions that still wait.
-// Output: WITH activity AS .., seen AS .., lock AS .., waiter AS .., again AS .., prepared AS ..
+// Output: WITH activity AS .., seen AS .., row_wait AS .., lock AS .., waiter AS .., again AS .., prepared AS ..
 //         SELECT .., l.tag, q.blockers, (g.pid IS NOT NULL)::pg_catalog.text, .., l.mark0::pg_catalog.text
 //         FROM lock l LEFT JOIN activity a ON .. LEFT JOIN waiter q ON .. LEFT JOIN again g ON .. LEFT JOIN prepared p ON ..
 pub(super) fn fetch(query: &GraphQuery) -> Statement {
@@ -67,6 +67,7 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
          ROW(l.locktype, l.database, l.relation, l.page, l.tuple, l.virtualxid, l.transactionid, \
          l.classid, l.objid, l.objsubid)::pg_catalog.text AS tag \
          FROM pg_catalog.pg_locks l LEFT JOIN activity a ON a.pid = l.pid), \
+         {row_waits}, \
          lock AS MATERIALIZED (SELECT {lock_columns}, l.tag, l.backend, l.virtualtransaction, {marks} \
          FROM seen l {RELATION} WHERE l.tag IN (SELECT w.tag FROM seen w WHERE NOT w.granted)), \
          waiter AS MATERIALIZED (SELECT w.backend, pg_catalog.pg_blocking_pids(w.backend)::pg_catalog.text AS blockers \
@@ -89,6 +90,7 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
         database = of_prepared("p.database::pg_catalog.text"),
         prepared = microseconds("p.prepared"),
         activity = activity(),
+        row_waits = row_waits(),
         lock_columns = lock_columns(),
         columns = columns(false),
         marks = marks.join(", "),

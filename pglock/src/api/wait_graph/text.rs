@@ -131,6 +131,9 @@ pub(super) fn lock(lock: &Lock) -> String {
         LockKind::Extend => format!("the length of {}", relation()),
         LockKind::Page => format!("a page of {}", relation()),
         LockKind::Tuple => format!("a row of {}", relation()),
+        LockKind::TransactionId | LockKind::SpecToken if lock.rel_of_row => {
+            format!("a transaction, for a row of {}", relation())
+        }
         LockKind::TransactionId | LockKind::VirtualXid => "a transaction".to_owned(),
         LockKind::Advisory => match (&lock.advisory_name, &lock.advisory_key) {
             (Some(text), _) => format!("advisory lock \"{}\"", name(text)),
@@ -200,6 +203,9 @@ mod tests {
             found.kind = kind;
             assert_eq!(lock(&found), format!("SHARE on {expected}"));
         }
+        (found.kind, found.rel_of_row) = (LockKind::TransactionId, true);
+        let expected = "SHARE on a transaction, for a row of a b.c\u{fffd}";
+        assert_eq!(lock(&found), expected);
         // In another database, whose relations have no name here.
         (found.kind, found.rel_name) = (LockKind::Relation, None);
         assert_eq!(lock(&found), "SHARE on a relation");

@@ -2,6 +2,8 @@
 //!
 //! [`crate::sql`] says how names are written, so that a `search_path` cannot change their meaning.
 
+mod row_waits;
+
 use std::fmt::Write as _;
 
 use super::enums::RelKind;
@@ -12,6 +14,8 @@ use crate::sql::parts::{
     CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, may_signal, microseconds, upper_snake, visible_query,
 };
 use crate::sql::{Statement, Values, lossy};
+
+pub(crate) use row_waits::{RELATION, row_waits};
 
 /// The locks to list.
 #[derive(Clone, Debug, Default)]
@@ -176,9 +180,10 @@ fn found(columns: &str, query: &LocksQuery, blocked: bool, values: &mut Values) 
     sql
 }
 
-/// The CTEs `activity` and `lock`: the sessions, and the locks of this database, with the columns of `fields.rs`.
+/// The CTEs `activity` and `lock`: the sessions, and the locks of this database, with the columns of `fields.rs`. Between
+/// them are those of [`row_waits`].
 // Input:  granted(false)
-// Output: activity AS MATERIALIZED (..), lock AS MATERIALIZED (SELECT .. WHERE (l.database = ..) AND l.granted = false)
+// Output: activity AS MATERIALIZED (..), seen AS .., row_wait AS .., lock AS MATERIALIZED (SELECT .. WHERE (l.database = ..) AND l.granted = false)
 fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
     let mut only = Vec::new();
     if blocked {
@@ -204,10 +209,15 @@ fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
         only.push(format!("NOT l.granted AND l.pid = ANY ({pids})"));
     }
     if let Some(tables) = &query.tables {
-        only.push(format!("l.relation = ANY ({})", values.bind_tables(tables)));
+        only.push(row_waits::on(&values.bind_tables(tables)));
     }
     only.insert(0, of_this_database());
-    format!("{}, {}", activity(), lock(&only.join(" AND ")))
+    format!(
+        "{}, seen AS MATERIALIZED (SELECT l.* FROM pg_catalog.pg_locks l), {}, {}",
+        activity(),
+        row_waits(),
+        lock(&only.join(" AND "))
+    )
 }
 
 /// The context that django-pgactivity puts before a statement.
@@ -253,27 +263,24 @@ pub(crate) fn activity() -> String {
 const LEADER: &str = "CASE s.backend_type WHEN 'parallel worker' THEN s.leader_pid END";
 
 /// Limits `l` to this database. Locks without a database count if their session, or prepared transaction, is in this one.
-// Output: (l.database = (SELECT ..) OR coalesce(l.database, '0') = '0' AND (l.pid IN (..) OR l.transactionid.. IN (..)))
+/// Up to Postgres 15 `spectoken` has the number of a transaction in its place.
+// Output: (l.database = (SELECT ..) OR (coalesce(l.database, '0') = '0' OR ..) AND (l.pid IN (..) OR l.transactionid.. IN (..)))
 pub(crate) fn of_this_database() -> String {
     format!(
-        "(l.database = {THIS_DATABASE} OR coalesce(l.database, '0') = '0' AND (\
+        "(l.database = {THIS_DATABASE} AND l.locktype <> 'spectoken' OR (coalesce(l.database, '0') = '0' OR l.locktype = 'spectoken') AND (\
          l.pid IN (SELECT s.pid FROM activity s WHERE s.datname = pg_catalog.current_database()) \
          OR l.transactionid::pg_catalog.text IN (SELECT p.transaction::pg_catalog.text FROM pg_catalog.pg_prepared_xacts p WHERE p.database = pg_catalog.current_database())))"
     )
 }
 
 // Input:  NOT l.granted
-// Output: lock AS MATERIALIZED (SELECT .. FROM pg_catalog.pg_locks l LEFT JOIN .. WHERE NOT l.granted)
+// Output: lock AS MATERIALIZED (SELECT .. FROM seen l LEFT JOIN .. WHERE NOT l.granted)
 fn lock(only: &str) -> String {
     format!(
-        "lock AS MATERIALIZED (SELECT {} FROM pg_catalog.pg_locks l {RELATION} WHERE {only})",
+        "lock AS MATERIALIZED (SELECT {} FROM seen l {RELATION} WHERE {only})",
         lock_columns()
     )
 }
-
-/// The relation of the lock `l`, and its schema.
-pub(crate) const RELATION: &str = "LEFT JOIN pg_catalog.pg_class c ON c.oid = l.relation \
-     LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
 /// The columns of a lock in `fields.rs`, from a row `l` of `pg_locks` and its [`RELATION`].
 // Output: coalesce(l.pid, 0) AS pid, pg_catalog.upper(l.locktype ..) AS kind, .., l.granted, ..,
@@ -288,6 +295,7 @@ pub(crate) fn lock_columns() -> String {
          {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
          CASE c.relkind {rel_kinds} ELSE c.relkind::pg_catalog.text END AS rel_kind, \
          c.relname::pg_catalog.text AS rel_name, n.nspname::pg_catalog.text AS schema, \
+         r.relation IS NOT NULL AS rel_of_row, \
          l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid",
         mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
         wait_duration = since("l.waitstart"),
