@@ -28,6 +28,9 @@ pub struct Holder {
     /// The name of the prepared transaction that holds the lock, if it is one: `PREPARE TRANSACTION` gave it, and `COMMIT
     /// PREPARED` or `ROLLBACK PREPARED` with it, in this database, frees the lock.
     pub prepared: Option<String>,
+    /// The kind of process, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`, as in
+    /// [`Activity::backend_type`](crate::Activity::backend_type); `None` when your role may not see it.
+    pub backend_type: Option<String>,
     /// Its `application_name`; empty when it has not set one.
     pub application_name: String,
     /// The role that it logged in with, or that prepared the transaction; `None` when the session has ended meanwhile, and
@@ -67,6 +70,11 @@ impl fmt::Display for Holder {
             (None, pid) => write!(f, "pid {pid}")?,
         }
         let mut details = Vec::new();
+        details.extend(
+            self.backend_type
+                .as_deref()
+                .and_then(process_without_client),
+        );
         if !self.application_name.is_empty() {
             details.push(format!("{:?}", self.application_name));
         }
@@ -81,6 +89,13 @@ impl fmt::Display for Holder {
         }
         Ok(())
     }
+}
+
+/// What a process of the server is, if it has no client: such processes have no name otherwise.
+// Input:  AUTOVACUUM_WORKER
+// Output: autovacuum worker
+pub(crate) fn process_without_client(backend_type: &str) -> Option<String> {
+    (backend_type != "CLIENT_BACKEND").then(|| backend_type.to_lowercase().replace('_', " "))
 }
 
 impl Holder {

@@ -247,6 +247,7 @@ mod tests {
         Holder {
             pid: 42,
             prepared: None,
+            backend_type: Some("CLIENT_BACKEND".into()),
             application_name: "pglock: worker-1".into(),
             user: Some("app".into()),
             client_addr: None,

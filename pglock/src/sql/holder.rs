@@ -13,6 +13,7 @@ pub(crate) enum HolderColumn {
     User,
     Address,
     Statement,
+    BackendType,
     IsIdle,
     StateChange,
     StatementStart,
@@ -65,7 +66,7 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
 fn holders() -> String {
     let here = |text: &str| sent(text, "true");
     format!(
-        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, a.state LIKE 'idle%', {}, {}, {}, {}, {} \
+        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, a.backend_type, a.state LIKE 'idle%', {}, {}, {}, {}, {} \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
          LEFT JOIN LATERAL (SELECT p.gid, p.owner FROM pg_catalog.pg_locks x \
          JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid \

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::SystemTime;
 
-use crate::error::Error;
+use crate::error::{Error, process_without_client};
 use crate::model::backend::Backend;
 use crate::view::State;
 
@@ -141,6 +141,8 @@ pub struct Blocker {
     pub pid: i32,
     /// When it connected; `None` where our role may not see it. Together with the pid it identifies the session.
     pub backend_start: Option<SystemTime>,
+    /// The kind of process, such as `CLIENT_BACKEND` or `AUTOVACUUM_WORKER`; `None` where our role may not see it.
+    pub backend_type: Option<String>,
     /// Its `application_name`; empty if it has none.
     pub application_name: String,
     /// The role that it logged in as.
@@ -161,6 +163,7 @@ impl Blocker {
         Self {
             pid,
             backend_start: None,
+            backend_type: None,
             application_name: String::new(),
             user: None,
             state: None,
@@ -199,6 +202,13 @@ impl fmt::Debug for Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "pid {}", self.pid)?;
+        let process = self
+            .backend_type
+            .as_deref()
+            .and_then(process_without_client);
+        if let Some(process) = process {
+            write!(f, ", {process}")?;
+        }
         if !self.application_name.is_empty() {
             write!(f, " ({:?})", self.application_name)?;
         }

@@ -107,10 +107,12 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
         Some(_) | None => None,
     };
     let lock_name = named.and_then(|lock| lock.name);
+    let backend_type = row.text(HolderColumn::BackendType as usize);
     Some(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(HolderColumn::Pid as usize).unwrap_or(0),
         prepared: lossy(HolderColumn::Gid),
+        backend_type: backend_type.map(|kind| kind.to_ascii_uppercase().replace(' ', "_")),
         application_name: lossy(HolderColumn::ApplicationName).unwrap_or_default(),
         user: lossy(HolderColumn::User).or_else(|| lossy(HolderColumn::Owner)),
         client_addr: row.parsed(HolderColumn::Address as usize),

@@ -3,6 +3,7 @@
 mod encodings;
 mod holders;
 mod row_waits;
+mod workers;
 
 use std::time::Duration;
 

@@ -1,7 +1,7 @@
 //! Sessions and locks in words, safe for a line of a terminal. Pure.
 
 use super::model::WaitSession;
-use crate::error::humanize;
+use crate::error::{humanize, process_without_client};
 use crate::view::{Lock, LockKind, State};
 
 /// How many characters of a statement are shown.
@@ -71,6 +71,10 @@ pub(super) fn session(session: &WaitSession) -> String {
             (
                 format!("pid {}", activity.pid),
                 [
+                    activity
+                        .backend_type
+                        .as_deref()
+                        .and_then(process_without_client),
                     known("", &activity.application_name),
                     known("user ", &activity.user),
                 ],
@@ -81,6 +85,7 @@ pub(super) fn session(session: &WaitSession) -> String {
             [
                 known("user ", &prepared.owner),
                 known("database ", &prepared.database),
+                None,
             ],
         ),
     };

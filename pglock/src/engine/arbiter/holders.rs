@@ -123,6 +123,7 @@ impl Arbiter {
         Some(Holder {
             pid: held.link.backend().pid,
             prepared: None,
+            backend_type: Some("CLIENT_BACKEND".to_owned()),
             application_name: config.get_application_name().unwrap_or_default().to_owned(),
             user: config.get_user().map(str::to_owned),
             client_addr: None,

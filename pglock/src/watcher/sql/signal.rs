@@ -152,7 +152,7 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
 fn verdicts(left_out: &str) -> String {
     format!(
         "verdict AS MATERIALIZED (\
-         SELECT b.pid, {started} AS started, {application_name} AS application_name, {user} AS usename, {state} AS state, \
+         SELECT b.pid, {started} AS started, {backend_type} AS backend_type, {application_name} AS application_name, {user} AS usename, {state} AS state, \
          {query} AS query, \
          {ACTION} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
@@ -173,6 +173,7 @@ fn verdicts(left_out: &str) -> String {
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM blocker) = '')",
         started = microseconds("s.backend_start"),
         state = upper_snake("s.state"),
+        backend_type = upper_snake("s.backend_type"),
         application_name = sent("s.application_name"),
         user = sent("s.usename::pg_catalog.text"),
         query = sent(&visible_query("s.query")),
@@ -192,6 +193,7 @@ fn sent(text: &str) -> String {
 enum SignalColumn {
     Pid,
     Started,
+    BackendType,
     ApplicationName,
     User,
     State,
@@ -203,7 +205,7 @@ enum SignalColumn {
 }
 
 /// Signals those that are not spared, unless `$9` says that this is a dry run.
-const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text, v.application_name, \
+const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text, v.backend_type, v.application_name, \
      v.usename, v.state, v.query, v.action, v.spared, \
      (CASE WHEN v.spared IS NULL THEN CASE WHEN $9::boolean THEN true \
      WHEN v.action = 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) \
@@ -233,6 +235,7 @@ pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Optio
         backend_start: started
             .and_then(|micros| u64::try_from(micros).ok())
             .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
+        backend_type: text(SignalColumn::BackendType).map(str::to_owned),
         application_name: lossy(SignalColumn::ApplicationName).unwrap_or_default(),
         user: lossy(SignalColumn::User),
         state: text(SignalColumn::State).and_then(|state| state.parse().ok()),
