@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use crate::background::{OwnerProcess, block_on};
 use crate::drivers::sealed::{Async, Blocking};
 use crate::drivers::{AsyncWire, BlockingWire, CleanUp, CleanUpOnDrop};
-use crate::error::{Error, Holder, SKIP};
+use crate::error::{Error, Found, SKIP};
 use crate::model::lock_id::LockId;
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::WaitPolicy;
@@ -103,7 +103,7 @@ impl ConnectionRequest {
             let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
         }
         let granted = protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)?;
-        let look_up = async |wire: &mut _| protocol::holder(wire, lock.key).await;
+        let look_up = async |wire: &mut _| protocol::holder(wire, lock).await;
         self.granted_or_busy(wire, granted, look_up).await
     }
 
@@ -111,7 +111,7 @@ impl ConnectionRequest {
         let LockRequest { lock, wait, .. } = &self.request;
         let outcome = protocol::acquire_in_transaction(wire, lock, *wait).await;
         let granted = protocol::explain_acquire(&lock.id, outcome, Error::in_aborted_transaction)?;
-        let look_up = async |wire: &mut _| protocol::holder_in_transaction(wire, lock.key).await;
+        let look_up = async |wire: &mut _| protocol::holder_in_transaction(wire, lock).await;
         self.granted_or_busy(wire, granted, look_up).await
     }
 
@@ -119,7 +119,7 @@ impl ConnectionRequest {
         &self,
         wire: &mut W,
         granted: bool,
-        look_up: impl AsyncFnOnce(&mut W) -> Option<Holder>,
+        look_up: impl AsyncFnOnce(&mut W) -> Found,
     ) -> Result<(), Error> {
         let LockRequest {
             lock,

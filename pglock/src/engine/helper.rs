@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::lock::DatabaseLock;
 use super::pool::Pool;
 use super::session::{BROKEN, Session};
-use crate::error::{Error, Holder};
+use crate::error::{Error, Found};
 use crate::model::backend::Backend;
 use crate::model::lock_id::Key;
 use crate::model::options::Scope;
@@ -110,23 +110,23 @@ impl Pool {
         Some(sql::shared::deadlock::read_edges(&rows.ok()??))
     }
 
-    /// The holder of the lock. `Ok(None)` also if there was no time to ask.
+    /// Who is in the way of the lock; unknown if there was no time to ask.
     ///
     /// # Errors
     ///
     /// When the database cannot be reached.
-    pub(super) async fn holder(
-        self: &Rc<Self>,
-        lock: &DatabaseLock,
-    ) -> Result<Option<Holder>, Error> {
-        let query = self.on_helper(lock, sql::holder::holder(lock.key));
+    pub(super) async fn holder(self: &Rc<Self>, lock: &DatabaseLock) -> Result<Found, Error> {
+        let query = self.on_helper(lock, sql::holder::holder(lock.key, lock.mode));
         match tokio::time::timeout(HOLDER_BOUND, query).await {
             Ok(rows) => {
-                let holder = rows?.and_then(|rows| reply::of_holder(&rows, Some(lock.key)));
-                Ok(holder.map(|holder| self.recognize(holder)))
+                let found = rows?.map(|rows| reply::of_holder(&rows, Some(lock.key)));
+                Ok(match found.unwrap_or_default() {
+                    Found::Holder(holder) => Found::Holder(self.recognize(holder)),
+                    found => found,
+                })
             }
             // Many callers queue for the helper session, and the server answered a moment ago.
-            Err(_) if self.helper_answered_recently() => Ok(None),
+            Err(_) if self.helper_answered_recently() => Ok(Found::Unknown),
             Err(_) => Err(Error::connect_timeout(
                 lock,
                 &self.database().place(),

@@ -25,6 +25,9 @@ use std::time::{Duration, SystemTime};
 pub struct Holder {
     /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
     pub pid: i32,
+    /// Whether it does not hold the lock, but waits for it too, ahead of you, in a mode that conflicts with yours. Those who
+    /// hold the lock are not in your way then.
+    pub queued: bool,
     /// The name of the prepared transaction that holds the lock, if it is one: `PREPARE TRANSACTION` gave it, and `COMMIT
     /// PREPARED` or `ROLLBACK PREPARED` with it, in this database, frees the lock.
     pub prepared: Option<String>,
@@ -89,6 +92,19 @@ impl fmt::Display for Holder {
         }
         Ok(())
     }
+}
+
+/// What a look-up has found out about the holder of a busy lock.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Found {
+    Holder(Holder),
+    /// Nobody is in the way any more.
+    Nobody,
+    /// Our role may not look at the locks.
+    NotVisible,
+    /// Nobody asked, or there was no answer.
+    #[default]
+    Unknown,
 }
 
 /// What a process of the server is, if it has no client: such processes have no name otherwise.

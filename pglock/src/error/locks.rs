@@ -6,14 +6,14 @@ use std::time::Duration;
 use tokio_postgres::error::SqlState;
 
 use super::humanize;
-use super::{Error, ErrorKind, Failure, Holder, SEE_SOURCE};
+use super::{Error, ErrorKind, Failure, Found, Holder, SEE_SOURCE};
 
 impl Error {
     /// `waited` is `None` when the session's own `lock_timeout` ended the wait; `skip` says how to go on without the lock.
     pub(crate) fn busy(
         id: &dyn fmt::Display,
         waited: Option<Duration>,
-        holder: Option<Holder>,
+        found: Found,
         skip: &str,
     ) -> Self {
         let (after, advice) = match waited {
@@ -27,9 +27,11 @@ impl Error {
                 "wait longer with `timeout`",
             ),
         };
-        let who = match &holder {
-            Some(holder) => held_by(holder),
-            None => "its holder is gone by now, or not visible to this role".to_owned(),
+        let (who, holder) = match found {
+            Found::Holder(holder) => (held_by(&holder), Some(holder)),
+            Found::Nobody => ("its holder is gone by now".to_owned(), None),
+            Found::NotVisible => ("its holder is not visible to this role".to_owned(), None),
+            Found::Unknown => ("its holder is not known".to_owned(), None),
         };
         let remedy = holder.as_ref().and_then(Holder::remedy);
         let remedy = remedy
@@ -211,6 +213,9 @@ impl Error {
 
 /// As in "held for 2.3 s by pid 42".
 fn held_by(holder: &Holder) -> String {
+    if holder.queued {
+        return format!("queued behind {holder}, which waits for it too");
+    }
     let held = match holder.held_for {
         Some(time) => format!("held for {}", humanize::duration(time)),
         None => "held".to_owned(),
@@ -246,6 +251,7 @@ mod tests {
     fn holder() -> Holder {
         Holder {
             pid: 42,
+            queued: false,
             prepared: None,
             backend_type: Some("CLIENT_BACKEND".into()),
             application_name: "pglock: worker-1".into(),
@@ -264,7 +270,7 @@ mod tests {
         let error = Error::busy(
             &"\"invoices\"",
             Some(Duration::from_secs(2)),
-            Some(holder()),
+            Found::Holder(holder()),
             SKIP,
         );
         assert!(error.is_busy());

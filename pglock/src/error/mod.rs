@@ -24,7 +24,7 @@ pub(crate) use failure::VirtualTransaction;
 #[cfg(any(feature = "diesel", feature = "sqlx"))]
 pub(crate) use failure::transaction_in_the_way;
 pub use holder::Holder;
-pub(crate) use holder::process_without_client;
+pub(crate) use holder::{Found, process_without_client};
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 
 /// Why a lock could not be acquired, or was lost.

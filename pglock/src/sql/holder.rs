@@ -3,6 +3,7 @@
 use super::lossy::sent;
 use super::parts::{THIS_DATABASE, is_lock, literal, visible_query};
 use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 use crate::model::table::{TableMode, TableName};
 
 /// The columns of [`holder`] and [`table_holder`], in their order. Times are in seconds since 1970.
@@ -18,21 +19,28 @@ pub(crate) enum HolderColumn {
     StateChange,
     StatementStart,
     Now,
+    /// Whether it waits for the lock.
+    IsQueued,
     /// Of a prepared transaction.
     Gid,
     Owner,
 }
 
-/// The holder of the lock, our own session last.
-pub(crate) fn holder(key: Key) -> String {
+/// Who is in the way of the lock in this mode: its holder, our own session last, or else who waits for it first.
+pub(crate) fn holder(key: Key, mode: AdvisoryMode) -> String {
+    let in_the_way = match mode {
+        // Whoever holds it is in the way, so nobody is in the way by waiting alone.
+        AdvisoryMode::Exclusive => "l.granted",
+        AdvisoryMode::Shared => "l.mode = 'ExclusiveLock'",
+    };
     format!(
-        "{} WHERE l.granted AND {} ORDER BY l.pid = pg_catalog.pg_backend_pid(), l.mode LIMIT 1",
+        "{} WHERE {in_the_way} AND {} ORDER BY l.pid = pg_catalog.pg_backend_pid(), NOT l.granted, l.waitstart, l.mode LIMIT 1",
         holders(),
         is_lock(key)
     )
 }
 
-/// The holder of a lock on one of the tables that conflicts with `mode`.
+/// The same for a lock on one of the tables.
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()
@@ -49,10 +57,10 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
         .map(|mode| format!("'{}'", mode.pg_locks()))
         .collect();
     format!(
-        "{} WHERE l.granted AND l.locktype = 'relation' \
+        "{} WHERE l.locktype = 'relation' \
          AND l.database = {THIS_DATABASE} \
          AND l.relation IN ({}) AND l.mode IN ({}) \
-         ORDER BY l.pid = pg_catalog.pg_backend_pid(), a.xact_start LIMIT 1",
+         ORDER BY l.pid = pg_catalog.pg_backend_pid(), NOT l.granted, l.waitstart, a.xact_start LIMIT 1",
         holders(),
         tables.join(", "),
         modes.join(", ")
@@ -66,7 +74,7 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
 fn holders() -> String {
     let here = |text: &str| sent(text, "true");
     format!(
-        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, a.backend_type, a.state LIKE 'idle%', {}, {}, {}, {}, {} \
+        "SELECT l.pid, {}, {}, pg_catalog.host(a.client_addr), {}, a.backend_type, a.state LIKE 'idle%', {}, {}, {}, NOT l.granted, {}, {} \
          FROM pg_catalog.pg_locks l LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = l.pid \
          LEFT JOIN LATERAL (SELECT p.gid, p.owner FROM pg_catalog.pg_locks x \
          JOIN pg_catalog.pg_prepared_xacts p ON p.transaction = x.transactionid \

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio_postgres::error::SqlState;
 
-use crate::error::{Error, Failure, Holder};
+use crate::error::{Error, Failure, Found};
 use crate::model::lock_id::{Key, LockId};
 use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, OnBusy, WaitPolicy};
@@ -211,30 +211,40 @@ async fn in_transaction(
     Err(outcome)
 }
 
-/// The holder of the lock; `None` when it has been released meanwhile, or the look-up fails.
-pub(crate) async fn holder(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
-    let rows = wire.simple_query(&sql::holder::holder(key)).await.ok()?;
-    reply::of_holder(&rows, Some(key))
+/// Who is in the way of the lock.
+pub(crate) async fn holder(wire: &mut impl SimpleQuery, lock: &LockSpec) -> Found {
+    let holder = sql::holder::holder(lock.key, lock.mode);
+    found(wire.simple_query(&holder).await, Some(lock.key))
 }
 
 /// Like [`holder`], in the caller's transaction.
-pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, key: Key) -> Option<Holder> {
-    let rows = look_up_in_transaction(wire, &sql::holder::holder(key)).await?;
-    reply::of_holder(&rows, Some(key))
+pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, lock: &LockSpec) -> Found {
+    let holder = sql::holder::holder(lock.key, lock.mode);
+    found(look_up_in_transaction(wire, &holder).await, Some(lock.key))
 }
 
-/// The holder of a conflicting lock on one of the tables, looked up in the caller's transaction.
+/// Who is in the way of a lock on one of the tables, looked up in the caller's transaction.
 pub(crate) async fn table_holder(
     wire: &mut impl SimpleQuery,
     tables: &[TableName],
     mode: TableMode,
-) -> Option<Holder> {
-    let rows = look_up_in_transaction(wire, &sql::holder::table_holder(tables, mode)).await?;
-    reply::of_holder(&rows, None)
+) -> Found {
+    let holder = sql::holder::table_holder(tables, mode);
+    found(look_up_in_transaction(wire, &holder).await, None)
+}
+
+fn found(answer: Result<Rows, Failure>, key: Option<Key>) -> Found {
+    match answer {
+        Ok(rows) => reply::of_holder(&rows, key),
+        Err(failure) => reply::of_failed_look_up(&failure),
+    }
 }
 
 /// The transaction stays usable when the look-up fails, for example because our role may not read `pg_locks`.
-async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Option<Rows> {
+async fn look_up_in_transaction(
+    wire: &mut impl SimpleQuery,
+    holder: &str,
+) -> Result<Rows, Failure> {
     let answer = wire
         .simple_query(&sql::transaction::behind_a_savepoint(holder))
         .await;
@@ -244,7 +254,7 @@ async fn look_up_in_transaction(wire: &mut impl SimpleQuery, holder: &str) -> Op
     };
     // If this fails, the caller's next statement fails as well and reports it.
     let _ = wire.simple_query(end).await;
-    answer.ok()
+    answer
 }
 
 /// What an acquire means to the caller: whether it was granted, with `false` for a busy lock, whose holder only the caller
@@ -273,8 +283,8 @@ pub(crate) async fn granted_or_busy<W: SimpleQuery>(
     wire: &mut W,
     granted: bool,
     on_busy: OnBusy,
-    look_up: impl AsyncFnOnce(&mut W) -> Option<Holder>,
-    busy: impl FnOnce(Option<Holder>) -> Error,
+    look_up: impl AsyncFnOnce(&mut W) -> Found,
+    busy: impl FnOnce(Found) -> Error,
 ) -> Result<(), Error> {
     if granted {
         return Ok(());
@@ -282,7 +292,7 @@ pub(crate) async fn granted_or_busy<W: SimpleQuery>(
     let holder = if telemetry::asks_for_holder(on_busy) {
         look_up(wire).await
     } else {
-        None
+        Found::Unknown
     };
     Err(busy(holder))
 }

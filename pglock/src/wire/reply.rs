@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use tokio_postgres::error::SqlState;
 
-use crate::error::{Failure, Holder};
+use crate::error::{Failure, Found, Holder};
 use crate::model::lock_id::Key;
 use crate::model::options::WaitPolicy;
 use crate::sql;
@@ -84,11 +84,13 @@ pub(crate) fn of_release_after_rollback(
     }
 }
 
-/// The holder of the lock with this key, from the row of [`crate::sql::holder`]; without a key, of a table.
+/// Who is in the way of the lock with this key, from the row of [`crate::sql::holder`]; without a key, of a table.
 ///
 /// When it acquired the lock is known while it is idle after the statement that did so, and from pglock's heartbeats.
-pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
-    let row = rows.first_row()?;
+pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
+    let Some(row) = rows.first_row() else {
+        return Found::Nobody;
+    };
     let lossy = |column: HolderColumn| row.lossy(column as usize);
     let seconds =
         |column: HolderColumn| Duration::try_from_secs_f64(row.parsed(column as usize)?).ok();
@@ -108,9 +110,10 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
     };
     let lock_name = named.and_then(|lock| lock.name);
     let backend_type = row.text(HolderColumn::BackendType as usize);
-    Some(Holder {
+    Found::Holder(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(HolderColumn::Pid as usize).unwrap_or(0),
+        queued: row.is_true(HolderColumn::IsQueued as usize),
         prepared: lossy(HolderColumn::Gid),
         backend_type: backend_type.map(|kind| kind.to_ascii_uppercase().replace(' ', "_")),
         application_name: lossy(HolderColumn::ApplicationName).unwrap_or_default(),
@@ -123,4 +126,13 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Option<Holder> {
         // Both times are by the server's clock.
         held_for: since.and_then(|since| seconds(HolderColumn::Now)?.checked_sub(since)),
     })
+}
+
+/// Who is in the way, if the look-up itself failed.
+pub(crate) fn of_failed_look_up(failure: &Failure) -> Found {
+    if failure.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
+        Found::NotVisible
+    } else {
+        Found::Unknown
+    }
 }

@@ -13,8 +13,9 @@ use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Effect, FailureReason, HoldId, RequestId, SessionId};
 use crate::engine::register::Held;
 use crate::engine::request::Request;
-use crate::error::{Error, Holder, SKIP};
+use crate::error::{Error, Found, SKIP};
 use crate::model::lock_id::Key;
+use crate::model::options::AdvisoryMode;
 use crate::telemetry::{HoldRecord, Subject};
 use crate::wire::protocol;
 use crate::wire::reply::Released;
@@ -144,22 +145,25 @@ impl Arbiter {
 
     /// Tells those that their lock is busy, and who has it.
     pub(super) fn tell_busy(self: &Rc<Self>, busy: Vec<Waiting>) {
-        let mut by_key: HashMap<Key, Vec<Waiting>> = HashMap::new();
+        let mut by_key: HashMap<(Key, AdvisoryMode), Vec<Waiting>> = HashMap::new();
         for waiting in busy {
             if waiting.request.describe_holder {
-                let key = waiting.request.lock.key;
-                by_key.entry(key).or_default().push(waiting);
+                let lock = &waiting.request.lock;
+                by_key
+                    .entry((lock.key, lock.mode))
+                    .or_default()
+                    .push(waiting);
             } else {
-                waiting.tell_busy(None);
+                waiting.tell_busy(Found::Unknown);
             }
         }
-        for (key, callers) in by_key {
-            let Some(holder) = self.holder_here(key) else {
+        for ((key, mode), callers) in by_key {
+            let Some(holder) = self.holder_here(key, mode) else {
                 tokio::task::spawn_local(Rc::clone(self).tell_holder(callers));
                 continue;
             };
             for waiting in callers {
-                waiting.tell_busy(Some(holder.clone()));
+                waiting.tell_busy(Found::Holder(holder.clone()));
             }
         }
     }
@@ -172,9 +176,9 @@ impl Arbiter {
 }
 
 impl Waiting {
-    pub(super) fn tell_busy(self, holder: Option<Holder>) {
+    pub(super) fn tell_busy(self, found: Found) {
         let Request { lock, wait, .. } = &self.request;
-        let error = Error::busy(&lock.id, wait.bound(), holder, SKIP);
+        let error = Error::busy(&lock.id, wait.bound(), found, SKIP);
         drop(self.reply.send(Err(error)));
     }
 }

@@ -1,4 +1,4 @@
-//! Who has a busy lock: one look-up for all who are told about one key.
+//! Who has a busy lock: one look-up for all who are told about one key in one mode.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use super::{Arbiter, Waiting};
 use crate::engine::ledger::{HeldBy, RequestId};
 use crate::engine::lock::DatabaseLock;
-use crate::error::Holder;
+use crate::error::{Found, Holder};
 use crate::model::lock_id::{Key, LockId};
-use crate::model::options::WaitPolicy;
+use crate::model::options::{AdvisoryMode, WaitPolicy};
 
 /// For how long an answer serves others.
 const FRESH: Duration = Duration::from_millis(250);
@@ -27,15 +27,12 @@ const AFTER_TIMEOUT: Duration = Duration::from_millis(40);
 const AFTER_TRY: Duration = Duration::from_secs(1);
 
 #[derive(Default)]
-pub(super) struct HolderLookUps(RefCell<HashMap<Key, LookUp>>);
+pub(super) struct HolderLookUps(RefCell<HashMap<(Key, AdvisoryMode), LookUp>>);
 
 struct LookUp {
     began: Instant,
     answer: watch::Receiver<Option<Found>>,
 }
-
-/// What a look-up has found.
-type Found = Option<Holder>;
 
 impl Arbiter {
     /// Tells callers that wait for one key that it is busy.
@@ -57,7 +54,7 @@ impl Arbiter {
             if !is_known {
                 let answered = answer.wait_for(Option::is_some);
                 if let Ok(Ok(answer)) = tokio::time::timeout(bound, answered).await {
-                    holder.clone_from(answer.as_ref().unwrap_or(&None));
+                    holder = answer.clone().unwrap_or_default();
                     is_known = true;
                 }
             }
@@ -91,14 +88,15 @@ impl Arbiter {
         let mut look_ups = self.holder_look_ups.0.borrow_mut();
         look_ups.retain(|_, look_up| look_up.began.elapsed() < FRESH);
         let is_early = |look_up: &LookUp| look_up.began + AT_ONCE < asked;
-        let before = match look_ups.get(&lock.key) {
+        let asked_about = (lock.key, lock.mode);
+        let before = match look_ups.get(&asked_about) {
             Some(look_up) if is_early(look_up) => {
-                let before = look_ups.remove(&lock.key);
-                before.and_then(|before| before.answer.borrow().clone().flatten())
+                let before = look_ups.remove(&asked_about);
+                before.and_then(|before| before.answer.borrow().clone())
             }
             _ => None,
         };
-        let look_up = look_ups.entry(lock.key).or_insert_with(|| {
+        let look_up = look_ups.entry(asked_about).or_insert_with(|| {
             let (sender, answer) = watch::channel(None);
             let (arbiter, lock) = (Rc::clone(self), lock.clone());
             tokio::task::spawn_local(async move {
@@ -111,17 +109,21 @@ impl Arbiter {
                 answer,
             }
         });
-        (look_up.answer.clone(), before)
+        (look_up.answer.clone(), before.unwrap_or_default())
     }
 
-    /// The holder, if it is of this process: nobody has to be asked then.
-    pub(super) fn holder_here(&self, key: Key) -> Option<Holder> {
+    /// The holder in the way of this mode, if it is of this process: nobody has to be asked then.
+    pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Holder> {
         let entries = self.register();
         let held = entries.held.get(&entries.ledger.holder(key)?)?;
+        if mode == AdvisoryMode::Shared && held.lock.mode == AdvisoryMode::Shared {
+            return None;
+        }
         let config = self.pool.database().config();
         let held_for = held.granted.elapsed();
         Some(Holder {
             pid: held.link.backend().pid,
+            queued: false,
             prepared: None,
             backend_type: Some("CLIENT_BACKEND".to_owned()),
             application_name: config.get_application_name().unwrap_or_default().to_owned(),
