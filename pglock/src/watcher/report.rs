@@ -262,6 +262,9 @@ pub enum Spared {
     Wraparound,
     /// It sends the write-ahead log to a standby, or is another process of the server without a client.
     Background,
+    /// It only waits, ahead of the section, and another session bars the way of both that is not signaled: its end would
+    /// win nothing.
+    Queued,
     /// Our role may not signal it. It has to be a member of the session's role or of `pg_signal_backend`; sessions of
     /// superusers take a superuser.
     Denied,
@@ -292,6 +295,7 @@ impl fmt::Display for Spared {
             Self::Grace => "it was canceled and its grace time is not over",
             Self::Wraparound => "it is a vacuum to prevent wraparound",
             Self::Background => "it is a background process of the server",
+            Self::Queued => "it only waits ahead, and who bars the way of both is not signaled",
             Self::Denied => "our role may not signal it",
         })
     }

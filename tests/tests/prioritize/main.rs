@@ -4,6 +4,7 @@ mod attribute;
 mod background;
 mod contexts;
 mod kinds;
+mod queued;
 mod races;
 mod scopes;
 mod settings;

@@ -4,6 +4,7 @@
 //! it can be pasted into psql: `PREPARE` it, with as many parameters of type `text` as it has, and `EXECUTE` it.
 
 mod arrays;
+mod queue;
 mod signal;
 #[cfg(test)]
 mod tests;

@@ -10,10 +10,13 @@
 //! | `own` | session that must never be signaled |
 //! | `before` | session that was canceled before, with whether its grace time is over |
 //! | `blocker` | session that blocks the waiting one |
-//! | `verdict` | the same, with what to do to it, or why it is spared |
+//! | `wanted`, `theirs`, `behind`, `judged` | see `queue.rs` |
+//! | `verdict` | session that is judged, with what to do to it, or why it is spared |
+//! | `decision` | blocker, with the same; spared also if its end would win nothing |
 
 use std::time::{Duration, SystemTime};
 
+use super::queue::{DECISION, queue};
 use super::{arrays, same_start};
 use crate::model::backend::Backend;
 use crate::sql::parts::{
@@ -35,7 +38,7 @@ pub(in crate::watcher) struct Canceled {
 ///
 /// Those of `own` are never signaled; one of `before` is signaled again only if it is overdue. Sessions that are gone, or
 /// that our role may not signal, are left alone: for those the server would raise an error, after it has signaled others.
-// Output: WITH me AS .., own AS .., before AS .., blocker AS .., verdict AS .. SELECT v.pid::pg_catalog.text, ..
+// Output: WITH me AS .., own AS .., before AS .., blocker AS .., judged AS .., verdict AS .., decision AS .. SELECT v.pid::pg_catalog.text, ..
 pub(in crate::watcher) fn signal_blockers(
     waiting: Backend,
     policy: &SignalPolicy,
@@ -45,8 +48,9 @@ pub(in crate::watcher) fn signal_blockers(
     let mut values = Values::from(parameters(waiting, policy, own, before));
     let (found, left_out) = filters(waiting, policy, &mut values);
     let sql = format!(
-        "WITH {found}{ME}, {OWN}, {BEFORE}, {}, {} {SIGNAL}",
+        "WITH {found}{ME}, {OWN}, {BEFORE}, {}, {}, {}, {DECISION} {SIGNAL}",
         blockers(),
+        queue(),
         verdicts(&left_out)
     );
     (sql, values.into_inner())
@@ -152,7 +156,7 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
 fn verdicts(left_out: &str) -> String {
     format!(
         "verdict AS MATERIALIZED (\
-         SELECT b.pid, {started} AS started, {backend_type} AS backend_type, {application_name} AS application_name, {user} AS usename, {state} AS state, \
+         SELECT b.pid, b.is_behind, b.only_waits, {started} AS started, {backend_type} AS backend_type, {application_name} AS application_name, {user} AS usename, {state} AS state, \
          {query} AS query, \
          {ACTION} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
@@ -166,11 +170,11 @@ fn verdicts(left_out: &str) -> String {
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
          WHEN NOT {allowed} THEN 'denied' \
          WHEN {ACTION} IS NULL THEN 'grace' END AS spared \
-         FROM blocker b CROSS JOIN me \
+         FROM judged b CROSS JOIN me \
          LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
-         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM blocker) = '')",
+         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM judged) = '')",
         started = microseconds("s.backend_start"),
         state = upper_snake("s.state"),
         backend_type = upper_snake("s.backend_type"),
@@ -210,7 +214,7 @@ const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text,
      (CASE WHEN v.spared IS NULL THEN CASE WHEN $9::boolean THEN true \
      WHEN v.action = 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) \
      ELSE pg_catalog.pg_cancel_backend(v.pid) END END)::pg_catalog.text \
-     FROM verdict v ORDER BY v.pid";
+     FROM decision v ORDER BY v.pid";
 
 /// Reads a row of [`signal_blockers`].
 pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Option<Blocker> {
@@ -258,6 +262,7 @@ fn why_spared(word: &str) -> Option<Spared> {
         "wraparound" => Spared::Wraparound,
         "background" => Spared::Background,
         "denied" => Spared::Denied,
+        "queued" => Spared::Queued,
         _ => return None,
     })
 }
