@@ -1,6 +1,8 @@
 //! Lock timeouts on a connection, until a scope ends.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use tokio_postgres::error::SqlState;
 
@@ -12,6 +14,7 @@ use crate::drivers::{
 use crate::error::{Error, Failure};
 use crate::model::options::{IntoTimeout, Timeout, WaitPolicy};
 use crate::sql;
+use crate::sql::Rows;
 use crate::wire::SimpleQuery;
 
 /// Limits how long each statement on a connection waits for locks, until the scope ends.
@@ -20,6 +23,10 @@ use crate::wire::SimpleQuery;
 /// nested. In a transaction the setting belongs to the transaction, whose end sets it back too.
 ///
 /// A statement that waits holds back vacuum and each `CREATE INDEX CONCURRENTLY`, so a limit helps others too.
+///
+/// Behind a pooler in transaction mode, set it in a transaction: outside, the next statement may be on another session of the
+/// server, and the setting reaches other clients of the pool. That is found when the scope ends, and is
+/// [`ErrorKind::Environment`](crate::ErrorKind::Environment).
 ///
 /// `None` waits without a limit. A zero duration is refused, since for Postgres it means "no limit".
 ///
@@ -91,7 +98,7 @@ impl LockTimeout {
         connection: &mut C,
     ) -> Result<PreviousTimeout, Error> {
         let wait = self.checked()?;
-        block_on(set(&mut BlockingWire(connection), wait))
+        block_on(set(&mut BlockingWire(connection), wait, &scope_name()))
     }
 
     /// Like [`on`](LockTimeout::on), for an async connection.
@@ -105,8 +112,11 @@ impl LockTimeout {
         connection: &mut C,
     ) -> Result<AsyncTimeoutScope<'_, C>, Error> {
         let wait = self.checked()?;
-        let clean_up = CleanUp::of_setting(sql::lock_timeout::UNDO_SET_LOCK_TIMEOUT);
-        let previous = set(&mut CleanUpOnDrop::new(connection, clean_up), wait).await?;
+        let scope = scope_name();
+        let clean_up = CleanUp::of_setting(&sql::lock_timeout::undo_set_lock_timeout(&scope));
+        let mut wire = CleanUpOnDrop::new(connection, clean_up);
+        let previous = set(&mut wire, wait, &scope).await?;
+        drop(wire);
         Ok(AsyncTimeoutScope {
             connection,
             previous: Some(previous),
@@ -119,6 +129,7 @@ impl LockTimeout {
 pub(crate) struct PreviousTimeout {
     value: String,
     in_transaction: bool,
+    backend: i32,
     process: OwnerProcess,
 }
 
@@ -132,23 +143,46 @@ impl PreviousTimeout {
         self.process.is_current()
     }
 
+    /// The end of a transaction ends its setting too, on whatever backend the connection is by then.
+    fn found_its_backend(&self, restored: &Rows) -> Result<(), Error> {
+        if self.in_transaction || restored.first_row().is_some() {
+            Ok(())
+        } else {
+            Err(Error::setting_left_behind())
+        }
+    }
+
     fn restore_statement(&self) -> String {
-        sql::lock_timeout::restore_lock_timeout(&self.value, self.in_transaction)
+        sql::lock_timeout::restore_lock_timeout(&self.value, self.in_transaction, self.backend)
     }
 }
 
-async fn set(wire: &mut impl SimpleQuery, wait: WaitPolicy) -> Result<PreviousTimeout, Error> {
+/// No other scope has that name, of whatever process: behind a pooler they may get each other's sessions.
+fn scope_name() -> String {
+    static SCOPES: AtomicU64 = AtomicU64::new(0);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let (process, scope) = (std::process::id(), SCOPES.fetch_add(1, Ordering::Relaxed));
+    format!("{process}-{scope}-{}", now.unwrap_or_default().as_nanos())
+}
+
+async fn set(
+    wire: &mut impl SimpleQuery,
+    wait: WaitPolicy,
+    scope: &str,
+) -> Result<PreviousTimeout, Error> {
     match wire
-        .simple_query_or_clean_up(&sql::lock_timeout::set_lock_timeout(wait))
+        .simple_query_or_clean_up(&sql::lock_timeout::set_lock_timeout(wait, scope))
         .await
     {
         Ok(rows) => {
             let row = rows.first_row();
             let value = row.as_ref().and_then(|row| row.text(0));
-            match (value, &row) {
-                (Some(value), Some(row)) => Ok(PreviousTimeout {
+            let backend = row.as_ref().and_then(|row| row.text(2)?.parse().ok());
+            match (value, &row, backend) {
+                (Some(value), Some(row), Some(backend)) => Ok(PreviousTimeout {
                     value: value.to_owned(),
                     in_transaction: row.is_true(1),
+                    backend,
                     process: OwnerProcess::current(),
                 }),
                 _ => Err(Error::setting_failed(Failure::unexpected_answer())),
@@ -163,7 +197,7 @@ async fn restore(wire: &mut impl SimpleQuery, previous: &PreviousTimeout) -> Res
         return Err(Error::setting_lost_to_fork());
     }
     match wire.simple_query(&previous.restore_statement()).await {
-        Ok(_) => Ok(()),
+        Ok(rows) => previous.found_its_backend(&rows),
         // The setting belongs to the transaction, whose rollback sets it back.
         Err(failure)
             if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) && previous.in_transaction =>
@@ -174,7 +208,8 @@ async fn restore(wire: &mut impl SimpleQuery, previous: &PreviousTimeout) -> Res
         Err(failure) if failure.is(&SqlState::IN_FAILED_SQL_TRANSACTION) => {
             let _ = wire.simple_query(sql::transaction::ROLLBACK).await;
             let again = wire.simple_query(&previous.restore_statement()).await;
-            again.map(drop).map_err(Error::setting_failed)
+            let rows = again.map_err(Error::setting_failed)?;
+            previous.found_its_backend(&rows)
         }
         Err(failure) => Err(Error::setting_failed(failure)),
     }
@@ -195,7 +230,8 @@ impl<C: AnyConnection + ?Sized> TimeoutScope<'_, C> {
     /// # Errors
     ///
     /// [`ErrorKind::Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server
-    /// reports them. An aborted transaction in which the scope began is not an error: its rollback sets `lock_timeout`
+    /// reports them; [`Environment`](crate::ErrorKind::Environment) when a pooler has moved the connection to another
+    /// session of the server, where nothing is set. An aborted transaction in which the scope began is not an error: its rollback sets `lock_timeout`
     /// back.
     ///
     /// ```

@@ -15,6 +15,12 @@ impl Error {
         )
     }
 
+    pub(crate) fn setting_left_behind() -> Self {
+        Self::environment(
+            "the lock timeout cannot be restored: a pooler in transaction mode has moved the connection to another session of the server, and the timeout stays on the one before, for whoever gets that next; set it in a transaction, with `pglock::timeout(..)` there or with `SET LOCAL lock_timeout`, or connect to postgres directly",
+        )
+    }
+
     pub(crate) fn query_failed(failure: Failure) -> Self {
         let is_unreadable_value = |state: &SqlState| state.code().starts_with("22");
         if failure.sql_state.as_ref().is_some_and(is_unreadable_value) {

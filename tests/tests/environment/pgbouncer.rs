@@ -335,3 +335,58 @@ fn a_startup_parameter_that_the_pooler_refuses_is_explained() {
     ]);
     lock().unwrap().release().unwrap();
 }
+
+#[test]
+fn a_lock_timeout_is_not_restored_on_another_backend() {
+    fn shown(client: &mut impl postgres::GenericClient) -> (String, String) {
+        let sql = "SELECT pg_backend_pid(), current_setting('lock_timeout')";
+        for message in client.simple_query(sql).unwrap() {
+            if let postgres::SimpleQueryMessage::Row(row) = message {
+                return (
+                    row.get(0).unwrap().to_owned(),
+                    row.get(1).unwrap().to_owned(),
+                );
+            }
+        }
+        panic!("no row")
+    }
+
+    let db = server().create_database();
+    let bouncer = pooler("transaction", 2, &[]);
+    let (mut client, mut other) = (through(&bouncer, &db), through(&bouncer, &db));
+    // Two backends, with a setting that is to stay.
+    let mut first = client.transaction().unwrap();
+    let mut second = other.transaction().unwrap();
+    let (one, two) = (shown(&mut first).0, shown(&mut second).0);
+    assert_ne!(one, two);
+    first.batch_execute("SET lock_timeout = '7s'").unwrap();
+    second.batch_execute("SET lock_timeout = '7s'").unwrap();
+    first.commit().unwrap();
+    second.commit().unwrap();
+
+    let mut scope = pglock::timeout(Duration::from_secs(3))
+        .on(&mut client)
+        .unwrap();
+    // Another client takes the backend that it was set on.
+    let mut held = other.transaction().unwrap();
+    let (taken, seen) = shown(&mut held);
+    assert_eq!(seen, "3s", "the pool gave the other backend");
+    let (moved_to, before) = shown(&mut *scope);
+    assert_ne!(moved_to, taken);
+    let error = scope.restore().unwrap_err();
+    assert!(error.is_environment(), "{error}");
+    assert!(error.to_string().contains("SET LOCAL"), "{error}");
+    assert_eq!(
+        shown(&mut client),
+        (moved_to, before),
+        "the restore set something"
+    );
+    held.commit().unwrap();
+
+    // In a transaction it is as promised.
+    let mut tx = client.transaction().unwrap();
+    let mut scope = pglock::timeout(Duration::from_secs(2)).on(&mut tx).unwrap();
+    assert_eq!(shown(&mut *scope).1, "2s");
+    scope.restore().unwrap();
+    tx.commit().unwrap();
+}

@@ -179,7 +179,7 @@ mod tests {
                 "RELEASE SAVEPOINT pglock"
             ]
         );
-        let sql = crate::sql::lock_timeout::restore_lock_timeout(r#"a';"b\"#, true);
+        let sql = crate::sql::lock_timeout::restore_lock_timeout(r#"a';"b\"#, true, 7);
         assert_eq!(statements(&sql), [&sql]);
     }
 
