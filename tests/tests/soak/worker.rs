@@ -155,15 +155,12 @@ fn outcome_of(error: &Error) -> Outcome {
             body_finished: error.body_finished(),
         },
         error if says(error, &SqlState::QUERY_CANCELED, CANCELED) => Outcome::Canceled,
-        // Seen once, of diesel, and only while statements are canceled; why is not known.
-        error if error.to_string().contains(IN_TRANSACTION) => Outcome::Canceled,
         error if says(error, &SqlState::OUT_OF_MEMORY, TABLE_FULL) => Outcome::TableFull,
         _ => Outcome::Unexpected,
     }
 }
 
 const CANCELED: &str = "canceling statement due to user request";
-const IN_TRANSACTION: &str = "was requested inside a transaction";
 const TABLE_FULL: &str = "out of shared memory";
 
 /// Of diesel, which tells few codes, the server's words have to do.

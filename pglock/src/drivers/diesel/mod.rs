@@ -138,12 +138,17 @@ fn session_ended(error: &Error) -> bool {
     )
 }
 
+/// How many statements have to fail alike. Somebody who cancels all of a session's statements may hit one or two.
+const PROBES: usize = 10;
+
 /// Whether the error means an aborted transaction. Its text depends on the server's language, so it is compared with the
-/// error of another statement: in an aborted transaction that fails with the same text.
+/// errors of other statements: in an aborted transaction each fails with the same text, elsewhere only if it is canceled.
 fn says_aborted(connection: &mut PgConnection, error: &Error) -> bool {
-    connection
-        .batch_execute(sql::PROBE)
-        .is_err_and(|probe_error| probe_error.to_string() == error.to_string())
+    let text = error.to_string();
+    (0..PROBES).all(|_| {
+        let probe = connection.batch_execute(sql::PROBE);
+        probe.is_err_and(|probe_error| probe_error.to_string() == text)
+    })
 }
 
 /// A row with any number of columns, as text. Only the types that our statements return are known.
