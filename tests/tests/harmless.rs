@@ -16,9 +16,12 @@ fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock()
     db.execute("CREATE TABLE built (id int); INSERT INTO built SELECT generate_series(1, 1000)");
     let holder = handle(&db, "holder");
     let guard = pglock::advisory("build").using(&holder).acquire().unwrap();
-    let waiters: Vec<_> = ["one", "two", "xact", "four"]
-        .map(|name| {
-            let here = handle(&db, name);
+    // Each is of a process of its own, as far as pglock knows. If they went one after the other, it would take 8 s.
+    const WAITERS: usize = 16;
+    let waiters: Vec<_> = (0..WAITERS)
+        .map(|number| {
+            let name = if number == 7 { "xact" } else { "other" };
+            let here = handle(&db, &format!("{name} {number}"));
             background("the waiter gets it", move || {
                 let lock = pglock::advisory("build").using(&here).timeout(2 * BOUND);
                 if name == "xact" {
@@ -28,8 +31,8 @@ fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock()
                 }
             })
         })
-        .into();
-    db.wait_for_waiters(4);
+        .collect();
+    db.wait_for_waiters(WAITERS);
     let mut client = db.connect();
     let began = Instant::now();
     client
@@ -42,7 +45,7 @@ fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock()
         began.elapsed()
     );
     // They wait all the same.
-    db.wait_for_waiters(4);
+    db.wait_for_waiters(WAITERS);
     guard.release().unwrap();
     for waiter in waiters {
         waiter.finish(BOUND).unwrap();
