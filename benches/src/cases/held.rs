@@ -219,13 +219,13 @@ fn targets(held: &Held) -> Vec<Target> {
         ),
         target(
             "10,000 locks: connections",
-            8.0,
+            2.0,
             Some(held.connections as f64),
             "",
         ),
         target(
             "10,000 locks: time until all are free",
-            1_000.0,
+            100.0,
             held.freed.map(millis),
             "ms",
         ),

@@ -112,7 +112,7 @@ fn timeouts(runtime: &Runtime, url: &str, callers: usize) -> Result<Outcome, Fai
             ),
             Target {
                 what: "the same: the last answer after",
-                goal: Goal::AtMost(1.25),
+                goal: Goal::AtMost(1.05),
                 measured: Some(last / 1e6),
                 unit: "s",
             },
