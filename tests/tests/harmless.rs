@@ -12,12 +12,12 @@ fn handle(db: &TestDb, name: &str) -> Database {
 
 #[test]
 fn an_index_is_built_concurrently_by_the_holder_while_others_wait_for_its_lock() {
+    // Each is of a process of its own, as far as pglock knows. If they went one after the other, it would take 16 s.
+    const WAITERS: usize = 16;
     let db = database();
     db.execute("CREATE TABLE built (id int); INSERT INTO built SELECT generate_series(1, 1000)");
     let holder = handle(&db, "holder");
     let guard = pglock::advisory("build").using(&holder).acquire().unwrap();
-    // Each is of a process of its own, as far as pglock knows. If they went one after the other, it would take 8 s.
-    const WAITERS: usize = 16;
     let waiters: Vec<_> = (0..WAITERS)
         .map(|number| {
             let name = if number == 7 { "xact" } else { "other" };

@@ -31,7 +31,7 @@ impl<T> GrowingList<T> {
             .filter_map(|list| list.value.get())
     }
 
-    /// The first value that is looked for, or a new one at the end, whoever adds it.
+    /// The first value that is looked for, or a new one at the end.
     ///
     /// Several threads may make one at the same time; all but one are dropped.
     pub(crate) fn find_or_try_add<E>(

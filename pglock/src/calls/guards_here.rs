@@ -3,14 +3,16 @@
 //! A guard is a value, and can be moved without anybody noticing. It counts as being where it was acquired or last used.
 
 use std::cell::RefCell;
+use std::collections::HashMap;
 use std::ops::Deref;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use crate::engine::{DatabaseLock, HeldLock};
+use crate::model::lock_id::Key;
 
 thread_local! {
-    static GUARDED: RefCell<Vec<Weak<Guarded>>> = const { RefCell::new(Vec::new()) };
+    static GUARDED: RefCell<GuardsByKey> = RefCell::default();
     static THIS_THREAD: u64 = {
         static THREADS: AtomicU64 = AtomicU64::new(1);
         THREADS.fetch_add(1, Ordering::Relaxed)
@@ -50,11 +52,33 @@ impl Guarded {
         }
         // Where the thread ends, it is forgotten.
         let _ = GUARDED.try_with(|guarded| {
-            let mut guarded = guarded.borrow_mut();
-            guarded.retain(|it| it.strong_count() > 0);
-            guarded.push(Arc::downgrade(self));
+            guarded.borrow_mut().add(self);
         });
     }
+}
+
+/// By key, since a thread may hold thousands.
+#[derive(Default)]
+struct GuardsByKey {
+    by_key: HashMap<Key, Vec<Weak<Guarded>>>,
+    /// Beyond so many keys those are forgotten whose guards are gone.
+    purge_above: usize,
+}
+
+impl GuardsByKey {
+    fn add(&mut self, guarded: &Arc<Guarded>) {
+        let of_key = self.by_key.entry(guarded.hold.lock.key).or_default();
+        of_key.retain(is_there);
+        of_key.push(Arc::downgrade(guarded));
+        if self.by_key.len() > self.purge_above {
+            self.by_key.retain(|_, of_key| of_key.iter().any(is_there));
+            self.purge_above = 2 * self.by_key.len();
+        }
+    }
+}
+
+fn is_there(guarded: &Weak<Guarded>) -> bool {
+    guarded.strong_count() > 0
 }
 
 fn this_thread() -> u64 {
@@ -65,7 +89,8 @@ fn this_thread() -> u64 {
 pub(crate) fn hold_what_keeps(lock: &DatabaseLock) -> bool {
     let guarded = GUARDED.try_with(|guarded| {
         let guarded = guarded.borrow();
-        guarded.iter().filter_map(Weak::upgrade).collect::<Vec<_>>()
+        let of_key = guarded.by_key.get(&lock.key).into_iter().flatten();
+        of_key.filter_map(Weak::upgrade).collect::<Vec<_>>()
     });
     let here = this_thread();
     guarded.unwrap_or_default().iter().any(|it| {

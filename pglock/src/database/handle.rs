@@ -39,7 +39,7 @@ pub(super) struct Settings {
     pub(super) attached: Attached,
 }
 
-/// What the engine keeps with a database, for callers that have only its handle. It is no setting.
+/// What the engine keeps with a database, for callers that have only its handle. It is not a setting.
 #[derive(Default)]
 pub(super) struct Attached(GrowingList<Place>);
 

@@ -110,7 +110,7 @@ impl Pool {
         Some(sql::shared::deadlock::read_edges(&rows.ok()??))
     }
 
-    /// Who is in the way of the lock; unknown if there was no time to ask.
+    /// Who blocks the lock; unknown if there was no time to ask.
     ///
     /// # Errors
     ///

@@ -98,7 +98,7 @@ impl fmt::Display for Holder {
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Found {
     Holder(Holder),
-    /// Nobody is in the way any more.
+    /// Nobody blocks it any more.
     Nobody,
     /// Our role may not look at the locks.
     NotVisible,

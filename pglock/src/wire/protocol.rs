@@ -211,7 +211,7 @@ async fn in_transaction(
     Err(outcome)
 }
 
-/// Who is in the way of the lock.
+/// Who blocks the lock.
 pub(crate) async fn holder(wire: &mut impl SimpleQuery, lock: &LockSpec) -> Found {
     let holder = sql::holder::holder(lock.key, lock.mode);
     found(wire.simple_query(&holder).await, Some(lock.key))
@@ -223,7 +223,7 @@ pub(crate) async fn holder_in_transaction(wire: &mut impl SimpleQuery, lock: &Lo
     found(look_up_in_transaction(wire, &holder).await, Some(lock.key))
 }
 
-/// Who is in the way of a lock on one of the tables, looked up in the caller's transaction.
+/// Who blocks a lock on one of the tables, looked up in the caller's transaction.
 pub(crate) async fn table_holder(
     wire: &mut impl SimpleQuery,
     tables: &[TableName],

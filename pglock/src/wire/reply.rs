@@ -84,7 +84,7 @@ pub(crate) fn of_release_after_rollback(
     }
 }
 
-/// Who is in the way of the lock with this key, from the row of [`crate::sql::holder`]; without a key, of a table.
+/// Who blocks the lock with this key, from the row of [`crate::sql::holder`]; without a key, of a table.
 ///
 /// When it acquired the lock is known while it is idle after the statement that did so, and from pglock's heartbeats.
 pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
@@ -128,7 +128,7 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
     })
 }
 
-/// Who is in the way, if the look-up itself failed.
+/// Who blocks the lock, if the look-up itself failed.
 pub(crate) fn of_failed_look_up(failure: &Failure) -> Found {
     if failure.is(&SqlState::INSUFFICIENT_PRIVILEGE) {
         Found::NotVisible

@@ -112,7 +112,7 @@ impl Arbiter {
         (look_up.answer.clone(), before.unwrap_or_default())
     }
 
-    /// The holder in the way of this mode, if it is of this process: nobody has to be asked then.
+    /// The holder that blocks this mode, if it is of this process: nobody has to be asked then.
     pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Holder> {
         let entries = self.register();
         let held = entries.held.get(&entries.ledger.holder(key)?)?;

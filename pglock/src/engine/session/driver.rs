@@ -1,7 +1,7 @@
 //! Who does the IO of a session: its task on pglock's thread, or the thread of a caller that has borrowed it.
 //!
-//! Whoever has exclusive use of the session is the one who sends statements. So only the driver's owner changes, and never
-//! while a statement is under way that the other has sent.
+//! Only the one that has exclusive use of the session sends statements. So the driver changes hands, but never while a
+//! statement is under way that the other has sent, unless that is handed over with it.
 
 use std::future::poll_fn;
 use std::pin::Pin;
@@ -14,8 +14,8 @@ use futures_util::task::AtomicWaker;
 
 use crate::database::{Driver, SocketSwitch};
 
-/// For how long a caller drives a session that doesn't answer. Then pglock's thread does it, so that a slow network, or a
-/// thread that is not scheduled, keeps nobody else waiting.
+/// For how long a caller drives a session that doesn't answer. Then pglock's thread does it, so that a slow network keeps
+/// nobody else waiting.
 pub(super) const PATIENCE: Duration = Duration::from_millis(2);
 
 pub(super) struct SharedDriver {

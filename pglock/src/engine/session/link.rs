@@ -1,5 +1,5 @@
-//! What it takes to send a session statements, for whoever has exclusive use of it: pglock's thread, or a caller that has
-//! borrowed the session.
+//! What it takes to send a session statements, for the thread that has exclusive use of it: pglock's, or that of a caller
+//! that has borrowed the session.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(in crate::engine) struct BatchDone {
     pub(in crate::engine) end: BatchEnd,
 }
 
-/// A batch that has been begun, by whomever.
+/// A batch that has been begun.
 pub(in crate::engine) type BatchFuture = Pin<Box<dyn Future<Output = BatchDone> + Send>>;
 
 impl SessionLink {
