@@ -42,7 +42,8 @@ async fn six_thousand_locks_at_once_need_two_connections_at_most() {
     let connections = db.backends_named(HERE).len();
     assert!(connections <= 2, "{connections}");
     drop(guards);
-    db.wait_for_no_locks();
+    // How soon is measured by the benchmarks; here the machine may be busy with much else.
+    db.wait_for_no_locks_within(BOUND);
 }
 
 #[tokio::test]
