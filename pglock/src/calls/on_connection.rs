@@ -14,6 +14,7 @@ use crate::model::options::WaitPolicy;
 use crate::sql;
 use crate::telemetry::{Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
 use crate::wire::SimpleQuery;
+use crate::wire::canceled::end_session;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::reply::Released;
 use crate::wire::slices;
@@ -37,6 +38,10 @@ impl From<LockRequest> for ConnectionRequest {
         }
     }
 }
+
+/// How often the release of a dropped guard is queued. Nobody reads whether it succeeded, and somebody who cancels the
+/// session's statements at that moment may hit the first.
+const QUEUED_RELEASES: usize = 2;
 
 impl ConnectionRequest {
     pub(crate) fn acquire(
@@ -99,8 +104,7 @@ impl ConnectionRequest {
         let LockRequest { lock, wait, .. } = &self.request;
         let outcome = slices::acquire_in_slices(wire, lock, *wait).await;
         if let AcquireOutcome::Broken(_) = outcome {
-            // The session may still hold the lock. Only its end is certain to release it.
-            let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
+            end_session(wire).await;
         }
         let granted = protocol::explain_acquire(&lock.id, outcome, Error::inside_a_transaction)?;
         let look_up = async |wire: &mut _| protocol::holder(wire, lock).await;
@@ -187,8 +191,7 @@ impl ConnectionLock {
         if let Released::Failed(failure) = &released
             && !failure.session_ended
         {
-            // The lock may still be held. Only the session's end is certain to release it.
-            let _ = wire.simple_query(sql::cancel::TERMINATE_OWN_SESSION).await;
+            end_session(wire).await;
         }
         protocol::explain_release(id, released)
     }
@@ -200,15 +203,60 @@ impl ConnectionLock {
             return;
         }
         let is_closed = connection.is_closed();
-        for sql in sql::transaction::END_ANY_TRANSACTION {
-            connection.queue(sql);
+        let release = sql::advisory::release_unless_done(*key, *mode, self.request.release_token);
+        for _ in 0..QUEUED_RELEASES {
+            for sql in sql::transaction::END_ANY_TRANSACTION {
+                connection.queue(sql);
+            }
+            connection.queue(&release);
         }
-        connection.queue(&sql::advisory::release_unless_done(
-            *key,
-            *mode,
-            self.request.release_token,
-        ));
         // Nobody reads the answer, so a lock on an open connection counts as released.
         self.record.released(&self.lost_if_closed(is_closed));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::database;
+
+    use super::*;
+    use crate::model::hold_limits::HoldLimits;
+    use crate::model::options::{AdvisoryMode, OnBusy};
+    use crate::wire::canceled::tests::Canceled;
+
+    fn request() -> ConnectionRequest {
+        LockRequest {
+            lock: LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap(),
+            wait: WaitPolicy::Block,
+            limits: HoldLimits::default(),
+            on_busy: OnBusy::Fail,
+        }
+        .into()
+    }
+
+    #[test]
+    fn a_lock_is_not_left_to_a_session_all_of_whose_statements_are_canceled() {
+        let db = database();
+        for as_they_begin in [0, 1, 2, 50] {
+            let mut client = db.connect();
+            let mut wire = Canceled {
+                client: &mut client,
+                at_its_end: true,
+                as_they_begin,
+            };
+            block_on(request().acquire_session(&mut wire)).unwrap_err();
+            db.wait_for_no_locks();
+
+            let mut client = db.connect();
+            let lock = block_on(request().acquire_session(&mut BlockingWire(&mut client)));
+            let mut wire = Canceled {
+                client: &mut client,
+                at_its_end: false,
+                as_they_begin,
+            };
+            let released = block_on(lock.unwrap().release_session(&mut wire));
+            assert_eq!(released.is_ok(), as_they_begin == 0, "{released:?}");
+            db.wait_for_no_locks();
+        }
     }
 }

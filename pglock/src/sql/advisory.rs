@@ -91,11 +91,11 @@ pub(crate) fn release_session_anywhere(
     format!("{}{}", unlock(key, mode), keep.unwrap_or_default())
 }
 
-/// Releases a session lock, unless an earlier release with this token, whose answer was dropped, has done so.
+/// Releases a session lock, unless an earlier release with this token has done so, of which nobody has read the answer.
 pub(crate) fn release_unless_done(key: Key, mode: AdvisoryMode, release_token: u64) -> String {
     format!(
         "{} WHERE pg_catalog.current_setting('pglock.released', true) IS DISTINCT FROM '{release_token}'",
-        unlock(key, mode)
+        release_session_anywhere(key, mode, Some(release_token))
     )
 }
 

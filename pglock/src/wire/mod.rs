@@ -2,6 +2,7 @@
 //!
 //! All they need from a driver is to run a statement and to return its rows as text, or its failure.
 
+pub(crate) mod canceled;
 pub(crate) mod protocol;
 pub(crate) mod reply;
 pub(crate) mod slices;

@@ -14,6 +14,7 @@ use crate::sql;
 use crate::sql::Rows;
 use crate::telemetry;
 use crate::wire::SimpleQuery;
+use crate::wire::canceled::until_not_canceled;
 use crate::wire::reply::{self, AcquireReply, Released};
 
 /// How an acquire ended. Unless it was granted, nothing is left behind.
@@ -49,11 +50,18 @@ pub(crate) async fn acquire_session(
         AcquireReply::InTransaction => AcquireOutcome::InTransaction,
         AcquireReply::Unknown(failure) if failure.session_ended => AcquireOutcome::Failed(failure),
         AcquireReply::Unknown(failure) => {
-            let release = match own {
-                None => sql::advisory::release_leftover(lock.key, lock.mode),
-                Some(pid) => sql::advisory::release_own_leftover(lock.key, lock.mode, pid),
+            let released = match own {
+                // Not repeated: if it was canceled after the unlock, it could release what the caller holds besides.
+                None => {
+                    let release = sql::advisory::release_leftover(lock.key, lock.mode);
+                    wire.simple_query(&release).await
+                }
+                Some(pid) => {
+                    let release = sql::advisory::release_own_leftover(lock.key, lock.mode, pid);
+                    until_not_canceled(wire, &release).await
+                }
             };
-            match wire.simple_query(&release).await {
+            match released {
                 Ok(rows) if own.is_none() || rows.first_row().is_some_and(|row| row.is_true(0)) => {
                     AcquireOutcome::Failed(failure)
                 }
@@ -118,7 +126,8 @@ pub(crate) async fn begin_and_acquire(
         }
         AcquireReply::Unknown(failure) => AcquireOutcome::Failed(failure),
     };
-    match (wire.simple_query(sql::transaction::ROLLBACK).await, outcome) {
+    let rolled_back = until_not_canceled(wire, sql::transaction::ROLLBACK).await;
+    match (rolled_back, outcome) {
         (Err(rollback), AcquireOutcome::Failed(cause)) if !rollback.session_ended => {
             AcquireOutcome::Broken(cause)
         }
@@ -321,36 +330,10 @@ pub(crate) fn explain_release(id: &LockId, released: Released) -> Result<(), Err
 #[cfg(test)]
 mod tests {
     use pglock_tests::{database, pid_of};
-    use postgres::Client;
 
     use super::*;
     use crate::background::block_on;
-
-    /// A connection whose first query fails after the grant, as one does that is canceled at that moment.
-    struct FailsAtTheEnd<'c> {
-        client: &'c mut Client,
-        has_failed: bool,
-    }
-
-    impl<'c> FailsAtTheEnd<'c> {
-        fn new(client: &'c mut Client) -> Self {
-            Self {
-                client,
-                has_failed: false,
-            }
-        }
-    }
-
-    impl SimpleQuery for FailsAtTheEnd<'_> {
-        async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
-            let answer = if std::mem::replace(&mut self.has_failed, true) {
-                self.client.simple_query(sql)
-            } else {
-                self.client.simple_query(&format!("{sql}; SELECT 1 / 0"))
-            };
-            Ok(answer?.into())
-        }
-    }
+    use crate::wire::canceled::tests::Canceled;
 
     #[test]
     fn a_lock_whose_acquire_failed_at_its_grant_is_released() {
@@ -364,11 +347,18 @@ mod tests {
                     WaitPolicy::Millis(1000),
                     WaitPolicy::Block,
                 ] {
-                    let lock = LockSpec::new(1.into(), mode, None).unwrap();
-                    let mut wire = FailsAtTheEnd::new(&mut client);
-                    let outcome = block_on(acquire_session(&mut wire, &lock, wait, own));
-                    assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
-                    assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
+                    // All that follows is canceled too: a session of our own, which many use, is not given up for that.
+                    for as_they_begin in [0, if own.is_some() { 9 } else { 0 }] {
+                        let lock = LockSpec::new(1.into(), mode, None).unwrap();
+                        let mut wire = Canceled {
+                            client: &mut client,
+                            at_its_end: true,
+                            as_they_begin,
+                        };
+                        let outcome = block_on(acquire_session(&mut wire, &lock, wait, own));
+                        assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
+                        assert_eq!(db.advisory_locks(), [], "{own:?} {mode:?} {wait:?}");
+                    }
                 }
             }
         }
@@ -383,11 +373,18 @@ mod tests {
             client_connection_check: false,
             liveness: crate::model::liveness::Liveness::default(),
         };
-        let mut wire = FailsAtTheEnd::new(&mut client);
-        let lock = LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap();
-        let acquire = begin_and_acquire(&mut wire, &lock, WaitPolicy::Block, server);
-        assert!(matches!(block_on(acquire), AcquireOutcome::Failed(_)));
-        client.batch_execute("SELECT 1").unwrap();
+        for as_they_begin in [0, 9] {
+            let mut wire = Canceled {
+                client: &mut client,
+                at_its_end: true,
+                as_they_begin,
+            };
+            let lock = LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap();
+            let acquire = begin_and_acquire(&mut wire, &lock, WaitPolicy::Block, server);
+            let outcome = block_on(acquire);
+            assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
+            client.batch_execute("SELECT 1").unwrap();
+        }
     }
 
     /// As when a statement of a heartbeat was canceled in it: the lock is gone, which a bare `COMMIT` would not tell.

@@ -11,11 +11,12 @@ use crate::engine::heartbeat;
 use crate::engine::ledger::{Action, Answer, Op, SessionId};
 use crate::engine::pool::DIED_WHILE_IDLE;
 use crate::engine::session::answer::answered;
-use crate::engine::session::{BatchEnd, Exclusive, Session, until_not_canceled};
+use crate::engine::session::{BatchEnd, Exclusive, Session};
 use crate::error::Failure;
 use crate::model::options::Scope;
 use crate::sql;
 use crate::wire::SimpleQuery;
+use crate::wire::canceled::until_not_canceled;
 use crate::wire::protocol;
 use crate::wire::reply::Released;
 

@@ -17,7 +17,6 @@ use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
-use tokio_postgres::error::SqlState;
 
 use super::ids::SessionState;
 use super::ledger::Op;
@@ -37,6 +36,7 @@ use crate::model::options::{Scope, WaitPolicy};
 use crate::sql;
 use crate::sql::Rows;
 use crate::telemetry::SessionRole;
+use crate::wire::canceled::until_not_canceled;
 use crate::wire::protocol::{self, AcquireOutcome};
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
@@ -230,25 +230,6 @@ impl Session {
 
 /// Why a session was closed whose state is not known.
 pub(super) const BROKEN: &str = "its session was closed because its state was not known";
-
-/// How often statements are repeated that others cancel.
-const CANCELED_AT_MOST: usize = 1_000;
-
-/// Repeats what may be canceled as the statement before was. A session that many use is not given up for that.
-pub(super) async fn until_not_canceled(
-    wire: &mut impl SimpleQuery,
-    statements: &str,
-) -> Result<Rows, Failure> {
-    let mut answer = wire.simple_query(statements).await;
-    for _ in 0..CANCELED_AT_MOST {
-        match answer {
-            Err(failure) if failure.is(&SqlState::QUERY_CANCELED) => {}
-            answer => return answer,
-        }
-        answer = wire.simple_query(statements).await;
-    }
-    answer
-}
 
 /// A conversation that is under way on a session, or waits for its turn.
 struct Pending<'s>(&'s Session);
