@@ -25,6 +25,21 @@ fn kill_holder(db: &TestDb) {
 }
 
 #[test]
+fn who_waits_for_the_loss_of_a_guard_is_told_within_a_second() {
+    let db = database();
+    let guard = pglock::advisory("killed").using(handle(&db)).acquire();
+    let guard = Arc::new(guard.unwrap());
+    let told = background("it is told", {
+        let guard = Arc::clone(&guard);
+        move || pollster::block_on(guard.lost_async())
+    });
+    kill_holder(&db);
+    let error = told.finish(Duration::from_secs(1));
+    assert!(error.is_lost(), "{error}");
+    assert_eq!(error.to_string(), guard.check().unwrap_err().to_string());
+}
+
+#[test]
 fn an_async_body_is_dropped_within_a_second() {
     struct Dropped(Arc<AtomicBool>);
 

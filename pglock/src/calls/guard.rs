@@ -59,6 +59,32 @@ impl Guard {
         self.hold.check()
     }
 
+    /// Waits until the lock is lost, and returns what [`check`](Guard::check) says from then on. It never completes while
+    /// the lock is held. To stop an async job that doesn't end with its future, such as a process.
+    ///
+    /// # Cancel safety
+    ///
+    /// It can be dropped at any point, and called again: the lock is held as before.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # async fn job() {}
+    /// let guard = pglock::advisory("invoices").acquire_async().await?;
+    /// tokio::select! {
+    ///     () = job() => guard.release_async().await?,
+    ///     lost = guard.lost_async() => return Err(lost.into()),
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn lost_async(&self) -> Error {
+        self.hold.is_used_here();
+        self.hold.until_over().await
+    }
+
     /// Releases the lock and waits for the server's answer.
     ///
     /// # Errors
