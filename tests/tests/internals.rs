@@ -5,9 +5,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Where the paths on the pages begin. The repository itself is the first.
-const ROOTS: [&str; 5] = [
+const ROOTS: [&str; 6] = [
     "",
     "pglock/src",
+    "pglock-cli/src",
     "pglock-macros/src",
     "tests",
     "tests/tests",

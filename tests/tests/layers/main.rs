@@ -44,6 +44,17 @@ const PGLOCK_MACROS: &[&str] = &[
     "lib.rs",
 ];
 
+const PGLOCK_CLI: &[&str] = &[
+    "failure.rs",
+    "args",
+    "config.rs",
+    "connect.rs",
+    "names",
+    "show",
+    "commands",
+    "main.rs",
+];
+
 #[test]
 fn pglock_keeps_the_rules() {
     keeps_the_rules("pglock/src", PGLOCK);
@@ -52,6 +63,11 @@ fn pglock_keeps_the_rules() {
 #[test]
 fn pglock_macros_keeps_the_rules() {
     keeps_the_rules("pglock-macros/src", PGLOCK_MACROS);
+}
+
+#[test]
+fn pglock_cli_keeps_the_rules() {
+    keeps_the_rules("pglock-cli/src", PGLOCK_CLI);
 }
 
 #[track_caller]

@@ -72,7 +72,9 @@ impl Crate {
             files: Vec::new(),
             modules: Vec::new(),
         };
-        this.add_file("lib.rs", ROOT, String::new());
+        let is_library = this.texts.contains_key("lib.rs");
+        let root = if is_library { "lib.rs" } else { "main.rs" };
+        this.add_file(root, ROOT, String::new());
         this
     }
 

@@ -1,0 +1,84 @@
+//! The options of `run`.
+
+use std::ffi::OsString;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+#[derive(Args, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
+pub(crate) struct RunArgs {
+    /// A name, an integer, or a pair such as `1,2`
+    pub(crate) name: String,
+    /// What to run, and its arguments; no shell (`-- sh -c '..'` for one)
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+    /// Wait so long [default: without end]
+    #[arg(short = 'w', long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) timeout: Option<Duration>,
+    /// Try once
+    #[arg(short = 'n', long = "try", conflicts_with = "timeout")]
+    pub(crate) try_once: bool,
+    /// Others may share it
+    #[arg(short, long)]
+    pub(crate) shared: bool,
+    /// Exit code when it is busy
+    #[arg(short = 'E', long, value_name = "CODE", default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..))]
+    pub(crate) busy_code: u8,
+    /// When it is busy, exit with 0 and say nothing
+    #[arg(long, conflicts_with = "busy_code")]
+    pub(crate) skip: bool,
+    /// Keep the lock so long, however soon the command ends
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) at_least: Option<Duration>,
+    /// End the command after that; exit code 124
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) at_most: Option<Duration>,
+    /// What to do with the command when the lock is lost
+    #[arg(long, value_name = "WHAT", default_value = "end")]
+    pub(crate) on_lost: OnLost,
+    /// Between TERM and KILL, when the command is ended
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Duration,
+    /// How NAME becomes a key
+    #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
+    pub(crate) scheme: Scheme,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnLost {
+    /// End it: others may run beside it
+    End,
+    /// Say it, and let it go on
+    Warn,
+}
+
+/// How a word on the command line becomes the ID of a lock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Scheme {
+    /// An integer or a pair is a key, the word of a known migrator its key, anything else a name
+    Auto,
+    /// A name, whatever it looks like
+    Name,
+    /// An integer or a pair
+    Key,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct ExecArgs {
+    /// The process that it is to end with
+    pub(crate) parent: i32,
+    #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) command: Vec<OsString>,
+}

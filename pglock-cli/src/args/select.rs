@@ -1,0 +1,120 @@
+//! Which locks: the same for all commands that list or hit.
+
+use std::time::Duration;
+
+use clap::Args;
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct Select {
+    /// Only of these sessions
+    #[arg(value_name = "PID")]
+    pub(crate) pid: Vec<i32>,
+    /// As `pglock::locks().filter`; repeatable
+    #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// Its opposite; repeatable
+    #[arg(short = 'x', long, value_name = "FIELD[__LOOKUP]=VALUE")]
+    pub(crate) exclude: Vec<String>,
+    /// Only on this table; repeatable
+    #[arg(short, long, value_name = "TABLE")]
+    pub(crate) on: Vec<String>,
+    /// Only advisory locks of this name; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) lock: Vec<String>,
+    /// Only of sessions of this role
+    #[arg(long, value_name = "ROLE")]
+    pub(crate) user: Option<String>,
+    /// Only of sessions of this application
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// Only those that are waited for
+    #[arg(long, conflicts_with = "held")]
+    pub(crate) waiting: bool,
+    /// Only those that are held
+    #[arg(long)]
+    pub(crate) held: bool,
+    /// Only those that were waited for so long
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) min_wait: Option<Duration>,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
+pub(crate) struct LsArgs {
+    #[command(flatten)]
+    pub(crate) select: Select,
+    /// Who is in the way, too (`pglock blocked`)
+    #[arg(long, overrides_with = "no_blocking")]
+    pub(crate) blocking: bool,
+    #[arg(long, hide = true, overrides_with = "blocking")]
+    pub(crate) no_blocking: bool,
+    /// Columns; repeatable, or with commas
+    #[arg(short, long, value_name = "FIELD", value_delimiter = ',')]
+    pub(crate) attribute: Vec<String>,
+    /// How many at most; 0 for all [default: 25; with pids: all]
+    #[arg(
+        short,
+        long,
+        value_name = "N",
+        env = "PGLOCK_LIMIT",
+        hide_env_values = true
+    )]
+    pub(crate) limit: Option<usize>,
+    /// With locks of catalogs, those that each transaction has on itself, and this session's
+    #[arg(short = 'A', long)]
+    pub(crate) all: bool,
+    /// A block of lines for each, nothing cut
+    #[arg(short, long)]
+    pub(crate) expanded: bool,
+    /// From pglock.toml
+    #[arg(short, long, value_name = "NAME")]
+    pub(crate) config: Option<String>,
+    /// Exit with 1 when there is nothing
+    #[arg(long)]
+    pub(crate) exit_code: bool,
+    /// As `pglock cancel` with these filters
+    #[arg(long, conflicts_with = "terminate")]
+    pub(crate) cancel: bool,
+    /// As `pglock terminate` with these filters
+    #[arg(long)]
+    pub(crate) terminate: bool,
+    /// Don't ask, with --cancel and --terminate
+    #[arg(short, long)]
+    pub(crate) yes: bool,
+}
+
+impl LsArgs {
+    pub(crate) fn blocked(mut self) -> Self {
+        self.blocking = true;
+        self
+    }
+}
+
+impl Select {
+    /// Whether it picks out some; what acts on sessions must not act on all of them.
+    pub(crate) fn is_empty(&self) -> bool {
+        let Self {
+            pid,
+            filter,
+            exclude,
+            on,
+            lock,
+            user,
+            app,
+            waiting,
+            held,
+            min_wait,
+        } = self;
+        let lists = [filter, exclude, on, lock];
+        pid.is_empty()
+            && lists.iter().all(|list| list.is_empty())
+            && user.is_none()
+            && app.is_none()
+            && !waiting
+            && !held
+            && min_wait.is_none()
+    }
+}

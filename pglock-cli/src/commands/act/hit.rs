@@ -1,0 +1,181 @@
+//! `cancel` and `terminate`.
+
+use std::collections::BTreeMap;
+use std::process::ExitCode;
+
+use pglock::Activity;
+use serde_json::json;
+use tokio_postgres::Client;
+
+use super::victims::{self, Outcome, Verb, Victim};
+use crate::args::{Format, Global, HitArgs, Select};
+use crate::commands::look::query::{self, ByName, Server};
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
+use crate::names::Names;
+use crate::show::{self, json, text};
+
+pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCode, Failure> {
+    global.may_act(verb.name())?;
+    if args.select.is_empty() {
+        return Err(Failure::new(format!(
+            "`{}` needs a pid or a filter; without one it would hit every session",
+            verb.name()
+        )));
+    }
+    let config = Config::find(global)?;
+    connect::block_on(async {
+        let database = connect::database(global, &config, verb.name())?;
+        let mut client = connect::to_act(&database).await?;
+        let found = find(&mut client, args, &config).await?;
+        let (spared, victims) = part(found, verb, &victims::never(&config)?);
+        let mut told: Vec<(Victim, Option<Outcome>)> = Vec::new();
+        told.extend(
+            spared
+                .into_iter()
+                .map(|(victim, why)| (victim, Some(Outcome::Spared(why)))),
+        );
+        if !victims.is_empty() {
+            let where_to = place(&client).await?;
+            show::say(&where_to);
+            victims::show_victims(&victims);
+            if args.dry_run {
+                told.extend(victims.into_iter().map(|victim| (victim, None)));
+            } else if victims::ask(&verb.question(victims.len()), args.yes)? {
+                for victim in victims {
+                    let outcome = signal(&mut client, &victim, &victim.select(), verb).await?;
+                    told.push((victim, Some(outcome)));
+                }
+            } else {
+                show::say("nothing was done");
+                return Ok(ExitCode::from(1));
+            }
+        }
+        tell(global, &told, verb, &args.select)
+    })
+}
+
+/// Those who are never hit with the reason, and the others.
+fn part(found: Vec<Victim>, verb: Verb, never: &[String]) -> (Vec<(Victim, String)>, Vec<Victim>) {
+    let (mut spared, mut victims) = (Vec::new(), Vec::new());
+    for victim in found {
+        match victim.spared(verb, never) {
+            Some(why) => spared.push((victim, why)),
+            None => victims.push(victim),
+        }
+    }
+    (spared, victims)
+}
+
+/// Where the sessions are, for who might have meant another server.
+pub(crate) async fn place(client: &Client) -> Result<String, Failure> {
+    let row = client
+        .query_one(
+            "SELECT current_database()::text, current_user::text, coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a local socket')",
+            &[],
+        )
+        .await;
+    let row = row.map_err(|error| Failure::new(connect::said(&error)))?;
+    let (database, user, at): (String, String, String) = (row.get(0), row.get(1), row.get(2));
+    Ok(format!(
+        "In database \"{}\" at {at}, as \"{}\":",
+        text::one_line(&database),
+        text::one_line(&user)
+    ))
+}
+
+async fn find(
+    client: &mut Client,
+    args: &HitArgs,
+    config: &Config,
+) -> Result<Vec<Victim>, Failure> {
+    let server = Server::of(client).await?;
+    let by_name = ByName::of(&args.select, &server.database, &mut Names::of(config)?)?;
+    let mut sessions: BTreeMap<(i32, Option<std::time::SystemTime>), Activity> = BTreeMap::new();
+    let mut add = |activity: Activity| {
+        if activity.pid != server.pid {
+            sessions.insert((activity.pid, activity.backend_start), activity);
+        }
+    };
+    if args.blocking {
+        let found = query::blocked_locks(&args.select)?
+            .fetch_async(client)
+            .await?;
+        let found = found.into_iter().filter(|found| by_name.fits(&found.lock));
+        found.for_each(|found| add(found.blocking_activity));
+    } else {
+        let found = query::locks(&args.select)?.fetch_async(client).await?;
+        let found = found.into_iter().filter(|lock| by_name.fits(lock));
+        found.for_each(|lock| add(lock.activity));
+    }
+    let mut victims: Vec<Victim> = sessions
+        .into_values()
+        .map(|activity| Victim {
+            activity,
+            blocks: 0,
+        })
+        .collect();
+    victims::count_waiters(client, &mut victims).await?;
+    Ok(victims)
+}
+
+/// Hits the session if it still is the one that was found, and `select` still finds it.
+pub(crate) async fn signal(
+    client: &mut Client,
+    victim: &Victim,
+    select: &Select,
+    verb: Verb,
+) -> Result<Outcome, Failure> {
+    let query = query::locks(select)?;
+    let hit = match verb {
+        Verb::Cancel => query.cancel_activity_async(client).await?,
+        Verb::Terminate => query.terminate_activity_async(client).await?,
+    };
+    if hit.contains(&victim.pid()) {
+        return Ok(Outcome::Hit);
+    }
+    let still_there = !query::locks(select)?
+        .limit(1)
+        .fetch_async(client)
+        .await?
+        .is_empty();
+    Ok(if still_there {
+        Outcome::Denied
+    } else {
+        Outcome::Gone
+    })
+}
+
+fn tell(
+    global: &Global,
+    told: &[(Victim, Option<Outcome>)],
+    verb: Verb,
+    select: &Select,
+) -> Result<ExitCode, Failure> {
+    let all_hit = told
+        .iter()
+        .all(|(_, outcome)| matches!(outcome, None | Some(Outcome::Hit)));
+    if global.format() == Format::Json {
+        let hit: Vec<_> = told
+            .iter()
+            .map(|(victim, outcome)| victim.json(outcome.as_ref(), verb))
+            .collect();
+        show::print(&json::document(
+            &json!({ "schema": "pglock/hit/1", "sessions": hit }),
+        ))?;
+    } else {
+        let lines = told
+            .iter()
+            .filter_map(|(victim, outcome)| Some(victim.told(outcome.as_ref()?, verb)));
+        show::print(&lines.map(|line| line + "\n").collect::<String>())?;
+    }
+    if told.is_empty() {
+        show::say(&if select.pid.is_empty() {
+            "no session has or wants such a lock".to_owned()
+        } else {
+            "none of these sessions has a lock or waits for one".to_owned()
+        });
+    }
+    Ok(ExitCode::from(u8::from(told.is_empty() || !all_hit)))
+}

@@ -1,0 +1,5 @@
+//! Acting on sessions: what is shown is what is hit.
+
+pub(crate) mod free;
+pub(crate) mod hit;
+pub(crate) mod victims;

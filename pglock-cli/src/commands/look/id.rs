@@ -1,0 +1,116 @@
+//! `id`: what a lock is called in `pg_locks`, and the way back.
+
+use std::process::ExitCode;
+
+use pglock::LockId;
+use serde_json::json;
+
+use crate::args::{Format, Global, IdArgs};
+use crate::config::Config;
+use crate::failure::Failure;
+use crate::names::{self, Names, key_of, key_text};
+use crate::show::{self, json};
+
+pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
+    let config = Config::find(global)?;
+    let database = name_of_database(global, &config)?;
+    match (&args.name, &args.of) {
+        (Some(name), _) => {
+            let meant = names::read(name, args.scheme, database.as_deref())?;
+            show::print(&described(&meant, global.format()))?;
+            Ok(ExitCode::SUCCESS)
+        }
+        (None, Some(of)) => way_back(global, &config, of, database.as_deref()),
+        (None, None) => Err(Failure::new("a name is missing")),
+    }
+}
+
+/// Without a connection: from the URL, for the migrators whose key depends on it.
+fn name_of_database(global: &Global, config: &Config) -> Result<Option<String>, Failure> {
+    let named = match &global.database {
+        Some(named) => Some(named.as_str()),
+        None => config.database()?,
+    };
+    let named = match named {
+        Some(named) => Some(config.url_of(named)?.unwrap_or(named).to_owned()),
+        None => std::env::var("DATABASE_URL").ok(),
+    };
+    let parsed = named.and_then(|url| url.parse::<tokio_postgres::Config>().ok());
+    Ok(parsed.and_then(|config| config.get_dbname().map(str::to_owned)))
+}
+
+fn described(meant: &names::Meant, format: Format) -> String {
+    let (classid, objid) = pglock::advisory_id(meant.id.clone());
+    let objsubid = if matches!(meant.id, LockId::Pair(..)) {
+        2
+    } else {
+        1
+    };
+    let key = key_text(&meant.id);
+    let find = format!(
+        "SELECT pid, mode, granted FROM pg_locks WHERE locktype = 'advisory' AND classid = {classid} AND objid = {objid} AND objsubid = {objsubid}"
+    );
+    let take = format!("SELECT pg_advisory_lock({key})");
+    if format == Format::Json {
+        return json::document(&json!({
+            "schema": "pglock/id/1", "name": meant.called, "key": key,
+            "classid": classid, "objid": objid, "objsubid": objsubid, "find": find, "take": take,
+        }));
+    }
+    let name = if key_of(&meant.id).is_some() {
+        "key"
+    } else {
+        "pair"
+    };
+    format!(
+        "name      {}\n{name:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
+        show::text::one_line(&meant.called)
+    )
+}
+
+fn way_back(
+    global: &Global,
+    config: &Config,
+    of: &[u32],
+    database: Option<&str>,
+) -> Result<ExitCode, Failure> {
+    let (classid, objid) = (of[0], of[1]);
+    let id = match of.get(2) {
+        None | Some(1) => {
+            LockId::Key(((u64::from(classid) << 32) | u64::from(objid)).cast_signed())
+        }
+        Some(2) => LockId::Pair(classid.cast_signed(), objid.cast_signed()),
+        Some(other) => {
+            return Err(Failure::new(format!(
+                "there is no advisory lock with objsubid {other}; it is 1 or 2"
+            )));
+        }
+    };
+    let names = Names::of(config)?;
+    let (name, by) = names.of_key(&id, database.unwrap_or_default()).unzip();
+    let by = by.map(names::NamedBy::as_str);
+    if global.format() == Format::Json {
+        show::print(&json::document(&json!({
+            "schema": "pglock/id/1", "name": name, "named_by": by, "key": key_text(&id),
+            "classid": classid, "objid": objid, "objsubid": of.get(2).unwrap_or(&1),
+        })))?;
+    } else {
+        let what = if matches!(id, LockId::Pair(..)) {
+            "pair"
+        } else {
+            "key"
+        };
+        let text = if let (Some(name), Some(by)) = (&name, by) {
+            format!("{name:?} ({by}), {what} {}\n", key_text(&id))
+        } else {
+            let hint = if database.is_none() {
+                "; pass -d to compare with migrators' keys, some of which depend on the database"
+            } else {
+                ""
+            };
+            format!("no name is known for the {what} {}{hint}\n", key_text(&id))
+        };
+        show::print(&text)?;
+    }
+    Ok(ExitCode::from(u8::from(name.is_none())))
+}

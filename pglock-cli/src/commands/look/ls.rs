@@ -1,0 +1,343 @@
+//! `ls` and `blocked`: locks, one row each.
+
+use std::process::ExitCode;
+
+use clap::builder::styling::Style;
+use pglock::{Activity, BlockedLock, Lock, State};
+use serde_json::json;
+use tokio_postgres::Client;
+
+use super::query::{ByName, Server, blocked_locks, locks};
+use crate::args::{Format, Global, HitArgs, LsArgs};
+use crate::commands::act::hit;
+use crate::commands::act::victims::Verb;
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
+use crate::names::Names;
+use crate::show::attribute::{
+    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, LeftOut, Naming, OfActivity, why_left_out,
+};
+use crate::show::table::{Cell, Column, table};
+use crate::show::{self, json, style, text};
+
+/// How many rows there are unless another number is asked for: django-pglock's.
+const LIMIT: usize = 25;
+
+pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
+    let config = Config::find(global)?;
+    let mut args = args.clone();
+    if let Some(name) = args.config.clone() {
+        config.apply(&name, &mut args)?;
+    }
+    if args.cancel || args.terminate {
+        let verb = if args.cancel {
+            Verb::Cancel
+        } else {
+            Verb::Terminate
+        };
+        let args = HitArgs {
+            select: args.select,
+            blocking: args.blocking,
+            dry_run: false,
+            yes: args.yes,
+        };
+        return hit::run(global, &args, verb);
+    }
+    let mut names = Names::of(&config)?;
+    let listing = connect::block_on(async {
+        let database = connect::database(global, &config, "ls")?;
+        let mut client = connect::to_look(&database).await?;
+        look(&mut client, &args, &mut names).await
+    })?;
+    let attributes = attributes(&args, &config)?;
+    let limit = match args.limit {
+        Some(limit) => limit,
+        None if !args.select.pid.is_empty() => 0,
+        None => config.limit()?.unwrap_or(LIMIT),
+    };
+    listing.print(&Output {
+        format: if args.expanded {
+            Format::Expanded
+        } else {
+            global.format()
+        },
+        attributes: &attributes,
+        names: &names,
+        limit: if limit == 0 { usize::MAX } else { limit },
+    })?;
+    let code = u8::from(args.exit_code && listing.rows.is_empty());
+    Ok(ExitCode::from(code))
+}
+
+fn attributes(args: &LsArgs, config: &Config) -> Result<Vec<Attribute>, Failure> {
+    let (key, default): (_, &[Attribute]) = if args.blocking {
+        ("blocking_attributes", &DEFAULT_BLOCKED)
+    } else {
+        ("attributes", &DEFAULT)
+    };
+    let chosen = match &args.attribute[..] {
+        [] => config.texts(key)?.unwrap_or_default(),
+        chosen => chosen.to_vec(),
+    };
+    if chosen.is_empty() {
+        return Ok(default.to_vec());
+    }
+    chosen.iter().map(|name| Attribute::parse(name)).collect()
+}
+
+/// What was found, but for what was left out.
+struct Listing {
+    server: Server,
+    blocking: bool,
+    rows: Vec<Row>,
+    left_out: [usize; 3],
+}
+
+struct Row {
+    lock: Lock,
+    blocker: Option<Activity>,
+}
+
+async fn look(client: &mut Client, args: &LsArgs, names: &mut Names) -> Result<Listing, Failure> {
+    let server = Server::of(client).await?;
+    let by_name = ByName::of(&args.select, &server.database, names)?;
+    let mut rows: Vec<Row> = if args.blocking {
+        let found = blocked_locks(&args.select)?.fetch_async(client).await?;
+        let row = |found: BlockedLock| Row {
+            lock: found.lock,
+            blocker: Some(found.blocking_activity),
+        };
+        found.into_iter().map(row).collect()
+    } else {
+        let found = locks(&args.select)?.fetch_async(client).await?;
+        let row = |lock| Row {
+            lock,
+            blocker: None,
+        };
+        found.into_iter().map(row).collect()
+    };
+    rows.retain(|row| by_name.fits(&row.lock));
+    let mut left_out = [0; 3];
+    if !args.all {
+        rows.retain(|row| {
+            let reason = if row.lock.activity.pid == server.pid {
+                2
+            } else {
+                match why_left_out(&row.lock) {
+                    // What is asked for by its table or session is not left out.
+                    Some(LeftOut::Catalog) if args.select.on.is_empty() => 0,
+                    Some(LeftOut::OwnTransaction) => 1,
+                    _ => return true,
+                }
+            };
+            left_out[reason] += 1;
+            false
+        });
+    }
+    Ok(Listing {
+        server,
+        blocking: args.blocking,
+        rows,
+        left_out,
+    })
+}
+
+struct Output<'o> {
+    format: Format,
+    attributes: &'o [Attribute],
+    names: &'o Names,
+    limit: usize,
+}
+
+impl Listing {
+    fn print(&self, output: &Output<'_>) -> Result<(), Failure> {
+        let naming = Naming {
+            names: output.names,
+            database: &self.server.database,
+        };
+        let shown = &self.rows[..self.rows.len().min(output.limit)];
+        match output.format {
+            Format::Json => Ok(show::print(&self.json(shown, naming))?),
+            Format::Csv => self.csv(shown, output.attributes, naming),
+            Format::Expanded => {
+                show::print(&expanded(shown, output.attributes, naming))?;
+                self.say_what_is_missing(shown.len(), false);
+                Ok(())
+            }
+            Format::Table if shown.is_empty() => {
+                self.say_what_is_missing(0, false);
+                Ok(())
+            }
+            Format::Table => {
+                let rows: Vec<_> = shown
+                    .iter()
+                    .map(|row| cells(row, output.attributes, naming))
+                    .collect();
+                let (text, is_cut) = table(&columns(output.attributes), &rows, show::width());
+                show::print(&text)?;
+                self.say_what_is_missing(shown.len(), is_cut);
+                Ok(())
+            }
+        }
+    }
+
+    fn json(&self, shown: &[Row], naming: Naming<'_>) -> String {
+        let rows: Vec<_> = shown
+            .iter()
+            .map(|row| json::lock(&row.lock, row.blocker.as_ref(), naming))
+            .collect();
+        let [catalog, own_transaction, own_session] = self.left_out;
+        json::document(&json!({
+            "schema": if self.blocking { "pglock/blocked/1" } else { "pglock/locks/1" },
+            "server": self.server.json(),
+            "locks": rows,
+            "left_out": {
+                "catalog": catalog,
+                "own_transaction": own_transaction,
+                "own_session": own_session,
+                "limit": self.rows.len() - shown.len(),
+            },
+        }))
+    }
+
+    fn csv(
+        &self,
+        shown: &[Row],
+        attributes: &[Attribute],
+        naming: Naming<'_>,
+    ) -> Result<(), Failure> {
+        let wrong = |error: csv::Error| Failure::new(format!("cannot write csv: {error}"));
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer
+            .write_record(attributes.iter().map(|attribute| attribute.name()))
+            .map_err(wrong)?;
+        for row in shown {
+            let value =
+                |attribute: &Attribute| attribute.value(row.found(), naming).unwrap_or_default();
+            writer
+                .write_record(attributes.iter().map(value))
+                .map_err(wrong)?;
+        }
+        let bytes = writer
+            .into_inner()
+            .map_err(|error| Failure::new(format!("cannot write csv: {error}")))?;
+        show::print(&String::from_utf8_lossy(&bytes))?;
+        self.say_what_is_missing(shown.len(), false);
+        Ok(())
+    }
+
+    fn say_what_is_missing(&self, shown: usize, is_cut: bool) {
+        let out: usize = self.left_out.iter().sum();
+        let others = "of catalogs, transactions' own, or this session's";
+        let mut said = Vec::new();
+        if shown == 0 {
+            let none = if self.blocking {
+                "nobody waits for a lock"
+            } else {
+                "no locks"
+            };
+            said.push(match out {
+                0 => none.to_owned(),
+                _ => format!("{none} but those {others} ({out}; --all)"),
+            });
+        } else if self.rows.len() > shown {
+            said.push(format!("{shown} of {} (-l {shown})", self.rows.len()));
+        }
+        if shown > 0 && out > 0 {
+            let are = if out == 1 {
+                "1 more is"
+            } else {
+                &format!("{out} more are")
+            };
+            said.push(format!("{are} {others} (--all)"));
+        }
+        if is_cut {
+            said.push("columns are cut: -e shows them whole".to_owned());
+        }
+        if !said.is_empty() {
+            show::say(&said.join("; "));
+        }
+    }
+}
+
+impl Row {
+    fn found(&self) -> Found<'_> {
+        Found {
+            lock: &self.lock,
+            blocker: self.blocker.as_ref(),
+        }
+    }
+}
+
+fn columns(attributes: &[Attribute]) -> Vec<Column> {
+    let column = |attribute: &Attribute| Column {
+        head: attribute.head(),
+        shrinks: attribute.shrinks(),
+    };
+    attributes.iter().map(column).collect()
+}
+
+fn cells(row: &Row, attributes: &[Attribute], naming: Naming<'_>) -> Vec<Cell> {
+    let cell = |attribute: &Attribute| {
+        let value = attribute.value(row.found(), naming).unwrap_or_default();
+        Cell {
+            text: if attribute.is_statement() {
+                text::statement(&value)
+            } else {
+                text::one_line(&value)
+            },
+            style: style_of(*attribute, row),
+        }
+    };
+    attributes.iter().map(cell).collect()
+}
+
+fn style_of(attribute: Attribute, row: &Row) -> Style {
+    let idles = |activity: Option<&Activity>| {
+        activity.is_some_and(|activity| {
+            matches!(
+                activity.state,
+                Some(State::IdleInTransaction | State::IdleInTransactionAborted)
+            )
+        })
+    };
+    match attribute {
+        Attribute::Lock => style::NAME,
+        Attribute::OfActivity(OfActivity::Does) if idles(Some(&row.lock.activity)) => style::IDLES,
+        Attribute::OfBlocker(OfActivity::Does) if idles(row.blocker.as_ref()) => style::IDLES,
+        Attribute::OfLock(_) if !row.lock.granted => style::WAITS,
+        _ => style::PLAIN,
+    }
+}
+
+/// A block of lines for each row, with nothing cut.
+fn expanded(rows: &[Row], attributes: &[Attribute], naming: Naming<'_>) -> String {
+    let wide = attributes
+        .iter()
+        .map(|attribute| attribute.name().len())
+        .max()
+        .unwrap_or(0);
+    let mut out = String::new();
+    for (nth, row) in rows.iter().enumerate() {
+        out += &style::painted(&format!("─ {} {}", nth + 1, "─".repeat(40)), style::DIM);
+        out.push('\n');
+        for attribute in attributes {
+            let value = attribute.value(row.found(), naming).unwrap_or_default();
+            let mut lines = text::lines(&value).into_iter();
+            let first = lines.next().unwrap_or_default();
+            let name = attribute.name();
+            let line = format!(
+                "{name:wide$}  {}",
+                style::painted(&first, style_of(*attribute, row))
+            );
+            out += line.trim_end();
+            out.push('\n');
+            for line in lines {
+                out += format!("{:wide$}  {line}", "").trim_end();
+                out.push('\n');
+            }
+        }
+    }
+    out
+}

@@ -1,0 +1,8 @@
+//! Looking: nothing here changes anything.
+
+pub(crate) mod id;
+pub(crate) mod ls;
+pub(crate) mod names;
+pub(crate) mod query;
+pub(crate) mod tree;
+pub(crate) mod who;

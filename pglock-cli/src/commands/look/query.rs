@@ -1,0 +1,110 @@
+//! What is asked of the server: which locks, and by whom it was answered.
+
+use pglock::{BlockedLock, Lock, Locks};
+use serde_json::json;
+use tokio_postgres::Client;
+
+use crate::args::{Scheme, Select};
+use crate::connect;
+use crate::failure::Failure;
+use crate::names::{self, Names};
+
+/// Who was asked.
+pub(crate) struct Server {
+    pub(crate) version: String,
+    pub(crate) database: String,
+    pub(crate) time: String,
+    pub(crate) pid: i32,
+}
+
+impl Server {
+    pub(crate) async fn of(client: &Client) -> Result<Self, Failure> {
+        let row = client
+            .query_one(
+                "SELECT current_setting('server_version'), current_database()::text, \
+                 to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), pg_backend_pid()",
+                &[],
+            )
+            .await;
+        let row = row.map_err(|error| Failure::new(connect::said(&error)))?;
+        Ok(Self {
+            version: row.get(0),
+            database: row.get(1),
+            time: row.get(2),
+            pid: row.get(3),
+        })
+    }
+
+    pub(crate) fn json(&self) -> serde_json::Value {
+        json!({ "version": self.version, "database": self.database, "time": self.time })
+    }
+}
+
+/// Applies what the command line selects to a query for locks of any kind of row.
+macro_rules! selected {
+    ($query:expr, $select:expr) => {{
+        let select: &Select = $select;
+        let mut query = $query;
+        if !select.pid.is_empty() {
+            query = query.pid(select.pid.iter().copied());
+        }
+        if !select.on.is_empty() {
+            query = query.on(select.on.iter().map(String::as_str));
+        }
+        if select.waiting || select.held {
+            query = query.granted(select.held);
+        }
+        for filter in &select.filter {
+            query = query.filter(filter)?;
+        }
+        for filter in &select.exclude {
+            query = query.exclude(filter)?;
+        }
+        if let Some(user) = &select.user {
+            query = query.filter(format!("activity__user={user}"))?;
+        }
+        if let Some(app) = &select.app {
+            query = query.filter(format!("activity__application_name={app}"))?;
+        }
+        if let Some(wait) = select.min_wait {
+            query = query.filter(format!(
+                "wait_duration__gte={} milliseconds",
+                wait.as_millis()
+            ))?;
+        }
+        if !select.lock.is_empty() {
+            query = query.filter("kind=ADVISORY")?;
+        }
+        query
+    }};
+}
+
+pub(crate) fn locks(select: &Select) -> Result<Locks, Failure> {
+    Ok(selected!(pglock::locks(), select))
+}
+
+pub(crate) fn blocked_locks(select: &Select) -> Result<Locks<BlockedLock>, Failure> {
+    Ok(selected!(pglock::blocked_locks(), select))
+}
+
+/// Leaves those advisory locks that were asked for by name.
+pub(crate) struct ByName(Vec<pglock::LockId>);
+
+impl ByName {
+    pub(crate) fn of(select: &Select, database: &str, names: &mut Names) -> Result<Self, Failure> {
+        let read = |word: &String| Ok(names::read(word, Scheme::Auto, Some(database))?.id);
+        let ids = select
+            .lock
+            .iter()
+            .map(read)
+            .collect::<Result<Vec<_>, Failure>>()?;
+        for id in &ids {
+            names.add(id);
+        }
+        Ok(Self(ids))
+    }
+
+    pub(crate) fn fits(&self, lock: &Lock) -> bool {
+        self.0.is_empty() || self.0.iter().any(|id| lock.is_advisory(id.clone()))
+    }
+}

@@ -1,0 +1,6 @@
+//! What each command does.
+
+pub(crate) mod act;
+pub(crate) mod look;
+pub(crate) mod run;
+pub(crate) mod set_up;

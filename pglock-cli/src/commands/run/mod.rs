@@ -1,0 +1,275 @@
+//! `run`: a command under a lock.
+
+mod child;
+pub(crate) mod exec;
+mod signals;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pglock::{Activity, Advisory, Database, Error, Guard};
+
+use crate::args::{Global, OnLost, RunArgs};
+use crate::commands::look::query::Server;
+use crate::commands::look::who;
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
+use crate::names::{self, Meant, key_text};
+use crate::show::{self, text};
+use child::{Child, Ended};
+use signals::Signals;
+
+/// Its key, in the environment of the command.
+const KEY: &str = "PGLOCK_KEY";
+
+/// After what time of waiting it is said who has the lock.
+const SAY_AFTER: Duration = Duration::from_secs(2);
+
+/// The lock was lost.
+const LOST: u8 = 74;
+/// The command took too long, as `timeout(1)` says it.
+const TOO_LONG: u8 = 124;
+
+pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
+    let config = Config::find(global)?;
+    let code = connect::block_on(async {
+        let database = connect::database(global, &config, &format!("run {}", args.name))?;
+        // Before anything takes time: a signal is to be passed on, or to end the wait, from the beginning.
+        let mut signals = Signals::listen()?;
+        let meant = meant(args, &database).await?;
+        refuse_nested(&meant)?;
+        let run = Run {
+            args,
+            meant,
+            database,
+        };
+        let code = run.carry_out(&mut signals).await;
+        // What `--at-least` keeps would end with this process.
+        pglock::drain_async().await;
+        code
+    })?;
+    Ok(ExitCode::from(code))
+}
+
+/// Only the keys of some migrators depend on the database, whose name the server is certain to know.
+async fn meant(args: &RunArgs, database: &Database) -> Result<Meant, Failure> {
+    match names::read(&args.name, args.scheme, None) {
+        Err(_) if names::is_of_database(&args.name) => {
+            let client = connect::to_look(database).await?;
+            let server = Server::of(&client).await?;
+            names::read(&args.name, args.scheme, Some(&server.database))
+        }
+        read => read,
+    }
+}
+
+/// Inside itself it would wait for itself.
+fn refuse_nested(meant: &Meant) -> Result<(), Failure> {
+    if std::env::var(KEY).is_ok_and(|held| held == key_text(&meant.id)) {
+        return Err(Failure::new(format!(
+            "lock {} is held by the `pglock run` around this one, which would wait for itself; leave one of them out",
+            text::one_line(&meant.called)
+        )));
+    }
+    Ok(())
+}
+
+/// As errors of the library name a holder.
+fn named(activity: &Activity) -> String {
+    let shown = |text: &Option<String>| text.as_deref().map(text::one_line).unwrap_or_default();
+    let (name, user) = (shown(&activity.application_name), shown(&activity.user));
+    format!("pid {} (\"{name}\", user \"{user}\")", activity.pid)
+}
+
+struct Run<'r> {
+    args: &'r RunArgs,
+    meant: Meant,
+    database: Database,
+}
+
+/// How the wait for the lock ended.
+enum Waited {
+    Acquired(Guard),
+    Signaled(u8),
+    Failed(Error),
+}
+
+/// What made an end to the command.
+enum Why {
+    ItEnded,
+    Lost(Error),
+    TooLong,
+}
+
+impl Run<'_> {
+    async fn carry_out(&self, signals: &mut Signals) -> Result<u8, Failure> {
+        let guard = match self.wait(signals).await {
+            Waited::Acquired(guard) => guard,
+            Waited::Signaled(signal) => return Ok(128 + signal),
+            Waited::Failed(error) if error.is_busy() && self.args.skip => return Ok(0),
+            Waited::Failed(error) if error.is_busy() => {
+                return Err(Failure::new(error).with_code(self.args.busy_code));
+            }
+            Waited::Failed(error) => return Err(error.into()),
+        };
+        let environment = [
+            ("PGLOCK_HELD", "1".to_owned()),
+            ("PGLOCK_NAME", self.args.name.clone()),
+            (KEY, key_text(&self.meant.id)),
+        ];
+        let mut child = Child::spawn(&self.args.command, environment)?;
+        let (ended, why) = self.until_end(&mut child, signals, &guard).await?;
+        // The terminal is ours again before anything is said.
+        drop(child);
+        self.let_go(guard, ended, why).await
+    }
+
+    async fn wait(&self, signals: &mut Signals) -> Waited {
+        let lock = self.lock();
+        let mut acquire = std::pin::pin!(lock.acquire_async());
+        let mut say = std::pin::pin!(tokio::time::sleep(SAY_AFTER));
+        let mut said = self.args.quiet;
+        loop {
+            tokio::select! {
+                acquired = &mut acquire => return match acquired {
+                    Ok(guard) => Waited::Acquired(guard),
+                    Err(error) => Waited::Failed(error),
+                },
+                signal = signals.next_that_ends() => return Waited::Signaled(signal),
+                () = &mut say, if !said => {
+                    said = true;
+                    self.say_who_has_it().await;
+                }
+            }
+        }
+    }
+
+    fn lock(&self) -> Advisory {
+        let mut lock = pglock::advisory(self.meant.id.clone()).using(&self.database);
+        if self.args.shared {
+            lock = lock.shared();
+        }
+        if let Some(time) = self.args.at_least {
+            lock = lock.hold_at_least(time);
+        }
+        if self.args.try_once {
+            return lock.timeout(Duration::ZERO);
+        }
+        match self.args.timeout {
+            Some(time) => lock.timeout(time),
+            None => lock,
+        }
+    }
+
+    /// Says it if it can be found out: the wait goes on all the same.
+    async fn say_who_has_it(&self) {
+        let Ok(mut client) = connect::to_look(&self.database).await else {
+            return;
+        };
+        let Ok(locks) = who::locks_of(&mut client, &self.meant.id).await else {
+            return;
+        };
+        let Some(holder) = locks.into_iter().find(|lock| lock.granted) else {
+            return;
+        };
+        let until = match self.args.timeout {
+            Some(time) => format!("for up to {}", text::duration(time)),
+            None => "for it without a timeout".to_owned(),
+        };
+        show::say(&format!(
+            "pglock: lock {} is busy: {} has it; waiting {until}",
+            text::one_line(&self.meant.called),
+            named(&holder.activity)
+        ));
+    }
+
+    /// Passes signals on until the command has ended, by itself or since it has to.
+    async fn until_end(
+        &self,
+        child: &mut Child,
+        signals: &mut Signals,
+        guard: &Guard,
+    ) -> Result<(Ended, Why), Failure> {
+        let mut why = Why::ItEnded;
+        let mut lost = std::pin::pin!(guard.lost_async());
+        let mut is_lost = false;
+        let too_long = async {
+            match self.args.at_most {
+                Some(time) => tokio::time::sleep(time).await,
+                None => std::future::pending().await,
+            }
+        };
+        let mut too_long = std::pin::pin!(too_long);
+        // When it is killed, once it was asked to end.
+        let mut kill_at = None;
+        loop {
+            let kill = async {
+                match kill_at {
+                    Some(at) => tokio::time::sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                ended = child.wait() => return Ok((ended?, why)),
+                signal = signals.next() => child.signal(signal),
+                error = &mut lost, if !is_lost => {
+                    is_lost = true;
+                    if self.args.on_lost == OnLost::End {
+                        kill_at = Some(self.ask_to_end(child));
+                    } else {
+                        show::say(&format!("pglock: {error}; the command goes on"));
+                    }
+                    why = Why::Lost(error);
+                }
+                () = &mut too_long, if kill_at.is_none() => {
+                    kill_at = Some(self.ask_to_end(child));
+                    if matches!(why, Why::ItEnded) {
+                        why = Why::TooLong;
+                    }
+                }
+                () = kill, if kill_at.is_some() => {
+                    kill_at = Some(tokio::time::Instant::now() + Duration::from_secs(3600));
+                    child.signal(signals::KILL);
+                }
+            }
+        }
+    }
+
+    fn ask_to_end(&self, child: &Child) -> tokio::time::Instant {
+        if self.args.grace.is_zero() {
+            child.signal(signals::KILL);
+        } else {
+            child.signal(signals::TERM);
+            // A stopped process ends by no other signal than KILL.
+            child.signal(signals::CONT);
+        }
+        tokio::time::Instant::now() + self.args.grace
+    }
+
+    async fn let_go(&self, guard: Guard, ended: Ended, why: Why) -> Result<u8, Failure> {
+        let code = ended.code();
+        match why {
+            Why::TooLong => {
+                show::say(&format!(
+                    "pglock: the command ran for longer than {}, and was ended",
+                    text::duration(self.args.at_most.unwrap_or_default())
+                ));
+                drop(guard.release_async().await);
+                Ok(TOO_LONG)
+            }
+            Why::Lost(error) if self.args.on_lost == OnLost::End => {
+                Err(Failure::new(format!("{error}; the command was ended")).with_code(LOST))
+            }
+            Why::Lost(_) => Ok(if code == 0 { LOST } else { code }),
+            Why::ItEnded => match guard.release_async().await {
+                Ok(()) => Ok(code),
+                Err(error) => {
+                    show::say(&format!("pglock: {error}"));
+                    let is_lost = error.is_lost() && code == 0;
+                    Ok(if is_lost { LOST } else { code })
+                }
+            },
+        }
+    }
+}

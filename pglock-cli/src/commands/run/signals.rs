@@ -1,0 +1,68 @@
+//! The signals that `run` passes on.
+
+use std::future::poll_fn;
+use std::task::Poll;
+
+use rustix::process::Signal;
+use tokio::signal::unix::{self, SignalKind};
+
+use crate::failure::Failure;
+
+pub(super) const TERM: Signal = Signal::TERM;
+pub(super) const KILL: Signal = Signal::KILL;
+pub(super) const CONT: Signal = Signal::CONT;
+
+/// Each is passed on to the command. Those that end a process by default end the wait for the lock.
+const ALL: [(Signal, bool); 8] = [
+    (Signal::TERM, true),
+    (Signal::INT, true),
+    (Signal::HUP, true),
+    (Signal::QUIT, true),
+    (Signal::USR1, true),
+    (Signal::USR2, true),
+    (Signal::WINCH, false),
+    (Signal::CONT, false),
+];
+
+pub(super) struct Signals(Vec<(Signal, bool, unix::Signal)>);
+
+impl Signals {
+    pub(super) fn listen() -> Result<Self, Failure> {
+        let listen = |(signal, ends): (Signal, bool)| {
+            let heard = unix::signal(SignalKind::from_raw(signal.as_raw()));
+            let heard = heard
+                .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
+            Ok((signal, ends, heard))
+        };
+        ALL.into_iter()
+            .map(listen)
+            .collect::<Result<_, Failure>>()
+            .map(Self)
+    }
+
+    pub(super) async fn next(&mut self) -> Signal {
+        poll_fn(|cx| {
+            for (signal, _, heard) in &mut self.0 {
+                if let Poll::Ready(Some(())) = heard.poll_recv(cx) {
+                    return Poll::Ready(*signal);
+                }
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The number of the next signal that would end this process.
+    pub(super) async fn next_that_ends(&mut self) -> u8 {
+        loop {
+            let signal = self.next().await;
+            if self
+                .0
+                .iter()
+                .any(|(known, ends, _)| *known == signal && *ends)
+            {
+                return u8::try_from(signal.as_raw()).unwrap_or(0);
+            }
+        }
+    }
+}

@@ -1,0 +1,93 @@
+//! Where the command connects, and its session there.
+
+use pglock::Database;
+use tokio_postgres::Client;
+
+use crate::args::Global;
+use crate::config::Config;
+use crate::failure::Failure;
+
+/// What the command's own session is like: it must not wait for a lock that it is asked about, nor run for long.
+const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
+
+/// What only looks must not be able to do more.
+const READ_ONLY: &str = "; SET default_transaction_read_only = on";
+
+/// The database that the command line, the environment or the file names.
+pub(crate) fn database(
+    global: &Global,
+    config: &Config,
+    command: &str,
+) -> Result<Database, Failure> {
+    let named = match &global.database {
+        Some(named) => Some(named.as_str()),
+        None => config.database()?,
+    };
+    let url = match named {
+        Some(named) => match config.url_of(named)? {
+            Some(url) => url.to_owned(),
+            None if looks_like_a_name(named) => return Err(unknown(named, config)),
+            None => named.to_owned(),
+        },
+        None => std::env::var("DATABASE_URL").map_err(|_| {
+            Failure::new(
+                "no database is given; pass -d, set DATABASE_URL, or write `database` in pglock.toml",
+            )
+        })?,
+    };
+    let builder = Database::builder(url).application_name(command);
+    Ok(builder.build()?)
+}
+
+/// Neither a URL nor keywords.
+fn looks_like_a_name(named: &str) -> bool {
+    !named.contains("://") && !named.contains('=')
+}
+
+fn unknown(name: &str, config: &Config) -> Failure {
+    let known = config.databases();
+    let known = if known.is_empty() {
+        String::new()
+    } else {
+        format!(", which has {}", known.join(", "))
+    };
+    Failure::new(format!(
+        "there is no database `{name}` in pglock.toml{known}; write its url there, or pass a url"
+    ))
+}
+
+pub(crate) async fn to_look(database: &Database) -> Result<Client, Failure> {
+    session(database, &format!("{SETTINGS}{READ_ONLY}")).await
+}
+
+pub(crate) async fn to_act(database: &Database) -> Result<Client, Failure> {
+    session(database, SETTINGS).await
+}
+
+async fn session(database: &Database, settings: &str) -> Result<Client, Failure> {
+    let client = database.connect_async().await?;
+    client.batch_execute(settings).await.map_err(|error| {
+        Failure::new(format!(
+            "the server refused the settings of this session: {}",
+            said(&error)
+        ))
+    })?;
+    Ok(client)
+}
+
+/// What the server said, without the driver's words.
+pub(crate) fn said(error: &tokio_postgres::Error) -> String {
+    match error.as_db_error() {
+        Some(error) => error.message().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+/// Runs a command's IO on this thread.
+pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build();
+    let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
+    runtime.block_on(future)
+}

@@ -1,0 +1,140 @@
+//! Tables: one line for each row, cut to the terminal.
+
+use clap::builder::styling::Style;
+
+use super::style::{DIM, PLAIN, painted};
+use super::text::{cut, width};
+
+/// What is between two columns.
+const GAP: &str = "  ";
+/// To how much a column shrinks that may.
+const LEAST: usize = 8;
+
+/// A column, and how readily it shrinks where the terminal is too narrow: those with a high number first, those with 0 never.
+#[derive(Clone, Debug)]
+pub(crate) struct Column {
+    pub(crate) head: String,
+    pub(crate) shrinks: u8,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Cell {
+    pub(crate) text: String,
+    pub(crate) style: Style,
+}
+
+impl Cell {
+    pub(crate) fn plain(text: impl Into<String>) -> Self {
+        Self {
+            text: text.into(),
+            style: PLAIN,
+        }
+    }
+}
+
+/// The table as text, and whether a cell was cut.
+pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], most: Option<usize>) -> (String, bool) {
+    let mut widths: Vec<usize> = columns.iter().map(|column| width(&column.head)).collect();
+    for row in rows {
+        for (wide, cell) in widths.iter_mut().zip(row) {
+            *wide = (*wide).max(width(&cell.text));
+        }
+    }
+    if let Some(most) = most {
+        fit(columns, &mut widths, most);
+    }
+    let mut text = String::new();
+    let head: Vec<Cell> = columns
+        .iter()
+        .map(|column| Cell {
+            text: column.head.clone(),
+            style: DIM,
+        })
+        .collect();
+    let mut is_cut = false;
+    for row in std::iter::once(&head).chain(rows) {
+        is_cut |= line(row, &widths, &mut text);
+    }
+    (text, is_cut)
+}
+
+/// Shrinks columns until the table fits, or none may shrink.
+fn fit(columns: &[Column], widths: &mut [usize], most: usize) {
+    let gaps = GAP.len() * columns.len().saturating_sub(1);
+    let mut shrinking: Vec<usize> = (0..columns.len())
+        .filter(|at| columns[*at].shrinks > 0)
+        .collect();
+    shrinking.sort_by_key(|at| std::cmp::Reverse(columns[*at].shrinks));
+    for at in shrinking {
+        let all = widths.iter().sum::<usize>() + gaps;
+        let excess = all.saturating_sub(most);
+        let least = LEAST.min(widths[at]);
+        widths[at] = widths[at].saturating_sub(excess).max(least);
+    }
+}
+
+fn line(row: &[Cell], widths: &[usize], text: &mut String) -> bool {
+    let mut is_cut = false;
+    let mut padding = 0;
+    for (nth, (cell, wide)) in row.iter().zip(widths).enumerate() {
+        let shown = cut(&cell.text, *wide);
+        is_cut |= shown != cell.text;
+        if !shown.is_empty() {
+            text.extend(std::iter::repeat_n(' ', padding));
+            padding = 0;
+            text.push_str(&painted(&shown, cell.style));
+        }
+        padding += wide - width(&shown);
+        if nth + 1 < widths.len() {
+            padding += GAP.len();
+        }
+    }
+    text.push('\n');
+    is_cut
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn columns() -> [Column; 3] {
+        [("PID", 0), ("MODE", 1), ("STATEMENT", 2)].map(|(head, shrinks)| Column {
+            head: head.to_owned(),
+            shrinks,
+        })
+    }
+
+    fn rows() -> Vec<Vec<Cell>> {
+        let row = |cells: [&str; 3]| cells.map(Cell::plain).to_vec();
+        vec![
+            row(["1", "ACCESS_EXCLUSIVE", "ALTER TABLE orders ADD note text"]),
+            row(["4046", "SHARE", ""]),
+        ]
+    }
+
+    fn plain(most: Option<usize>) -> (String, bool) {
+        let (text, is_cut) = table(&columns(), &rows(), most);
+        (anstream::adapter::strip_str(&text).to_string(), is_cut)
+    }
+
+    #[test]
+    fn elsewhere_than_on_a_terminal_nothing_is_cut() {
+        let expected = "PID   MODE              STATEMENT\n\
+                        1     ACCESS_EXCLUSIVE  ALTER TABLE orders ADD note text\n\
+                        4046  SHARE\n";
+        assert_eq!(plain(None), (expected.to_owned(), false));
+        assert_eq!(plain(Some(60)), (expected.to_owned(), false));
+    }
+
+    #[test]
+    fn the_statement_shrinks_first_and_the_pid_never() {
+        let expected = "PID   MODE              STATEMENT\n\
+                        1     ACCESS_EXCLUSIVE  ALTER TABL…\n\
+                        4046  SHARE\n";
+        assert_eq!(plain(Some(35)), (expected.to_owned(), true));
+        let expected = "PID   MODE      STATEME…\n\
+                        1     ACCESS_…  ALTER T…\n\
+                        4046  SHARE\n";
+        assert_eq!(plain(Some(20)), (expected.to_owned(), true));
+    }
+}

@@ -1,0 +1,100 @@
+//! The binary, against real servers.
+
+mod acting;
+mod looking;
+mod names;
+mod run;
+mod setting_up;
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use pglock_tests::TestDb;
+
+/// The command on that database, in a folder without a `pglock.toml`.
+fn pglock(db: &TestDb) -> Command {
+    let mut command = bare();
+    command.env("DATABASE_URL", db.url());
+    command
+}
+
+/// The command without a database.
+fn bare() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_pglock"));
+    for variable in [
+        "PGLOCK_DATABASE",
+        "PGLOCK_CONFIG",
+        "PGLOCK_READ_ONLY",
+        "PGLOCK_LIMIT",
+        "NO_COLOR",
+        "DATABASE_URL",
+    ] {
+        command.env_remove(variable);
+    }
+    command.current_dir(Path::new("/"));
+    command.stdin(Stdio::null());
+    command
+}
+
+/// What it said, and how it ended.
+#[derive(Debug)]
+struct Said {
+    code: i32,
+    out: String,
+    err: String,
+}
+
+fn said(command: &mut Command) -> Said {
+    Said::of(command.output().expect("cannot start it"))
+}
+
+impl Said {
+    fn of(output: Output) -> Self {
+        Self {
+            code: output.status.code().unwrap_or(-1),
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+        }
+    }
+}
+
+/// With these arguments, on that database.
+fn on(db: &TestDb, arguments: &[&str]) -> Said {
+    said(pglock(db).args(arguments))
+}
+
+/// Two sessions on a table, of which the second waits for the first.
+struct Blocked {
+    db: TestDb,
+    holder: postgres::Client,
+    holder_pid: i32,
+    waiter: pglock_tests::Waiter,
+}
+
+impl Blocked {
+    fn on_orders() -> Self {
+        let db = pglock_tests::database();
+        db.execute("CREATE TABLE orders (id int)");
+        let mut holder = db.connect_as("report");
+        holder
+            .batch_execute("BEGIN; SELECT count(*) FROM orders")
+            .unwrap();
+        let holder_pid = pglock_tests::pid_of(&mut holder);
+        let waiter = pglock_tests::Waiter::of(
+            &db,
+            db.connect_as("migration"),
+            "ALTER TABLE orders ADD note text",
+        );
+        Self {
+            db,
+            holder,
+            holder_pid,
+            waiter,
+        }
+    }
+
+    fn end(mut self) {
+        self.holder.batch_execute("ROLLBACK").unwrap();
+        self.waiter.finish();
+    }
+}

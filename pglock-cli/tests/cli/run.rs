@@ -1,0 +1,320 @@
+//! `run`, under each fault.
+
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use pglock_tests::{BOUND, TestDb, database, is_alive, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::{Said, on, pglock, said};
+
+/// The lock of all of these tests.
+fn held(db: &TestDb) -> usize {
+    let (classid, objid) = pglock::advisory_id("job");
+    db.held((i64::from(classid) << 32) | i64::from(objid))
+}
+
+/// A `run` that goes on; its command says what processes it has, one in a line.
+struct Running {
+    process: Child,
+    pids: Vec<i32>,
+}
+
+impl Running {
+    /// `script` says `echo` of as many pids as `pids`.
+    fn start(command: &mut Command, script: &str, pids: usize) -> Self {
+        command.args(["job", "--", "sh", "-c", script]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut process = command.spawn().unwrap();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
+        let pids = (0..pids)
+            .map(|_| lines.next().unwrap().unwrap().trim().parse().unwrap())
+            .collect();
+        Self { process, pids }
+    }
+
+    fn signal(&self, signal: Signal) {
+        let pid = Pid::from_raw(self.process.id().cast_signed()).unwrap();
+        kill_process(pid, signal).unwrap();
+    }
+
+    fn end(self) -> Said {
+        Said::of(self.process.wait_with_output().unwrap())
+    }
+}
+
+fn run(db: &TestDb, arguments: &[&str]) -> Command {
+    let mut command = pglock(db);
+    command.arg("run").args(arguments);
+    command
+}
+
+fn terminate_holders(db: &TestDb) {
+    for lock in db.advisory_locks() {
+        db.terminate(lock.pid);
+    }
+}
+
+fn wait_until_gone(pid: i32) {
+    wait_until("the process is gone", BOUND, || {
+        !is_alive(pid.cast_unsigned())
+    });
+}
+
+#[test]
+fn the_command_runs_under_the_lock_and_its_code_is_ours() {
+    let db = database();
+    let script = "echo \"$PGLOCK_HELD $PGLOCK_NAME $PGLOCK_KEY\"; exit 7";
+    let ran = on(&db, &["run", "nightly-report", "--", "sh", "-c", script]);
+    assert_eq!(
+        (ran.code, ran.out.as_str()),
+        (7, "1 nightly-report -8663603374018903193\n")
+    );
+    assert_eq!(ran.err, "");
+    db.wait_for_no_locks();
+    assert_eq!(on(&db, &["run", "a", "true"]).code, 0);
+}
+
+#[test]
+fn what_cannot_be_run_has_the_codes_of_a_shell() {
+    let db = database();
+    let none = on(&db, &["run", "job", "--", "/nonexistent"]);
+    assert_eq!(none.code, 127, "{none:?}");
+    assert!(
+        none.err.contains("there is no such command"),
+        "{}",
+        none.err
+    );
+    assert_eq!(on(&db, &["run", "job", "--", "/etc/passwd"]).code, 126);
+    assert_eq!(
+        on(&db, &["run", "job", "--", "sh", "-c", "kill -9 $$"]).code,
+        137
+    );
+    let usage = on(&db, &["run", "job"]);
+    assert_eq!(usage.code, 125, "{usage:?}");
+    assert_eq!(
+        on(&db, &["run", "job", "-E", "300", "--", "true"]).code,
+        125
+    );
+    let no_server = said(
+        pglock(&db)
+            .args(["run", "job", "--", "true"])
+            .env("DATABASE_URL", "postgres://127.0.0.1:1/x"),
+    );
+    assert_eq!(no_server.code, 125, "{no_server:?}");
+}
+
+#[test]
+fn a_busy_lock_has_a_code_of_its_own_and_names_its_holder() {
+    let db = database();
+    let running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    let busy = on(&db, &["run", "job", "-n", "--", "true"]);
+    assert_eq!(busy.code, 75, "{busy:?}");
+    assert!(
+        busy.err.contains("busy") && busy.err.contains("run job"),
+        "{}",
+        busy.err
+    );
+    assert_eq!(
+        on(&db, &["run", "job", "-w", "50ms", "-E", "9", "--", "true"]).code,
+        9
+    );
+    let skipped = on(&db, &["run", "job", "-n", "--skip", "--", "true"]);
+    assert_eq!((skipped.code, skipped.err.as_str()), (0, ""));
+    assert_eq!(on(&db, &["run", "other", "-n", "--", "true"]).code, 0);
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().code, 143);
+}
+
+#[test]
+fn it_says_after_two_seconds_whom_it_waits_for() {
+    let db = database();
+    let holder = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    let mut waiting = run(&db, &["job", "-w", "60s", "--", "true"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
+    let line = lines.next().unwrap().unwrap();
+    assert!(
+        line.contains("\"job\" is busy: pid") && line.contains("run job"),
+        "{line}"
+    );
+    holder.signal(Signal::TERM);
+    holder.end();
+    assert!(waiting.wait().unwrap().success());
+}
+
+#[test]
+fn locks_can_be_shared() {
+    let db = database();
+    let running = Running::start(&mut run(&db, &["-s"]), "echo $$; exec sleep 60", 1);
+    assert_eq!(on(&db, &["run", "job", "-n", "-s", "--", "true"]).code, 0);
+    assert_eq!(on(&db, &["run", "job", "-n", "--", "true"]).code, 75);
+    running.signal(Signal::INT);
+    assert_eq!(running.end().code, 130);
+}
+
+#[test]
+fn signals_are_passed_on() {
+    let db = database();
+    for (signal, name) in [
+        (Signal::TERM, "TERM"),
+        (Signal::INT, "INT"),
+        (Signal::HUP, "HUP"),
+        (Signal::QUIT, "QUIT"),
+        (Signal::USR1, "USR1"),
+        (Signal::USR2, "USR2"),
+    ] {
+        let script = format!("trap 'exit 33' {name}; echo $$; while :; do sleep 0.05; done");
+        let running = Running::start(&mut run(&db, &[]), &script, 1);
+        running.signal(signal);
+        assert_eq!(running.end().code, 33, "{name}");
+    }
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_signal_ends_the_wait_and_leaves_nothing_queued() {
+    let db = database();
+    let mut client = db.connect();
+    let held = pglock::advisory("job").on(&mut client).acquire().unwrap();
+    let waiting = run(&db, &["job", "--", "true"])
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    db.wait_for_waiters(1);
+    kill_process(
+        Pid::from_raw(waiting.id().cast_signed()).unwrap(),
+        Signal::TERM,
+    )
+    .unwrap();
+    assert_eq!(Said::of(waiting.wait_with_output().unwrap()).code, 143);
+    wait_until("nobody waits", BOUND, || db.blocked_pids().is_empty());
+    drop(held);
+}
+
+#[test]
+fn the_whole_group_ends_when_the_lock_is_lost() {
+    let db = database();
+    let script = "trap '' TERM; echo $$; sleep 60 & echo $!; wait; sleep 60";
+    let running = Running::start(&mut run(&db, &["--grace", "200ms"]), script, 2);
+    terminate_holders(&db);
+    let pids = running.pids.clone();
+    let lost = running.end();
+    assert_eq!(lost.code, 74, "{lost:?}");
+    assert!(
+        lost.err.contains("was lost") && lost.err.contains("the command was ended"),
+        "{}",
+        lost.err
+    );
+    pids.into_iter().for_each(wait_until_gone);
+}
+
+#[test]
+fn a_loss_can_be_said_only() {
+    let db = database();
+    let running = Running::start(
+        &mut run(&db, &["--on-lost", "warn"]),
+        "echo $$; exec sleep 1",
+        1,
+    );
+    terminate_holders(&db);
+    let lost = running.end();
+    assert_eq!(lost.code, 74, "{lost:?}");
+    assert!(lost.err.contains("the command goes on"), "{}", lost.err);
+}
+
+#[test]
+fn no_orphan_is_left_when_it_is_killed() {
+    let db = database();
+    let running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    assert_eq!(held(&db), 1);
+    running.signal(Signal::KILL);
+    wait_until_gone(running.pids[0]);
+    db.wait_for_no_locks();
+    running.end();
+}
+
+#[test]
+fn a_command_that_takes_too_long_is_ended() {
+    let db = database();
+    let ran = on(
+        &db,
+        &["run", "job", "--at-most", "300ms", "--", "sleep", "60"],
+    );
+    assert_eq!(ran.code, 124, "{ran:?}");
+    let stubborn = "trap '' TERM; while :; do sleep 0.05; done";
+    let ran = on(
+        &db,
+        &[
+            "run",
+            "job",
+            "--at-most",
+            "100ms",
+            "--grace",
+            "100ms",
+            "--",
+            "sh",
+            "-c",
+            stubborn,
+        ],
+    );
+    assert_eq!(ran.code, 124, "{ran:?}");
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_lock_is_kept_for_as_long_as_is_asked() {
+    let db = database();
+    let began = std::time::Instant::now();
+    let mut running = run(&db, &["job", "--at-least", "1500ms", "--", "true"])
+        .spawn()
+        .unwrap();
+    wait_until("it is held", BOUND, || held(&db) == 1);
+    let busy = on(&db, &["run", "job", "-n", "--", "true"]);
+    assert_eq!(busy.code, 75, "{busy:?}");
+    assert!(running.wait().unwrap().success());
+    assert!(began.elapsed() >= Duration::from_millis(1500));
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn inside_itself_it_is_refused() {
+    let db = database();
+    let pglock = env!("CARGO_BIN_EXE_pglock");
+    let inner = on(
+        &db,
+        &["run", "job", "--", pglock, "run", "job", "--", "true"],
+    );
+    assert_eq!(inner.code, 125, "{inner:?}");
+    assert!(inner.err.contains("would wait for itself"), "{}", inner.err);
+    assert_eq!(
+        on(
+            &db,
+            &["run", "job", "--", pglock, "run", "other", "--", "true"]
+        )
+        .code,
+        0
+    );
+}
+
+#[test]
+fn three_that_start_at_once_run_one_after_the_other() {
+    let db = database();
+    let script = "mkdir \"$0\" || exit 1; sleep 0.1; rmdir \"$0\"";
+    let folder = tempfile::tempdir().unwrap();
+    let inside = folder.path().join("inside");
+    let started: Vec<_> = (0..3)
+        .map(|_| {
+            run(&db, &["job", "--", "sh", "-c", script])
+                .arg(&inside)
+                .spawn()
+                .unwrap()
+        })
+        .collect();
+    for mut process in started {
+        assert!(process.wait().unwrap().success());
+    }
+}
