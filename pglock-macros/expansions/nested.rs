@@ -47,7 +47,11 @@ fn report(conn: &mut Client) -> Result<(), Error> {
                                                 let _ = &conn;
                                                 ::pglock::__rt::run_catching(
                                                     context,
-                                                    move || -> Result<(), Error> { work(conn) },
+                                                    move || -> Result<(), Error> {
+                                                        #[cfg(false)]
+                                                        fn pglock_body() {}
+                                                        work(conn)
+                                                    },
                                                 )
                                             };
                                             return ::pglock::__rt::leave_on(

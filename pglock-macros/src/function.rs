@@ -10,6 +10,7 @@ use syn::{
     braced, token,
 };
 
+use crate::mark::{self, MarkedBody};
 use crate::types;
 
 pub(crate) struct Function {
@@ -25,6 +26,8 @@ pub(crate) enum Body {
         brace: token::Brace,
         attrs: Vec<Attribute>,
         statements: TokenStream,
+        /// The bodies in `statements`, where these are what another attribute of pglock's has expanded to.
+        marked: Vec<MarkedBody>,
     },
     Missing(Token![;]),
 }
@@ -52,10 +55,18 @@ impl Parse for Function {
 fn parse_block(input: ParseStream<'_>) -> Result<Body> {
     let content;
     let brace = braced!(content in input);
+    let attrs = content.call(Attribute::parse_inner)?;
+    let is_marked = mark::is_in(content.cursor());
+    let statements = content.parse()?;
     Ok(Body::Block {
         brace,
-        attrs: content.call(Attribute::parse_inner)?,
-        statements: content.parse()?,
+        attrs,
+        marked: if is_marked {
+            mark::find(&statements)
+        } else {
+            Vec::new()
+        },
+        statements,
     })
 }
 
@@ -110,6 +121,7 @@ impl Function {
                 format!("`{name}` has no body here: put the attribute on its implementation"),
             ));
         }
+        self.check_mark()?;
         let ReturnType::Type(_, returned) = &self.sig.output else {
             return Ok(());
         };
@@ -130,6 +142,28 @@ impl Function {
             ));
         }
         Ok(())
+    }
+
+    /// Refuses a body that others rewrote after pglock had marked it: how to wrap it cannot be told from the signature.
+    fn check_mark(&self) -> Result<()> {
+        let is_as_marked = match &self.body {
+            Body::Block { marked, .. } => match &marked[..] {
+                [] => true,
+                [body] => body.is_async == self.sig.asyncness.is_some(),
+                _ => false,
+            },
+            Body::Missing(_) => true,
+        };
+        if is_as_marked {
+            return Ok(());
+        }
+        Err(Error::new(
+            Span::call_site(),
+            format!(
+                "an attribute between this one and another one of pglock's rewrites `{}`: put pglock's attributes next to each other",
+                self.sig.ident
+            ),
+        ))
     }
 
     pub(crate) fn returns_nothing(&self) -> bool {
@@ -208,27 +242,63 @@ impl Function {
         quote!(async move { #edge #body })
     }
 
-    /// The body as it was written.
+    /// The body as it was written, with the mark where another attribute may look for it.
     pub(crate) fn block(&self) -> TokenStream {
         match &self.body {
             Body::Block {
-                brace, statements, ..
+                brace,
+                statements,
+                marked,
+                ..
             } => {
-                let mut block = Group::new(Delimiter::Brace, statements.clone());
+                let (span, statements) = match marked.first() {
+                    Some(body) => (body.span, &body.statements),
+                    None => (brace.span.join(), statements),
+                };
+                let mark = self
+                    .has_other_attributes()
+                    .then(|| mark::mark(self.sig.asyncness));
+                let mut block = Group::new(Delimiter::Brace, quote!(#mark #statements));
                 // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that
                 // the compiler does not call them unnecessary.
-                block.set_span(brace.span.join().resolved_at(Span::mixed_site()));
+                block.set_span(span.resolved_at(Span::mixed_site()));
                 block.to_token_stream()
             }
             Body::Missing(semicolon) => semicolon.to_token_stream(),
         }
     }
 
+    /// Whether one of the attributes that are left may be one of pglock's, by a name of the user's own.
+    fn has_other_attributes(&self) -> bool {
+        !self.attrs.iter().all(|other| other.path().is_ident("doc"))
+    }
+
     // Input:  /// docs
     //         pub fn name(..) -> R { #![inner] work(); Ok(()) }
     // Output: /// docs
     //         pub fn name(..) -> R { #![inner] {statements} }
+    //
+    // Where another attribute of pglock's has put its code around the body, that code stays.
     pub(crate) fn emit(&self, statements: &TokenStream) -> TokenStream {
+        match &self.body {
+            Body::Block {
+                statements: around,
+                marked,
+                ..
+            } if !marked.is_empty() => self.emit_whole(&mark::replace(around, statements)),
+            _ => self.emit_whole(statements),
+        }
+    }
+
+    /// The function as it was written.
+    pub(crate) fn unchanged(&self) -> TokenStream {
+        match &self.body {
+            Body::Block { statements, .. } => self.emit_whole(statements),
+            Body::Missing(_) => self.emit_whole(&TokenStream::new()),
+        }
+    }
+
+    fn emit_whole(&self, statements: &TokenStream) -> TokenStream {
         let Self {
             attrs,
             vis,
@@ -243,14 +313,6 @@ impl Function {
             Body::Missing(semicolon) => semicolon.to_tokens(&mut tokens),
         }
         tokens
-    }
-
-    /// The function as it was written.
-    pub(crate) fn unchanged(&self) -> TokenStream {
-        match &self.body {
-            Body::Block { statements, .. } => self.emit(statements),
-            Body::Missing(_) => self.emit(&TokenStream::new()),
-        }
     }
 }
 

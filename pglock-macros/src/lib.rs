@@ -1,12 +1,13 @@
 //! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to works with
 //! one version of it only.
 //!
-//! The files, from the bottom; each imports only from those before it: `types` and `function` (the only reader and emitter
-//! of functions), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate,
+//! The files, from the bottom; each imports only from those before it: `types`, `mark` (finds the body in what another
+//! attribute has expanded to) and `function` (the only reader and emitter of functions), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate,
 //! expand), `nest` (reads the attributes of a function and nests them).
 
 mod attributes;
 mod function;
+mod mark;
 mod nest;
 mod options;
 #[cfg(test)]
@@ -105,8 +106,8 @@ use self::attributes::{advisory, prioritize, timeout};
 /// # Several attributes
 ///
 /// Several of pglock's attributes on one function nest in reading order: the topmost is outermost, and its lock is
-/// taken first. Attributes of others stay where they are; below this one are `#[tracing::instrument]` for the body,
-/// above it for the wait too. `#[test]` and `#[tokio::test]` work on either side.
+/// taken first. That holds whatever names they go by, as after `use pglock::advisory as lock`. Attributes of others stay
+/// where they are; below this one are `#[tracing::instrument]` for the body, above it for the wait too. `#[test]` and `#[tokio::test]` work on either side.
 ///
 /// # What is refused
 ///

@@ -1,7 +1,8 @@
 //! Reads all attributes of pglock's on a function, validates them, and nests what they expand to.
 //!
 //! They nest in reading order: the topmost is outermost. The compiler expands the topmost first and gives its output to
-//! the next one, which would then wrap the whole of it. Therefore the topmost expands them all.
+//! the next one, which would then wrap the whole of it. Therefore the topmost expands them all, and one that it does not
+//! know, for its name is the user's own, finds the body by its mark.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};

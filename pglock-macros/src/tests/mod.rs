@@ -60,6 +60,42 @@ fn attributes_of_others_are_left_alone() {
 }
 
 #[test]
+fn by_another_name_they_nest_as_by_their_own() {
+    for (asyncness, body) in [
+        (quote!(), quote!({ work(conn) })),
+        (quote!(async), quote!({ work(conn).await })),
+    ] {
+        let function =
+            |attributes| quote!(#attributes #asyncness fn report(conn: &mut Client) -> R #body);
+        let at_once = expand(
+            quote!("outer", client = conn),
+            &function(quote!(
+                #[inline]
+                #[pglock::advisory("middle")]
+                #[pglock::advisory("inner", client = conn)]
+            )),
+        );
+        let mut one_by_one = function(quote!(#[inline]));
+        for arguments in [
+            quote!("outer", client = conn),
+            quote!("middle"),
+            quote!("inner", client = conn),
+        ] {
+            one_by_one = nest::expand(advisory::read, arguments, &one_by_one);
+        }
+        let import = quote!(
+            #[allow(unused_imports)]
+            use pglock::advisory as _;
+        )
+        .to_string();
+        assert_eq!(
+            one_by_one.to_string().replace(' ', ""),
+            at_once.replace(&import, "").replace(' ', ""),
+        );
+    }
+}
+
+#[test]
 fn what_macro_rules_passes_on() {
     let invisible = |tokens: TokenStream| Group::new(Delimiter::None, tokens).to_token_stream();
     let (vis, name) = (invisible(quote!()), quote!(report));

@@ -177,11 +177,37 @@ fn macro_rules_functions() {
     place.assert_released();
 }
 
+/// The attribute and the crate by names that pglock does not know.
+mod by_another_name {
+    pub(super) use pglock as other;
+    pub(super) use pglock::advisory as lock;
+}
+
 #[test]
 fn the_topmost_attribute_is_outermost() {
+    use by_another_name::{lock, other};
+
     #[pglock::advisory(1, using = &place.here, timeout = 0, on_error = |_| "outer is busy")]
     #[pglock::advisory(2, using = &place.here, timeout = 0, on_error = |_| inner_is_busy(place))]
-    fn run(place: &Place) -> &'static str {
+    fn by_its_name(place: &Place) -> &'static str {
+        both_are_held(place)
+    }
+
+    #[pglock::advisory(1, using = &place.here, timeout = 0, on_error = |_| "outer is busy")]
+    #[lock(2, using = &place.here, timeout = 0, on_error = |_| inner_is_busy(place))]
+    fn renamed(place: &Place) -> &'static str {
+        both_are_held(place)
+    }
+
+    #[other::advisory(1, using = &place.here, timeout = 0, on_error = |_| "outer is busy")]
+    #[tracing::instrument(skip_all)]
+    #[other::advisory(2, using = &place.here, timeout = 0, on_error = |_| inner_is_busy(place))]
+    async fn of_a_renamed_crate(place: &Place) -> &'static str {
+        std::future::ready(()).await;
+        both_are_held(place)
+    }
+
+    fn both_are_held(place: &Place) -> &'static str {
         assert_eq!((place.db.held(1), place.db.held(2)), (1, 1));
         "done"
     }
@@ -191,17 +217,22 @@ fn the_topmost_attribute_is_outermost() {
         "inner is busy"
     }
 
-    let place = Place::new();
-    assert_eq!(run(&place), "done");
-    place.assert_released();
-    let other = place.held_elsewhere(1);
-    assert_eq!(run(&place), "outer is busy");
-    drop(other);
-    place.db.wait_for_no_locks();
-    let other = place.held_elsewhere(2);
-    assert_eq!(run(&place), "inner is busy");
-    drop(other);
-    place.db.wait_for_no_locks();
+    let runs: [fn(&Place) -> &'static str; 3] = [by_its_name, renamed, |place| {
+        pollster::block_on(of_a_renamed_crate(place))
+    }];
+    for run in runs {
+        let place = Place::new();
+        assert_eq!(run(&place), "done");
+        place.assert_released();
+        let other = place.held_elsewhere(1);
+        assert_eq!(run(&place), "outer is busy");
+        drop(other);
+        place.db.wait_for_no_locks();
+        let other = place.held_elsewhere(2);
+        assert_eq!(run(&place), "inner is busy");
+        drop(other);
+        place.db.wait_for_no_locks();
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

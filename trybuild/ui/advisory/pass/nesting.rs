@@ -1,6 +1,8 @@
 #![deny(warnings)]
 
+use pglock as renamed;
 use pglock::advisory;
+use pglock::advisory as lock;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -40,6 +42,15 @@ fn around_another_attribute() -> u8 {
     0
 }
 
+#[pglock::advisory("outer", client = client)]
+#[tracing::instrument(skip(client))]
+#[lock("middle:{name}")]
+#[renamed::advisory("inner", client = client, shared)]
+async fn by_other_names(client: &mut tokio_postgres::Client, name: String) -> Result<String, Failure> {
+    client.execute("SELECT 1", &[]).await?;
+    Ok(name)
+}
+
 fn main() {
-    let _ = (imported, three, one_connection, one_connection_async, around_another_attribute);
+    let _ = (imported, three, one_connection, one_connection_async, around_another_attribute, by_other_names);
 }
