@@ -1,5 +1,5 @@
 // #[pglock::advisory("outer")]
-// #[advisory("middle")]
+// #[pglock::advisory("middle")]
 // #[inline]
 // #[::pglock::timeout("3s")]
 // fn report(conn: &mut Client) -> Result<(), Error> {
@@ -9,7 +9,7 @@
 #[inline]
 fn report(conn: &mut Client) -> Result<(), Error> {
     #[allow(unused_imports)]
-    use advisory as _;
+    use pglock::advisory as _;
     #[allow(unused_imports)]
     use ::pglock::timeout as _;
     let builder = ::pglock::__rt::advisory("outer").label("outer");

@@ -15,7 +15,7 @@ use crate::options::parse;
 /// Reads the arguments of one attribute.
 pub(crate) type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
-/// All of pglock's attributes, by the names that users write.
+/// All of pglock's attributes, by their names in the crate.
 const ATTRIBUTES: [(&str, ReadAttribute); 3] = [
     ("advisory", advisory::read),
     ("prioritize", prioritize::read),
@@ -134,16 +134,14 @@ impl Attributes {
     }
 }
 
-/// The attribute of pglock's that a path names: `advisory`, `pglock::advisory`, or with the path of `crate = ..`.
+/// The attribute of pglock's that a path leads to: `pglock::advisory`, or with the path of `crate = ..`.
+///
+/// A name alone may be anybody's: ntest and rstest have a `timeout` as well. It is left to the compiler, which knows.
 fn find(path: &Path, krate: &Path) -> Option<ReadAttribute> {
     let (path, krate) = (parse::path_text(path), parse::path_text(krate));
     ATTRIBUTES.into_iter().find_map(|(name, read)| {
-        let names = [
-            name.to_owned(),
-            format!("pglock::{name}"),
-            format!("{krate}::{name}"),
-        ];
-        names.contains(&path).then_some(read)
+        let paths = [format!("pglock::{name}"), format!("{krate}::{name}")];
+        paths.contains(&path).then_some(read)
     })
 }
 

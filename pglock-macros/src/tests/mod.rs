@@ -51,11 +51,13 @@ fn attributes_around_and_inside_stay() {
 fn attributes_of_others_are_left_alone() {
     let function = quote! {
         #[other::advisory("inner")]
+        #[timeout(1000)]
         #[wrapper::advisory("inner")]
-        fn report() -> Result<(), Error> { work() }
+        fn report(client: &mut Client) -> Result<(), Error> { work() }
     };
-    let expanded = expand(quote!("outer", crate = wrapper), &function);
+    let expanded = expand(quote!("outer", client = client, crate = wrapper), &function);
     assert!(expanded.contains("# [other :: advisory"), "{expanded}");
+    assert!(expanded.contains("# [timeout (1000)]"), "{expanded}");
     assert!(!expanded.contains("# [wrapper :: advisory"), "{expanded}");
 }
 
