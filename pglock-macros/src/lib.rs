@@ -106,8 +106,11 @@ use self::attributes::{advisory, prioritize, timeout};
 /// # Several attributes
 ///
 /// Several of pglock's attributes on one function nest in reading order: the topmost is outermost, and its lock is
-/// taken first. That holds whatever names they go by, as after `use pglock::advisory as lock`. Attributes of others stay
-/// where they are; below this one are `#[tracing::instrument]` for the body, above it for the wait too. `#[test]` and `#[tokio::test]` work on either side.
+/// taken first. That holds whatever names they go by, as after `use pglock::advisory as lock`.
+///
+/// With attributes of other crates it is the reverse, as the compiler expands the topmost first, and each goes around what
+/// it finds: one **above** this attribute, such as `#[tracing::instrument]`, goes around the body alone, and one **below**
+/// it around the whole call, the wait and the release included. `#[test]` and `#[tokio::test]` work on either side.
 ///
 /// # What is refused
 ///

@@ -1,5 +1,6 @@
 //! What the features `tracing` and `metrics` report.
 
+mod attributes_of_others;
 mod metrics;
 mod metrics_recorder;
 mod spans;
