@@ -6,12 +6,12 @@ use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{
-    Attribute, Error, FnArg, Ident, Pat, Result, ReturnType, Signature, Token, Type, Visibility,
-    braced, token,
+    Attribute, Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type,
+    Visibility, braced, token,
 };
 
 use crate::mark::{self, MarkedBody};
-use crate::types;
+use crate::types::{self, Lazy};
 
 pub(crate) struct Function {
     pub(crate) attrs: Vec<Attribute>,
@@ -133,15 +133,44 @@ impl Function {
                 ),
             ));
         }
-        if self.sig.asyncness.is_none() && types::is_future(returned) {
-            return Err(Error::new(
-                name.span(),
-                format!(
-                    "`{name}` returns a future, which would run only after the attribute has ended: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
-                ),
-            ));
+        let remedy = match (types::lazy(returned), self.sig.asyncness) {
+            (None, _) => return Ok(()),
+            (Some(Lazy::Future), None) => {
+                "a future, which would run only after the attribute has ended: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
+            }
+            (Some(Lazy::Future), Some(_)) => {
+                "a future, which would run only after the attribute has ended: await it in the body, and return what comes of it"
+            }
+            (Some(Lazy::Stream), _) => {
+                "a stream, which would run only after the attribute has ended: collect it in the body and return a `Vec`, or hold the lock in a guard while you read it"
+            }
+        };
+        Err(Error::new(
+            name.span(),
+            format!("`{name}` returns {remedy}"),
+        ))
+    }
+
+    /// Asks the compiler whether what is returned is a future or a stream, where its name does not tell.
+    // Expansion: expansions/alias.rs
+    pub(crate) fn refuse_lazy(&self, krate: &Path) -> TokenStream {
+        let returned = match (&self.sig.output, &self.body) {
+            // An attribute before this one has asked.
+            (_, Body::Block { marked, .. }) if !marked.is_empty() => None,
+            (ReturnType::Type(_, returned), _) => types::perhaps_lazy(returned),
+            (ReturnType::Default, _) => None,
+        };
+        let Some(returned) = returned else {
+            return TokenStream::new();
+        };
+        // Not at the type: with its position, that one of the traits is not needed would be the user's business.
+        let import = quote!(use #krate::__rt::{HasRun as _, RunsLater as _};);
+        quote_spanned! {returned.span()=>
+            #krate::__rt::runs_in_time::<#returned, _>({
+                #import
+                (&#krate::__rt::Returned::<#returned>(::core::marker::PhantomData)).runs()
+            });
         }
-        Ok(())
     }
 
     /// Refuses a body that others rewrote after pglock had marked it: how to wrap it cannot be told from the signature.

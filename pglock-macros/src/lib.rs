@@ -114,9 +114,10 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// # What is refused
 ///
-/// A `const fn`, a function without a body, anything that is not a function, a function that returns `!`, and a plain
-/// `fn` that returns a future (the lock would be released before the future runs: make it an `async fn`). `#[async_trait]` makes plain
-/// functions of that kind: there, put the attribute on an `async fn` that the method calls.
+/// A `const fn`, a function without a body, anything that is not a function, a function that returns `!`, and one that
+/// returns a future or a stream, also in a `Result` or an `Option` (the lock would be released before it runs: await or
+/// collect it in the body of an `async fn`). `#[async_trait]` makes plain functions of that kind: there, put the attribute
+/// on an `async fn` that the method calls.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand(advisory::read, arguments.into(), &item.into()).into()

@@ -52,6 +52,8 @@ struct Attributes {
     mistakes: Vec<Error>,
     /// The paths of the inner ones, which were removed from the function.
     paths: Vec<Path>,
+    /// The path of the runtime crate, for the outermost.
+    krate: Path,
 }
 
 impl Attributes {
@@ -64,10 +66,11 @@ impl Attributes {
             read: Vec::new(),
             mistakes: Vec::new(),
             paths: Vec::new(),
+            krate,
         };
         attributes.add(outermost);
         for attribute in std::mem::take(&mut function.attrs) {
-            match find(attribute.path(), &krate) {
+            match find(attribute.path(), &attributes.krate) {
                 None => function.attrs.push(attribute),
                 Some(read) => {
                     attributes.add(arguments(&attribute).and_then(read));
@@ -130,7 +133,12 @@ impl Attributes {
             statements = attribute.expand(function, &body);
             body = quote!({ #statements });
         }
-        function.emit(&quote!(#(#[allow(unused_imports)] use #paths as _;)* #statements))
+        let refuse_lazy = function.refuse_lazy(&self.krate);
+        function.emit(&quote! {
+            #(#[allow(unused_imports)] use #paths as _;)*
+            #refuse_lazy
+            #statements
+        })
     }
 }
 

@@ -1,5 +1,6 @@
 //! What can be told about a type from its tokens.
 
+use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound};
 
@@ -14,34 +15,75 @@ pub(crate) fn ungroup(mut ty: &Type) -> &Type {
     }
 }
 
-/// Whether a type is a future, or a smart pointer or `Result` of one.
-pub(crate) fn is_future(ty: &Type) -> bool {
+/// What runs only after the function has returned it.
+#[derive(Clone, Copy, PartialEq)]
+pub(crate) enum Lazy {
+    Future,
+    Stream,
+}
+
+/// Whether a type says by its name that it is lazy, or a pointer to that, a `Result` or an `Option` of it.
+pub(crate) fn lazy(ty: &Type) -> Option<Lazy> {
     match ungroup(ty) {
-        Type::Reference(reference) => is_future(&reference.elem),
-        Type::ImplTrait(opaque) => names_future(&opaque.bounds),
-        Type::TraitObject(object) => names_future(&object.bounds),
-        Type::Path(path) => path.path.segments.last().is_some_and(|segment| {
-            match segment.ident.to_string().as_str() {
-                "BoxFuture" | "LocalBoxFuture" => true,
-                "Pin" | "Box" | "Result" => {
-                    first_argument(&segment.arguments).is_some_and(is_future)
-                }
-                _ => false,
-            }
-        }),
-        _ => false,
+        Type::Reference(reference) => lazy(&reference.elem),
+        Type::ImplTrait(opaque) => lazy_bound(&opaque.bounds),
+        Type::TraitObject(object) => lazy_bound(&object.bounds),
+        Type::Path(path) => {
+            path.path
+                .segments
+                .last()
+                .and_then(|segment| match segment.ident.to_string().as_str() {
+                    "BoxFuture" | "LocalBoxFuture" => Some(Lazy::Future),
+                    "BoxStream" | "LocalBoxStream" => Some(Lazy::Stream),
+                    "Pin" | "Box" | "Result" | "Option" => {
+                        first_argument(&segment.arguments).and_then(lazy)
+                    }
+                    _ => None,
+                })
+        }
+        _ => None,
     }
 }
 
-fn names_future(bounds: &Punctuated<TypeParamBound, Token![+]>) -> bool {
-    bounds.iter().any(|bound| match bound {
-        TypeParamBound::Trait(bound) => bound
-            .path
-            .segments
-            .last()
-            .is_some_and(|segment| segment.ident == "Future"),
-        _ => false,
+fn lazy_bound(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Lazy> {
+    bounds.iter().find_map(|bound| match bound {
+        TypeParamBound::Trait(bound) => {
+            let name = bound.path.segments.last()?.ident.to_string();
+            match name.as_str() {
+                "Future" | "FusedFuture" | "IntoFuture" | "TryFuture" => Some(Lazy::Future),
+                "Stream" | "FusedStream" | "TryStream" => Some(Lazy::Stream),
+                _ => None,
+            }
+        }
+        _ => None,
     })
+}
+
+/// The part of a return type of which only the compiler can tell whether it is lazy: `Rows` of `Result<Option<Rows>, E>`.
+pub(crate) fn perhaps_lazy(ty: &Type) -> Option<&Type> {
+    /// Names of types of the standard library, which are what they say.
+    const EAGER: [&str; 20] = [
+        "String", "Vec", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "Duration", "Instant",
+        "bool", "char", "u8", "u16", "u32", "u64", "usize", "i16", "i32", "i64", "f32", "f64",
+    ];
+    match ungroup(ty) {
+        Type::Path(path) => {
+            let segment = path.path.segments.last()?;
+            let name = segment.ident.to_string();
+            match first_argument(&segment.arguments) {
+                Some(inner) if name == "Result" || name == "Option" => perhaps_lazy(inner),
+                _ if EAGER.contains(&name.as_str()) || names_impl_trait(ty) => None,
+                _ => Some(ty),
+            }
+        }
+        Type::Macro(_) => Some(ty),
+        _ => None,
+    }
+}
+
+fn names_impl_trait(ty: &Type) -> bool {
+    let tokens = ty.to_token_stream().to_string();
+    tokens.split(' ').any(|token| token == "impl")
 }
 
 fn first_argument(arguments: &PathArguments) -> Option<&Type> {

@@ -5,9 +5,12 @@
 
 use std::fmt;
 use std::future::Future;
+use std::marker::PhantomData;
 use std::ops::DerefMut;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Arc;
+
+use futures_util::Stream;
 
 use crate::api::advisory::{Advisory, TransactionScope};
 use crate::api::prioritize::{AsyncPrioritizeScope, Prioritize};
@@ -113,6 +116,54 @@ impl<R> NeverErr for &Probe<'_, R> {
         false
     }
 }
+
+/// Tells whether what a function returns is still to be run: for a future or a stream, method look-up finds [`RunsLater`];
+/// for all other types it goes on to [`HasRun`], which needs one more reference.
+#[derive(Debug)]
+pub struct Returned<R>(pub PhantomData<R>);
+
+#[derive(Debug)]
+pub struct Later;
+
+#[derive(Debug)]
+pub struct InTime;
+
+/// The number tells the impls apart, of which one applies to a type.
+pub trait RunsLater<const IMPL: u8> {
+    fn runs(&self) -> Later {
+        Later
+    }
+}
+
+impl<F: Future> RunsLater<0> for Returned<F> {}
+
+impl<F: Future, E> RunsLater<1> for Returned<Result<F, E>> {}
+
+impl<S: Stream> RunsLater<2> for Returned<S> {}
+
+impl<S: Stream, E> RunsLater<3> for Returned<Result<S, E>> {}
+
+pub trait HasRun {
+    fn runs(&self) -> InTime {
+        InTime
+    }
+}
+
+impl<R> HasRun for &Returned<R> {}
+
+/// Refuses what would run only after the lock had been released.
+pub fn runs_in_time<R, W: RunsInTime<R>>(_: W) {}
+
+#[diagnostic::on_unimplemented(
+    message = "`{R}` is or contains a future or a stream, which would run only after the attribute has ended",
+    label = "this is returned before it has run",
+    note = "await or collect it in the body, in an `async fn`, and return what comes of it",
+    note = "or hold the lock in a guard, as in `pglock::advisory(..).acquire_async()`; if it needs no lock, return it in a struct"
+)]
+pub trait RunsInTime<R> {}
+
+#[diagnostic::do_not_recommend]
+impl<R> RunsInTime<R> for InTime {}
 
 // A lock on a session of pglock's own.
 
