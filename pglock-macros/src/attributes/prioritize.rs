@@ -14,6 +14,7 @@ use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
 use crate::options::shared::{SharedOptions, lock_timeout};
+use crate::options::suggest;
 use crate::wrap;
 
 const OPTIONS: &Options<Args> = &[
@@ -163,7 +164,7 @@ impl PrioritizeSideEffect {
     fn new(value: Expr) -> Result<Self> {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
-            return fail(match parse::meant(&text, &WORDS) {
+            return fail(match suggest::word(&text, &WORDS) {
                 Some(word) => format!(
                     "a side effect is a word, not a string: write `side_effect = {word}`, without quotes"
                 ),

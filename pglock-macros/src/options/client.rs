@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
 
 use crate::function::Function;
-use crate::options::parse;
+use crate::options::{parse, suggest};
 use crate::types;
 
 #[derive(Clone)]
@@ -155,15 +155,22 @@ impl Client {
 }
 
 fn require_argument(name: &Ident, function: &Function) -> Result<()> {
-    if function.bound_names().contains(&name) {
+    let arguments = function.bound_names();
+    if arguments.contains(&name) {
         return Ok(());
     }
+    let arguments: Vec<_> = arguments.iter().map(ToString::to_string).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let function = &function.sig.ident;
+    let remedy = match suggest::word(&name.to_string(), &arguments) {
+        Some(meant) => format!("did you mean `{meant}`?"),
+        None => {
+            format!("add `{name}: &mut ..`, or name the argument that is the connection")
+        }
+    };
     Err(Error::new(
         name.span(),
-        format!(
-            "`{name}` is not an argument of `{function}`: add `{name}: &mut ..`, or name the argument that is the connection"
-        ),
+        format!("`{name}` is not an argument of `{function}`: {remedy}"),
     ))
 }
 

@@ -6,4 +6,5 @@ pub(crate) mod lock_id;
 pub(crate) mod on_error;
 pub(crate) mod parse;
 pub(crate) mod shared;
+pub(crate) mod suggest;
 mod template;

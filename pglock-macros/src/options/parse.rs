@@ -7,6 +7,8 @@ use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result, Token, token};
 
+use crate::options::suggest;
+
 /// A value, and where to report that it is wrong.
 pub(crate) struct Spanned<T> {
     pub(crate) value: T,
@@ -70,24 +72,32 @@ fn read_option<A>(
                 input,
             },
         ),
-        None => Err(Error::new(
-            name.span(),
-            format!(
-                "unknown option `{name}`: expected one of {}",
-                names(options)
-            ),
-        )),
+        None => Err(Error::new(name.span(), unknown(&name.to_string(), options))),
+    }
+}
+
+fn unknown<A>(name: &str, options: &Options<A>) -> String {
+    let known: Vec<_> = own(options).map(|(name, _)| name).collect();
+    let meant = suggest::option(name, &known);
+    match own(options).find(|(known, _)| Some(*known) == meant) {
+        Some((_, example)) => format!("unknown option `{name}`: did you mean `{example}`?"),
+        None => format!(
+            "unknown option `{name}`: expected one of {}",
+            names(options)
+        ),
     }
 }
 
 /// The names of the options, for messages.
 pub(crate) fn names<A>(options: &Options<A>) -> String {
-    let names: Vec<_> = options
-        .iter()
-        .filter(|(_, example, _)| !example.is_empty())
-        .map(|(name, ..)| format!("`{name}`"))
-        .collect();
+    let names: Vec<_> = own(options).map(|(name, _)| format!("`{name}`")).collect();
     names.join(", ")
+}
+
+/// The options that are the attribute's own, with their examples.
+fn own<A>(options: &Options<A>) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let all = options.iter().map(|(name, example, _)| (*name, *example));
+    all.filter(|(_, example)| !example.is_empty())
 }
 
 /// An option whose name was parsed. Its value comes next.
@@ -200,14 +210,6 @@ pub(crate) fn text(value: &Expr) -> Option<String> {
         }) => Some(text.value()),
         _ => None,
     }
-}
-
-/// The one of `words` that somebody meant who wrote `text` in upper or lower case.
-pub(crate) fn meant<'w>(text: &str, words: &[&'w str]) -> Option<&'w str> {
-    words
-        .iter()
-        .copied()
-        .find(|word| word.eq_ignore_ascii_case(text))
 }
 
 /// Looks through parentheses, and through the invisible ones around what `macro_rules!` passes on.

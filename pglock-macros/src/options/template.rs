@@ -7,6 +7,7 @@ use syn::parse::Parser as _;
 use syn::{Error, Ident, LitStr, Result};
 
 use crate::function::Function;
+use crate::options::suggest;
 
 /// A string literal that names a lock.
 pub(crate) struct Template {
@@ -71,21 +72,27 @@ impl Template {
         let Some(name) = unbound else {
             return Ok(());
         };
-        let choices = if arguments.is_empty() {
-            "which has none".to_owned()
-        } else {
-            let names: Vec<_> = arguments
-                .iter()
-                .map(|ident| format!("`{{{}}}`", ident.unraw()))
-                .collect();
-            format!("which has {}", names.join(", "))
-        };
+        let names: Vec<_> = arguments
+            .iter()
+            .map(|ident| ident.unraw().to_string())
+            .collect();
+        let names: Vec<_> = names.iter().map(String::as_str).collect();
         let function = &function.sig.ident;
+        let remedy = if let Some(meant) = suggest::word(name, &names) {
+            format!(": did you mean `{{{meant}}}`?")
+        } else {
+            let choices = if names.is_empty() {
+                "which has none".to_owned()
+            } else {
+                format!("which has `{{{}}}`", names.join("}`, `{"))
+            };
+            format!(
+                ", {choices}: for anything else, write an expression, as in `lock_id = format!(..)`"
+            )
+        };
         Err(Error::new(
             self.literal.span(),
-            format!(
-                "`{{{name}}}` is not an argument of `{function}`, {choices}: for anything else, write an expression, as in `lock_id = format!(..)`"
-            ),
+            format!("`{{{name}}}` is not an argument of `{function}`{remedy}"),
         ))
     }
 

@@ -12,6 +12,7 @@ use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, Options, Spanned, parse_options};
 use crate::options::shared::SharedOptions;
+use crate::options::suggest;
 
 const OPTIONS: &Options<Args> = &[
     ("lock_id", "lock_id = \"invoices\"", |args, option| {
@@ -142,6 +143,6 @@ impl Args {
 /// A side effect that was written as a flag: the word as it was written, and as it should be.
 fn side_effect_word(value: &Expr) -> Option<(String, &'static str)> {
     let written = parse::word(value)?.to_string();
-    let word = parse::meant(&written, &side_effect::WORDS)?;
+    let word = suggest::word(&written, &side_effect::WORDS)?;
     Some((written, word))
 }

@@ -2,7 +2,7 @@
 
 use syn::{Error, Expr, Result};
 
-use crate::options::parse;
+use crate::options::{parse, suggest};
 
 /// What a call does when the lock is still busy after its timeout.
 pub(crate) enum AdvisorySideEffect {
@@ -23,7 +23,7 @@ impl AdvisorySideEffect {
     pub(crate) fn new(value: Expr) -> Result<Self> {
         let fail = |message: &str| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
-            return fail(&match parse::meant(&text, &WORDS) {
+            return fail(&match suggest::word(&text, &WORDS) {
                 Some(word) => format!(
                     "a side effect is a word, not a string: write `side_effect = {word}`, without quotes"
                 ),
@@ -53,7 +53,7 @@ impl AdvisorySideEffect {
             Some(word @ ("Terminate" | "Cancel" | "Escalate")) => fail(&format!(
                 "`{word}` belongs to `#[pglock::prioritize]`: write `Raise`, `Skip` or `Skip(value)`"
             )),
-            word => match word.and_then(|word| parse::meant(word, &WORDS)) {
+            word => match word.and_then(|word| suggest::word(word, &WORDS)) {
                 Some(meant) => fail(&format!("unknown side effect: did you mean `{meant}`?")),
                 None => fail("unknown side effect: write `Raise`, `Skip` or `Skip(value)`"),
             },

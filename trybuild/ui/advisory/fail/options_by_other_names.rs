@@ -1,0 +1,32 @@
+use pglock::Error;
+use postgres::Client;
+
+#[pglock::advisory(name = "report")]
+fn name() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("report", timeout = 0, on_busy = "skip")]
+fn on_busy() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("report", connection = conn)]
+fn connection(conn: &mut Client) -> Result<(), Error> {
+    let _ = conn;
+    Ok(())
+}
+
+#[pglock::advisory("report", database = "reports")]
+fn database() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("report", retries = 3)]
+fn retries() -> Result<(), Error> {
+    Ok(())
+}
+
+fn main() {
+    let _ = (name, on_busy, connection, database, retries);
+}
