@@ -36,6 +36,7 @@ const PGLOCK: &[&str] = &[
 ];
 const PGLOCK_MACROS: &[&str] = &[
     "types.rs",
+    "mark.rs",
     "function.rs",
     "options",
     "wrap.rs",
