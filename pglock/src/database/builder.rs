@@ -1,6 +1,5 @@
 //! Building a database handle from a URL, the driver's configuration, or another handle.
 
-use std::fmt;
 #[cfg(feature = "rustls")]
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -9,8 +8,8 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 use super::handle::{Attached, Database, Settings};
-use super::tls::{self, Tls, TlsOptions};
-use super::url;
+use super::source::{ConfigSource, DatabaseConfig};
+use super::tls::Tls;
 use crate::error::Error;
 use crate::model::liveness::Liveness;
 
@@ -68,60 +67,6 @@ impl Database {
             lease: None,
             max_sessions: None,
         }
-    }
-}
-
-/// The address of a database: a URL, a keyword string, a [`tokio_postgres::Config`], or an existing [`Database`].
-#[derive(Clone)]
-pub struct DatabaseConfig(ConfigSource);
-
-#[derive(Clone)]
-enum ConfigSource {
-    Text(String),
-    Config(Box<Config>),
-    Database(Database),
-}
-
-impl fmt::Debug for DatabaseConfig {
-    /// Shows no part of the text, which may contain a password.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DatabaseConfig").finish_non_exhaustive()
-    }
-}
-
-impl From<&str> for DatabaseConfig {
-    fn from(url: &str) -> Self {
-        Self(ConfigSource::Text(url.to_owned()))
-    }
-}
-
-impl From<String> for DatabaseConfig {
-    fn from(url: String) -> Self {
-        Self(ConfigSource::Text(url))
-    }
-}
-
-impl From<&String> for DatabaseConfig {
-    fn from(url: &String) -> Self {
-        Self::from(url.as_str())
-    }
-}
-
-impl From<Config> for DatabaseConfig {
-    fn from(config: Config) -> Self {
-        Self(ConfigSource::Config(Box::new(config)))
-    }
-}
-
-impl From<Database> for DatabaseConfig {
-    fn from(database: Database) -> Self {
-        Self(ConfigSource::Database(database))
-    }
-}
-
-impl From<&Database> for DatabaseConfig {
-    fn from(database: &Database) -> Self {
-        Self::from(database.clone())
     }
 }
 
@@ -287,6 +232,11 @@ impl DatabaseBuilder {
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when the URL cannot be parsed, when a file for TLS cannot be read, when
     /// the URL asks for TLS without the feature `rustls`, or when the heartbeat, the lease or `max_sessions` is out of range.
     pub fn build(self) -> Result<Database, Error> {
+        self.build_for("`Database::builder`")
+    }
+
+    /// Like [`build`](Self::build). `place` says in errors where the URL is from.
+    pub(super) fn build_for(self, place: &str) -> Result<Database, Error> {
         let liveness = self.liveness()?;
         let max_sessions = self.checked_max_sessions()?;
         let is_unchanged = self.is_unchanged();
@@ -298,19 +248,14 @@ impl DatabaseBuilder {
             {
                 return Ok(database);
             }
-            source => source.read()?,
+            source => source.read().map_err(|error| error.within(place))?,
         };
-        if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
-            return Err(Error::config(
-                "the database URL names no host; write `postgres://user@host/database`",
-            ));
-        }
         #[cfg(feature = "rustls")]
         let options = match self.root_certificates {
             Some(path) => options.with_roots(path),
             None => options,
         };
-        let tls = Tls::new(options, &mut config)?;
+        let tls = Tls::new(options, &mut config).map_err(|error| error.within(place))?;
         let given_name = self
             .application_name
             .as_deref()
@@ -357,21 +302,6 @@ impl DatabaseBuilder {
             return false;
         }
         self.application_name.is_none()
-    }
-}
-
-impl ConfigSource {
-    fn read(self) -> Result<(Config, TlsOptions), Error> {
-        Ok(match self {
-            Self::Text(text) => {
-                let (rest, options) = tls::split_tls_options(&text)?;
-                (url::parse(&rest)?, options)
-            }
-            Self::Config(config) => (*config, TlsOptions::default()),
-            Self::Database(database) => {
-                (database.0.given.clone(), database.tls().options().clone())
-            }
-        })
     }
 }
 

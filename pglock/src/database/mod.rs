@@ -4,11 +4,12 @@ mod addresses;
 mod builder;
 mod cancel_request;
 mod connect;
+mod conninfo;
 mod handle;
 mod registry;
 mod socket;
+mod source;
 pub(crate) mod tls;
-mod url;
 mod why_no_session;
 
 pub(crate) use connect::Connected;
@@ -16,6 +17,7 @@ pub(crate) use socket::SocketSwitch;
 pub(crate) use tls::Driver;
 pub(crate) use why_no_session::why_no_session;
 
-pub use builder::{DatabaseBuilder, DatabaseConfig};
+pub use builder::DatabaseBuilder;
 pub use handle::Database;
 pub use registry::{Using, configure};
+pub use source::DatabaseConfig;

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use once_cell::race::OnceBox;
 
-use super::builder::DatabaseConfig;
 use super::handle::Database;
+use super::source::DatabaseConfig;
 use crate::background::GrowingList;
 use crate::error::Error;
 
@@ -80,7 +80,7 @@ impl Database {
 /// # }
 /// ```
 pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
-    let database = Database::builder(config).build()?;
+    let database = Database::builder(config).build_for("`pglock::configure`")?;
     let set = DEFAULT.get_or_init(|| {
         Box::new(DefaultDatabase {
             database: database.clone(),
@@ -105,9 +105,7 @@ fn default_database() -> Result<Database, Error> {
                 "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL",
             ));
         }
-        let database = Database::builder(url)
-            .build()
-            .map_err(|error| error.within("DATABASE_URL"))?;
+        let database = Database::builder(url).build_for("DATABASE_URL")?;
         Ok(Box::new(DefaultDatabase { database, origin: "the first use of DATABASE_URL" }))
     })?;
     Ok(default.database.clone())

@@ -3,7 +3,6 @@
 #[cfg(feature = "rustls")]
 pub(crate) mod handshake;
 mod settings;
-mod text;
 
 use std::pin::Pin;
 
@@ -14,10 +13,9 @@ use tokio_postgres::{CancelToken, Client, Config, NoTls};
 
 use crate::error::{Error, Failure};
 
-pub(crate) use settings::TlsOptions;
-pub(crate) use text::split_tls_options;
+pub(super) use settings::{Roots, SslMode, TlsOptions};
 
-use settings::{SslMode, TlsSettings};
+use settings::TlsSettings;
 
 /// How a database's sessions are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ pub(crate) struct Tls {
 impl Tls {
     /// Combines the options, sets them in the driver's `config`, and reads the files once, so that a mistake shows before the
     /// first lock.
-    pub(crate) fn new(options: TlsOptions, config: &mut Config) -> Result<Self, Error> {
+    pub(super) fn new(options: TlsOptions, config: &mut Config) -> Result<Self, Error> {
         let settings = options.resolve(config)?;
         if settings.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
@@ -48,7 +46,7 @@ impl Tls {
         Ok(Self { options, settings })
     }
 
-    pub(crate) fn options(&self) -> &TlsOptions {
+    pub(super) fn options(&self) -> &TlsOptions {
         &self.options
     }
 

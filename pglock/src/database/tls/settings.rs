@@ -9,7 +9,7 @@ use crate::error::Error;
 
 /// The levels of libpq's `sslmode`, the weakest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum SslMode {
+pub(in crate::database) enum SslMode {
     Disable,
     Prefer,
     Require,
@@ -38,7 +38,7 @@ impl SslMode {
 
 /// The authorities that are trusted to sign the server's certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Roots {
+pub(in crate::database) enum Roots {
     /// Those of the operating system.
     System,
     /// Those in a PEM file.
@@ -58,12 +58,12 @@ impl From<PathBuf> for Roots {
 
 /// The options of the URL, before they are combined to [`TlsSettings`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct TlsOptions {
+pub(in crate::database) struct TlsOptions {
     /// `None` if only the driver's own [`Config`] sets it.
-    pub(super) mode: Option<SslMode>,
-    pub(super) roots: Option<Roots>,
-    pub(super) certificate: Option<PathBuf>,
-    pub(super) key: Option<PathBuf>,
+    pub(in crate::database) mode: Option<SslMode>,
+    pub(in crate::database) roots: Option<Roots>,
+    pub(in crate::database) certificate: Option<PathBuf>,
+    pub(in crate::database) key: Option<PathBuf>,
 }
 
 /// What the options amount to.
@@ -83,7 +83,7 @@ pub(super) struct Identity {
 
 impl TlsOptions {
     #[cfg(feature = "rustls")]
-    pub(crate) fn with_roots(self, path: PathBuf) -> Self {
+    pub(in crate::database) fn with_roots(self, path: PathBuf) -> Self {
         Self {
             roots: Some(path.into()),
             ..self
@@ -153,11 +153,11 @@ fn is_socket(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::tls::split_tls_options;
+    use crate::database::conninfo;
 
     fn settings(url: &str) -> Result<TlsSettings, Error> {
-        let (text, options) = split_tls_options(url)?;
-        options.resolve(&text.parse().unwrap())
+        let (config, options) = conninfo::parse(url)?.config()?;
+        options.resolve(&config)
     }
 
     fn mode(url: &str) -> SslMode {
