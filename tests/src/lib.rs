@@ -46,6 +46,9 @@ pub use server::{Builder, Server};
 pub use wait::{BOUND, wait_until, wait_until_async};
 pub use waiter::{Waiter, pid_of};
 
+/// What the names of pglock's own sessions are like where a test sets none: `pglock: program@host`.
+pub const OWN: &str = "pglock: %@%";
+
 /// The server that the tests of this process share: a throwaway one, started on first use, or the
 /// one of `DATABASE_URL`.
 #[must_use]

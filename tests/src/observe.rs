@@ -163,13 +163,13 @@ impl TestDb {
         )))
     }
 
-    /// The backends in this database with that `application_name`.
+    /// The backends in this database with an `application_name` like that.
     #[must_use]
     #[track_caller]
     pub fn backends_named(&self, application_name: &str) -> Vec<i32> {
         pids(&self.observe(&format!(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database()
-               AND application_name = '{}' ORDER BY backend_start, pid",
+               AND application_name LIKE '{}' ORDER BY backend_start, pid",
             application_name.replace('\'', "''")
         )))
     }

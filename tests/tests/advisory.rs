@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, ErrorKind, Guard, LockId};
-use pglock_tests::{BOUND, Child, TestDb, background, child, database, wait_until};
+use pglock_tests::{BOUND, Child, OWN, TestDb, background, child, database, wait_until};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -420,7 +420,7 @@ fn sessions_are_used_again() {
     let mut used = HashSet::new();
     for _ in 0..50 {
         let guard = pglock::advisory("reuse").using(&here).acquire().unwrap();
-        used.extend(db.backends_named("pglock"));
+        used.extend(db.backends_named(OWN));
         guard.release().unwrap();
     }
     assert_eq!(used.len(), 1, "{used:?}");
@@ -559,7 +559,23 @@ fn wrong_options_are_config_and_nothing_is_asked() {
             .unwrap_err()
             .is_config()
     );
-    assert!(db.backends_named("pglock").is_empty());
+    assert!(db.backends_named(OWN).is_empty());
+}
+
+#[test]
+fn a_holder_without_a_name_is_known_by_its_program_and_host() {
+    let db = database();
+    let here = handle(&db);
+    let guard = pglock::advisory("named").using(&here).acquire().unwrap();
+    let lock = pglock::advisory("named").using(another_handle(&db));
+    let busy = lock.timeout(Duration::ZERO).acquire().unwrap_err();
+    let name = &busy.holder().unwrap().application_name;
+    // The binary of these tests is called `advisory-` and a hash.
+    assert!(name.starts_with("pglock: advisory-"), "{name}");
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap();
+    let (_, shown) = name.split_once('@').expect("a host");
+    assert!(host.trim().contains(shown) && !shown.is_empty(), "{name}");
+    guard.release().unwrap();
 }
 
 #[test]

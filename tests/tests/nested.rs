@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use pglock::{Database, Error};
-use pglock_tests::{TestDb, database};
+use pglock_tests::{OWN, TestDb, database};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -24,7 +24,7 @@ fn recursion_reenters_without_sql_and_releases_at_the_last_end() {
     let db = database();
     assert_eq!(countdown(&db, &handle(&db), 5).unwrap(), 5);
     assert!(db.advisory_locks().is_empty());
-    assert_eq!(db.backends_named("pglock").len(), 1);
+    assert_eq!(db.backends_named(OWN).len(), 1);
 }
 
 #[tokio::test]
@@ -191,7 +191,7 @@ fn a_nested_call_shares_the_session_of_the_enclosing_one() {
         pglock::advisory("b").using(&here).run(|| {
             pglock::advisory("c").using(&here).run(|| {
                 assert_eq!(db.advisory_locks().len(), 3);
-                assert_eq!(db.backends_named("pglock").len(), 1);
+                assert_eq!(db.backends_named(OWN).len(), 1);
                 Ok::<_, Error>(())
             })
         })

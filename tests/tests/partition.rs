@@ -287,7 +287,7 @@ fn a_proxy_that_hangs_is_noticed_and_the_lease_frees() {
         db.wait_for_waiters(1);
         wait_until("a session beside it has been asked", BOUND, || {
             let asked = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
-                AND application_name = 'pglock' AND (query = '' OR query LIKE '%virtualxid%') AND query_start IS NOT NULL";
+                AND application_name LIKE 'pglock: %@%' AND (query = '' OR query LIKE '%virtualxid%') AND query_start IS NOT NULL";
             !client.query(asked, &[]).unwrap().is_empty()
         });
         proxy.stop_forwarding();
@@ -417,7 +417,7 @@ fn a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock() {
         let mut client = db.connect();
         let mut asked = || -> f64 {
             let asked = "SELECT max(extract(epoch FROM query_start))::float8 FROM pg_stat_activity \
-                WHERE datname = current_database() AND application_name = 'pglock'";
+                WHERE datname = current_database() AND application_name LIKE 'pglock: %@%'";
             client.query_one(asked, &[]).unwrap().get(0)
         };
         proxy.stop_answers();

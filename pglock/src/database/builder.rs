@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 
 use super::handle::{Attached, Database, Settings};
+use super::session_name::session_name;
 use super::source::{ConfigSource, DatabaseConfig};
 use super::tls::Tls;
 use crate::error::Error;
@@ -86,6 +87,9 @@ pub struct DatabaseBuilder {
 impl DatabaseBuilder {
     /// Sets the `application_name` of the sessions, after `pglock: `. It is shown to others when a lock is busy. Postgres keeps
     /// 63 bytes.
+    ///
+    /// Without it, and without `application_name` in the URL, it is `program@host`, shortened so that it fits. The host is left
+    /// out where neither Linux nor the environment (`HOSTNAME`, on Windows `COMPUTERNAME`) says it.
     ///
     /// See also [`application_name`](https://www.postgresql.org/docs/current/runtime-config-logging.html#GUC-APPLICATION-NAME).
     ///
@@ -260,7 +264,7 @@ impl DatabaseBuilder {
             .application_name
             .as_deref()
             .or(config.get_application_name());
-        let name = application_name(given_name);
+        let name = session_name(given_name);
         config.application_name(name);
         let connect_timeout = set_connect_timeout(&mut config);
         let given = config.clone();
@@ -305,15 +309,6 @@ impl DatabaseBuilder {
     }
 }
 
-/// The name of the sessions, which always marks them as pglock's.
-fn application_name(given: Option<&str>) -> String {
-    match given {
-        Some(name) if name.starts_with("pglock: ") => name.to_owned(),
-        Some(name) if !name.is_empty() && name != "pglock" => format!("pglock: {name}"),
-        _ => "pglock".to_owned(),
-    }
-}
-
 /// How long connecting may take in total. The driver's own limit is for one TCP connect; this one is for all hosts, and
 /// covers a server that accepts the connection and then sends nothing.
 fn set_connect_timeout(config: &mut Config) -> Duration {
@@ -329,19 +324,6 @@ fn set_connect_timeout(config: &mut Config) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn sessions_say_that_they_are_of_pglock() {
-        let name = |url: &str| {
-            let database = Database::builder(url).build().unwrap();
-            database.config().get_application_name().unwrap().to_owned()
-        };
-        assert_eq!(name("postgres://app@localhost/app"), "pglock");
-        assert_eq!(
-            name("postgres://app@localhost/app?application_name=worker-1"),
-            "pglock: worker-1"
-        );
-    }
 
     #[test]
     fn equal_settings_are_one_database() {

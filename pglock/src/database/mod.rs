@@ -7,6 +7,7 @@ mod connect;
 mod conninfo;
 mod handle;
 mod registry;
+mod session_name;
 mod socket;
 mod source;
 pub(crate) mod tls;

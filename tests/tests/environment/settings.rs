@@ -4,7 +4,7 @@ use std::thread;
 use std::time::Duration;
 
 use pglock::{Database, advisory, advisory_id};
-use pglock_tests::{BOUND, TestDb, wait_until};
+use pglock_tests::{BOUND, OWN, TestDb, wait_until};
 
 use crate::{acquire, handle, server};
 
@@ -91,7 +91,7 @@ fn an_idle_session_is_there_for_the_next_lock() {
         .unwrap()
         .release()
         .unwrap();
-    let before = db.backends_named("pglock");
+    let before = db.backends_named(OWN);
     thread::sleep(3 * TIMEOUT);
     advisory("idle")
         .using(&here)
@@ -99,5 +99,5 @@ fn an_idle_session_is_there_for_the_next_lock() {
         .unwrap()
         .release()
         .unwrap();
-    assert_eq!(db.backends_named("pglock"), before);
+    assert_eq!(db.backends_named(OWN), before);
 }

@@ -3,7 +3,7 @@
 use std::sync::Barrier;
 
 use pglock::{Database, ErrorKind};
-use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
+use pglock_tests::{BOUND, OWN, Server, TestDb, database, wait_until};
 
 use crate::{Blocker, INTERVAL, prioritize};
 
@@ -130,7 +130,7 @@ fn a_section_whose_session_has_ended_ends_nobody_elses_wait() {
     db.terminate(pid);
     wait_until("it is gone", BOUND, || !crate::is_alive(&db, pid));
     wait_until("a poll has come", BOUND, || {
-        !db.backends_named("pglock").is_empty()
+        !db.backends_named(OWN).is_empty()
     });
     drop(section);
     assert!(client.is_closed() || client.batch_execute("SELECT 1").is_err());

@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::time::{Duration, Instant};
 
 use pglock::{Advisory, Database, Error, TransactionScope};
-use pglock_tests::{BOUND, Server, TestDb, background, wait_until};
+use pglock_tests::{BOUND, OWN, Server, TestDb, background, wait_until};
 
 use crate::{SERVER, hold, runtime};
 
@@ -42,7 +42,7 @@ fn callers_wait_for_a_session_where_there_are_more_of_them_than_connections() {
                 for task in done {
                     task.await.unwrap().unwrap();
                     let mut most = most.borrow_mut();
-                    *most = db.backends_named("pglock").len().max(*most);
+                    *most = db.backends_named(OWN).len().max(*most);
                 }
             })
             .await;
@@ -93,7 +93,7 @@ fn the_wait_for_a_session_ends_with_the_timeout_and_is_no_busy_lock() {
     let error = lock("free", &here).try_acquire().unwrap_err();
     assert!(error.is_environment(), "{error}");
     assert!(began.elapsed() < SECOND);
-    assert_eq!(db.backends_named("pglock").len(), 2);
+    assert_eq!(db.backends_named(OWN).len(), 2);
     drop(guards);
     let free = lock("free", &here).timeout(BOUND).acquire().unwrap();
     free.release().unwrap();
@@ -202,7 +202,7 @@ fn a_session_that_died_makes_room() {
     let guard = lock("first", &here).acquire().unwrap();
     let waits = lock("second", &here);
     let waits = background("it has its lock", move || waits.acquire().map(drop));
-    db.terminate(db.backends_named("pglock")[0]);
+    db.terminate(db.backends_named(OWN)[0]);
     waits.finish(BOUND).unwrap();
     assert!(guard.release().unwrap_err().is_lost());
 }

@@ -5,7 +5,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pglock::{Advisory, Database};
-use pglock_tests::{BOUND, Proxy, background, wait_until};
+use pglock_tests::{BOUND, OWN, Proxy, background, wait_until};
 
 use crate::SERVER;
 
@@ -112,6 +112,6 @@ fn as_many_idle_sessions_are_kept_as_were_busy_a_moment_ago() {
     }
     assert_eq!(proxy.connections(), 24);
     wait_until("only a few are kept", 2 * BOUND, || {
-        db.backends_named("pglock").len() == 8
+        db.backends_named(OWN).len() == 8
     });
 }

@@ -46,7 +46,7 @@ fn logins_that_are_slow_take_no_lock_from_those_who_wait() {
 fn helper_of(db: &TestDb) -> i32 {
     let mut client = db.connect();
     let asked = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() \
-        AND application_name = 'pglock' AND (query = '' OR query LIKE '%virtualxid%') AND query_start IS NOT NULL";
+        AND application_name LIKE 'pglock: %@%' AND (query = '' OR query LIKE '%virtualxid%') AND query_start IS NOT NULL";
     let mut helper = None;
     wait_until("a helper session is asked", BOUND, || {
         helper = client.query_opt(asked, &[]).unwrap();

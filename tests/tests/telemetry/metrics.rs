@@ -131,7 +131,7 @@ fn open_sessions_are_counted_by_what_they_are_for() {
     // Ended by the server, whoever uses them.
     db.execute(
         "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-         WHERE datname = current_database() AND application_name ~ '^pglock(: |$)'",
+         WHERE datname = current_database() AND application_name ~ '^pglock: '",
     );
     for role in ["shared", "wait", "own"] {
         becomes(role, 0.0);

@@ -91,7 +91,7 @@ fn a_server_without_tls() {
     ] {
         assert_refused(&tcp.database(&options), "the server has no TLS");
     }
-    assert!(!tcp.server.log().contains("application_name=pglock "));
+    assert!(!tcp.server.log().contains("application_name=pglock: "));
 }
 
 #[test]

@@ -7,7 +7,7 @@ use std::task::{Context, Waker};
 use std::time::{Duration, Instant};
 
 use pglock::Database;
-use pglock_tests::{BOUND, Server, TestDb, wait_until};
+use pglock_tests::{BOUND, OWN, Server, TestDb, wait_until};
 use rustls::crypto::ring;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
@@ -23,7 +23,7 @@ const LOCK: &str = "encrypted";
 fn are_encrypted(db: &TestDb, application_name: &str) -> Vec<bool> {
     db.connect()
         .query(
-            "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name = $1",
+            "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) WHERE application_name LIKE $1",
             &[&application_name],
         )
         .unwrap()
@@ -141,7 +141,7 @@ fn a_new_session_after_a_restart_goes_by_the_certificates_of_then() {
     let guard = pglock::advisory(LOCK).using(&here).acquire().unwrap();
     tcp.server.restart();
     assert!(guard.release().unwrap_err().is_lost());
-    assert!(is_encrypted(&tcp.db, &here, "pglock"));
+    assert!(is_encrypted(&tcp.db, &here, OWN));
 
     // All are renewed, that of the authority too.
     let renewed = Authority::new("the next");
@@ -150,7 +150,7 @@ fn a_new_session_after_a_restart_goes_by_the_certificates_of_then() {
         &renewed.sign("localhost"),
         "local all all trust\nhostssl all all 127.0.0.1/32 trust\n",
     );
-    assert!(is_encrypted(&tcp.db, &here, "pglock"));
+    assert!(is_encrypted(&tcp.db, &here, OWN));
 }
 
 #[test]
@@ -225,13 +225,13 @@ fn roots_by_the_builder_verify() {
 fn prefer_goes_without_where_there_is_none() {
     let tcp = Tcp::plain();
     let here = tcp.database("sslmode=prefer");
-    assert!(!is_encrypted(&tcp.db, &here, "pglock"));
+    assert!(!is_encrypted(&tcp.db, &here, OWN));
 
     tcp.show(
         &tcp.authority.sign("localhost"),
         "local all all trust\nhostnossl all all 127.0.0.1/32 trust\n",
     );
-    assert!(!is_encrypted(&tcp.db, &here, "pglock"));
+    assert!(!is_encrypted(&tcp.db, &here, OWN));
     let insists = tcp.database("sslmode=require");
     let error = pglock::advisory(LOCK)
         .using(&insists)
@@ -241,7 +241,7 @@ fn prefer_goes_without_where_there_is_none() {
     assert!(error.to_string().contains("pg_hba.conf"), "{error}");
 
     let never = tcp.database("sslmode=disable");
-    assert!(!is_encrypted(&tcp.db, &never, "pglock"));
+    assert!(!is_encrypted(&tcp.db, &never, OWN));
 }
 
 #[test]
