@@ -33,6 +33,22 @@ const BY_TEXT: [(&str, &str); 4] = [
     ),
 ];
 
+/// What servers and poolers say to sessions that are not encrypted: Postgres by its pg_hba.conf, Postgres before version 14,
+/// and managed databases.
+const NOT_ENCRYPTED: [&str; 5] = [
+    "no encryption",
+    "SSL off",
+    "SSL required",
+    "SSL connection is required",
+    "connection is insecure",
+];
+
+const WANTS_ENCRYPTION: &str = if cfg!(feature = "rustls") {
+    "the server accepts no sessions without encryption from here; use `sslmode=require` or more in the URL, or check pg_hba.conf"
+} else {
+    "the server accepts no sessions without encryption from here, and pglock is built without TLS; turn on pglock's feature `rustls`, or check pg_hba.conf"
+};
+
 /// The cause and the remedy.
 pub(crate) fn why_no_session(failure: &Failure) -> &'static str {
     match &failure.sql_state {
@@ -44,7 +60,10 @@ pub(crate) fn why_no_session(failure: &Failure) -> &'static str {
 }
 
 fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
-    let says = |text| causes(&*failure.source).any(|cause| cause.to_string().contains(text));
+    let says = |text: &str| causes(&*failure.source).any(|cause| cause.to_string().contains(text));
+    if NOT_ENCRYPTED.iter().any(|text| says(text)) {
+        return Some(WANTS_ENCRYPTION);
+    }
     Some(match *state {
         SqlState::INVALID_PASSWORD => {
             "the password is wrong, or there is no such user; check both in the URL"
@@ -112,6 +131,20 @@ mod tests {
             };
             assert_eq!(why_no_session(&failure), why);
         }
+    }
+
+    #[cfg(not(feature = "rustls"))]
+    #[test]
+    fn a_server_that_wants_tls_is_said_to_need_the_feature() {
+        let server = pglock_tests::Server::builder().tcp(true).start();
+        let rules = "local all all trust\nhostssl all all all trust\n";
+        std::fs::write(server.data_dir().join("pg_hba.conf"), rules).unwrap();
+        server.restart();
+        let url = server.tcp_url("postgres");
+        let here = crate::Database::builder(url).build().unwrap();
+        let error = crate::advisory("x").using(&here).acquire().unwrap_err();
+        let text = error.to_string();
+        assert!(text.contains("pglock's feature `rustls`"), "{error:?}");
     }
 
     #[test]
