@@ -33,7 +33,7 @@ const BY_TEXT: [(&str, &str); 4] = [
     ),
 ];
 
-/// What servers and poolers say to sessions that are not encrypted: Postgres by its pg_hba.conf, Postgres before version 14,
+/// What servers and poolers say to sessions that are not encrypted: Postgres by its `pg_hba.conf`, Postgres before version 14,
 /// and managed databases.
 const NOT_ENCRYPTED: [&str; 5] = [
     "no encryption",
