@@ -63,7 +63,8 @@
 //!
 //! # Errors
 //!
-//! [`Error`] is one opaque type; [`Error::kind`] tells the cases apart, and the text says what to do.
+//! [`Error`] is one opaque type; [`Error::kind`] tells the cases apart, and the text says what to do; of a busy
+//! lock, [`Error::hint`] does.
 //!
 //! - [`Busy`](ErrorKind::Busy): somebody else holds the lock, see [`Error::holder`]. `Skip` and the `try_` verbs turn it into a value.
 //! - [`Lost`](ErrorKind::Lost): the lock was held and no longer is. [`Error::body_finished`] says if the work was done.

@@ -82,14 +82,14 @@ pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
 ///
 /// # Panics
 ///
-/// Always, with the error's text.
+/// Always, with what `{:?}` of the error shows, as `unwrap` does.
 #[expect(clippy::must_use_candidate, reason = "it never returns")]
 #[expect(
     clippy::needless_pass_by_value,
     reason = "it is used as a `FnOnce(Error) -> R`"
 )]
 pub fn panic<R>(error: Error) -> R {
-    panic!("{error}")
+    panic!("{error:?}")
 }
 
 /// Tells whether a value of any type is an `Err`: for a `Result`, method lookup finds [`IsErr`]; for all other types it

@@ -210,7 +210,7 @@ fn busy_is_what_the_options_say() {
         let panic = std::panic::catch_unwind(jobs::panics).unwrap_err();
         let text = panic.downcast_ref::<String>().unwrap();
         assert!(
-            text.contains("is busy") && text.contains("pglock"),
+            text.contains("is busy") && text.contains("\n  hint: "),
             "{text}"
         );
         assert!(jobs::own_error().contains("is busy"));

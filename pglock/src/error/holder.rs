@@ -119,6 +119,9 @@ impl Holder {
     // Input:  a prepared transaction "it's"
     // Output: end it with `ROLLBACK PREPARED 'it''s'`, or commit it with `COMMIT PREPARED`
     pub(super) fn remedy(&self) -> Option<String> {
+        if self.this_process && !self.queued {
+            return Some("find the guard, thread or task of this process that holds it".to_owned());
+        }
         let gid = self.prepared.as_ref()?.replace('\'', "''");
         Some(format!(
             "end it with `ROLLBACK PREPARED '{gid}'`, or commit it with `COMMIT PREPARED`"

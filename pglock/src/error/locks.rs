@@ -10,22 +10,20 @@ use super::{Error, ErrorKind, Failure, Found, Holder, SEE_SOURCE};
 
 impl Error {
     /// `waited` is `None` when the session's own `lock_timeout` ended the wait; `skip` says how to go on without the lock.
+    ///
+    /// The message is for whoever wanted the work done, such as the client of a web service. What can be done about it in
+    /// the program or the database is the hint.
     pub(crate) fn busy(
         id: &dyn fmt::Display,
         waited: Option<Duration>,
         found: Found,
         skip: &str,
     ) -> Self {
-        let (after, advice) = match waited {
-            Some(waited) if waited.is_zero() => (String::new(), "set a `timeout` to wait for it"),
-            Some(waited) => (
-                format!(" after a wait of {}", humanize::duration(waited)),
-                "wait longer with `timeout`",
-            ),
-            None => (
-                " after a wait as long as `lock_timeout`".to_owned(),
-                "wait longer with `timeout`",
-            ),
+        let is_try = waited.is_some_and(|waited| waited.is_zero());
+        let after = match waited {
+            Some(_) if is_try => String::new(),
+            Some(waited) => format!(" after a wait of {}", humanize::duration(waited)),
+            None => " after a wait as long as `lock_timeout`".to_owned(),
         };
         let (who, holder) = match found {
             Found::Holder(holder) => (held_by(&holder), Some(holder)),
@@ -33,15 +31,19 @@ impl Error {
             Found::NotVisible => ("its holder is not visible to this role".to_owned(), None),
             Found::Unknown => ("its holder is not known".to_owned(), None),
         };
-        let remedy = holder.as_ref().and_then(Holder::remedy);
-        let remedy = remedy
-            .map(|remedy| format!("{remedy}; "))
-            .unwrap_or_default();
-        let mut error = Self::new(
-            ErrorKind::Busy,
-            format!("lock {id} is busy{after}: {who}; {remedy}{advice}, or {skip}"),
-        );
+        let wait = if is_try {
+            "set a `timeout` to wait for it"
+        } else {
+            "wait longer with `timeout`"
+        };
+        let mut hint = format!("{wait}, or {skip}");
+        if let Some(remedy) = holder.as_ref().and_then(Holder::remedy) {
+            hint.insert_str(0, &format!("{remedy}; "));
+        }
+        let message = format!("lock {id} is busy{after}: {who}");
+        let mut error = Self::new(ErrorKind::Busy, message);
         error.0.holder = holder;
+        error.0.hint = Some(hint);
         error
     }
 
@@ -221,9 +223,7 @@ fn held_by(holder: &Holder) -> String {
         None => "held".to_owned(),
     };
     if holder.this_process {
-        format!(
-            "{held} by this process itself, in a guard or in another thread or task, as {holder}"
-        )
+        format!("{held} by this process itself, as {holder}")
     } else {
         format!("{held} by {holder}")
     }
@@ -265,23 +265,57 @@ mod tests {
         }
     }
 
+    /// An error of a call that waited for 2 s.
+    fn busy(found: Found) -> Error {
+        Error::busy(&"\"invoices\"", Some(Duration::from_secs(2)), found, SKIP)
+    }
+
     #[test]
     fn busy_names_the_holder_and_not_its_query() {
-        let error = Error::busy(
-            &"\"invoices\"",
-            Some(Duration::from_secs(2)),
-            Found::Holder(holder()),
-            SKIP,
-        );
+        let error = busy(Found::Holder(holder()));
         assert!(error.is_busy());
-        let text = error.to_string();
-        assert!(
-            text.starts_with(
-                r#"lock "invoices" is busy after a wait of 2 s: held by pid 42 ("pglock: worker-1", user "app"); "#
-            ),
-            "{text}"
+        assert_eq!(
+            error.to_string(),
+            r#"lock "invoices" is busy after a wait of 2 s: held by pid 42 ("pglock: worker-1", user "app")"#
         );
         assert!(!format!("{error} {error:?} {:?}", error.holder()).contains("secret"));
+    }
+
+    #[test]
+    fn what_to_do_about_a_busy_lock_is_a_hint() {
+        let prepared = Holder {
+            prepared: Some("it's".into()),
+            ..holder()
+        };
+        let here = Holder {
+            this_process: true,
+            ..holder()
+        };
+        for (found, begins) in [
+            (Found::Unknown, "wait longer with `timeout`, or skip with"),
+            (Found::NotVisible, "wait longer"),
+            (Found::Holder(holder()), "wait longer"),
+            (
+                Found::Holder(prepared),
+                "end it with `ROLLBACK PREPARED 'it''s'`",
+            ),
+            (
+                Found::Holder(here),
+                "find the guard, thread or task of this process",
+            ),
+        ] {
+            let error = busy(found);
+            let hint = error.hint().unwrap();
+            assert!(hint.starts_with(begins), "{hint}");
+            assert!(!error.to_string().contains('`'), "{error}");
+            assert_eq!(format!("{error:?}"), format!("{error}\n  hint: {hint}"));
+        }
+        let tried = Error::busy(&1, Some(Duration::ZERO), Found::Nobody, TRY_LOCK);
+        assert_eq!(
+            tried.hint(),
+            Some("set a `timeout` to wait for it, or try with `try_lock`")
+        );
+        assert_eq!(Error::lost(&1, "its session ended").hint(), None);
     }
 
     #[test]

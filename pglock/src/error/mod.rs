@@ -1,7 +1,8 @@
 //! The one error type: opaque, classified by [`ErrorKind`].
 //!
 //! All messages are built here, one file per subject, so that the same cause reads the same wherever it occurs. A message
-//! is one sentence in lower case that names the thing, the cause and the remedy.
+//! is one sentence in lower case that names the thing, the cause and the remedy. Only a busy lock is a normal outcome, which is
+//! shown to people who cannot change the program: its remedy is a hint.
 
 mod failure;
 mod holder;
@@ -29,9 +30,10 @@ pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 
 /// Why a lock could not be acquired, or was lost.
 ///
-/// [`kind`](Error::kind) says what happened, [`holder`](Error::holder) which session holds the lock. The message (`{}`) says
-/// what to do about it. It never contains a password or the holder's query, and never repeats the
-/// [source](StdError::source), such as the server's reply: `{:?}` shows both.
+/// [`kind`](Error::kind) says what happened, [`holder`](Error::holder) which session holds the lock. The message (`{}`) names
+/// the cause and the remedy; of a busy lock it says who holds it and for how long, and the remedy is the [`hint`](Error::hint).
+/// It never contains a password or the holder's query, and never repeats the [source](StdError::source), such as the server's
+/// reply: `{:?}` shows message, hint and sources.
 ///
 /// ```
 /// fn report(error: &pglock::Error) {
@@ -48,6 +50,7 @@ pub struct Error(Box<Inner>);
 struct Inner {
     kind: ErrorKind,
     message: String,
+    hint: Option<String>,
     holder: Option<Holder>,
     sql_state: Option<SqlState>,
     body_finished: bool,
@@ -153,6 +156,30 @@ impl Error {
         self.0.holder.as_ref()
     }
 
+    /// What can be done about a busy lock, in the program that asked for it or in the database; `None` for other errors,
+    /// whose message says it.
+    ///
+    /// It is for those who write and operate the program. The message is not: it can be shown to whoever asked for the work.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let guard = pglock::advisory("invoices").acquire()?;
+    /// use std::time::Duration;
+    ///
+    /// let error = pglock::advisory("invoices").timeout(Duration::ZERO).acquire().unwrap_err();
+    /// let answer = format!("409 Conflict\r\n\r\n{error}"); // lock "invoices" is busy: held for 2.3 s by ..
+    /// eprintln!("{error:?}"); // the same, and the hint below it
+    /// # assert!(error.hint().is_some_and(|hint| !answer.contains(hint)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn hint(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The SQLSTATE of the error that Postgres reported; `None` when it reported none.
     #[must_use]
     pub fn sql_state(&self) -> Option<&SqlState> {
@@ -174,10 +201,13 @@ impl fmt::Display for Error {
     }
 }
 
-/// Shows the message and its sources, for a `main` that returns an error; never the holder's query.
+/// Shows the message, the hint and the sources, for a `main` that returns an error; never the holder's query.
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{self}")?;
+        if let Some(hint) = self.hint() {
+            write!(f, "\n  hint: {hint}")?;
+        }
         let mut source = self.source();
         while let Some(cause) = source {
             write!(f, "\n  caused by: {cause}")?;
@@ -202,6 +232,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            hint: None,
             holder: None,
             sql_state: None,
             body_finished: false,
