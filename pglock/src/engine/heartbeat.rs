@@ -14,7 +14,7 @@ use crate::model::liveness::Liveness;
 use crate::wire::SimpleQuery;
 
 /// How long a session must have been idle before it says which locks it holds.
-const NAMES_AFTER: Duration = Duration::from_millis(100);
+const NAMES_AFTER: Duration = Duration::from_millis(25);
 
 /// Has a session that many locks share say which ones it holds, once it has nothing else to do: the statement that
 /// acquired them does not name them, and sessions that find a lock busy look there.

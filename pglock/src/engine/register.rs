@@ -57,7 +57,6 @@ pub(super) struct Held {
     pub(super) lock: Arc<DatabaseLock>,
     pub(super) link: Arc<SessionLink>,
     pub(super) record: Arc<HoldRecord>,
-    pub(super) granted: Instant,
     /// Where the end of its release goes.
     pub(super) released: Option<ReleaseReply>,
     /// Where it goes whether it is still held.
@@ -187,7 +186,6 @@ impl Entries {
             lock: Arc::clone(lock),
             link: Arc::clone(link),
             record: Arc::clone(record),
-            granted: Instant::now(),
             released: None,
             confirmed: None,
         };

@@ -49,12 +49,16 @@ pub struct Holder {
     /// heartbeat, which names the locks that a session has held longest. A name that does not hash to the lock's key is not
     /// believed.
     pub lock_name: Option<String>,
-    /// When it acquired the lock, by the server's clock. Known only for sessions that your role may see: for pglock's own
-    /// while they hold it, unless a heartbeat has no room for it beside locks that they have held longer; for others that
-    /// acquired it by pglock, until their next statement.
+    /// When it acquired the lock, by the server's clock. Always known for what calls and guards of this process hold by the same
+    /// [`Database`](crate::Database). Otherwise only for sessions that your role may see: for pglock's own from a moment after the acquire, unless they are
+    /// in constant use for other locks, or a heartbeat has no room for it beside locks that they have held longer; for
+    /// others that acquired it by pglock, until their next statement.
     pub since: Option<SystemTime>,
     /// How long it had held the lock when it was looked up; known when `since` is.
     pub held_for: Option<Duration>,
+    /// How long it will keep the lock from then on, although its call has ended: what is left of
+    /// [`hold_at_least`](crate::Advisory::hold_at_least). `None` while the call runs, and where `held_for` is not known.
+    pub kept_for: Option<Duration>,
 }
 
 /// Shows the same as [`Display`](fmt::Display), without the query, which may contain a secret.
@@ -97,7 +101,7 @@ impl fmt::Display for Holder {
 /// What a look-up has found out about the holder of a busy lock.
 #[derive(Clone, Debug, Default)]
 pub(crate) enum Found {
-    Holder(Holder),
+    Holder(Box<Holder>),
     /// Nobody blocks it any more.
     Nobody,
     /// Our role may not look at the locks.
@@ -119,6 +123,9 @@ impl Holder {
     // Input:  a prepared transaction "it's"
     // Output: end it with `ROLLBACK PREPARED 'it''s'`, or commit it with `COMMIT PREPARED`
     pub(super) fn remedy(&self) -> Option<String> {
+        if self.kept_for.is_some() {
+            return Some("its `hold_at_least` keeps it".to_owned());
+        }
         if self.this_process && !self.queued {
             return Some("find the guard, thread or task of this process that holds it".to_owned());
         }

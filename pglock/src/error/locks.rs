@@ -26,7 +26,7 @@ impl Error {
             None => " after a wait as long as `lock_timeout`".to_owned(),
         };
         let (who, holder) = match found {
-            Found::Holder(holder) => (held_by(&holder), Some(holder)),
+            Found::Holder(holder) => (held_by(&holder), Some(*holder)),
             Found::Nobody => ("its holder is gone by now".to_owned(), None),
             Found::NotVisible => ("its holder is not visible to this role".to_owned(), None),
             Found::Unknown => ("its holder is not known".to_owned(), None),
@@ -222,10 +222,17 @@ fn held_by(holder: &Holder) -> String {
         Some(time) => format!("held for {}", humanize::duration(time)),
         None => "held".to_owned(),
     };
-    if holder.this_process {
+    let who = if holder.this_process {
         format!("{held} by this process itself, as {holder}")
     } else {
         format!("{held} by {holder}")
+    };
+    match holder.kept_for {
+        Some(time) => format!(
+            "{who}, whose work has ended, and kept for {} more",
+            humanize::duration(time)
+        ),
+        None => who,
     }
 }
 
@@ -262,6 +269,7 @@ mod tests {
             lock_name: None,
             since: None,
             held_for: None,
+            kept_for: None,
         }
     }
 
@@ -272,13 +280,26 @@ mod tests {
 
     #[test]
     fn busy_names_the_holder_and_not_its_query() {
-        let error = busy(Found::Holder(holder()));
+        let error = busy(Found::Holder(holder().into()));
         assert!(error.is_busy());
         assert_eq!(
             error.to_string(),
             r#"lock "invoices" is busy after a wait of 2 s: held by pid 42 ("pglock: worker-1", user "app")"#
         );
         assert!(!format!("{error} {error:?} {:?}", error.holder()).contains("secret"));
+    }
+
+    #[test]
+    fn a_lock_that_is_kept_is_busy_for_how_long_still() {
+        let kept = Holder {
+            held_for: Some(Duration::from_secs(3)),
+            kept_for: Some(Duration::from_secs(27)),
+            ..holder()
+        };
+        assert_eq!(
+            busy(Found::Holder(kept.into())).to_string(),
+            r#"lock "invoices" is busy after a wait of 2 s: held for 3 s by pid 42 ("pglock: worker-1", user "app"), whose work has ended, and kept for 27 s more"#
+        );
     }
 
     #[test]
@@ -294,13 +315,13 @@ mod tests {
         for (found, begins) in [
             (Found::Unknown, "wait longer with `timeout`, or skip with"),
             (Found::NotVisible, "wait longer"),
-            (Found::Holder(holder()), "wait longer"),
+            (Found::Holder(holder().into()), "wait longer"),
             (
-                Found::Holder(prepared),
+                Found::Holder(prepared.into()),
                 "end it with `ROLLBACK PREPARED 'it''s'`",
             ),
             (
-                Found::Holder(here),
+                Found::Holder(here.into()),
                 "find the guard, thread or task of this process",
             ),
         ] {

@@ -4,6 +4,7 @@
 //! ```text
 //! /* pglock: "nightly-report" */; SELECT ..                                      waits for the lock, or has acquired it
 //! /* pglock: "nightly-report" held 3000 ms, (1, 2) held 20 ms, and 7 more */     the heartbeat of a session
+//! /* pglock: "digest" held 3000 ms kept 27000 ms */                              its call has ended: `hold_at_least`
 //! ```
 //!
 //! A comment can be written by anybody. A name is therefore read together with the key that it hashes to, and concerns only
@@ -39,21 +40,45 @@ const MOST_OF_A_NAME: usize = 200;
 const CUT: &str = "... key ";
 /// Between a lock and for how long it has been held.
 const HELD: &str = " held ";
+/// Between that and for how long it will be kept.
+const KEPT: &str = " kept ";
+const UNIT: &str = " ms";
+/// The fewest bytes of a lock in a heartbeat, with the comma.
+const FEWEST: usize = "1 held 1 ms, ".len();
 
 /// The statement, with the lock that it waits for or acquires in front.
 pub(crate) fn naming(id: &LockId, sql: &str) -> String {
     format!("{BEGIN}{}{END}; {sql}", Written(id))
 }
 
+/// What a heartbeat says of a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ShownLock<'l> {
+    pub(crate) id: &'l LockId,
+    /// For how long it has been held.
+    pub(crate) held: Duration,
+    /// For how long it will be kept; `None` while the call that acquired it runs.
+    pub(crate) kept: Option<Duration>,
+}
+
 /// A comment alone, with the locks that have been held longest: as many as fit.
-pub(crate) fn holding(mut held: Vec<(&LockId, Duration)>) -> String {
-    held.sort_by_key(|(_, time)| Reverse(*time));
+pub(crate) fn holding(mut locks: Vec<ShownLock<'_>>) -> String {
+    let count = locks.len();
+    let longest = |lock: &ShownLock<'_>| Reverse(lock.held);
+    if count > MOST / FEWEST {
+        locks.select_nth_unstable_by_key(MOST / FEWEST, longest);
+        locks.truncate(MOST / FEWEST);
+    }
+    locks.sort_by_key(longest);
     let mut comment = BEGIN.to_owned();
-    for (nth, (id, time)) in held.iter().enumerate() {
+    for (nth, ShownLock { id, held, kept }) in locks.iter().enumerate() {
         let comma = if nth == 0 { "" } else { ", " };
-        let lock = format!("{comma}{}{HELD}{} ms", Written(id), time.as_millis());
+        let mut lock = format!("{comma}{}{HELD}{}{UNIT}", Written(id), held.as_millis());
+        if let Some(kept) = kept {
+            let _ = write!(lock, "{KEPT}{}{UNIT}", kept.as_millis());
+        }
         if comment.len() + lock.len() + MOST_OF_THE_END > MOST {
-            let _ = write!(comment, ", and {} more", held.len() - nth);
+            let _ = write!(comment, ", and {} more", count - nth);
             break;
         }
         comment += &lock;
@@ -113,6 +138,8 @@ pub(crate) struct NamedLock {
     pub(crate) name: Option<String>,
     /// In a heartbeat, for how long it had been held.
     pub(crate) held: Option<Duration>,
+    /// In a heartbeat, for how long it was to be kept from then on, after its call.
+    pub(crate) kept: Option<Duration>,
 }
 
 /// The locks that the comment names with which a statement begins. A comment that is cut off ends with the last whole one.
@@ -156,15 +183,27 @@ fn read_lock(text: &str) -> Option<(NamedLock, &str)> {
         let (key, after) = read_number(text)?;
         (Key::Big(key), None, after)
     };
-    let (held, after) = match after.strip_prefix(HELD) {
-        None => (None, after),
-        Some(text) => {
-            let (millis, text) = read_number(text)?;
-            let held = Duration::from_millis(millis);
-            (Some(held), text.strip_prefix(" ms")?)
-        }
+    let (held, after) = read_time(HELD, after)?;
+    let (kept, after) = read_time(KEPT, after)?;
+    let lock = NamedLock {
+        key,
+        name,
+        held,
+        kept,
     };
-    Some((NamedLock { key, name, held }, after))
+    Some((lock, after))
+}
+
+/// A time after the word, if that is there.
+fn read_time<'t>(word: &str, text: &'t str) -> Option<(Option<Duration>, &'t str)> {
+    let Some(time) = text.strip_prefix(word) else {
+        return Some((None, text));
+    };
+    let (millis, after) = read_number(time)?;
+    Some((
+        Some(Duration::from_millis(millis)),
+        after.strip_prefix(UNIT)?,
+    ))
 }
 
 fn read_number<T: std::str::FromStr>(text: &str) -> Option<(T, &str)> {
@@ -263,21 +302,25 @@ mod tests {
 
     #[test]
     fn the_locks_that_are_held_longest_are_named() {
-        let seconds = Duration::from_secs;
         let (a, b) = (name("a"), LockId::Pair(1, 2));
         assert_eq!(
-            holding(vec![(&a, seconds(1)), (&b, seconds(3))]),
-            "/* pglock: (1, 2) held 3000 ms, \"a\" held 1000 ms */"
+            holding(vec![held(&a, 1, Some(9)), held(&b, 3, None)]),
+            "/* pglock: (1, 2) held 3000 ms, \"a\" held 1000 ms kept 9000 ms */"
         );
         let ids: Vec<LockId> = (0..2000)
             .map(|nth| name(&format!("invoices-{nth}")))
             .collect();
-        let held = ids.iter().zip((0..).map(seconds)).collect();
-        let comment = holding(held);
+        let all = ids.iter().zip(0..).map(|(id, time)| held(id, time, None));
+        let comment = holding(all.collect());
         let named = read(&comment).count();
         assert!(named > 25, "{comment}");
         assert!(comment.starts_with("/* pglock: \"invoices-1999\" held 1999000 ms, "));
         assert!(comment.ends_with(&format!(", and {} more */", 2000 - named)));
+        // The shortest that there are: as many as fit are looked at.
+        let ids: Vec<LockId> = (0..200).map(|nth| LockId::Key(nth % 10)).collect();
+        let all = ids.iter().map(|id| held(id, 0, None));
+        let comment = holding(all.collect());
+        assert!(comment.ends_with(", and 127 more */"), "{comment}");
     }
 
     #[test]
@@ -289,6 +332,8 @@ mod tests {
             "/* pglock: 1",
             "/* pglock: 1 held 30",
             "/* pglock: 1 held 30 m",
+            "/* pglock: 1 held 30 ms kept 2",
+            "/* pglock: 1 held 30 ms kept x ms */",
             "/* pglock: 1 held -5 ms */",
             "/* pglock: (1, 2",
             "/* pglock: (1, 4294967296) */",
@@ -303,6 +348,22 @@ mod tests {
         }
         assert_eq!(read("/* pglock: 1 held 3 ms, \"a\" held"), 1);
         assert_eq!(read("/* pglock: \"a\", 2, and 7 more */"), 2);
+    }
+
+    fn held(id: &LockId, held: u64, kept: Option<u64>) -> ShownLock<'_> {
+        ShownLock {
+            id,
+            held: Duration::from_secs(held),
+            kept: kept.map(Duration::from_secs),
+        }
+    }
+
+    fn lock() -> impl Strategy<Value = (LockId, u32, Option<u32>)> {
+        (lock_id(), any::<u32>(), any::<Option<u32>>())
+    }
+
+    fn shown((id, time, kept): &(LockId, u32, Option<u32>)) -> ShownLock<'_> {
+        held(id, u64::from(*time), kept.map(u64::from))
     }
 
     fn lock_id() -> impl Strategy<Value = LockId> {
@@ -323,7 +384,7 @@ mod tests {
             let text = naming(&id, &sql);
             let lock = read_one(&text);
             prop_assert_eq!(lock.key, Key::of(&id));
-            prop_assert_eq!(lock.held, None);
+            prop_assert_eq!((lock.held, lock.kept), (None, None));
             match (&id, lock.name) {
                 (LockId::Name(name), Some(read)) => prop_assert_eq!(name.as_ref(), read),
                 (LockId::Name(name), None) => prop_assert!(name.chars().count() > 63),
@@ -332,12 +393,9 @@ mod tests {
         }
 
         #[test]
-        fn a_comment_is_one_comment_in_ascii_and_short(held in vec((lock_id(), any::<u32>()), 1..50)) {
-            let held: Vec<(&LockId, Duration)> = held
-                .iter()
-                .map(|(id, millis)| (id, Duration::from_millis(u64::from(*millis))))
-                .collect();
-            let texts = held.iter().map(|(id, _)| naming(id, "")).chain([holding(held.clone())]);
+        fn a_comment_is_one_comment_in_ascii_and_short(locks in vec(lock(), 1..50)) {
+            let held: Vec<ShownLock<'_>> = locks.iter().map(shown).collect();
+            let texts = held.iter().map(|lock| naming(lock.id, "")).chain([holding(held.clone())]);
             for text in texts {
                 let comment = text.strip_suffix("; ").unwrap_or(&text);
                 prop_assert!(comment.len() <= MOST, "{}", comment);
@@ -348,16 +406,15 @@ mod tests {
         }
 
         #[test]
-        fn of_a_heartbeat_each_lock_is_named_or_counted(held in vec((lock_id(), any::<u32>()), 1..50)) {
-            let held: Vec<(&LockId, Duration)> = held
-                .iter()
-                .map(|(id, millis)| (id, Duration::from_millis(u64::from(*millis))))
-                .collect();
+        fn of_a_heartbeat_each_lock_is_named_or_counted(locks in vec(lock(), 1..50)) {
+            let held: Vec<ShownLock<'_>> = locks.iter().map(shown).collect();
             let comment = holding(held.clone());
             let named: Vec<NamedLock> = read(&comment).collect();
             prop_assert!(!named.is_empty());
             for lock in &named {
-                let is_held = |(id, time): &(&LockId, Duration)| Key::of(id) == lock.key && lock.held == Some(*time);
+                let is_held = |it: &ShownLock<'_>| {
+                    Key::of(it.id) == lock.key && lock.held == Some(it.held) && lock.kept == it.kept
+                };
                 prop_assert!(held.iter().any(is_held));
             }
             let more = held.len() - named.len();

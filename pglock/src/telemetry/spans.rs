@@ -98,6 +98,7 @@ impl AttemptTrace {
             holder.user = holder.and_then(|holder| holder.user.as_deref()),
             holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
             holder.held_ms = holder.and_then(|holder| holder.held_for).map(millis),
+            holder.kept_ms = holder.and_then(|holder| holder.kept_for).map(millis),
             holder.this_process = holder.map(|holder| holder.this_process),
             "skipped because the lock is busy",
         );

@@ -108,9 +108,13 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
         }
         Some(_) | None => None,
     };
+    // Of both times the server's clock says how long ago they were told.
+    let told = || seconds(HolderColumn::Now)?.checked_sub(seconds(HolderColumn::StatementStart)?);
+    let kept = named.as_ref().and_then(|lock| lock.kept);
+    let kept_for = kept.and_then(|kept| Some(kept.saturating_sub(told()?)));
     let lock_name = named.and_then(|lock| lock.name);
     let backend_type = row.text(HolderColumn::BackendType as usize);
-    Found::Holder(Holder {
+    Found::Holder(Box::new(Holder {
         // A prepared transaction holds locks without a backend, so without a pid.
         pid: row.parsed(HolderColumn::Pid as usize).unwrap_or(0),
         queued: row.is_true(HolderColumn::IsQueued as usize),
@@ -125,7 +129,8 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
         since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
         // Both times are by the server's clock.
         held_for: since.and_then(|since| seconds(HolderColumn::Now)?.checked_sub(since)),
-    })
+        kept_for,
+    }))
 }
 
 /// Who blocks the lock, if the look-up itself failed.

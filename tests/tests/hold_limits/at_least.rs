@@ -236,3 +236,79 @@ fn a_loss_before_the_end_is_told_and_one_after_it_frees_early() {
     lock().timeout(BOUND).run(|| Ok::<_, Error>(())).unwrap();
     kill_holder(&db);
 }
+
+/// It read like any other lock that is held.
+#[test]
+fn that_it_is_kept_and_for_how_long_is_in_the_error_of_others() {
+    let db = database();
+    let (here, elsewhere) = (handle(&db), another_handle(&db));
+    let lock = || pglock::advisory("job").hold_at_least(LONG);
+    let busy = |database: &Database| {
+        let lock = pglock::advisory("job").using(database);
+        lock.timeout(Duration::ZERO).acquire().unwrap_err()
+    };
+    let times = |error: &Error| {
+        let holder = error.holder().unwrap();
+        (holder.held_for, holder.kept_for)
+    };
+    for database in [&here, &elsewhere] {
+        let mut client = db.connect();
+        lock()
+            .using(&here)
+            .run(|| {
+                wait_until("it is known since when", BOUND, || {
+                    times(&busy(database)).0.is_some()
+                });
+                let error = busy(database);
+                assert!(times(&error).1.is_none(), "{error}");
+                Ok::<_, Error>(())
+            })
+            .unwrap();
+        wait_until("it says that it is kept", BOUND, || {
+            times(&busy(database)).1.is_some()
+        });
+        let error = busy(database);
+        let (held, kept) = times(&error);
+        let whole = held.unwrap() + kept.unwrap();
+        assert!(whole.abs_diff(LONG) < BOUND, "{error}");
+        assert!(error.to_string().ends_with(" more"), "{error}");
+        wait_until("a connection of ours is told so", BOUND, || {
+            let lock = pglock::advisory("job").timeout(Duration::ZERO);
+            let error = lock.on(&mut client).acquire().unwrap_err();
+            times(&error).1.is_some()
+        });
+        kill_holder(&db);
+        db.wait_for_no_locks();
+    }
+}
+
+#[test]
+fn a_lock_that_a_call_still_shares_is_not_said_to_be_only_kept() {
+    let db = database();
+    let (here, elsewhere) = (handle(&db), another_handle(&db));
+    let shared = || pglock::advisory("job").shared().using(&here);
+    let run = |lock: pglock::Advisory| lock.run(|| Ok::<_, Error>(())).unwrap();
+    // One after it, and one before.
+    run(shared().hold_at_least(SHORT));
+    let guard = shared().acquire().unwrap();
+    run(shared().hold_at_least(LONG));
+    let kept_for = |database: &Database| {
+        let busy = pglock::advisory("job").timeout(Duration::ZERO);
+        let error = busy.using(database).acquire().unwrap_err();
+        let holder = error.holder().unwrap();
+        // Where that is known, all is.
+        holder.held_for.map(|_| holder.kept_for)
+    };
+    assert_eq!(kept_for(&here), Some(None));
+    wait_until("the other one knows since when", BOUND, || {
+        kept_for(&elsewhere).is_some()
+    });
+    assert_eq!(kept_for(&elsewhere), Some(None));
+    guard.release().unwrap();
+    // By the one that is kept longest.
+    let is_long = |kept: Option<Option<Duration>>| kept.flatten() > Some(SHORT);
+    assert!(is_long(kept_for(&here)));
+    wait_until("the other one knows that it is kept", BOUND, || {
+        is_long(kept_for(&elsewhere))
+    });
+}

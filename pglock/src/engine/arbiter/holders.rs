@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use super::{Arbiter, Waiting};
 use crate::engine::ledger::{HeldBy, RequestId};
 use crate::engine::lock::DatabaseLock;
+use crate::engine::session::HoldTimes;
 use crate::error::{Found, Holder};
 use crate::model::lock_id::{Key, LockId};
 use crate::model::options::{AdvisoryMode, WaitPolicy};
@@ -101,8 +102,14 @@ impl Arbiter {
             let (arbiter, lock) = (Rc::clone(self), lock.clone());
             tokio::task::spawn_local(async move {
                 // Without an answer, the holder is unknown.
-                let holder = arbiter.pool.holder(&lock).await.unwrap_or_default();
-                sender.send_replace(Some(holder));
+                let found = arbiter.pool.holder(&lock).await.unwrap_or_default();
+                let ours = match &found {
+                    Found::Holder(holder) if holder.this_process => {
+                        arbiter.holder_here(lock.key, lock.mode)
+                    }
+                    _ => None,
+                };
+                sender.send_replace(Some(ours.map_or(found, Found::Holder)));
             });
             LookUp {
                 began: Instant::now(),
@@ -113,15 +120,22 @@ impl Arbiter {
     }
 
     /// The holder that blocks this mode, if it is of this process: nobody has to be asked then.
-    pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Holder> {
+    pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Box<Holder>> {
         let entries = self.register();
-        let held = entries.held.get(&entries.ledger.holder(key)?)?;
+        let mut holds = entries.ledger.holders(key);
+        let first = holds.next()?;
+        let held = entries.held.get(&first)?;
         if mode == AdvisoryMode::Shared && held.lock.mode == AdvisoryMode::Shared {
             return None;
         }
+        // Those who share it have it by other sessions, too.
+        let times_of = |hold| entries.held.get(&hold)?.link.held_locks().times(hold);
+        let times = holds
+            .filter_map(times_of)
+            .fold(times_of(first)?, HoldTimes::and);
         let config = self.pool.database().config();
-        let held_for = held.granted.elapsed();
-        Some(Holder {
+        let held_for = times.held_for();
+        Some(Box::new(Holder {
             pid: held.link.backend().pid,
             queued: false,
             prepared: None,
@@ -133,10 +147,11 @@ impl Arbiter {
             query: None,
             since: SystemTime::now().checked_sub(held_for),
             held_for: Some(held_for),
+            kept_for: times.kept_for(),
             lock_name: match &held.lock.id {
                 LockId::Name(name) => Some(name.to_string()),
                 LockId::Key(_) | LockId::Pair(..) => None,
             },
-        })
+        }))
     }
 }

@@ -117,6 +117,7 @@ impl Arbiter {
                 return;
             };
             entry.confirmed = reply;
+            entry.link.held_locks().keep(hold, until);
             let state = entry.link.state();
             entries.ledger.confirm(hold);
             state

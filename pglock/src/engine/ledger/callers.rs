@@ -3,7 +3,7 @@
 use super::Ledger;
 use super::orders::{Effect, HeldBy, HoldId, LedgerRequest, RequestId, SessionId};
 use super::state::caller::{Caller, Link, Stage};
-use super::state::key::KeyState;
+use super::state::key::{Grant, KeyState};
 use super::state::slab::Id;
 use super::state::wait::Wait;
 use crate::model::lock_id::Key;
@@ -64,13 +64,11 @@ impl Ledger {
         }
     }
 
-    /// A hold of this process that has the key.
-    pub(crate) fn holder(&self, key: Key) -> Option<HoldId> {
-        let grants = &self.keys[self.find(key)?].grants;
-        grants
-            .iter()
-            .find_map(|grant| grant.holders.head())
-            .map(HoldId)
+    /// The holds of this process that have the key.
+    pub(crate) fn holders(&self, key: Key) -> impl Iterator<Item = HoldId> {
+        let grants = self.find(key).map(|key| &self.keys[key].grants);
+        let holders = |grant: &Grant| grant.holders.iter(&self.callers);
+        grants.into_iter().flatten().flat_map(holders).map(HoldId)
     }
 
     /// Who has the lock that a request waits for. `None` where it was answered.

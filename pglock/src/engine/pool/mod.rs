@@ -85,7 +85,7 @@ impl Pool {
     }
 
     /// Marks a holder that is one of this pool's sessions.
-    pub(super) fn recognize(&self, mut holder: Holder) -> Holder {
+    pub(super) fn recognize(&self, mut holder: Box<Holder>) -> Box<Holder> {
         let sessions = self.sessions.borrow();
         let mut ours = sessions.iter().filter_map(Weak::upgrade);
         holder.this_process = ours.any(|session| session.backend().pid == holder.pid);

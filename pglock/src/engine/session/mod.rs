@@ -25,7 +25,7 @@ pub(super) use batch::BatchEnd;
 use batch::Statements;
 use connection::{ClientWire, ConnectionTask, RawConnection};
 pub(super) use environment::NoSession;
-pub(super) use held::HeldLocks;
+pub(super) use held::{HeldLocks, HoldTimes};
 pub(super) use link::{BatchDone, Begun, Borrowed, SessionLink};
 use stamp::Stamp;
 
