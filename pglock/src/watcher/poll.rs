@@ -10,6 +10,7 @@ use super::blocked::{Blocked, SectionWatcher};
 use super::connection::Watcher;
 use super::options::SectionOptions;
 use super::policy::SignalPolicy;
+use super::report::Blocker;
 use super::sections::{Section, Sections};
 use super::sql;
 use crate::background::{self, block_on};
@@ -168,7 +169,7 @@ async fn signal_all(
         let statement = sql::signal_blockers(*waiting, policy, &protected_backends(), &before);
         let rows = checkout.query(&statement).await?;
         for row in rows.iter() {
-            if let Some(blocker) = sql::blocker(&row, policy) {
+            if let Some(blocker) = Blocker::read(&row, policy.dry_run) {
                 signaled.extend(blocker.was_signaled().then_some(blocker.pid));
                 blockers.insert(blocker.backend());
                 section.record(policy.escalation, &blocker);

@@ -1,11 +1,14 @@
-//! The report of a prioritized section: the sessions that blocked it, and what was done about them.
+//! What was done about sessions that block others, or was not, and the report of a prioritized section.
 
 use std::fmt;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::error::{Error, process_without_client};
 use crate::model::backend::Backend;
+use crate::sql::Row;
+use crate::telemetry::{SignalReport, TraceContext};
 use crate::view::State;
+use crate::view::sql::SignalColumn;
 
 /// The sessions that blocked a prioritized section, and what was done about them. See
 /// [`finish`](crate::PrioritizeScope::finish).
@@ -106,7 +109,8 @@ impl fmt::Display for PrioritizeReport {
     }
 }
 
-/// A session that blocked a prioritized section.
+/// A session that blocked a prioritized section, or that an [action](crate::Locks::report) on locks found, and what was
+/// done to it.
 ///
 /// ```
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -159,6 +163,64 @@ pub struct Blocker {
 }
 
 impl Blocker {
+    /// Reads a row of a statement that signals.
+    pub(crate) fn read(row: &Row<'_>, dry_run: bool) -> Option<Self> {
+        let text = |column: SignalColumn| row.text(column as usize);
+        let lossy = |column: SignalColumn| row.lossy(column as usize);
+        let started: Option<i64> = row.parsed(SignalColumn::Started as usize);
+        let action = match (
+            text(SignalColumn::Spared),
+            text(SignalColumn::Action),
+            text(SignalColumn::Signaled),
+        ) {
+            (Some(spared), _, _) => BlockerAction::Spared(Spared::of(spared)?),
+            // The server found no such session.
+            (None, _, Some("false")) => BlockerAction::Spared(Spared::Gone),
+            (None, Some("terminate"), _) if dry_run => BlockerAction::WouldTerminate,
+            (None, Some("terminate"), _) => BlockerAction::Terminated,
+            (None, _, _) if dry_run => BlockerAction::WouldCancel,
+            (None, _, _) => BlockerAction::Canceled,
+        };
+        Some(Self {
+            pid: row.parsed(SignalColumn::Pid as usize)?,
+            backend_start: started
+                .and_then(|micros| u64::try_from(micros).ok())
+                .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
+            backend_type: text(SignalColumn::BackendType).map(str::to_owned),
+            application_name: lossy(SignalColumn::ApplicationName).unwrap_or_default(),
+            user: lossy(SignalColumn::User),
+            state: text(SignalColumn::State).and_then(|state| state.parse().ok()),
+            query: lossy(SignalColumn::Query),
+            action,
+            at: SystemTime::now(),
+            started,
+        })
+    }
+
+    /// Emits an event about it: each time it is signaled, and if it is spared where that `is_new`.
+    pub(crate) fn emit(&self, context: &TraceContext, is_new: bool) {
+        let report = |action| SignalReport {
+            pid: self.pid,
+            action,
+            application_name: Some(&self.application_name),
+            user: self.user.as_deref(),
+        };
+        match self.action {
+            BlockerAction::Canceled => report("canceled").emit(context),
+            BlockerAction::Terminated => report("terminated").emit(context),
+            BlockerAction::Reported => report("reported").emit(context),
+            BlockerAction::WouldCancel
+            | BlockerAction::WouldTerminate
+            // Not reported: it no longer blocks, is terminated soon, or is who asks.
+            | BlockerAction::Spared(Spared::Gone | Spared::Grace | Spared::OwnSession) => {}
+            BlockerAction::Spared(why) => {
+                if is_new {
+                    report("spared").emit_spared(context, &why);
+                }
+            }
+        }
+    }
+
     fn reported(pid: i32) -> Self {
         Self {
             pid,
@@ -265,9 +327,33 @@ pub enum Spared {
     /// It only waits, ahead of the section, and another session bars the way of both that is not signaled: its end would
     /// win nothing.
     Queued,
+    /// It is the session that asks, and [`include_own_session`](crate::Locks::include_own_session) was not called, or it
+    /// would be canceled.
+    OwnSession,
     /// Our role may not signal it. It has to be a member of the session's role or of `pg_signal_backend`; sessions of
     /// superusers take a superuser.
     Denied,
+}
+
+impl Spared {
+    /// From the word that a statement says it with.
+    fn of(word: &str) -> Option<Self> {
+        Some(match word {
+            "prepared" => Self::PreparedTransaction,
+            "gone" => Self::Gone,
+            "own" => Self::Own,
+            "own session" => Self::OwnSession,
+            "application" => Self::Application,
+            "user" => Self::User,
+            "filter" => Self::Filter,
+            "grace" => Self::Grace,
+            "wraparound" => Self::Wraparound,
+            "background" => Self::Background,
+            "denied" => Self::Denied,
+            "queued" => Self::Queued,
+            _ => return None,
+        })
+    }
 }
 
 impl fmt::Display for BlockerAction {
@@ -296,6 +382,7 @@ impl fmt::Display for Spared {
             Self::Wraparound => "it is a vacuum to prevent wraparound",
             Self::Background => "it is a background process of the server",
             Self::Queued => "it only waits ahead, and who bars the way of both is not signaled",
+            Self::OwnSession => "it is the session that asks",
             Self::Denied => "our role may not signal it",
         })
     }

@@ -12,14 +12,14 @@ use tokio::time::Instant;
 use super::connection::Watcher;
 use super::options::{SectionOptions, SectionResult};
 use super::policy::Escalation;
-use super::report::{Blocker, BlockerAction, PrioritizeReport, Spared};
+use super::report::{Blocker, BlockerAction, PrioritizeReport};
 use super::sql::Canceled;
 use crate::background;
 use crate::engine::pool::Pool;
 use crate::engine::{SectionId, State};
 use crate::error::Error;
 use crate::model::backend::Backend;
-use crate::telemetry::{SignalReport, TraceContext};
+use crate::telemetry::SignalReport;
 
 /// How long the end of a section waits for a signal that is under way.
 const SIGNAL_BOUND: Duration = Duration::from_secs(5);
@@ -229,7 +229,7 @@ impl Section {
                 .or_insert_with(Instant::now);
         }
         let is_new = self.report.borrow_mut().add(blocker.clone());
-        emit(&self.options.context, blocker, is_new);
+        blocker.emit(&self.options.context, is_new);
     }
 
     /// The report so far. It waits for a signal that is under way.
@@ -283,30 +283,6 @@ impl Section {
         SectionResult {
             report: self.report.take(),
             error: self.error.take(),
-        }
-    }
-}
-
-/// Emits an event about a blocking session: each time it is signaled, and once if it is spared.
-fn emit(context: &TraceContext, blocker: &Blocker, is_new: bool) {
-    let report = |action| SignalReport {
-        pid: blocker.pid,
-        action,
-        application_name: Some(&blocker.application_name),
-        user: blocker.user.as_deref(),
-    };
-    match blocker.action {
-        BlockerAction::Canceled => report("canceled").emit(context),
-        BlockerAction::Terminated => report("terminated").emit(context),
-        BlockerAction::Reported => report("reported").emit(context),
-        BlockerAction::WouldCancel
-        | BlockerAction::WouldTerminate
-        // Not reported: it no longer blocks, or is terminated soon.
-        | BlockerAction::Spared(Spared::Gone | Spared::Grace) => {}
-        BlockerAction::Spared(why) => {
-            if is_new {
-                report("spared").emit_spared(context, &why);
-            }
         }
     }
 }

@@ -1,6 +1,7 @@
 //! Canceling and ending the sessions behind locks: the right ones, and no others.
 
-use pglock_tests::{BOUND, Child, TestDb, child, database, wait_until};
+use pglock::{Blocker, BlockerAction, Spared};
+use pglock_tests::{BOUND, Child, Server, TestDb, child, database, wait_until};
 use postgres::{Client, Config, NoTls};
 
 use crate::{Waiter, pid_of};
@@ -249,6 +250,62 @@ fn a_missing_right_is_no_error() {
     });
 }
 
+/// The actions answered `[]`, as where nobody is in the way.
+#[test]
+fn why_a_session_was_left_alone_is_in_the_report() {
+    let server = Server::start();
+    let db = server.create_database();
+    let poor = Role::create(&db, "poor", "");
+    let (_super, superuser) = holder(&db, "SELECT pg_advisory_lock_shared(1)");
+    db.execute("BEGIN; SELECT pg_advisory_xact_lock_shared(1); PREPARE TRANSACTION 'p'");
+    let mut of_poor = poor.connect();
+    let poor_pid = pid_of(&mut of_poor);
+    let lock = "SELECT pg_advisory_lock_shared(1)";
+    of_poor.batch_execute(lock).unwrap();
+    let mut client = poor.connect();
+    let own = pid_of(&mut client);
+    client.batch_execute(lock).unwrap();
+    let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
+
+    let blocked = pglock::blocked_locks().report();
+    let report: Vec<Blocker> = blocked.terminate_blocking_activity(&mut client).unwrap();
+    let spared = BlockerAction::Spared;
+    let mut expected = [
+        (0, spared(Spared::PreparedTransaction)),
+        (superuser, spared(Spared::Denied)),
+        (poor_pid, BlockerAction::Terminated),
+        (own, spared(Spared::OwnSession)),
+    ];
+    expected.sort_by_key(|(pid, _)| *pid);
+    let actions = report.iter().map(|session| (session.pid, session.action));
+    assert_eq!(actions.collect::<Vec<_>>(), expected);
+    let of_superuser = report.iter().find(|session| session.pid == superuser);
+    assert_eq!(
+        of_superuser.unwrap().to_string(),
+        format!(
+            "pid {superuser} (\"holder\") of user \"postgres\": spared because our role may not signal it"
+        )
+    );
+    wait_until_gone(&db, poor_pid);
+    assert!(is_alive(&db, superuser) && is_alive(&db, own));
+    // Without it, only who was signaled.
+    let blocked = pglock::blocked_locks();
+    assert_eq!(
+        blocked.terminate_blocking_activity(&mut client).unwrap(),
+        []
+    );
+
+    let asked = pglock::locks().filter("kind=ADVISORY").unwrap();
+    let asked = asked.pid([own]).include_own_session().report();
+    let report = asked.clone().cancel_activity(&mut client).unwrap();
+    assert_eq!(report[0].action, spared(Spared::OwnSession));
+    let report = asked.terminate_activity(&mut client).unwrap();
+    assert_eq!(report[0].action, BlockerAction::Terminated);
+    db.execute("ROLLBACK PREPARED 'p'");
+    db.terminate(superuser);
+    waiter.finish();
+}
+
 #[test]
 fn a_session_of_another_process_is_ended() {
     if child::role().as_deref() == Some("holder") {
@@ -302,9 +359,11 @@ async fn async_connections_signal_the_same() {
 
     let pid: i32 = client.query_one(sql, &[]).await.unwrap().get(1);
     let own = pglock::locks().filter("kind=ADVISORY").unwrap();
-    let hit = own
-        .include_own_session()
-        .terminate_activity_async(&mut client);
+    let own = own.include_own_session();
+    let canceled = own.clone().report().cancel_activity_async(&mut client);
+    let left_alone = BlockerAction::Spared(Spared::OwnSession);
+    assert_eq!(canceled.await.unwrap()[0].action, left_alone);
+    let hit = own.terminate_activity_async(&mut client);
     assert_eq!(hit.await.unwrap(), [pid]);
     let error = pglock::locks().fetch_async(&mut client).await.unwrap_err();
     assert!(error.is_connect(), "{error}");

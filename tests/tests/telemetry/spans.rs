@@ -452,11 +452,14 @@ fn a_blocker_that_cannot_be_signaled_is_reported_once() {
 }
 
 #[test]
-fn sessions_signaled_through_a_filter_are_events() {
-    let db = database();
+fn sessions_signaled_through_a_filter_are_events_and_so_are_those_left_alone() {
+    let server = Server::start();
+    let db = server.create_database();
+    db.execute("BEGIN; SELECT pg_advisory_xact_lock_shared(1); PREPARE TRANSACTION 'p'");
     let mut blocker = db.connect();
     let pid = pid_of(&mut blocker).to_string();
-    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let lock = "SELECT pg_advisory_lock_shared(1)";
+    blocker.batch_execute(lock).unwrap();
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let recorder = Recorder::default();
@@ -476,7 +479,16 @@ fn sessions_signaled_through_a_filter_are_events() {
     assert_eq!(values("action"), [Some("canceled"), Some("terminated")]);
     assert_eq!(values("pid"), [Some(&*pid), Some(&*pid)]);
     assert_eq!(signals[0].parent, Some(OUTER));
-    drop(waiter);
+    let spared = recorder.events("pglock.spared");
+    let pids: Vec<_> = spared.iter().map(|event| event.fields.get("pid")).collect();
+    assert_eq!(pids, [Some("0"), Some("0")]);
+    let message = spared[0].fields.get("message").unwrap();
+    assert!(
+        message.ends_with("it is a prepared transaction"),
+        "{message}"
+    );
+    db.execute("ROLLBACK PREPARED 'p'");
+    waiter.finish();
 }
 
 #[test]

@@ -1,17 +1,70 @@
 //! Canceling and terminating the sessions behind locks.
 
+use std::marker::PhantomData;
+
 use super::{Locks, refuse_unknown_tables, run_query};
 use crate::background::block_on;
 use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
 use crate::error::Error;
 use crate::sql::cancel::TERMINATE_OWN_SESSION;
-use crate::telemetry::{SignalReport, TraceContext};
+use crate::telemetry::TraceContext;
 use crate::view::fields::Entity;
-use crate::view::sql::{self, Signal};
+use crate::view::sql::{self, Signal, SignalColumn};
 use crate::view::{BlockedLock, FromRow};
+use crate::watcher::Blocker;
 use crate::wire::ExtendedQuery;
 
+/// What an action returns.
+pub trait FromSessions {
+    #[doc(hidden)]
+    fn from_sessions(sessions: Vec<Blocker>) -> Self;
+}
+
+/// The pids of those that were signaled.
+impl FromSessions for Vec<i32> {
+    fn from_sessions(sessions: Vec<Blocker>) -> Self {
+        let signaled = sessions.iter().filter(|session| session.was_signaled());
+        signaled.map(|session| session.pid).collect()
+    }
+}
+
+impl FromSessions for Vec<Blocker> {
+    fn from_sessions(sessions: Vec<Blocker>) -> Self {
+        sessions
+    }
+}
+
 impl<R: FromRow> Locks<R> {
+    /// Has the actions return a row for each session that they find, with what was done to it or why it was left alone,
+    /// instead of the pids of those that were signaled.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// use pglock::{Blocker, BlockerAction, Spared};
+    ///
+    /// let found: Vec<Blocker> = pglock::blocked_locks().report().terminate_blocking_activity(&mut client)?;
+    /// for session in &found {
+    ///     println!("{session}"); // pid 16091 ("report") of user "etl": spared because our role may not signal it
+    /// }
+    /// let is_denied = |session: &Blocker| session.action == BlockerAction::Spared(Spared::Denied);
+    /// assert!(!found.iter().any(is_denied));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn report(self) -> Locks<R, Vec<Blocker>> {
+        Locks {
+            query: self.query,
+            own_session: self.own_session,
+            #[cfg(feature = "toml")]
+            database: self.database,
+            returns: PhantomData,
+        }
+    }
+}
+
+impl<R: FromRow, A: FromSessions> Locks<R, A> {
     /// Lets the terminating actions also terminate the session that runs the query.
     ///
     /// It is terminated last, so that the answer arrives; then the connection is closed.
@@ -36,7 +89,9 @@ impl<R: FromRow> Locks<R> {
     ///
     /// The sessions are found and signaled in one statement: those of the rows that [`fetch`](Locks::fetch) would
     /// return. An idle session has nothing to cancel and keeps its locks, but is counted. Sessions that have ended or
-    /// that the role is not allowed to signal, prepared transactions, and the session that runs the query are skipped.
+    /// that the role is not allowed to signal, prepared transactions, and the session that runs the query are left alone:
+    /// [`report`](Locks::report) has the actions say so. With the feature `tracing` they are the events `pglock.signal`
+    /// and `pglock.spared`.
     ///
     /// See also
     /// [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
@@ -61,7 +116,7 @@ impl<R: FromRow> Locks<R> {
     pub fn cancel_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         block_on(self.signal(
             &mut BlockingWire(connection),
             Entity::Activity,
@@ -96,7 +151,7 @@ impl<R: FromRow> Locks<R> {
     pub fn terminate_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         block_on(self.signal(
             &mut BlockingWire(connection),
             Entity::Activity,
@@ -113,7 +168,7 @@ impl<R: FromRow> Locks<R> {
     pub async fn cancel_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         self.signal(&mut AsyncWire(connection), Entity::Activity, Signal::Cancel)
             .await
     }
@@ -127,7 +182,7 @@ impl<R: FromRow> Locks<R> {
     pub async fn terminate_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         self.signal(
             &mut AsyncWire(connection),
             Entity::Activity,
@@ -141,25 +196,27 @@ impl<R: FromRow> Locks<R> {
         wire: &mut impl ExtendedQuery,
         target: Entity,
         signal: Signal,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         refuse_unknown_tables(wire, self.query.tables.as_deref()).await?;
         // Our own session runs this statement: canceling it would only lose the answer.
         let own = self.own_session && signal == Signal::Terminate;
         let statement = sql::signal(&self.query, R::BLOCKED, target, signal, own);
         let rows = run_query(wire, &statement).await?;
-        let signaled: Vec<i32> = rows.iter().filter_map(|row| row.parsed(0)).collect();
-        for pid in &signaled {
-            SignalReport::of(*pid, signal.done()).emit(&TraceContext::here());
+        let read = |row: crate::sql::Row<'_>| Blocker::read(&row, false);
+        let sessions: Vec<Blocker> = rows.iter().filter_map(read).collect();
+        for session in &sessions {
+            session.emit(&TraceContext::here(), true);
         }
-        if rows.iter().any(|row| row.parsed(1) == Some(true)) {
+        let is_own = SignalColumn::IsOwn as usize;
+        if own && rows.iter().any(|row| row.parsed(is_own) == Some(true)) {
             // Always an error: the session ends before it can answer.
             let _ = wire.query(TERMINATE_OWN_SESSION, &[]).await;
         }
-        Ok(signaled)
+        Ok(A::from_sessions(sessions))
     }
 }
 
-impl Locks<BlockedLock> {
+impl<A: FromSessions> Locks<BlockedLock, A> {
     /// Cancels the running statements of the blocking sessions. Returns the pids of the signaled sessions.
     ///
     /// Like [`cancel_activity`](Locks::cancel_activity), but for the
@@ -183,7 +240,7 @@ impl Locks<BlockedLock> {
     pub fn cancel_blocking_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         block_on(self.signal(
             &mut BlockingWire(connection),
             Entity::Blocker,
@@ -213,7 +270,7 @@ impl Locks<BlockedLock> {
     pub fn terminate_blocking_activity<C: AnyConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         block_on(self.signal(
             &mut BlockingWire(connection),
             Entity::Blocker,
@@ -229,7 +286,7 @@ impl Locks<BlockedLock> {
     pub async fn cancel_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         self.signal(&mut AsyncWire(connection), Entity::Blocker, Signal::Cancel)
             .await
     }
@@ -242,7 +299,7 @@ impl Locks<BlockedLock> {
     pub async fn terminate_blocking_activity_async<C: AnyAsyncConnection + ?Sized>(
         self,
         connection: &mut C,
-    ) -> Result<Vec<i32>, Error> {
+    ) -> Result<A, Error> {
         self.signal(
             &mut AsyncWire(connection),
             Entity::Blocker,

@@ -59,41 +59,46 @@ pub fn blocked_locks() -> Locks<BlockedLock> {
 
 /// A query for locks: see [`locks`](fn@locks) and [`blocked_locks`].
 ///
+/// `R` is the row that [`fetch`](Locks::fetch) returns, `A` what the actions return: the pids of the sessions that they
+/// signaled, or after [`report`](Locks::report) a [`Blocker`](crate::Blocker) for each that they found.
+///
 /// With the feature `toml`, `config("name")` takes the query from a file.
 #[derive(Debug)]
 #[must_use = "nothing is asked until `fetch` or one of the actions is called"]
-pub struct Locks<R = Lock> {
+pub struct Locks<R = Lock, A = Vec<i32>> {
     query: LocksQuery,
     own_session: bool,
     #[cfg(feature = "toml")]
     database: Option<Box<tokio_postgres::Config>>,
-    row: PhantomData<fn() -> R>,
+    returns: PhantomData<fn() -> (R, A)>,
 }
 
 // A derived `Clone` would require `R: Clone`.
-impl<R> Clone for Locks<R> {
+impl<R, A> Clone for Locks<R, A> {
     fn clone(&self) -> Self {
         Self {
             query: self.query.clone(),
             own_session: self.own_session,
             #[cfg(feature = "toml")]
             database: self.database.clone(),
-            row: PhantomData,
+            returns: PhantomData,
         }
     }
 }
 
-impl<R: FromRow> Locks<R> {
+impl<R> Locks<R> {
     fn new() -> Self {
         Self {
             query: LocksQuery::default(),
             own_session: false,
             #[cfg(feature = "toml")]
             database: None,
-            row: PhantomData,
+            returns: PhantomData,
         }
     }
+}
 
+impl<R: FromRow, A> Locks<R, A> {
     /// Only locks of these sessions, by pid; for [`blocked_locks`], also those that these sessions block.
     ///
     /// An empty list finds none. The last call replaces earlier ones.

@@ -3,6 +3,7 @@
 //! [`crate::sql`] says how names are written, so that a `search_path` cannot change their meaning.
 
 mod row_waits;
+mod signal;
 
 use std::fmt::Write as _;
 
@@ -11,11 +12,12 @@ use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use crate::model::table::TableName;
 use crate::sql::parts::{
-    CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, may_signal, microseconds, upper_snake, visible_query,
+    CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, microseconds, upper_snake, visible_query,
 };
 use crate::sql::{Statement, Values, lossy};
 
 pub(crate) use row_waits::{RELATION, row_waits};
+pub(crate) use signal::{Signal, SignalColumn, VERDICT, session, signal};
 
 /// The locks to list.
 #[derive(Clone, Debug, Default)]
@@ -27,23 +29,6 @@ pub(crate) struct LocksQuery {
     pub(crate) granted: Option<bool>,
     pub(crate) conditions: Vec<Condition>,
     pub(crate) limit: Option<u32>,
-}
-
-/// The signal for a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Signal {
-    Cancel,
-    Terminate,
-}
-
-impl Signal {
-    /// The past participle, for messages.
-    pub(crate) fn done(self) -> &'static str {
-        match self {
-            Self::Cancel => "canceled",
-            Self::Terminate => "terminated",
-        }
-    }
 }
 
 /// Finds the names without a relation: a row for each.
@@ -69,48 +54,6 @@ pub(crate) fn fetch(query: &LocksQuery, blocked: bool) -> Statement {
     let ctes = ctes(query, blocked, &mut values);
     let found = found(&columns(blocked), query, blocked, &mut values);
     (format!("WITH {ctes} {found}"), values.into_inner())
-}
-
-/// Signals the sessions of the rows that [`fetch`] would list, or their blockers. Each signaled session has a row: its pid,
-/// and whether it is our own. Our own session is not signaled here, and has a row only with `own`.
-///
-/// Sessions that have ended, or that our role may not signal, are left out: the server would raise an error after it had
-/// signaled others. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
-// Output: WITH activity AS .., lock AS .., found AS .., victim AS (..)
-//         SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v
-//         WHERE CASE WHEN v.own THEN false WHEN v.may THEN pg_catalog.pg_cancel_backend(v.pid) ELSE false END ORDER BY v.pid
-pub(crate) fn signal(
-    query: &LocksQuery,
-    blocked: bool,
-    whom: Entity,
-    signal: Signal,
-    own: bool,
-) -> Statement {
-    let mut values = Values::default();
-    let ctes = ctes(query, blocked, &mut values);
-    let victim = match whom {
-        Entity::Blocker => "x.pid, b.backend_start",
-        Entity::Lock | Entity::Activity => "l.pid, a.backend_start",
-    };
-    let found = found(victim, query, blocked, &mut values);
-    let signal = match signal {
-        Signal::Cancel => "pg_catalog.pg_cancel_backend",
-        Signal::Terminate => "pg_catalog.pg_terminate_backend",
-    };
-    let sql = format!(
-        "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
-         victim AS MATERIALIZED ( \
-         SELECT f.pid, f.pid = pg_catalog.pg_backend_pid() AS own, \
-         {may} AS may \
-         FROM found f JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
-         LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \
-         JOIN pg_catalog.pg_roles me ON me.rolname = current_user \
-         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM found) = '') \
-         SELECT v.pid::pg_catalog.text, v.own::pg_catalog.text FROM victim v \
-         WHERE CASE WHEN v.own THEN {own} WHEN v.may THEN {signal}(v.pid) ELSE false END ORDER BY v.pid",
-        may = may_signal("me.rolsuper", "r"),
-    );
-    (sql, values.into_inner())
 }
 
 /// CTEs, of which `found` has the pid of each session that blocks one of the locks.

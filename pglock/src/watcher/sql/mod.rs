@@ -12,7 +12,7 @@ mod waiting;
 
 use crate::sql::parts::microseconds;
 
-pub(super) use signal::{Canceled, blocker, signal_blockers};
+pub(super) use signal::{Canceled, signal_blockers};
 pub(super) use waiting::{activities, waiting};
 
 /// Compares two starts. If one of them is hidden, the pid alone decides.

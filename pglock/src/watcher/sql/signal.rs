@@ -14,18 +14,13 @@
 //! | `verdict` | session that is judged, with what to do to it, or why it is spared |
 //! | `decision` | blocker, with the same; spared also if its end would win nothing |
 
-use std::time::{Duration, SystemTime};
-
 use super::queue::{DECISION, queue};
 use super::{arrays, same_start};
 use crate::model::backend::Backend;
-use crate::sql::parts::{
-    CLEAR_ACTIVITY_SNAPSHOT, may_signal, microseconds, upper_snake, visible_query,
-};
-use crate::sql::{Row, Statement, Values, lossy};
-use crate::view::sql::{LocksQuery, blockers_found};
+use crate::sql::parts::{CLEAR_ACTIVITY_SNAPSHOT, may_signal};
+use crate::sql::{Statement, Values};
+use crate::view::sql::{LocksQuery, VERDICT, blockers_found, session};
 use crate::watcher::policy::{Escalation, SignalPolicy};
-use crate::watcher::report::{Blocker, BlockerAction, Spared};
 
 /// A session that was canceled before: see [`Escalation::Escalate`].
 pub(in crate::watcher) struct Canceled {
@@ -48,10 +43,11 @@ pub(in crate::watcher) fn signal_blockers(
     let mut values = Values::from(parameters(waiting, policy, own, before));
     let (found, left_out) = filters(waiting, policy, &mut values);
     let sql = format!(
-        "WITH {found}{ME}, {OWN}, {BEFORE}, {}, {}, {}, {DECISION} {SIGNAL}",
+        "WITH {found}{ME}, {OWN}, {BEFORE}, {}, {}, {}, {DECISION} {}",
         blockers(),
         queue(),
-        verdicts(&left_out)
+        verdicts(&left_out),
+        signal()
     );
     (sql, values.into_inner())
 }
@@ -156,8 +152,7 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
 fn verdicts(left_out: &str) -> String {
     format!(
         "verdict AS MATERIALIZED (\
-         SELECT b.pid, b.is_behind, b.only_waits, {started} AS started, {backend_type} AS backend_type, {application_name} AS application_name, {user} AS usename, {state} AS state, \
-         {query} AS query, \
+         SELECT b.pid, b.is_behind, b.only_waits, {session}, \
          {ACTION} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
@@ -175,96 +170,22 @@ fn verdicts(left_out: &str) -> String {
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM judged) = '')",
-        started = microseconds("s.backend_start"),
-        state = upper_snake("s.state"),
-        backend_type = upper_snake("s.backend_type"),
-        application_name = sent("s.application_name"),
-        user = sent("s.usename::pg_catalog.text"),
-        query = sent(&visible_query("s.query")),
+        session = session(),
         same_own = same_start("s.backend_start", "o.started"),
         allowed = may_signal("me.super", "u"),
         same_before = same_start("s.backend_start", "h.started"),
     )
 }
 
-/// A text of the session `s`, so that nothing can fail after the session has been signaled.
-fn sent(text: &str) -> String {
-    lossy::sent(text, "s.datname = pg_catalog.current_database()")
-}
-
-/// The columns of [`SIGNAL`], in its order.
-#[derive(Clone, Copy, Debug)]
-enum SignalColumn {
-    Pid,
-    Started,
-    BackendType,
-    ApplicationName,
-    User,
-    State,
-    Query,
-    Action,
-    Spared,
-    /// Whether the server found the session when it was signaled; NULL for one that is spared.
-    Signaled,
-}
-
 /// Signals those that are not spared, unless `$9` says that this is a dry run.
-const SIGNAL: &str = "SELECT v.pid::pg_catalog.text, v.started::pg_catalog.text, v.backend_type, v.application_name, \
-     v.usename, v.state, v.query, v.action, v.spared, \
-     (CASE WHEN v.spared IS NULL THEN CASE WHEN $9::boolean THEN true \
-     WHEN v.action = 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) \
-     ELSE pg_catalog.pg_cancel_backend(v.pid) END END)::pg_catalog.text \
-     FROM decision v ORDER BY v.pid";
-
-/// Reads a row of [`signal_blockers`].
-pub(in crate::watcher) fn blocker(row: &Row<'_>, policy: &SignalPolicy) -> Option<Blocker> {
-    let text = |column: SignalColumn| row.text(column as usize);
-    let lossy = |column: SignalColumn| row.lossy(column as usize);
-    let started: Option<i64> = row.parsed(SignalColumn::Started as usize);
-    let action = match (
-        text(SignalColumn::Spared),
-        text(SignalColumn::Action),
-        text(SignalColumn::Signaled),
-    ) {
-        (Some(spared), _, _) => BlockerAction::Spared(why_spared(spared)?),
-        // The server found no such session.
-        (None, _, Some("false")) => BlockerAction::Spared(Spared::Gone),
-        (None, Some("terminate"), _) if policy.dry_run => BlockerAction::WouldTerminate,
-        (None, Some("terminate"), _) => BlockerAction::Terminated,
-        (None, _, _) if policy.dry_run => BlockerAction::WouldCancel,
-        (None, _, _) => BlockerAction::Canceled,
-    };
-    Some(Blocker {
-        pid: row.parsed(SignalColumn::Pid as usize)?,
-        backend_start: started
-            .and_then(|micros| u64::try_from(micros).ok())
-            .map(|micros| SystemTime::UNIX_EPOCH + Duration::from_micros(micros)),
-        backend_type: text(SignalColumn::BackendType).map(str::to_owned),
-        application_name: lossy(SignalColumn::ApplicationName).unwrap_or_default(),
-        user: lossy(SignalColumn::User),
-        state: text(SignalColumn::State).and_then(|state| state.parse().ok()),
-        query: lossy(SignalColumn::Query),
-        action,
-        at: SystemTime::now(),
-        started,
-    })
-}
-
-fn why_spared(word: &str) -> Option<Spared> {
-    Some(match word {
-        "prepared" => Spared::PreparedTransaction,
-        "gone" => Spared::Gone,
-        "own" => Spared::Own,
-        "application" => Spared::Application,
-        "user" => Spared::User,
-        "filter" => Spared::Filter,
-        "grace" => Spared::Grace,
-        "wraparound" => Spared::Wraparound,
-        "background" => Spared::Background,
-        "denied" => Spared::Denied,
-        "queued" => Spared::Queued,
-        _ => return None,
-    })
+fn signal() -> String {
+    format!(
+        "SELECT {VERDICT}, \
+         (CASE WHEN v.spared IS NULL THEN CASE WHEN $9::boolean THEN true \
+         WHEN v.action = 'terminate' THEN pg_catalog.pg_terminate_backend(v.pid) \
+         ELSE pg_catalog.pg_cancel_backend(v.pid) END END)::pg_catalog.text \
+         FROM decision v ORDER BY v.pid"
+    )
 }
 
 /// The spellings that Postgres may show for this `application_name`: bytes that are not printable ASCII become question

@@ -5,14 +5,14 @@ use std::time::Duration;
 use pglock_tests::{BOUND, TestDb, database, wait_until};
 use postgres::Client;
 
-use super::{Canceled, activities, blocker, signal_blockers, waiting};
+use super::{Canceled, activities, signal_blockers, waiting};
 use crate::background::block_on;
 use crate::drivers::BlockingWire;
 use crate::model::backend::Backend;
 use crate::sql::backend::own_backend;
 use crate::sql::{Rows, Statement};
 use crate::watcher::policy::{Escalation, SignalPolicy};
-use crate::watcher::report::{BlockerAction, Spared};
+use crate::watcher::report::{Blocker, BlockerAction, Spared};
 use crate::wire::ExtendedQuery as _;
 
 fn backend(client: &mut Client) -> Backend {
@@ -89,7 +89,7 @@ fn a_pid_whose_start_differs_was_not_canceled_before_and_is_not_ended() {
             &mut watcher,
             &signal_blockers(waits, &escalate, &[], &before),
         );
-        let blocker = blocker(&rows.first_row().unwrap(), &escalate).unwrap();
+        let blocker = Blocker::read(&rows.first_row().unwrap(), escalate.dry_run).unwrap();
         assert_eq!(blocker.backend(), holds);
         blocker.action
     };
@@ -110,7 +110,7 @@ fn own_sessions_are_known_by_their_start_too() {
             &mut watcher,
             &signal_blockers(waits, &terminate, &[own], &[]),
         );
-        blocker(&rows.first_row().unwrap(), &terminate)
+        Blocker::read(&rows.first_row().unwrap(), terminate.dry_run)
             .unwrap()
             .action
     };

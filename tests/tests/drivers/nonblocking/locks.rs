@@ -1,5 +1,6 @@
 //! `locks()` and `blocked_locks()`.
 
+use pglock::BlockerAction;
 use pglock_tests::{BOUND, database, wait_until_async};
 
 use super::{Ask, Begin, Driver, Sqlx, for_each_driver, key, pid};
@@ -64,8 +65,15 @@ async fn blocked_locks_name_the_blocker_and_terminate_it<D: Driver>() {
             .map(|blocked| blocked.blocking_activity.pid)
             .collect();
         assert_eq!(blockers, [holder]);
-        let ended = pglock::blocked_locks().terminate_blocking_activity_async(connection);
-        assert_eq!(ended.await.unwrap(), [holder]);
+        let report = pglock::blocked_locks().report();
+        let report = report.terminate_blocking_activity_async(connection);
+        let [ended] = &report.await.unwrap()[..] else {
+            panic!("there is one");
+        };
+        assert_eq!(
+            (ended.pid, ended.action),
+            (holder, BlockerAction::Terminated)
+        );
     };
     tokio::join!(waits, ends);
     assert!(held.release().await.unwrap_err().is_lost());

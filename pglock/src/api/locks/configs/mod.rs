@@ -15,7 +15,7 @@ use file::File;
 use keys::Config;
 use parse::{Mistake, parse};
 
-impl<R: FromRow> Locks<R> {
+impl<R: FromRow, A> Locks<R, A> {
     /// Takes the query from the configuration of this name in `pglock.toml`; needs the feature `toml`.
     ///
     /// ```toml
