@@ -68,6 +68,16 @@ impl Failure {
     }
 }
 
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.why {
+            Why::Said(text) => f.write_str(text),
+            Why::Usage(error) => error.fmt(f),
+            Why::ClosedPipe => f.write_str("the output is closed"),
+        }
+    }
+}
+
 impl From<pglock::Error> for Failure {
     fn from(error: pglock::Error) -> Self {
         Self::new(error)

@@ -46,7 +46,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         }
         Command::Free(args) => commands::act::free::run(global, &args),
         Command::Run(args) => commands::run::run(global, &args).map_err(Failure::of_run),
-        Command::Exec(args) => commands::run::exec::run(&args),
+        Command::Guard(args) => commands::guard::run(global, &args).map_err(Failure::of_run),
+        Command::Exec(args) => commands::process::exec::run(&args),
         Command::Completions { shell } => commands::set_up::completions(shell),
         Command::Man { dir } => commands::set_up::man(dir.as_deref()),
     }

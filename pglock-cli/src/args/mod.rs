@@ -11,7 +11,7 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use global::{Format, Global};
-pub(crate) use run::{ExecArgs, OnLost, RunArgs, Scheme};
+pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme};
 pub(crate) use select::{LsArgs, Select};
 
 /// Locks in Postgres: who holds what, who waits for whom, and a lock around any command
@@ -55,6 +55,8 @@ pub(crate) enum Command {
     Free(FreeArgs),
     /// Run a command while holding a lock
     Run(RunArgs),
+    /// Run a command, and move whoever keeps its sessions waiting out of the way
+    Guard(GuardArgs),
     /// Shell completions
     Completions {
         /// For which shell
@@ -164,7 +166,7 @@ pub(crate) fn with_ls(mut arguments: Vec<OsString>) -> Vec<OsString> {
 /// Whether they ask to run a command, whose exit codes are its own.
 pub(crate) fn runs_a_command(arguments: &[OsString]) -> bool {
     let command = arguments.get(place_of_command(arguments));
-    command.is_some_and(|command| command == "run")
+    command.is_some_and(|command| command == "run" || command == "guard")
 }
 
 /// Where the name of a command stands, or would: behind the options of all commands.

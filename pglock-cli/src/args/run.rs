@@ -1,9 +1,9 @@
-//! The options of `run`.
+//! The options of what runs a command: `run` and `guard`.
 
 use std::ffi::OsString;
 use std::time::Duration;
 
-use clap::{Args, ValueEnum};
+use clap::{ArgGroup, Args, ValueEnum};
 
 #[derive(Args, Debug)]
 #[allow(
@@ -81,4 +81,77 @@ pub(crate) struct ExecArgs {
     pub(crate) parent: i32,
     #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) command: Vec<OsString>,
+}
+
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("how").required(true).args(["terminate", "cancel", "escalate"]))]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
+pub(crate) struct GuardArgs {
+    /// What to run, and its arguments; no shell (`-- sh -c '..'` for one)
+    #[arg(
+        required = true,
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "COMMAND"
+    )]
+    pub(crate) command: Vec<OsString>,
+    /// End the sessions that are in the way
+    #[arg(long)]
+    terminate: bool,
+    /// Cancel their statements
+    #[arg(long)]
+    cancel: bool,
+    /// Cancel, and end those that are still in the way after --grace
+    #[arg(long)]
+    escalate: bool,
+    /// How long the command has to have waited
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(crate) after: Duration,
+    /// How often to look
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = humantime::parse_duration)]
+    pub(crate) interval: Duration,
+    /// Until what was hit is hit again
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    pub(crate) grace: Duration,
+    /// `lock_timeout` for the sessions of the command, by PGOPTIONS
+    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    pub(crate) lock_timeout: Option<Duration>,
+    /// The application's name of the command's sessions, where it doesn't take it from PGAPPNAME
+    #[arg(long, value_name = "NAME")]
+    pub(crate) app: Option<String>,
+    /// Only those in the way that this fits, as `blocking_activity__user=etl`; repeatable
+    #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
+    pub(crate) filter: Vec<String>,
+    /// Not those; repeatable
+    #[arg(short = 'x', long, value_name = "FIELD[__LOOKUP]=VALUE")]
+    pub(crate) exclude: Vec<String>,
+    /// Says who would be hit
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Say nothing but errors
+    #[arg(short, long)]
+    pub(crate) quiet: bool,
+}
+
+/// What is done to those in the way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum How {
+    Terminate,
+    Cancel,
+    Escalate,
+}
+
+impl GuardArgs {
+    pub(crate) fn how(&self) -> How {
+        if self.cancel {
+            How::Cancel
+        } else if self.escalate {
+            How::Escalate
+        } else {
+            How::Terminate
+        }
+    }
 }

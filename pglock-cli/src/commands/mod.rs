@@ -1,6 +1,8 @@
 //! What each command does.
 
 pub(crate) mod act;
+pub(crate) mod guard;
 pub(crate) mod look;
+pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod set_up;

@@ -1,14 +1,11 @@
 //! `run`: a command under a lock.
 
-mod child;
-pub(crate) mod exec;
-mod signals;
-
 use std::process::ExitCode;
 use std::time::Duration;
 
 use pglock::{Activity, Advisory, Database, Error, Guard};
 
+use super::process::{Child, Ended, Signals, signals};
 use crate::args::{Global, OnLost, RunArgs};
 use crate::commands::look::query::Server;
 use crate::commands::look::who;
@@ -17,8 +14,6 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, key_text};
 use crate::show::{self, text};
-use child::{Child, Ended};
-use signals::Signals;
 
 /// Its key, in the environment of the command.
 const KEY: &str = "PGLOCK_KEY";

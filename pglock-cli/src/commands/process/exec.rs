@@ -1,4 +1,4 @@
-//! What `run` starts: it becomes the command, and the kernel ends it when `run` is gone.
+//! What `run` and `guard` start: it becomes the command, and the kernel ends it when they are gone.
 //!
 //! If `pglock` is killed, its session ends and the lock is free. The command must not go on without it.
 
@@ -19,7 +19,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Failure> {
     end_with_parent();
     // It may have been gone before that.
     if rustix::process::getppid().map(Pid::as_raw_pid) != Some(args.parent) {
-        return Err(Failure::new("`pglock run` is gone"));
+        return Err(Failure::new("`pglock` is gone"));
     }
     let (command, arguments) = args
         .command

@@ -12,11 +12,11 @@ use crate::failure::Failure;
 
 /// How the command ended.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Ended(ExitStatus);
+pub(crate) struct Ended(ExitStatus);
 
 impl Ended {
     /// As a shell says it: its own code, or 128 and the signal.
-    pub(super) fn code(self) -> u8 {
+    pub(crate) fn code(self) -> u8 {
         let code = self
             .0
             .code()
@@ -26,7 +26,7 @@ impl Ended {
     }
 }
 
-pub(super) struct Child {
+pub(crate) struct Child {
     process: tokio::process::Child,
     group: Pid,
     /// Whether the terminal was given to it.
@@ -36,9 +36,9 @@ pub(super) struct Child {
 impl Child {
     /// Runs the command in a group of its own, so that what it starts can be ended with it. It ends with this process: see
     /// [`exec`](super::exec).
-    pub(super) fn spawn(
+    pub(crate) fn spawn(
         command: &[OsString],
-        environment: [(&str, String); 3],
+        environment: impl IntoIterator<Item = (&'static str, String)>,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("cannot start the command: {error}"));
         let this = std::env::current_exe().map_err(failed)?;
@@ -59,7 +59,7 @@ impl Child {
         })
     }
 
-    pub(super) async fn wait(&mut self) -> Result<Ended, Failure> {
+    pub(crate) async fn wait(&mut self) -> Result<Ended, Failure> {
         let status = self.process.wait().await;
         status
             .map(Ended)
@@ -67,7 +67,7 @@ impl Child {
     }
 
     /// To all processes of its group.
-    pub(super) fn signal(&self, signal: Signal) {
+    pub(crate) fn signal(&self, signal: Signal) {
         // It may have ended just now.
         let _ = rustix::process::kill_process_group(self.group, signal);
     }

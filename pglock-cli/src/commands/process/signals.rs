@@ -8,9 +8,9 @@ use tokio::signal::unix::{self, SignalKind};
 
 use crate::failure::Failure;
 
-pub(super) const TERM: Signal = Signal::TERM;
-pub(super) const KILL: Signal = Signal::KILL;
-pub(super) const CONT: Signal = Signal::CONT;
+pub(crate) const TERM: Signal = Signal::TERM;
+pub(crate) const KILL: Signal = Signal::KILL;
+pub(crate) const CONT: Signal = Signal::CONT;
 
 /// Each is passed on to the command. Those that end a process by default end the wait for the lock.
 const ALL: [(Signal, bool); 8] = [
@@ -24,10 +24,10 @@ const ALL: [(Signal, bool); 8] = [
     (Signal::CONT, false),
 ];
 
-pub(super) struct Signals(Vec<(Signal, bool, unix::Signal)>);
+pub(crate) struct Signals(Vec<(Signal, bool, unix::Signal)>);
 
 impl Signals {
-    pub(super) fn listen() -> Result<Self, Failure> {
+    pub(crate) fn listen() -> Result<Self, Failure> {
         let listen = |(signal, ends): (Signal, bool)| {
             let heard = unix::signal(SignalKind::from_raw(signal.as_raw()));
             let heard = heard
@@ -40,7 +40,7 @@ impl Signals {
             .map(Self)
     }
 
-    pub(super) async fn next(&mut self) -> Signal {
+    pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
             for (signal, _, heard) in &mut self.0 {
                 if let Poll::Ready(Some(())) = heard.poll_recv(cx) {
@@ -53,7 +53,7 @@ impl Signals {
     }
 
     /// The number of the next signal that would end this process.
-    pub(super) async fn next_that_ends(&mut self) -> u8 {
+    pub(crate) async fn next_that_ends(&mut self) -> u8 {
         loop {
             let signal = self.next().await;
             if self

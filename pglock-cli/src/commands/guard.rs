@@ -1,0 +1,123 @@
+//! `guard`: a command whose sessions nobody keeps waiting for long.
+//!
+//! What [`pglock::prioritize`] is for a connection in a program, this is for the sessions of another program. They are known
+//! by their application's name, which the command gets in its environment.
+
+mod blockers;
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::pin::pin;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use pglock::Database;
+use tokio_postgres::Client;
+
+use super::process::{Child, Ended, Signals};
+use crate::args::{Global, GuardArgs};
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
+use crate::show::text;
+use blockers::{Blockers, Guarded};
+
+/// How long a look may take. The end of the command is noticed after it.
+const LOOK_BOUND: Duration = Duration::from_secs(5);
+
+pub(crate) fn run(global: &Global, args: &GuardArgs) -> Result<ExitCode, Failure> {
+    if !args.dry_run {
+        global.may_act("guard")?;
+    }
+    let config = Config::find(global)?;
+    let code = connect::block_on(async {
+        let database = connect::database(global, &config, "guard")?;
+        let mut signals = Signals::listen()?;
+        let guarded = Guarded::new(args, unique_name(&args.command[0]), &config)?;
+        // So that a mistake shows before the command has done anything.
+        let client = connect::to_act(&database).await?;
+        let mut child = Child::spawn(&args.command, environment(args, &guarded.application))?;
+        let mut blockers = Blockers::new(guarded);
+        let ended = watch(&mut child, &mut signals, &mut blockers, &database, client).await?;
+        drop(child);
+        if !args.quiet {
+            blockers.report();
+        }
+        Ok(ended.code())
+    })?;
+    Ok(ExitCode::from(code))
+}
+
+/// What drivers take from the environment.
+fn environment(args: &GuardArgs, application: &str) -> Vec<(&'static str, String)> {
+    let mut environment = vec![("PGAPPNAME", application.to_owned())];
+    if let Some(timeout) = args.lock_timeout {
+        let mut options = std::env::var("PGOPTIONS").unwrap_or_default();
+        if !options.is_empty() {
+            options.push(' ');
+        }
+        let _ = write!(options, "-c lock_timeout={}ms", timeout.as_millis());
+        environment.push(("PGOPTIONS", options));
+    }
+    environment
+}
+
+/// Looks who is in the way again and again, until the command has ended.
+async fn watch(
+    child: &mut Child,
+    signals: &mut Signals,
+    blockers: &mut Blockers,
+    database: &Database,
+    client: Client,
+) -> Result<Ended, Failure> {
+    let mut client = Some(client);
+    loop {
+        let mut rest = pin!(tokio::time::sleep(blockers.interval()));
+        loop {
+            tokio::select! {
+                ended = child.wait() => return ended,
+                signal = signals.next() => child.signal(signal),
+                () = &mut rest => break,
+            }
+        }
+        // If the command ends meanwhile, what is done now is still told.
+        let looked = {
+            let look = look(blockers, &mut client, database);
+            let mut look = pin!(tokio::time::timeout(LOOK_BOUND, look));
+            loop {
+                tokio::select! {
+                    looked = &mut look => break looked,
+                    signal = signals.next() => child.signal(signal),
+                }
+            }
+        };
+        let too_late = || Failure::new("the server did not answer in time");
+        if let Err(failure) = looked.unwrap_or_else(|_| Err(too_late())) {
+            client = None;
+            blockers.failed(failure);
+        }
+    }
+}
+
+/// A server that was away for a moment is connected to again.
+async fn look(
+    blockers: &mut Blockers,
+    client: &mut Option<Client>,
+    database: &Database,
+) -> Result<(), Failure> {
+    let client = match client {
+        Some(client) => client,
+        None => client.insert(connect::to_act(database).await?),
+    };
+    blockers.look(client).await
+}
+
+/// The name by which the sessions of the command are known.
+fn unique_name(command: &OsStr) -> String {
+    let program = Path::new(command).file_name().unwrap_or(command);
+    let program = text::one_line(&program.to_string_lossy());
+    // Postgres keeps 63 bytes of it, and replaces what is not ASCII.
+    let program: String = program.chars().filter(char::is_ascii).take(30).collect();
+    format!("guarded {program} {}", std::process::id())
+}

@@ -1,0 +1,217 @@
+//! Who keeps the sessions of the command waiting, and what is done about it.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant, SystemTime};
+
+use pglock::{Activity, BlockedLock, Blocker, State};
+use tokio_postgres::Client;
+
+use crate::args::{GuardArgs, How};
+use crate::config::Config;
+use crate::connect;
+use crate::failure::Failure;
+use crate::show::{self, text};
+
+/// Which sessions are guarded, and how.
+pub(super) struct Guarded {
+    /// Their application's name.
+    pub(super) application: String,
+    how: How,
+    dry_run: bool,
+    quiet: bool,
+    interval: Duration,
+    /// Of those in the way.
+    filters: Vec<String>,
+    /// Of those that are left alone.
+    excludes: Vec<String>,
+    grace: Duration,
+}
+
+impl Guarded {
+    pub(super) fn new(args: &GuardArgs, name: String, config: &Config) -> Result<Self, Failure> {
+        let application = args.app.clone().unwrap_or(name);
+        let mut filters = args.filter.clone();
+        filters.push(format!("activity__application_name={application}"));
+        filters.push(format!(
+            "wait_duration__gte={} milliseconds",
+            args.after.as_millis()
+        ));
+        // Processes of the server give way by themselves, or must not.
+        filters.push("blocking_activity__backend_type=CLIENT_BACKEND".to_owned());
+        let mut excludes = args.exclude.clone();
+        let never = config.texts("never_application")?.unwrap_or_default();
+        let names = never.into_iter().chain([application.clone()]);
+        excludes.extend(names.map(|name| format!("blocking_activity__application_name={name}")));
+        let guarded = Self {
+            application,
+            how: args.how(),
+            dry_run: args.dry_run,
+            quiet: args.quiet,
+            interval: args.interval,
+            filters,
+            excludes,
+            grace: args.grace,
+        };
+        // A mistake in a filter shows before the command runs.
+        let _ = guarded.query()?;
+        Ok(guarded)
+    }
+
+    fn query(&self) -> Result<pglock::Locks<BlockedLock>, Failure> {
+        let mut query = pglock::blocked_locks();
+        for filter in &self.filters {
+            query = query.filter(filter)?;
+        }
+        for filter in &self.excludes {
+            query = query.exclude(filter)?;
+        }
+        Ok(query)
+    }
+}
+
+/// A session, by pid and start.
+type Session = (i32, Option<SystemTime>);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Cancel,
+    Terminate,
+}
+
+pub(super) struct Blockers {
+    guarded: Guarded,
+    /// What was done last to whom, and when.
+    done: HashMap<Session, (Step, Instant)>,
+    /// What was said of whom, once each.
+    said: Vec<String>,
+    /// Whether a session of the command was seen.
+    is_seen: bool,
+    error: Option<Failure>,
+}
+
+impl Blockers {
+    pub(super) fn new(guarded: Guarded) -> Self {
+        Self {
+            guarded,
+            done: HashMap::new(),
+            said: Vec::new(),
+            is_seen: false,
+            error: None,
+        }
+    }
+
+    pub(super) fn interval(&self) -> Duration {
+        self.guarded.interval
+    }
+
+    pub(super) fn failed(&mut self, failure: Failure) {
+        self.error = Some(failure);
+    }
+
+    pub(super) async fn look(&mut self, client: &mut Client) -> Result<(), Failure> {
+        if !self.is_seen {
+            let seen = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)";
+            let row = client.query_one(seen, &[&self.guarded.application]).await;
+            self.is_seen = row
+                .map_err(|error| Failure::new(connect::said(&error)))?
+                .get(0);
+        }
+        let found = self.guarded.query()?.fetch_async(client).await?;
+        let mut blockers: HashMap<Session, Activity> = HashMap::new();
+        for BlockedLock {
+            blocking_activity, ..
+        } in found
+        {
+            let session = (blocking_activity.pid, blocking_activity.backend_start);
+            blockers.insert(session, blocking_activity);
+        }
+        for (session, activity) in blockers {
+            if let Some(step) = self.next_step(session, activity.state) {
+                self.done.insert(session, (step, Instant::now()));
+                self.act(client, session, &activity, step).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing where it was hit a moment ago, and may be about to go away.
+    fn next_step(&self, session: Session, state: Option<State>) -> Option<Step> {
+        let before = self.done.get(&session);
+        let is_recent = before.is_some_and(|(_, at)| at.elapsed() < self.guarded.grace);
+        if is_recent {
+            return None;
+        }
+        Some(match (self.guarded.how, before) {
+            (How::Terminate, _) | (How::Escalate, Some(_)) => Step::Terminate,
+            // It has no statement that could be canceled, and keeps its locks.
+            (How::Escalate, None) if state.is_some_and(|state| state != State::Active) => {
+                Step::Terminate
+            }
+            (How::Cancel, _) | (How::Escalate, None) => Step::Cancel,
+        })
+    }
+
+    /// The session is found again by pid and start, in the statement that hits it, and hit only if it is still in the way.
+    async fn act(
+        &mut self,
+        client: &mut Client,
+        (pid, started): Session,
+        activity: &Activity,
+        step: Step,
+    ) -> Result<(), Failure> {
+        if self.guarded.dry_run {
+            let name = activity.application_name.as_deref().map(text::one_line);
+            let would = match step {
+                Step::Cancel => "canceled",
+                Step::Terminate => "terminated",
+            };
+            self.say(format!(
+                "pid {pid} (\"{}\") would be {would}",
+                name.unwrap_or_default()
+            ));
+            return Ok(());
+        }
+        let start = match started {
+            Some(start) => format!("={}", humantime::format_rfc3339_micros(start)),
+            None => "__isnull=true".to_owned(),
+        };
+        let query = self
+            .guarded
+            .query()?
+            .filter(format!("blocking_activity__pid={pid}"))?
+            .filter(format!("blocking_activity__backend_start{start}"))?
+            .report();
+        let hit: Vec<Blocker> = match step {
+            Step::Cancel => query.cancel_blocking_activity_async(client).await?,
+            Step::Terminate => query.terminate_blocking_activity_async(client).await?,
+        };
+        for blocker in hit {
+            self.say(text::one_line(&blocker.to_string()));
+        }
+        Ok(())
+    }
+
+    fn say(&mut self, what: String) {
+        if !self.said.contains(&what) {
+            if !self.guarded.quiet {
+                show::say(&format!("pglock: in the way: {what}"));
+            }
+            self.said.push(what);
+        }
+    }
+
+    /// What the caller should know at the end.
+    pub(super) fn report(&self) {
+        if let Some(failure) = &self.error {
+            show::say(&format!("pglock: could not look all the time: {failure}"));
+        }
+        if !self.is_seen {
+            show::say(&format!(
+                "pglock: no session called \"{}\" was seen, so nothing was guarded; if the command names its sessions itself, pass that name with --app",
+                self.guarded.application
+            ));
+        } else if self.said.is_empty() {
+            show::say("pglock: nobody was in the way");
+        }
+    }
+}

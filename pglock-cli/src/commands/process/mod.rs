@@ -1,0 +1,8 @@
+//! Commands of the caller's that run under a lock, or guarded.
+
+mod child;
+pub(crate) mod exec;
+pub(crate) mod signals;
+
+pub(crate) use child::{Child, Ended};
+pub(crate) use signals::Signals;

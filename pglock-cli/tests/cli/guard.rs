@@ -1,0 +1,216 @@
+//! `guard`: a command of another program, whose sessions nobody keeps waiting for long.
+
+use std::process::Command;
+
+use diesel::connection::SimpleConnection as _;
+use diesel::{Connection as _, PgConnection};
+use pglock_tests::{TestDb, child, database, pid_of};
+
+use super::{on, pglock, said};
+
+/// What the command runs: this test, as a program that migrates. It uses libpq, which takes the name of its sessions and
+/// their settings from the environment, as migration tools do.
+const MIGRATES: &str = "guard::who_is_in_the_way_is_terminated_and_reported";
+
+fn migrate() {
+    let mut connection = PgConnection::establish(&child::argument("URL")).unwrap();
+    if let Err(error) = connection.batch_execute(&child::argument("STATEMENT")) {
+        eprintln!("{error}");
+        std::process::exit(1);
+    }
+}
+
+fn migrates(command: &mut Command, db: &TestDb, statement: &str) {
+    command
+        .arg(std::env::current_exe().unwrap())
+        .args([MIGRATES, "--exact", "--nocapture"]);
+    command.env("PGLOCK_TEST_ROLE", "migrates");
+    command.env("PGLOCK_TEST_ARGUMENT_URL", db.url());
+    command.env("PGLOCK_TEST_ARGUMENT_STATEMENT", statement);
+}
+
+fn guard(db: &TestDb, options: &[&str], statement: &str) -> Command {
+    let mut command = pglock(db);
+    command.arg("guard").args(options);
+    command.args(["--after", "200ms", "--interval", "50ms", "--"]);
+    migrates(&mut command, db, statement);
+    command
+}
+
+/// A session that keeps others from changing the table, idle in its transaction.
+fn in_the_way(db: &TestDb) -> postgres::Client {
+    db.execute("CREATE TABLE IF NOT EXISTS orders (id int)");
+    let mut client = db.connect_as("report");
+    client
+        .batch_execute("BEGIN; SELECT count(*) FROM orders")
+        .unwrap();
+    client
+}
+
+const ALTER: &str = "ALTER TABLE orders ADD note text";
+
+#[test]
+fn who_is_in_the_way_is_terminated_and_reported() {
+    if child::role().is_some() {
+        return migrate();
+    }
+    let db = database();
+    let mut report = in_the_way(&db);
+    let pid = pid_of(&mut report);
+    let told = said(&mut guard(&db, &["--terminate"], ALTER));
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.err
+            .contains(&format!("in the way: pid {pid} (\"report\")")),
+        "{}",
+        told.err
+    );
+    assert!(told.err.contains("terminated"), "{}", told.err);
+    assert!(report.batch_execute("SELECT 1").is_err());
+}
+
+#[test]
+fn what_escalates_ends_an_idle_transaction_at_once() {
+    let db = database();
+    let _report = in_the_way(&db);
+    let told = said(&mut guard(&db, &["--escalate", "--grace", "60s"], ALTER));
+    assert_eq!(told.code, 0, "{told:?}");
+}
+
+#[test]
+fn what_cancels_leaves_an_idle_transaction_and_lock_timeout_ends_the_wait() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let told = said(&mut guard(
+        &db,
+        &["--cancel", "--lock-timeout", "1s"],
+        ALTER,
+    ));
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.err.contains("lock timeout"), "{}", told.err);
+    report.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn a_running_statement_is_canceled() {
+    let db = database();
+    db.execute("CREATE TABLE orders (id int)");
+    let client = db.connect_as("report");
+    let running = std::thread::spawn(move || {
+        let mut client = client;
+        client.batch_execute("BEGIN; LOCK TABLE orders; SELECT pg_sleep(60)")
+    });
+    pglock_tests::wait_until("it has the table", pglock_tests::BOUND, || {
+        db.connect()
+            .query_one(
+                "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass)",
+                &[],
+            )
+            .unwrap()
+            .get(0)
+    });
+    let told = said(&mut guard(&db, &["--cancel"], ALTER));
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(running.join().unwrap().is_err());
+}
+
+#[test]
+fn a_dry_run_says_who_would_be_hit() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let told = said(&mut guard(
+        &db,
+        &["--terminate", "--dry-run", "--lock-timeout", "1s"],
+        ALTER,
+    ));
+    assert_eq!(told.code, 1, "{told:?}");
+    assert!(told.err.contains("would be terminated"), "{}", told.err);
+    report.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn others_who_wait_are_not_guarded_and_filters_spare() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let waiter = pglock_tests::Waiter::of(&db, db.connect_as("somebody else"), ALTER);
+    let told = said(&mut guard(&db, &["--terminate"], "SELECT pg_sleep(1)"));
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.err.contains("nobody was in the way"), "{}", told.err);
+    report.batch_execute("ROLLBACK").unwrap();
+    waiter.finish();
+    let mut report = in_the_way(&db);
+    let spare = [
+        "--terminate",
+        "-x",
+        "blocking_activity__application_name=report",
+        "--lock-timeout",
+        "1s",
+    ];
+    let told = said(&mut guard(&db, &spare, "ALTER TABLE orders ADD other text"));
+    assert_eq!(told.code, 1, "{told:?}");
+    report.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
+fn a_command_that_names_its_sessions_itself_is_told_of() {
+    let db = database();
+    let told = on(&db, &["guard", "--terminate", "--", "true"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(told.err.contains("--app"), "{}", told.err);
+}
+
+#[test]
+fn its_own_failures_have_a_code_of_their_own() {
+    let db = database();
+    assert_eq!(on(&db, &["guard", "--", "true"]).code, 125);
+    assert_eq!(
+        on(
+            &db,
+            &["guard", "--terminate", "-f", "colour=red", "--", "true"]
+        )
+        .code,
+        125
+    );
+    let read_only = on(&db, &["--read-only", "guard", "--terminate", "--", "true"]);
+    assert!(
+        read_only.code == 125 && read_only.err.contains("read-only"),
+        "{read_only:?}"
+    );
+    assert_eq!(
+        on(&db, &["guard", "--terminate", "--", "/nonexistent"]).code,
+        127
+    );
+    assert_eq!(
+        on(&db, &["guard", "--terminate", "--", "sh", "-c", "exit 7"]).code,
+        7
+    );
+}
+
+/// As it is meant to be used: one replica at a time, and nobody in its way for long.
+#[test]
+fn a_migration_is_run_once_and_unhindered() {
+    let db = database();
+    let _report = in_the_way(&db);
+    let mut command = pglock(&db);
+    command.args([
+        "run",
+        "migrations",
+        "-w",
+        "60s",
+        "--",
+        env!("CARGO_BIN_EXE_pglock"),
+    ]);
+    command.args([
+        "guard",
+        "--terminate",
+        "--after",
+        "100ms",
+        "--interval",
+        "50ms",
+        "--",
+    ]);
+    migrates(&mut command, &db, ALTER);
+    let told = said(&mut command);
+    assert_eq!(told.code, 0, "{told:?}");
+    db.wait_for_no_locks();
+}
