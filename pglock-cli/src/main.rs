@@ -38,6 +38,7 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Who(args) => commands::look::who::run(global, &args),
         Command::Id(args) => commands::look::id::run(global, &args),
         Command::Names => commands::look::names::run(global),
+        Command::Doctor(args) => commands::doctor::run(global, &args),
         Command::Cancel(args) => {
             commands::act::hit::run(global, &args, commands::act::victims::Verb::Cancel)
         }

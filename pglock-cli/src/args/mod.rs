@@ -45,6 +45,8 @@ pub(crate) enum Command {
     Id(IdArgs),
     /// The names that pglock knows, and where from
     Names,
+    /// What about this server and this role would surprise you
+    Doctor(DoctorArgs),
     /// Cancel what sessions are doing
     Cancel(HitArgs),
     /// End sessions
@@ -112,6 +114,16 @@ pub(crate) struct IdArgs {
     /// The way back: which name is this in `pg_locks`?
     #[arg(long, num_args = 2..=3, value_names = ["CLASSID", "OBJID", "OBJSUBID"], conflicts_with = "name")]
     pub(crate) of: Option<Vec<u32>>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DoctorArgs {
+    /// Leave a check out; repeatable
+    #[arg(long, value_name = "CHECK")]
+    pub(crate) skip: Vec<String>,
+    /// For how long a session may be idle with a lock, and a transaction prepared
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) idle: std::time::Duration,
 }
 
 #[derive(Args, Debug)]

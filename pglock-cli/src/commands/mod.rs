@@ -1,6 +1,7 @@
 //! What each command does.
 
 pub(crate) mod act;
+pub(crate) mod doctor;
 pub(crate) mod guard;
 pub(crate) mod look;
 pub(crate) mod process;

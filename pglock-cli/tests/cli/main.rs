@@ -1,6 +1,7 @@
 //! The binary, against real servers.
 
 mod acting;
+mod doctor;
 mod guard;
 mod looking;
 mod names;

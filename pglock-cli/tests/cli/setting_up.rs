@@ -33,10 +33,12 @@ fn help_names_every_command() {
         "who",
         "id",
         "names",
+        "doctor",
         "cancel",
         "terminate",
         "free",
         "run",
+        "guard",
         "completions",
         "man",
     ] {

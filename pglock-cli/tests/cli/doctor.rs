@@ -1,0 +1,101 @@
+//! `doctor`: each check finds what it is for.
+
+use pglock_tests::{PgBouncer, Server, database, server};
+use serde_json::Value;
+
+use super::{on, pglock, said};
+
+/// The levels and texts of a check.
+fn found(doctor: &Value, check: &str) -> Vec<(String, String)> {
+    let findings = doctor["findings"].as_array().unwrap().iter();
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    findings
+        .filter(|finding| finding["check"] == check)
+        .map(|finding| (text(&finding["level"]), text(&finding["text"])))
+        .collect()
+}
+
+fn doctor(url: &str) -> Value {
+    let db = database();
+    let told = said(
+        pglock(&db)
+            .args(["doctor", "--json", "--idle", "0s"])
+            .env("DATABASE_URL", url),
+    );
+    assert!(told.code < 2, "{told:?}");
+    serde_json::from_str(&told.out).unwrap()
+}
+
+fn assert_one(doctor: &Value, check: &str, level: &str, says: &str) {
+    let found = found(doctor, check);
+    let fits = |(of, text): &(String, String)| of == level && text.contains(says);
+    assert!(
+        found.iter().any(fits),
+        "{check}, {level}, {says}: {found:?}"
+    );
+}
+
+#[test]
+fn a_healthy_server_has_no_warnings_but_for_its_age() {
+    let db = database();
+    let healthy = on(
+        &db,
+        &["doctor", "--skip", "version", "--skip", "lock-table"],
+    );
+    assert_eq!(healthy.code, 0, "{healthy:?}");
+    assert!(
+        healthy.out.contains("ok   locks") && healthy.err.contains("no warnings"),
+        "{healthy:?}"
+    );
+    let unknown = on(&db, &["doctor", "--skip", "nothing"]);
+    assert!(
+        unknown.code == 2 && unknown.err.contains("lock-table"),
+        "{unknown:?}"
+    );
+}
+
+#[test]
+fn settings_and_prepared_transactions_are_found() {
+    let server = Server::builder()
+        .setting("max_prepared_transactions", "4")
+        .setting("idle_session_timeout", "10min")
+        .setting("statement_timeout", "5min")
+        .setting("max_locks_per_transaction", "10")
+        .setting("max_connections", "20")
+        .setting("log_lock_waits", "off")
+        .start();
+    let db = server.create_database();
+    let mut client = db.connect();
+    client
+        .batch_execute("SELECT pg_advisory_lock(n) FROM generate_series(1, 150) n")
+        .unwrap();
+    client
+        .batch_execute("BEGIN; SELECT pg_advisory_xact_lock(1000); PREPARE TRANSACTION 'order-17'")
+        .unwrap();
+    let doctor = doctor(db.url());
+    assert_one(&doctor, "leaked", "warn", "which has been idle");
+    assert_one(&doctor, "prepared", "warn", "ROLLBACK PREPARED 'order-17'");
+    assert_one(&doctor, "timeouts", "warn", "idle_session_timeout = 600");
+    assert_one(&doctor, "timeouts", "info", "statement_timeout = 300");
+    assert_one(&doctor, "lock-table", "warn", "150 of them advisory locks");
+    assert_one(&doctor, "log", "info", "log_lock_waits");
+}
+
+#[test]
+fn a_pooler_in_transaction_mode_fails() {
+    let db = database();
+    let pooler = PgBouncer::start(server(), &[("pool_mode", "transaction")]);
+    let doctor = doctor(&pooler.url(db.name()));
+    assert_one(&doctor, "locks", "fail", "pooler");
+}
+
+#[test]
+fn missing_rights_are_found() {
+    let db = database();
+    let role = format!("{}_plain", db.name());
+    db.execute(&format!("CREATE ROLE {role} LOGIN"));
+    let (_, server) = db.url().split_once('@').unwrap();
+    let doctor = doctor(&format!("postgres://{role}@{server}"));
+    assert_one(&doctor, "rights", "info", "GRANT pg_signal_backend");
+    db.execute(&format!("DROP ROLE {role}"));
+}
