@@ -200,13 +200,13 @@ impl Config {
             let list = || texts(value).ok_or_else(wrong);
             let flag = || value.as_bool().ok_or_else(wrong);
             match key.as_str() {
-                "filters" | "filter" if args.select.filter.is_empty() => {
+                "filters" if args.select.filter.is_empty() => {
                     args.select.filter = list()?;
                 }
                 "exclude" if args.select.exclude.is_empty() => args.select.exclude = list()?,
                 "on" if args.select.on.is_empty() => args.select.on = list()?,
                 "attributes" if args.attribute.is_empty() => args.attribute = list()?,
-                "filters" | "filter" | "exclude" | "on" | "attributes" => drop(list()?),
+                "filters" | "exclude" | "on" | "attributes" => drop(list()?),
                 "blocking" => args.blocking |= flag()? && !args.no_blocking,
                 "expanded" => args.expanded |= flag()?,
                 "cancel" => args.cancel |= flag()? && !args.terminate,

@@ -42,6 +42,26 @@ pub(super) const KEYS: [(&str, &str, &str); 7] = [
     ),
 ];
 
+/// Keys of the command `pglock`, which reads the same file: at the top, and in a configuration.
+pub(super) const OF_COMMAND: [&str; 8] = [
+    "attributes",
+    "blocking_attributes",
+    "database",
+    "databases",
+    "limit",
+    "names",
+    "never_application",
+    "refresh",
+];
+pub(super) const OF_COMMAND_IN_CONFIG: [&str; 6] = [
+    "attributes",
+    "blocking",
+    "cancel",
+    "expanded",
+    "terminate",
+    "yes",
+];
+
 impl Config {
     /// Sets the value of a key; `None` if the key cannot have it.
     pub(super) fn set(&mut self, key: &str, value: &DeValue<'_>) -> Option<()> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::keys::{Config, KEYS};
+use super::keys::{Config, KEYS, OF_COMMAND, OF_COMMAND_IN_CONFIG};
 
 /// What is wrong with a file, and in which line. Never shows the line itself, which may contain a password.
 #[derive(Debug)]
@@ -29,6 +29,9 @@ pub(super) fn parse(text: &str) -> Result<BTreeMap<String, Config>, Mistake> {
     for (key, configs) in document.get_ref() {
         let at = key.span().start;
         let key = key.get_ref();
+        if OF_COMMAND.contains(&&**key) {
+            continue;
+        }
         if key != "configs" {
             let problem =
                 format!("{key:?} is not a key of this file; write a table `[configs.NAME]`");
@@ -58,6 +61,9 @@ fn read(name: &str, table: &DeTable<'_>) -> Result<Config, (usize, String)> {
     for (key, value) in table {
         let at = key.span().start;
         let key = key.get_ref();
+        if OF_COMMAND_IN_CONFIG.contains(&&**key) {
+            continue;
+        }
         let Some((_, value_type, example)) = KEYS.iter().find(|(known, ..)| known == key) else {
             let keys = KEYS.map(|(known, ..)| known).join(", ");
             let problem =
@@ -113,6 +119,26 @@ mod tests {
         assert!(!format!("{config:?}").contains("secret"));
         assert!(configs["empty"].pids.is_none() && configs["empty"].on.is_none());
         assert!(parse("").unwrap().is_empty());
+    }
+
+    #[test]
+    fn keys_of_the_command_are_passed_over() {
+        let configs = parse(
+            r#"
+            database = "prod"
+            limit = 25
+            never_application = ["pg_dump"]
+            [databases]
+            prod = { url = "postgres://ops@db/app", read_only = true }
+            [names]
+            locks = ["nightly-report"]
+            [configs.long]
+            filters = ["wait_duration__gte=1 minute"]
+            blocking = true
+            yes = true
+            "#,
+        );
+        assert_eq!(configs.unwrap()["long"].filters.len(), 1);
     }
 
     #[test]
