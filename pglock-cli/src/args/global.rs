@@ -9,7 +9,7 @@ use crate::failure::Failure;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct Global {
-    /// A URL, keywords, or a name in pglock.toml; without it `DATABASE_URL`
+    /// A URL, keywords, or a name in pglock.toml; without it DATABASE_URL
     #[arg(
         short,
         long,
@@ -20,7 +20,13 @@ pub(crate) struct Global {
     )]
     pub(crate) database: Option<String>,
     /// Instead of the nearest pglock.toml
-    #[arg(long, global = true, value_name = "FILE", env = "PGLOCK_CONFIG")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "FILE",
+        env = "PGLOCK_CONFIG",
+        hide_env_values = true
+    )]
     pub(crate) config_file: Option<PathBuf>,
     /// table, expanded, json or csv
     #[arg(
@@ -28,13 +34,14 @@ pub(crate) struct Global {
         global = true,
         value_name = "FORMAT",
         default_value = "table",
-        hide_default_value = true
+        hide_default_value = true,
+        hide_possible_values = true
     )]
     pub(crate) output: Format,
     /// Short for --output json
     #[arg(long, global = true, conflicts_with = "output")]
     json: bool,
-    /// auto, always or never; `NO_COLOR` and `CLICOLOR_FORCE` are honoured
+    /// auto, always or never
     #[arg(
         long,
         global = true,
@@ -44,7 +51,7 @@ pub(crate) struct Global {
         hide_possible_values = true
     )]
     color: clap::ColorChoice,
-    /// Refuse to cancel, terminate and free
+    /// Refuse to cancel, terminate, free and guard
     #[arg(long, global = true, env = "PGLOCK_READ_ONLY", value_parser = clap::builder::FalseyValueParser::new(), hide_env_values = true)]
     read_only: bool,
 }

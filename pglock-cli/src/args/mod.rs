@@ -1,4 +1,8 @@
 //! What can be written on the command line.
+#![allow(
+    clippy::doc_markdown,
+    reason = "these are the texts of `--help`, where backticks are nothing but backticks"
+)]
 
 mod global;
 mod run;
@@ -41,7 +45,7 @@ pub(crate) enum Command {
     Tree(TreeArgs),
     /// Who holds a named lock, and who waits for it
     Who(WhoArgs),
-    /// What a name is called in `pg_locks`; needs no server
+    /// What a name is called in pg_locks; needs no server
     Id(IdArgs),
     /// The names that pglock knows, and where from
     Names,
@@ -88,14 +92,14 @@ pub(crate) struct TreeArgs {
     /// For Graphviz
     #[arg(long, conflicts_with = "svg")]
     pub(crate) dot: bool,
-    /// A picture into this file; `-` for the output
+    /// A picture into this file; - for the output
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Args, Debug)]
 pub(crate) struct WhoArgs {
-    /// A name, an integer, a pair such as `1,2`, or the word of a known migrator (`pglock names`)
+    /// A name, an integer, a pair such as 1,2, or the word of a known migrator (pglock names)
     #[arg(required = true, value_name = "NAME")]
     pub(crate) names: Vec<String>,
     /// How NAME becomes a key
@@ -105,13 +109,13 @@ pub(crate) struct WhoArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct IdArgs {
-    /// A name, an integer, a pair such as `1,2`, or the word of a known migrator
+    /// A name, an integer, a pair such as 1,2, or the word of a known migrator
     #[arg(required_unless_present = "of", value_name = "NAME")]
     pub(crate) name: Option<String>,
     /// How NAME becomes a key
     #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
     pub(crate) scheme: Scheme,
-    /// The way back: which name is this in `pg_locks`?
+    /// The way back: which name is this in pg_locks?
     #[arg(long, num_args = 2..=3, value_names = ["CLASSID", "OBJID", "OBJSUBID"], conflicts_with = "name")]
     pub(crate) of: Option<Vec<u32>>,
 }
@@ -143,12 +147,12 @@ pub(crate) struct HitArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct FreeArgs {
-    /// A name, an integer, a pair such as `1,2`, or the word of a known migrator
+    /// A name, an integer, a pair such as 1,2, or the word of a known migrator
     pub(crate) name: String,
     /// How NAME becomes a key
     #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
     pub(crate) scheme: Scheme,
-    /// Until when `pg_locks` has to show that it is free
+    /// Until when pg_locks has to show that it is free
     #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
     pub(crate) wait: std::time::Duration,
     /// Shows who would be hit

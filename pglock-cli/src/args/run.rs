@@ -5,15 +5,36 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+const EXAMPLES_OF_RUN: &str = "\
+Examples:
+  pglock run nightly-report -n --skip -- ./report.sh      cron on every host: one of them runs it
+  pglock run migrations -w 10m -- alembic upgrade head    every replica: one after the other
+  pglock run scheduler -- ./scheduler                     a standby that takes over
+
+Exit codes: the command's own; 74 the lock was lost; 75 it is busy (-E); 124 it took too long
+(--at-most); 125 pglock failed; 126, 127 the command can't be run, isn't there; 128+N a signal.";
+
+const EXAMPLES_OF_GUARD: &str = "\
+Examples:
+  pglock guard --terminate --after 5s -- sqlx migrate run
+  pglock guard --escalate --lock-timeout 30s -- alembic upgrade head
+  pglock run migrations -w 10m -- pglock guard --terminate -- ./migrate.sh
+
+Exit codes are those of `pglock run`.";
+
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "pglock run [OPTIONS] <NAME> -- <COMMAND>...",
+    after_help = EXAMPLES_OF_RUN
+)]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a flag on the command line"
 )]
 pub(crate) struct RunArgs {
-    /// A name, an integer, or a pair such as `1,2`
+    /// A name, an integer, or a pair such as 1,2
     pub(crate) name: String,
-    /// What to run, and its arguments; no shell (`-- sh -c '..'` for one)
+    /// What to run, and its arguments; no shell (-- sh -c '..' for one)
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -84,13 +105,17 @@ pub(crate) struct ExecArgs {
 }
 
 #[derive(Args, Debug)]
+#[command(
+    override_usage = "pglock guard [OPTIONS] <--terminate|--cancel|--escalate> -- <COMMAND>...",
+    after_help = EXAMPLES_OF_GUARD
+)]
 #[command(group = ArgGroup::new("how").required(true).args(["terminate", "cancel", "escalate"]))]
 #[allow(
     clippy::struct_excessive_bools,
     reason = "each is a flag on the command line"
 )]
 pub(crate) struct GuardArgs {
-    /// What to run, and its arguments; no shell (`-- sh -c '..'` for one)
+    /// What to run, and its arguments; no shell (-- sh -c '..' for one)
     #[arg(
         required = true,
         trailing_var_arg = true,
@@ -116,13 +141,13 @@ pub(crate) struct GuardArgs {
     /// Until what was hit is hit again
     #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
     pub(crate) grace: Duration,
-    /// `lock_timeout` for the sessions of the command, by PGOPTIONS
+    /// lock_timeout for the sessions of the command, by PGOPTIONS
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) lock_timeout: Option<Duration>,
     /// The application's name of the command's sessions, where it doesn't take it from PGAPPNAME
     #[arg(long, value_name = "NAME")]
     pub(crate) app: Option<String>,
-    /// Only those in the way that this fits, as `blocking_activity__user=etl`; repeatable
+    /// Only those in the way that this fits, as blocking_activity__user=etl; repeatable
     #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
     pub(crate) filter: Vec<String>,
     /// Not those; repeatable

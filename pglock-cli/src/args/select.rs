@@ -9,10 +9,10 @@ pub(crate) struct Select {
     /// Only of these sessions
     #[arg(value_name = "PID")]
     pub(crate) pid: Vec<i32>,
-    /// As `pglock::locks().filter`; repeatable
+    /// Only what this fits, as wait_duration__gte=5s or activity__user=etl; repeatable
     #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
     pub(crate) filter: Vec<String>,
-    /// Its opposite; repeatable
+    /// Not what this fits; repeatable
     #[arg(short = 'x', long, value_name = "FIELD[__LOOKUP]=VALUE")]
     pub(crate) exclude: Vec<String>,
     /// Only on this table; repeatable
@@ -33,7 +33,7 @@ pub(crate) struct Select {
     /// Only those that are held
     #[arg(long)]
     pub(crate) held: bool,
-    /// Only those that were waited for so long
+    /// Only those that were waited for so long, as 5s or 2min
     #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
     pub(crate) min_wait: Option<Duration>,
 }
@@ -46,12 +46,12 @@ pub(crate) struct Select {
 pub(crate) struct LsArgs {
     #[command(flatten)]
     pub(crate) select: Select,
-    /// Who is in the way, too (`pglock blocked`)
+    /// Who is in the way, too: the same as pglock blocked
     #[arg(long, overrides_with = "no_blocking")]
     pub(crate) blocking: bool,
     #[arg(long, hide = true, overrides_with = "blocking")]
     pub(crate) no_blocking: bool,
-    /// Columns; repeatable, or with commas
+    /// Columns, as lock, mode, activity__query; repeatable, or with commas
     #[arg(short, long, value_name = "FIELD", value_delimiter = ',')]
     pub(crate) attribute: Vec<String>,
     /// How many at most; 0 for all [default: 25; with pids: all]
@@ -69,16 +69,16 @@ pub(crate) struct LsArgs {
     /// A block of lines for each, nothing cut
     #[arg(short, long)]
     pub(crate) expanded: bool,
-    /// From pglock.toml
+    /// With the options of [configs.NAME] in pglock.toml
     #[arg(short, long, value_name = "NAME")]
     pub(crate) config: Option<String>,
     /// Exit with 1 when there is nothing
     #[arg(long)]
     pub(crate) exit_code: bool,
-    /// As `pglock cancel` with these filters
+    /// Cancel what is found: the same as pglock cancel
     #[arg(long, conflicts_with = "terminate")]
     pub(crate) cancel: bool,
-    /// As `pglock terminate` with these filters
+    /// End the sessions that are found: the same as pglock terminate
     #[arg(long)]
     pub(crate) terminate: bool,
     /// Don't ask, with --cancel and --terminate
