@@ -23,6 +23,12 @@ const MAX_SESSIONS: usize = 16;
 impl Database {
     /// Starts a handle from a URL, a keyword string (`host=... dbname=...`), or a [`tokio_postgres::Config`].
     ///
+    /// Options have the names and the meaning [that libpq gives
+    /// them](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS). What pglock cannot do is refused,
+    /// and the error says what to write instead: `target_session_attrs=standby`, for example, where locks exclude nobody on
+    /// the primary. Without a host, it is the folder with the sockets of a local server. `passfile` is read for each session,
+    /// `service` and `servicefile` once. A [`tokio_postgres::Config`] is used as it is.
+    ///
     /// # TLS
     ///
     /// Needs the feature `rustls`. `sslmode` and the related options have the meaning [that libpq gives
@@ -31,6 +37,7 @@ impl Database {
     /// | `sslmode` | sessions are | the server's certificate is |
     /// | --- | --- | --- |
     /// | `disable` | not encrypted | not used |
+    /// | `allow` | encrypted if the server wants that | not verified |
     /// | `prefer`, the default | encrypted if that works, else not | not verified |
     /// | `require` | encrypted | not verified, unless `sslrootcert` names a file: then as `verify-ca` |
     /// | `verify-ca` | encrypted | verified, except for the host's name; needs a file as `sslrootcert` |
@@ -45,11 +52,11 @@ impl Database {
     /// client's own certificate and its key. All files are read at [`build`](DatabaseBuilder::build), and again for each
     /// session.
     ///
-    /// pglock is stricter than libpq in some points: `sslrootcert` turns `prefer` into `verify-full`, and with `system` also
+    /// pglock is stricter than libpq in some points: `sslrootcert` turns `allow` and `prefer` into `verify-full`, and with `system` also
     /// `require`; `verify-ca` cannot be combined with `system`; files in the home directory are not used. Certificates must
     /// have version 3, and name the host as a subject alternative name. As with libpq, a unix socket never has TLS.
     ///
-    /// Without the feature, a URL that asks for more than `prefer` is rejected, and `prefer` means `disable`.
+    /// Without the feature, a URL that asks for more than `prefer` is rejected, and `allow` and `prefer` mean `disable`.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -244,7 +251,7 @@ impl DatabaseBuilder {
         let liveness = self.liveness()?;
         let max_sessions = self.checked_max_sessions()?;
         let is_unchanged = self.is_unchanged();
-        let (mut config, options) = match self.config.0 {
+        let mut given = match self.config.0 {
             ConfigSource::Database(database)
                 if is_unchanged
                     && liveness == database.liveness()
@@ -255,19 +262,18 @@ impl DatabaseBuilder {
             source => source.read().map_err(|error| error.within(place))?,
         };
         #[cfg(feature = "rustls")]
-        let options = match self.root_certificates {
-            Some(path) => options.with_roots(path),
-            None => options,
-        };
-        let tls = Tls::new(options, &mut config).map_err(|error| error.within(place))?;
+        if let Some(path) = self.root_certificates {
+            given.tls = given.tls.with_roots(path);
+        }
+        let tls = Tls::new(&given.tls, &mut given.config).map_err(|error| error.within(place))?;
         let given_name = self
             .application_name
             .as_deref()
-            .or(config.get_application_name());
+            .or(given.config.get_application_name());
         let name = session_name(given_name);
-        config.application_name(name);
-        let connect_timeout = set_connect_timeout(&mut config);
-        let given = config.clone();
+        given.config.application_name(name);
+        let connect_timeout = set_connect_timeout(&mut given.config);
+        let mut config = given.config.clone();
         liveness.keep_alive(&mut config);
         Ok(Database(Arc::new(Settings {
             given,

@@ -2,12 +2,15 @@
 
 use std::any::Any;
 use std::fmt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
+use super::connect::session_target::SessionTarget;
+use super::conninfo::Parameters;
 use super::tls::Tls;
 use crate::background::{GrowingList, OwnerProcess};
 use crate::model::liveness::Liveness;
@@ -28,8 +31,8 @@ pub struct Database(pub(super) Arc<Settings>);
 
 #[derive(PartialEq, Eq)]
 pub(super) struct Settings {
-    /// The configuration as given, with the name of the sessions.
-    pub(super) given: Config,
+    /// The parameters as given, with the name of the sessions.
+    pub(super) given: Parameters,
     /// The configuration in use, with keepalives.
     pub(super) config: Config,
     pub(super) tls: Tls,
@@ -75,8 +78,17 @@ impl Database {
         &self.0.config
     }
 
-    pub(crate) fn tls(&self) -> &Tls {
+    pub(super) fn tls(&self) -> &Tls {
         &self.0.tls
+    }
+
+    pub(super) fn target(&self) -> SessionTarget {
+        self.0.given.target
+    }
+
+    /// Where a password is looked up if [`config`](Self::config) has none.
+    pub(super) fn password_file(&self) -> Option<&Path> {
+        self.0.given.password_file.as_deref()
     }
 
     /// Keeps a value with the handle, instead of the one before.

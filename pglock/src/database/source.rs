@@ -4,9 +4,8 @@ use std::fmt;
 
 use tokio_postgres::Config;
 
-use super::conninfo;
+use super::conninfo::{self, Parameters};
 use super::handle::Database;
-use super::tls::TlsOptions;
 use crate::error::Error;
 
 /// The address of a database: a URL, a keyword string, a [`tokio_postgres::Config`], or an existing [`Database`].
@@ -64,19 +63,18 @@ impl From<&Database> for DatabaseConfig {
 }
 
 impl ConfigSource {
-    pub(super) fn read(self) -> Result<(Config, TlsOptions), Error> {
-        let (config, options) = match self {
-            Self::Text(text) => conninfo::parse(&text)?.config()?,
-            Self::Config(config) => (*config, TlsOptions::default()),
-            Self::Database(database) => {
-                (database.0.given.clone(), database.tls().options().clone())
-            }
+    pub(super) fn read(self) -> Result<Parameters, Error> {
+        let parameters = match self {
+            Self::Text(text) => conninfo::read(&text)?,
+            Self::Config(config) => Parameters::from(*config),
+            Self::Database(database) => database.0.given.clone(),
         };
+        let config = &parameters.config;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {
             return Err(Error::config(
-                "the database URL names no host; write `postgres://user@host/database`",
+                "the configuration names no host; set one with `host`",
             ));
         }
-        Ok((config, options))
+        Ok(parameters)
     }
 }

@@ -7,14 +7,13 @@ use std::io;
 
 use tokio_postgres::error::SqlState;
 
-#[cfg(feature = "rustls")]
 use super::tls;
 use crate::error::Failure;
 
 const UNKNOWN: &str = "print this error with `{:?}` to see why, and check that the server runs and that the URL is right";
 
 /// A part of the driver's or the kernel's text, and our sentence for it.
-const BY_TEXT: [(&str, &str); 4] = [
+const BY_TEXT: [(&str, &str); 6] = [
     (
         "server does not support TLS",
         "the server has no TLS, and the URL asks for it; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
@@ -24,6 +23,14 @@ const BY_TEXT: [(&str, &str); 4] = [
         "the URL's `channel_binding=require` needs a server that supports channel binding; leave it out, or use a server with SCRAM passwords and TLS",
     ),
     (
+        "target_session_attrs",
+        "it is not what `target_session_attrs` asks for, nor is any other host in the URL; add the host that is, or use `primary` or `any`",
+    ),
+    (
+        "others may read the password file",
+        "the server asks for a password, and the password file is not used, since others may read it; make it yours alone with `chmod 0600`",
+    ),
+    (
         "password missing",
         "the server asks for a password and the URL has none; add it as in `postgres://user:password@host/database`",
     ),
@@ -31,16 +38,6 @@ const BY_TEXT: [(&str, &str); 4] = [
         "failed to lookup address information",
         "the host name cannot be resolved; check its spelling and the name server",
     ),
-];
-
-/// What servers and poolers say to sessions that are not encrypted: Postgres by its `pg_hba.conf`, Postgres before version 14,
-/// and managed databases.
-const NOT_ENCRYPTED: [&str; 5] = [
-    "no encryption",
-    "SSL off",
-    "SSL required",
-    "SSL connection is required",
-    "connection is insecure",
 ];
 
 const WANTS_ENCRYPTION: &str = if cfg!(feature = "rustls") {
@@ -53,15 +50,12 @@ const WANTS_ENCRYPTION: &str = if cfg!(feature = "rustls") {
 pub(crate) fn why_no_session(failure: &Failure) -> &'static str {
     match &failure.sql_state {
         Some(state) => by_sql_state(state, failure).unwrap_or(UNKNOWN),
-        None => causes(&*failure.source)
-            .find_map(of_cause)
-            .unwrap_or(UNKNOWN),
+        None => failure.causes().find_map(of_cause).unwrap_or(UNKNOWN),
     }
 }
 
 fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
-    let says = |text: &str| causes(&*failure.source).any(|cause| cause.to_string().contains(text));
-    if NOT_ENCRYPTED.iter().any(|text| says(text)) {
+    if tls::is_for_encrypted_only(failure) {
         return Some(WANTS_ENCRYPTION);
     }
     Some(match *state {
@@ -75,7 +69,7 @@ fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
         SqlState::TOO_MANY_CONNECTIONS => {
             "the server has no free connection; hold fewer locks at once, or raise `max_connections`"
         }
-        SqlState::PROTOCOL_VIOLATION if says("startup parameter") => {
+        SqlState::PROTOCOL_VIOLATION if failure.says("startup parameter") => {
             "a pooler rejects a parameter that the URL sets (`options`); leave it out, or add it to the pooler's `ignore_startup_parameters`"
         }
         SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping; call again",
@@ -107,12 +101,6 @@ fn of_cause(cause: &(dyn StdError + 'static)) -> Option<&'static str> {
         io::ErrorKind::TimedOut => "it did not answer; check the host and the network",
         _ => return None,
     })
-}
-
-fn causes<'e>(
-    error: &'e (dyn StdError + 'static),
-) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
-    std::iter::successors(Some(error), |&error| error.source())
 }
 
 #[cfg(test)]

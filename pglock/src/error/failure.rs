@@ -24,6 +24,17 @@ impl Failure {
         self.sql_state.as_ref() == Some(state)
     }
 
+    /// The error and what has caused it, step by step.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = &(dyn StdError + 'static)> {
+        let source: &(dyn StdError + 'static) = &*self.source;
+        std::iter::successors(Some(source), |&error| error.source())
+    }
+
+    /// Whether this text is in one of them.
+    pub(crate) fn says(&self, text: &str) -> bool {
+        self.causes().any(|cause| cause.to_string().contains(text))
+    }
+
     /// Somebody canceled the statement, and the session continues.
     pub(crate) fn was_canceled(&self) -> bool {
         self.is(&SqlState::QUERY_CANCELED) && !self.session_ended

@@ -42,7 +42,7 @@ impl Error {
     pub(crate) fn of_watcher(mut self, place: &str) -> Self {
         if self.0.is_of_standby {
             self.0.message = format!(
-                "cannot prioritize on {place}: it is a standby, where sessions wait for the replay of the primary's changes, which must not be signaled; name the primary, or all hosts with `target_session_attrs=read-write`"
+                "cannot prioritize on {place}: it is a standby, where sessions wait for the replay of the primary's changes, which must not be signaled; name the primary, or all hosts with `target_session_attrs=primary`"
             );
         }
         self

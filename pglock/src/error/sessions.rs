@@ -66,7 +66,7 @@ impl Error {
 
     pub(crate) fn standby(opened_for: &dyn fmt::Display, place: &str) -> Self {
         let mut error = Self::environment(format!(
-            "{opened_for} has no effect on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=read-write`"
+            "{opened_for} has no effect on {place}: it is a standby, and locks there exclude nobody on the primary; name the primary, or all hosts with `target_session_attrs=primary`"
         ));
         error.0.is_of_standby = true;
         error

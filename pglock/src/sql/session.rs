@@ -66,6 +66,17 @@ pub(crate) fn set_up(pid: i32, liveness: Liveness) -> String {
     )
 }
 
+/// Whether the server is a primary.
+pub(crate) const IS_PRIMARY: &str = "SELECT NOT pg_catalog.pg_is_in_recovery()";
+
+/// Whether sessions of the server may write.
+pub(crate) const IS_READ_WRITE: &str =
+    "SELECT NOT pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool";
+
+/// Whether sessions of the server may only read.
+pub(crate) const IS_READ_ONLY: &str =
+    "SELECT pg_catalog.current_setting('transaction_read_only')::pg_catalog.bool";
+
 /// The pid of the backend that answers.
 pub(crate) const BACKEND_PID: &str = "SELECT pg_catalog.pg_backend_pid()";
 

@@ -85,12 +85,19 @@ fn a_url_with_both_hosts_follows_a_promotion() {
         rest.split_once('/').unwrap().0.to_owned()
     };
     // The standby first, so that it is asked, and passed over.
-    let both = handle(&format!(
-        "postgresql://postgres@{},{}/{}?target_session_attrs=read-write",
-        host(&standby),
-        host(&primary),
-        db.name()
-    ));
+    let both = |target| {
+        handle(&format!(
+            "postgresql://postgres@{},{}/{}?target_session_attrs={target}",
+            host(&standby),
+            host(&primary),
+            db.name()
+        ))
+    };
+    let read_write = both("read-write");
+    let guard = advisory("where").using(&read_write).acquire().unwrap();
+    assert_eq!((held(&primary, &db), held(&standby, &db)), (1, 0));
+    guard.release().unwrap();
+    let both = both("primary");
     let guard = advisory("where").using(&both).acquire().unwrap();
     assert_eq!((held(&primary, &db), held(&standby, &db)), (1, 0));
     primary.kill();

@@ -245,6 +245,35 @@ fn prefer_goes_without_where_there_is_none() {
 }
 
 #[test]
+fn allow_is_encrypted_only_where_it_has_to_be() {
+    let plain = Tcp::encrypted();
+    plain.show(
+        &plain.authority.sign("localhost"),
+        "local all all trust\nhost all all 127.0.0.1/32 trust\n",
+    );
+    let here = plain.database("sslmode=allow");
+    assert!(!is_encrypted(&plain.db, &here, OWN));
+    let tcp = encrypted();
+    let here = tcp.builder("sslmode=allow").application_name("allow");
+    assert!(is_encrypted(
+        &tcp.db,
+        &here.build().unwrap(),
+        "pglock: allow"
+    ));
+}
+
+/// Of the two failures of `prefer`, that of the session without encryption says nothing.
+#[test]
+fn why_the_encrypted_session_was_refused_is_told() {
+    let tcp = encrypted();
+    let url = tcp.url_of("cert", "localhost", "sslmode=prefer");
+    let here = Database::builder(url).build().unwrap();
+    let error = pglock::advisory(LOCK).using(&here).acquire().unwrap_err();
+    let text = format!("{error:?}");
+    assert!(text.contains("client certificate"), "{text}");
+}
+
+#[test]
 fn a_unix_socket_is_not_encrypted_whatever_is_asked() {
     let tcp = encrypted();
     let here = Database::builder(format!("{}?sslmode=verify-full", tcp.db.url()))

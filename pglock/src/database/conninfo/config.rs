@@ -1,4 +1,4 @@
-//! The driver's configuration and the options of TLS, by the parameters of a connection.
+//! Where and how sessions are opened, by the parameters of a connection.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -10,15 +10,45 @@ use tokio_postgres::config::{
     ChannelBinding, LoadBalanceHosts, SslNegotiation, TargetSessionAttrs,
 };
 
-use super::{Conninfo, invalid};
+use super::values::Conninfo;
+use crate::database::connect::session_target::SessionTarget;
+use crate::database::local;
 use crate::database::tls::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
 
+/// Where and how sessions are opened.
+#[derive(Clone, PartialEq, Eq)]
+pub(in crate::database) struct Parameters {
+    pub(in crate::database) config: Config,
+    pub(in crate::database) tls: TlsOptions,
+    pub(in crate::database) target: SessionTarget,
+    /// Where a password is looked up if `config` has none.
+    pub(in crate::database) password_file: Option<PathBuf>,
+}
+
+/// The driver has no words for all of it, and looks nowhere for a password.
+impl From<Config> for Parameters {
+    fn from(config: Config) -> Self {
+        let target = match config.get_target_session_attrs() {
+            TargetSessionAttrs::ReadWrite => SessionTarget::ReadWrite,
+            TargetSessionAttrs::ReadOnly => SessionTarget::ReadOnly,
+            _ => SessionTarget::Any,
+        };
+        Self {
+            config,
+            tls: TlsOptions::default(),
+            target,
+            password_file: None,
+        }
+    }
+}
+
 impl Conninfo {
-    pub(in crate::database) fn config(&self) -> Result<(Config, TlsOptions), Error> {
+    pub(super) fn parameters(&self) -> Result<Parameters, Error> {
         let mut config = Config::new();
         self.set_place(&mut config)?;
         self.set_times(&mut config)?;
+        self.set_words(&mut config)?;
         if let Some(user) = self.text("user")? {
             config.user(user);
         }
@@ -31,17 +61,20 @@ impl Conninfo {
         if let Some(options) = self.text("options")? {
             config.options(options);
         }
-        if let Some(name) = self.text("application_name")? {
-            config.application_name(name);
+        for name in ["fallback_application_name", "application_name"] {
+            if let Some(name) = self.text(name)? {
+                config.application_name(name);
+            }
         }
-        let attributes = [
-            ("any", TargetSessionAttrs::Any),
-            ("read-write", TargetSessionAttrs::ReadWrite),
-            ("read-only", TargetSessionAttrs::ReadOnly),
-        ];
-        if let Some(attributes) = self.word("target_session_attrs", attributes)? {
-            config.target_session_attrs(attributes);
-        }
+        Ok(Parameters {
+            config,
+            tls: self.tls_options()?,
+            target: self.target()?,
+            password_file: self.text("passfile")?.map(PathBuf::from),
+        })
+    }
+
+    fn set_words(&self, config: &mut Config) -> Result<(), Error> {
         let binding = [
             ("disable", ChannelBinding::Disable),
             ("prefer", ChannelBinding::Prefer),
@@ -64,13 +97,14 @@ impl Conninfo {
         if let Some(order) = self.word("load_balance_hosts", order)? {
             config.load_balance_hosts(order);
         }
-        Ok((config, self.tls_options()?))
+        Ok(())
     }
 
     fn tls_options(&self) -> Result<TlsOptions, Error> {
         let path = |name| Ok::<_, Error>(self.text(name)?.map(PathBuf::from));
         let modes = [
             ("disable", SslMode::Disable),
+            ("allow", SslMode::Allow),
             ("prefer", SslMode::Prefer),
             ("require", SslMode::Require),
             ("verify-ca", SslMode::VerifyCa),
@@ -84,16 +118,23 @@ impl Conninfo {
         })
     }
 
+    fn target(&self) -> Result<SessionTarget, Error> {
+        const NAME: &str = "target_session_attrs";
+        if matches!(self.bytes(NAME), Some(b"standby" | b"prefer-standby")) {
+            let why = "picks a standby, where locks exclude nobody on the primary; write `primary` or `any`";
+            return Err(self.invalid(NAME, why));
+        }
+        let words = [
+            ("any", SessionTarget::Any),
+            ("primary", SessionTarget::Primary),
+            ("read-write", SessionTarget::ReadWrite),
+            ("read-only", SessionTarget::ReadOnly),
+        ];
+        Ok(self.word(NAME, words)?.unwrap_or(SessionTarget::Any))
+    }
+
     /// The hosts, their addresses and their ports.
     fn set_place(&self, config: &mut Config) -> Result<(), Error> {
-        for host in self.list("host") {
-            set_host(config, host)?;
-        }
-        for address in self.list("hostaddr") {
-            let address: Option<IpAddr> = parsed(address);
-            let why = "is not an IP address; write one, or for several hosts one for each, separated by commas";
-            config.hostaddr(address.ok_or_else(|| invalid("hostaddr", why))?);
-        }
         for port in self.list("port") {
             let port = if port.is_empty() {
                 Some(5432)
@@ -101,26 +142,53 @@ impl Conninfo {
                 parsed(port)
             };
             let why = "is not a number from 1 to 65535; write one, and an IPv6 address in brackets, as in `postgres://user@[::1]:5432/database`";
-            config.port(
-                port.filter(|port| *port > 0)
-                    .ok_or_else(|| invalid("port", why))?,
-            );
+            let port = port.filter(|port| *port > 0);
+            config.port(port.ok_or_else(|| self.invalid("port", why))?);
         }
-        let (hosts, addresses, ports) = (
-            config.get_hosts().len(),
-            config.get_hostaddrs().len(),
-            config.get_ports().len(),
-        );
-        if hosts > 0 && addresses > 0 && hosts != addresses {
+        for address in self.list("hostaddr") {
+            let address: Option<IpAddr> = parsed(address);
+            let why = "is not an IP address; write one, or for several hosts one for each, separated by commas";
+            config.hostaddr(address.ok_or_else(|| self.invalid("hostaddr", why))?);
+        }
+        let mut hosts: Vec<&[u8]> = self.list("host").collect();
+        if hosts.is_empty() && config.get_hostaddrs().is_empty() {
+            hosts.push(b"");
+        }
+        let (addresses, ports) = (config.get_hostaddrs().len(), config.get_ports().to_vec());
+        if !hosts.is_empty() && addresses > 0 && hosts.len() != addresses {
             let why = "does not fit its `host`; write one address for each host";
-            return Err(invalid("hostaddr", why));
+            return Err(self.invalid("hostaddr", why));
         }
-        if ports > 1 && ports != hosts.max(addresses) {
-            return Err(invalid(
-                "port",
-                "does not fit its hosts; write one port, or one for each host",
-            ));
+        if ports.len() > 1 && ports.len() != hosts.len().max(addresses) {
+            let why = "does not fit its hosts; write one port, or one for each host";
+            return Err(self.invalid("port", why));
         }
+        for (at, host) in hosts.into_iter().enumerate() {
+            let port = ports.get(at).or(ports.first());
+            self.set_host(config, host, port.copied().unwrap_or(5432))?;
+        }
+        Ok(())
+    }
+
+    /// A name, the path of a folder with sockets, or nothing, for the default.
+    fn set_host(&self, config: &mut Config, host: &[u8], port: u16) -> Result<(), Error> {
+        if host.is_empty() {
+            config.host(local::host(port));
+            return Ok(());
+        }
+        if host.starts_with(b"@") {
+            let why = "is a socket in the abstract namespace, which pglock cannot use; name a folder with sockets";
+            return Err(self.invalid("host", why));
+        }
+        #[cfg(unix)]
+        if host.starts_with(b"/") {
+            use std::os::unix::ffi::OsStrExt;
+            config.host_path(std::ffi::OsStr::from_bytes(host));
+            return Ok(());
+        }
+        let why = "is not UTF-8 after decoding; check its `%` sequences";
+        let name = std::str::from_utf8(host);
+        config.host(name.map_err(|_| self.invalid("host", why))?);
         Ok(())
     }
 
@@ -128,8 +196,9 @@ impl Conninfo {
         if let Some(bound) = self.seconds("connect_timeout")? {
             config.connect_timeout(bound);
         }
-        if let Some(bound) = self.seconds("tcp_user_timeout")? {
-            config.tcp_user_timeout(bound);
+        // As in libpq, and unlike in the driver.
+        if let Some(milliseconds) = self.above_zero("tcp_user_timeout")? {
+            config.tcp_user_timeout(Duration::from_millis(milliseconds));
         }
         if let Some(keepalives) = self.number::<i32>("keepalives")? {
             config.keepalives(keepalives != 0);
@@ -140,30 +209,29 @@ impl Conninfo {
         if let Some(interval) = self.seconds("keepalives_interval")? {
             config.keepalives_interval(interval);
         }
-        for count in ["keepalives_count", "keepalives_retries"] {
-            if let Some(count) = self.number(count)? {
-                config.keepalives_retries(count);
-            }
+        if let Some(count) = self.above_zero("keepalives_count")? {
+            config.keepalives_retries(count.try_into().unwrap_or(u32::MAX));
         }
         Ok(())
     }
 
     fn number<T: FromStr>(&self, name: &str) -> Result<Option<T>, Error> {
-        let number = self.bytes(name).map(|value| {
-            let trimmed = value.trim_ascii();
-            parsed(trimmed)
-                .ok_or_else(|| invalid(name, "is not a number that fits; write a whole number"))
-        });
+        let why = "is not a number that fits; write a whole number";
+        let number = self
+            .bytes(name)
+            .map(|value| parsed(value.trim_ascii()).ok_or_else(|| self.invalid(name, why)));
         number.transpose()
     }
 
-    /// A time. As in libpq, one that is not above zero stands for the default.
+    /// A number. As in libpq, one that is not above zero stands for the default.
+    fn above_zero(&self, name: &str) -> Result<Option<u64>, Error> {
+        let number = self.number::<i32>(name)?;
+        let number = number.and_then(|number| u64::try_from(number).ok());
+        Ok(number.filter(|number| *number > 0))
+    }
+
     fn seconds(&self, name: &str) -> Result<Option<Duration>, Error> {
-        let seconds = self.number::<i32>(name)?;
-        let seconds = seconds.and_then(|seconds| u64::try_from(seconds).ok());
-        Ok(seconds
-            .filter(|seconds| *seconds > 0)
-            .map(Duration::from_secs))
+        Ok(self.above_zero(name)?.map(Duration::from_secs))
     }
 
     /// The meaning of a value that is one of a few words.
@@ -178,40 +246,19 @@ impl Conninfo {
         let known = words.each_ref().map(|(word, _)| format!("`{word}`"));
         let found = words.into_iter().find(|(word, _)| word.as_bytes() == value);
         let unknown = || {
-            invalid(
-                name,
-                &format!("is none of {}; write one of them", known.join(", ")),
-            )
+            let why = format!("is none of {}; write one of them", known.join(", "));
+            self.invalid(name, &why)
         };
         found.map(|(_, meaning)| Some(meaning)).ok_or_else(unknown)
     }
 
     fn list(&self, name: &str) -> impl Iterator<Item = &[u8]> {
-        let values = self
-            .bytes(name)
-            .map(|value| value.split(|byte| *byte == b','));
+        let values = self.bytes(name);
+        let values = values.map(|value| value.split(|byte| *byte == b','));
         values.into_iter().flatten()
     }
 }
 
 fn parsed<T: FromStr>(value: &[u8]) -> Option<T> {
     std::str::from_utf8(value).ok()?.parse().ok()
-}
-
-/// A name, or the path of a folder with sockets.
-fn set_host(config: &mut Config, host: &[u8]) -> Result<(), Error> {
-    #[cfg(unix)]
-    if host.starts_with(b"/") {
-        use std::os::unix::ffi::OsStrExt;
-        config.host_path(std::ffi::OsStr::from_bytes(host));
-        return Ok(());
-    }
-    let name = std::str::from_utf8(host);
-    config.host(name.map_err(|_| {
-        invalid(
-            "host",
-            "is not UTF-8 after decoding; check its `%` sequences",
-        )
-    })?);
-    Ok(())
 }

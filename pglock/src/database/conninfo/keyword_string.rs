@@ -1,6 +1,6 @@
 //! Reads a keyword string: `host=localhost password='it\'s'`.
 
-use super::{Conninfo, unreadable};
+use super::values::{Conninfo, unreadable};
 use crate::error::Error;
 
 pub(super) fn parse(text: &str) -> Result<Conninfo, Error> {

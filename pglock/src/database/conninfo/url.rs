@@ -1,11 +1,18 @@
 //! Reads a URL: `postgres://user:password@host:port,host:port/database?option=value&option=value`.
 
-use super::{Conninfo, unreadable};
+use super::values::{Conninfo, unreadable};
 use crate::error::Error;
 
-pub(super) fn without_scheme(text: &str) -> Option<&str> {
-    let schemes = ["postgres://", "postgresql://"];
-    schemes.iter().find_map(|scheme| text.strip_prefix(scheme))
+/// What is behind the scheme. `None`: it is not a URL.
+pub(super) fn without_scheme(text: &str) -> Result<Option<&str>, Error> {
+    let is_of_scheme = |c: char| c.is_ascii_alphanumeric() || "+-.:".contains(c);
+    match text.split_once("://") {
+        Some(("postgres" | "postgresql", rest)) => Ok(Some(rest)),
+        Some((scheme, _)) if scheme.chars().all(is_of_scheme) => Err(Error::config(
+            "the database URL has another scheme than `postgres://`; write that, or `postgresql://`",
+        )),
+        _ => Ok(None),
+    }
 }
 
 pub(super) fn parse(url: &str) -> Result<Conninfo, Error> {
@@ -18,14 +25,14 @@ pub(super) fn parse(url: &str) -> Result<Conninfo, Error> {
     let mut rest = url;
     if let Some((credentials, behind)) = url.split_once('@') {
         let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
-        conninfo.set("user", decoded(user));
-        conninfo.set("password", decoded(password));
+        set_unless_empty(&mut conninfo, "user", decoded(user));
+        set_unless_empty(&mut conninfo, "password", decoded(password));
         rest = behind;
     }
     let (address, options) = rest.split_once('?').unwrap_or((rest, ""));
     let (hosts, dbname) = address.split_once('/').unwrap_or((address, ""));
     set_hosts(&mut conninfo, hosts)?;
-    conninfo.set("dbname", decoded(dbname));
+    set_unless_empty(&mut conninfo, "dbname", decoded(dbname));
     for option in options.split('&').filter(|option| !option.is_empty()) {
         let Some((name, value)) = option.split_once('=') else {
             return Err(Error::config(
@@ -58,11 +65,18 @@ fn set_hosts(conninfo: &mut Conninfo, hosts: &str) -> Result<(), Error> {
         names.push(decoded(name));
         ports.push(decoded(port.unwrap_or_default()));
     }
+    set_unless_empty(conninfo, "host", names.join(&b','));
     if ports.iter().any(|port| !port.is_empty()) {
         conninfo.set("port", ports.join(&b','));
     }
-    conninfo.set("host", names.join(&b','));
     Ok(())
+}
+
+/// What a URL leaves out is not set, and so left to a service.
+fn set_unless_empty(conninfo: &mut Conninfo, name: &'static str, value: Vec<u8>) {
+    if !value.is_empty() {
+        conninfo.set(name, value);
+    }
 }
 
 /// Whether part of a password with an `@`, `/` or `?` would be read as a user, host or database, which messages show.

@@ -29,7 +29,7 @@ pub(super) fn connector(settings: &TlsSettings) -> Result<Option<MakeRustlsConne
     let provider = Arc::new(ring::default_provider());
     let verifier: Arc<dyn ServerCertVerifier> = match settings.mode {
         SslMode::Disable => return Ok(None),
-        SslMode::Prefer | SslMode::Require => Arc::new(AnyName {
+        SslMode::Allow | SslMode::Prefer | SslMode::Require => Arc::new(AnyName {
             roots: None,
             provider: provider.clone(),
         }),

@@ -4,9 +4,11 @@
 pub(crate) mod handshake;
 mod settings;
 
+use std::fmt;
 use std::pin::Pin;
 
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio_postgres::error::SqlState;
 #[cfg(feature = "rustls")]
 use tokio_postgres::tls::MakeTlsConnect;
 use tokio_postgres::{CancelToken, Client, Config, NoTls};
@@ -20,14 +22,13 @@ use settings::TlsSettings;
 /// How a database's sessions are encrypted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Tls {
-    options: TlsOptions,
     settings: TlsSettings,
 }
 
 impl Tls {
     /// Combines the options, sets them in the driver's `config`, and reads the files once, so that a mistake shows before the
     /// first lock.
-    pub(super) fn new(options: TlsOptions, config: &mut Config) -> Result<Self, Error> {
+    pub(super) fn new(options: &TlsOptions, config: &mut Config) -> Result<Self, Error> {
         let settings = options.resolve(config)?;
         if settings.mode > SslMode::Prefer && !cfg!(feature = "rustls") {
             return Err(Error::config(
@@ -43,11 +44,7 @@ impl Tls {
         }
         #[cfg(feature = "rustls")]
         handshake::connector(&settings)?;
-        Ok(Self { options, settings })
-    }
-
-    pub(super) fn options(&self) -> &TlsOptions {
-        &self.options
+        Ok(Self { settings })
     }
 
     /// Sends a cancel request for a session on `stream`, encrypted if sessions have to be. The certificate is not verified:
@@ -75,45 +72,11 @@ impl Tls {
     }
 }
 
-#[cfg(feature = "rustls")]
-impl Tls {
-    /// As in libpq: `prefer` falls back to a session without encryption.
-    fn falls_back(&self, error: &tokio_postgres::Error) -> bool {
-        self.settings.mode == SslMode::Prefer && is_of_encryption(error)
-    }
-}
-
 /// The future that does the IO of a session until its end.
 pub(crate) type Driver = Pin<Box<dyn Future<Output = Result<(), tokio_postgres::Error>> + Send>>;
 
-/// Connects, with or without encryption.
-#[cfg_attr(
-    not(feature = "rustls"),
-    expect(unused_variables, reason = "without the feature nothing is encrypted")
-)]
-pub(super) async fn connect(config: &Config, tls: &Tls) -> Result<(Client, Driver), Failure> {
-    #[cfg(feature = "rustls")]
-    if let Some(connector) =
-        handshake::connector(&tls.settings).map_err(Failure::before_connecting)?
-    {
-        match config.connect(connector).await {
-            Err(error) if tls.falls_back(&error) => {}
-            connected => {
-                let (client, connection) = connected?;
-                return Ok((client, Box::pin(connection)));
-            }
-        }
-    }
-    let (client, connection) = config.connect(NoTls).await?;
-    Ok((client, Box::pin(connection)))
-}
-
-/// Like [`connect`], over a stream that `open` connects to the host of a name.
-#[cfg_attr(
-    not(feature = "rustls"),
-    expect(unused_variables, reason = "without the feature nothing is encrypted")
-)]
-pub(super) async fn connect_over<S, W>(
+/// Connects over a stream that `open` connects to the host of a name, with or without encryption.
+pub(super) async fn connect<S, W>(
     config: &Config,
     tls: &Tls,
     open: impl AsyncFn() -> Result<(S, W, String), Failure>,
@@ -121,37 +84,91 @@ pub(super) async fn connect_over<S, W>(
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
-    #[cfg(feature = "rustls")]
-    if let Some(mut connector) =
-        handshake::connector(&tls.settings).map_err(Failure::before_connecting)?
-    {
+    let log_in = async |is_encrypted| {
         let (stream, switch, name) = open().await?;
-        let connect = MakeTlsConnect::<S>::make_tls_connect(&mut connector, &name);
-        let connect = connect.map_err(|error| Failure::before_connecting(error.to_string()))?;
-        match config.connect_raw(stream, connect).await {
-            Err(error) if tls.falls_back(&error) => {}
-            connected => {
-                let (client, connection) = connected?;
-                return Ok((client, Box::pin(connection), switch));
+        let (client, driver) = tls.log_in(config, stream, &name, is_encrypted).await?;
+        Ok::<_, Failure>((client, driver, switch))
+    };
+    let encrypted_first = tls.tries_encryption_first();
+    match log_in(encrypted_first).await {
+        Err(failure) if tls.tries_the_other_after(&failure) => {
+            let other = log_in(!encrypted_first).await;
+            let hides_the_cause =
+                |failure: &Failure| encrypted_first && is_for_encrypted_only(failure);
+            if other.as_ref().is_err_and(hides_the_cause) {
+                return Err(failure);
             }
+            other
         }
+        connected => connected,
     }
-    let (stream, switch, _) = open().await?;
-    let (client, connection) = config.connect_raw(stream, NoTls).await?;
-    Ok((client, Box::pin(connection), switch))
 }
 
-/// Whether connecting without TLS could succeed.
-#[cfg(feature = "rustls")]
-fn is_of_encryption(error: &tokio_postgres::Error) -> bool {
-    use tokio_postgres::error::SqlState;
-    // pg_hba.conf may have lines for sessions that are not encrypted only.
-    error.code() == Some(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) || is_handshake(error)
+impl Tls {
+    fn tries_encryption_first(&self) -> bool {
+        cfg!(feature = "rustls") && self.settings.mode >= SslMode::Prefer
+    }
+
+    /// As in libpq, two modes try both ways, if the failure may be due to the first one.
+    fn tries_the_other_after(&self, failure: &Failure) -> bool {
+        match self.settings.mode {
+            SslMode::Prefer => cfg!(feature = "rustls") && is_of_encryption(failure),
+            SslMode::Allow => cfg!(feature = "rustls") && is_for_encrypted_only(failure),
+            _ => false,
+        }
+    }
+
+    #[cfg_attr(
+        not(feature = "rustls"),
+        expect(unused_variables, reason = "without the feature nothing is encrypted")
+    )]
+    async fn log_in<S>(
+        &self,
+        config: &Config,
+        stream: S,
+        name: &str,
+        is_encrypted: bool,
+    ) -> Result<(Client, Driver), Failure>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        #[cfg(feature = "rustls")]
+        if is_encrypted
+            && let Some(mut connector) =
+                handshake::connector(&self.settings).map_err(Failure::before_connecting)?
+        {
+            let connect = MakeTlsConnect::<S>::make_tls_connect(&mut connector, name);
+            let connect = connect.map_err(|error| Failure::before_connecting(error.to_string()))?;
+            let (client, connection) = config.connect_raw(stream, connect).await?;
+            return Ok((client, Box::pin(connection)));
+        }
+        let (client, connection) = config.connect_raw(stream, NoTls).await?;
+        Ok((client, Box::pin(connection)))
+    }
+}
+
+/// What servers and poolers say to sessions that are not encrypted: Postgres by its `pg_hba.conf`, Postgres before version
+/// 14, and managed databases.
+const NOT_ENCRYPTED: [&str; 5] = [
+    "no encryption",
+    "SSL off",
+    "SSL required",
+    "SSL connection is required",
+    "connection is insecure",
+];
+
+/// Whether the server may accept the session if it is encrypted.
+pub(super) fn is_for_encrypted_only(failure: &Failure) -> bool {
+    NOT_ENCRYPTED.iter().any(|text| failure.says(text))
+}
+
+/// Whether the server may accept the session if it is not encrypted: `pg_hba.conf` can have lines for those only.
+fn is_of_encryption(failure: &Failure) -> bool {
+    failure.is(&SqlState::INVALID_AUTHORIZATION_SPECIFICATION) || is_handshake(&*failure.source)
 }
 
 /// Whether the handshake failed, before anything else was sent. Only the text of the driver's error says so.
-#[cfg(feature = "rustls")]
-fn is_handshake(error: &tokio_postgres::Error) -> bool {
+fn is_handshake(error: &dyn fmt::Display) -> bool {
     error
         .to_string()
         .starts_with("error performing TLS handshake")

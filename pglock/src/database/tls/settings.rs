@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::{Host, SslMode as DriverSslMode};
+use tokio_postgres::config::{Host, SslMode as DriverSslMode, SslNegotiation};
 
 use crate::error::Error;
 
@@ -11,6 +11,7 @@ use crate::error::Error;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(in crate::database) enum SslMode {
     Disable,
+    Allow,
     Prefer,
     Require,
     VerifyCa,
@@ -30,7 +31,7 @@ impl SslMode {
     pub(super) fn of_driver(self) -> DriverSslMode {
         match self {
             Self::Disable => DriverSslMode::Disable,
-            Self::Prefer => DriverSslMode::Prefer,
+            Self::Allow | Self::Prefer => DriverSslMode::Prefer,
             Self::Require | Self::VerifyCa | Self::VerifyFull => DriverSslMode::Require,
         }
     }
@@ -95,10 +96,9 @@ impl TlsOptions {
             self.mode.unwrap_or_else(|| SslMode::of(config)),
             &self.roots,
         ) {
-            // Naming an authority asks for verification. `prefer` would let an attacker in between answer "no TLS here".
-            (SslMode::Prefer, Some(_)) | (SslMode::Require, Some(Roots::System)) => {
-                SslMode::VerifyFull
-            }
+            // Naming an authority asks for verification. The other modes would let an attacker in between answer "no TLS here".
+            (SslMode::Allow | SslMode::Prefer, Some(_))
+            | (SslMode::Require, Some(Roots::System)) => SslMode::VerifyFull,
             // As in libpq.
             (SslMode::Require, Some(Roots::File(_))) => SslMode::VerifyCa,
             (SslMode::VerifyCa, None | Some(Roots::System)) => {
@@ -134,6 +134,12 @@ impl TlsOptions {
             }
             _ => mode,
         };
+        let is_direct = config.get_ssl_negotiation() == SslNegotiation::Direct;
+        if is_direct && matches!(mode, SslMode::Allow | SslMode::Prefer) {
+            return Err(Error::config(
+                "`sslnegotiation=direct` leaves no way back to a session without encryption; add `sslmode=require`, or better `sslmode=verify-full`",
+            ));
+        }
         Ok(TlsSettings {
             mode,
             roots: self.roots.clone().unwrap_or(Roots::System),
@@ -153,11 +159,11 @@ fn is_socket(host: &Host) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::database::conninfo;
+    use crate::database::conninfo::{self, Parameters};
 
     fn settings(url: &str) -> Result<TlsSettings, Error> {
-        let (config, options) = conninfo::parse(url)?.config()?;
-        options.resolve(&config)
+        let Parameters { config, tls, .. } = conninfo::read(url)?;
+        tls.resolve(&config)
     }
 
     fn mode(url: &str) -> SslMode {

@@ -20,7 +20,7 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(2);
 
 pub(super) struct SharedDriver {
     driving: Mutex<Driving>,
-    switch: Option<SocketSwitch>,
+    switch: SocketSwitch,
     /// The task on pglock's thread.
     task: AtomicWaker,
     is_lent: AtomicBool,
@@ -49,7 +49,7 @@ impl Drop for CloseOnDrop {
 }
 
 impl SharedDriver {
-    pub(super) fn new(driver: Driver, switch: Option<SocketSwitch>) -> Arc<Self> {
+    pub(super) fn new(driver: Driver, switch: SocketSwitch) -> Arc<Self> {
         Arc::new(Self {
             driving: Mutex::new(Driving {
                 driver: Some(driver),
@@ -93,10 +93,8 @@ impl SharedDriver {
     /// Has the task drive the connection again. For pglock's thread, and with exclusive use of the session.
     pub(super) fn take_back(&self) {
         if self.is_lent.swap(false, Ordering::SeqCst) {
-            if let Some(switch) = &self.switch {
-                // If it fails, the driver finds that out, and the session ends.
-                let _ = switch.take_back();
-            }
+            // If it fails, the driver finds that out, and the session ends.
+            let _ = self.switch.take_back();
             self.task.wake();
         }
     }
@@ -104,13 +102,12 @@ impl SharedDriver {
     /// Lends the connection to the thread that calls this, which has exclusive use of the session, and says whether it was
     /// with its task before. `None`: it can't be lent.
     pub(super) fn lend(&self) -> Option<bool> {
-        let switch = self.switch.as_ref()?;
         if self.is_closed.load(Ordering::SeqCst) {
             return None;
         }
         // Its task may be polling it just now.
         let driving = self.lock();
-        let was_with_task = switch.lend(PATIENCE).ok()?;
+        let was_with_task = self.switch.lend(PATIENCE).ok()?;
         self.is_lent.store(true, Ordering::SeqCst);
         drop(driving);
         if was_with_task {
@@ -140,9 +137,7 @@ impl SharedDriver {
             if began.elapsed() >= PATIENCE {
                 return None;
             }
-            if let Some(switch) = &self.switch {
-                switch.allow_read();
-            }
+            self.switch.allow_read();
             self.step(&mut cx);
         }
     }

@@ -7,14 +7,18 @@ use std::path::PathBuf;
 
 use tokio_postgres::config::Host;
 
-use super::handle::Database;
+use crate::database::handle::Database;
+#[cfg(unix)]
+use crate::database::local;
 
 /// A host of the URL.
 pub(super) struct NamedHost {
     host: Host,
     /// The name in the URL, which TLS asks for.
     name: String,
-    port: u16,
+    pub(super) port: u16,
+    /// As a file with passwords names it.
+    pub(super) in_password_file: String,
 }
 
 pub(super) enum Address {
@@ -39,6 +43,14 @@ impl Database {
                 _ => String::new(),
             },
             port: ports.get(at).or(ports.first()).copied().unwrap_or(5432),
+            in_password_file: match names.get(at) {
+                Some(Host::Tcp(name)) => name.clone(),
+                #[cfg(unix)]
+                Some(Host::Unix(folder)) if local::is_default_folder(folder) => "localhost".into(),
+                #[cfg(unix)]
+                Some(Host::Unix(folder)) => folder.display().to_string(),
+                None => String::new(),
+            },
         });
         hosts.collect()
     }

@@ -14,7 +14,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::CancelToken;
 
 use super::addresses::Address;
-use super::handle::Database;
+use crate::database::handle::Database;
 
 impl Database {
     /// Cancels what the session of `token` does now. Failures are not told: the caller looks whether it has ended.

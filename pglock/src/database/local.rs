@@ -1,0 +1,43 @@
+//! What libpq takes for granted on this host: where its server is, and who connects.
+
+use std::env;
+use std::path::Path;
+
+/// Where servers have their sockets: on Debian and Red Hat, and as Postgres itself is built.
+const FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
+
+/// The host where none is named: the folder with the socket of a local server, or where that would be. Elsewhere than on
+/// Unix it is `localhost`.
+pub(super) fn host(port: u16) -> &'static str {
+    if !cfg!(unix) {
+        return "localhost";
+    }
+    let has_socket = |folder: &&str| Path::new(folder).join(format!(".s.PGSQL.{port}")).exists();
+    let found = FOLDERS.into_iter().find(has_socket);
+    let likely = || {
+        FOLDERS
+            .into_iter()
+            .find(|folder| Path::new(folder).is_dir())
+    };
+    found.or_else(likely).unwrap_or(FOLDERS[1])
+}
+
+/// Whether it is the folder of a local server, which files with passwords call `localhost`.
+pub(super) fn is_default_folder(folder: &Path) -> bool {
+    FOLDERS
+        .into_iter()
+        .any(|default| Path::new(default) == folder)
+}
+
+/// The user of the operating system, if the environment says it.
+pub(super) fn user() -> Option<String> {
+    let variables = if cfg!(windows) {
+        ["USERNAME", "USER"]
+    } else {
+        ["USER", "LOGNAME"]
+    };
+    let mut names = variables
+        .into_iter()
+        .filter_map(|variable| env::var(variable).ok());
+    names.find(|name| !name.is_empty())
+}
