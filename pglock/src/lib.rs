@@ -20,7 +20,8 @@
 //! pglock = { path = "../pglock/pglock" } # `"0.1"` once it is on crates.io
 //! ```
 //!
-//! Rust 1.88 or newer, Postgres 14 to 18. `DATABASE_URL` is the default database, or what [`configure`] is given.
+//! Rust 1.88 or newer, Postgres 14 to 18. The default database is what [`configure`] is given, or `DATABASE_URL`, or `PGHOST`
+//! and libpq's other variables.
 //!
 //! # I want to ..
 //!

@@ -115,6 +115,12 @@ impl Builder {
         self
     }
 
+    /// Leaves an environment variable out that this process has.
+    pub fn env_remove(mut self, name: &str) -> Builder {
+        self.command.env_remove(name);
+        self
+    }
+
     /// Starts it in that folder.
     pub fn current_dir(mut self, folder: impl AsRef<Path>) -> Builder {
         self.command.current_dir(folder);

@@ -27,7 +27,12 @@ impl Database {
     /// them](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-PARAMKEYWORDS). What pglock cannot do is refused,
     /// and the error says what to write instead: `target_session_attrs=standby`, for example, where locks exclude nobody on
     /// the primary. Without a host, it is the folder with the sockets of a local server. `passfile` is read for each session,
-    /// `service` and `servicefile` once. A [`tokio_postgres::Config`] is used as it is.
+    /// `service` and `servicefile` once.
+    ///
+    /// As with libpq, what a URL or a keyword string leaves out comes from [the
+    /// environment](https://www.postgresql.org/docs/current/libpq-envars.html) (`PGPORT`, `PGPASSWORD`, `PGSSLMODE`, ..), and a
+    /// password that is in neither from `~/.pgpass`. [`DatabaseConfig::from_env`] takes all from there. A
+    /// [`tokio_postgres::Config`] is used as it is.
     ///
     /// # TLS
     ///
@@ -251,6 +256,11 @@ impl DatabaseBuilder {
         let liveness = self.liveness()?;
         let max_sessions = self.checked_max_sessions()?;
         let is_unchanged = self.is_unchanged();
+        let place = self.config.0.place().unwrap_or(place);
+        let within = |error: Error| match place {
+            "" => error,
+            place => error.within(place),
+        };
         let mut given = match self.config.0 {
             ConfigSource::Database(database)
                 if is_unchanged
@@ -259,13 +269,13 @@ impl DatabaseBuilder {
             {
                 return Ok(database);
             }
-            source => source.read().map_err(|error| error.within(place))?,
+            source => source.read().map_err(within)?,
         };
         #[cfg(feature = "rustls")]
         if let Some(path) = self.root_certificates {
             given.tls = given.tls.with_roots(path);
         }
-        let tls = Tls::new(&given.tls, &mut given.config).map_err(|error| error.within(place))?;
+        let tls = Tls::new(&given.tls, &mut given.config).map_err(within)?;
         let given_name = self
             .application_name
             .as_deref()
@@ -299,7 +309,9 @@ impl DatabaseBuilder {
     fn liveness(&self) -> Result<Liveness, Error> {
         let before = match &self.config.0 {
             ConfigSource::Database(database) => database.liveness(),
-            ConfigSource::Text(_) | ConfigSource::Config(_) => Liveness::default(),
+            ConfigSource::Text(_) | ConfigSource::Environment | ConfigSource::Config(_) => {
+                Liveness::default()
+            }
         };
         before
             .with(self.heartbeat, self.lease)

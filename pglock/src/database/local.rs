@@ -1,7 +1,7 @@
 //! What libpq takes for granted on this host: where its server is, and who connects.
 
 use std::env;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Where servers have their sockets: on Debian and Red Hat, and as Postgres itself is built.
 const FOLDERS: [&str; 2] = ["/var/run/postgresql", "/tmp"];
@@ -27,6 +27,15 @@ pub(super) fn is_default_folder(folder: &Path) -> bool {
     FOLDERS
         .into_iter()
         .any(|default| Path::new(default) == folder)
+}
+
+/// The file with this user's passwords, whether there is one or not.
+pub(super) fn password_file() -> Option<PathBuf> {
+    if cfg!(windows) {
+        let folder = env::var_os("APPDATA")?;
+        return Some(Path::new(&folder).join("postgresql").join("pgpass.conf"));
+    }
+    env::home_dir().map(|home| home.join(".pgpass"))
 }
 
 /// The user of the operating system, if the environment says it.

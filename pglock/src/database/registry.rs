@@ -63,7 +63,8 @@ impl Database {
 
 /// Sets the default database, for locks that name no other.
 ///
-/// Without it the default is the environment's `DATABASE_URL`, read at the first lock. Setting the same database again is
+/// Without it the default is the one that the environment names, read at the first lock: that of `DATABASE_URL`, or else of
+/// `PGHOST` and libpq's other variables, as [`DatabaseConfig::from_env`] reads them. Setting the same database again is
 /// allowed.
 ///
 /// # Errors
@@ -98,15 +99,11 @@ pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
 
 fn default_database() -> Result<Database, Error> {
     let default = DEFAULT.get_or_try_init(|| {
-        // Some tools can only empty a variable, not unset it.
-        let url = std::env::var("DATABASE_URL").unwrap_or_default();
-        if url.is_empty() {
-            return Err(Error::config(
-                "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL",
-            ));
-        }
-        let database = Database::builder(url).build_for("DATABASE_URL")?;
-        Ok(Box::new(DefaultDatabase { database, origin: "the first use of DATABASE_URL" }))
+        let database = Database::builder(DatabaseConfig::from_env()).build()?;
+        Ok::<_, Error>(Box::new(DefaultDatabase {
+            database,
+            origin: "the first use of what the environment names",
+        }))
     })?;
     Ok(default.database.clone())
 }

@@ -15,6 +15,7 @@ pub struct DatabaseConfig(pub(super) ConfigSource);
 #[derive(Clone)]
 pub(super) enum ConfigSource {
     Text(String),
+    Environment,
     Config(Box<Config>),
     Database(Database),
 }
@@ -23,6 +24,25 @@ impl fmt::Debug for DatabaseConfig {
     /// Shows no part of the text, which may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("DatabaseConfig").finish_non_exhaustive()
+    }
+}
+
+impl DatabaseConfig {
+    /// The database that the environment names: by `DATABASE_URL`, or else by [libpq's
+    /// variables](https://www.postgresql.org/docs/current/libpq-envars.html), if one of `PGHOST`, `PGHOSTADDR`, `PGPORT`,
+    /// `PGDATABASE`, `PGUSER` and `PGSERVICE` is set. It is the default database of a program that does not call
+    /// [`configure`](crate::configure).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// let builder = pglock::Database::builder(pglock::DatabaseConfig::from_env()).max_sessions(4);
+    /// pglock::configure(builder.build()?)?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn from_env() -> Self {
+        Self(ConfigSource::Environment)
     }
 }
 
@@ -62,10 +82,37 @@ impl From<&Database> for DatabaseConfig {
     }
 }
 
+/// The URL in the environment.
+fn database_url() -> Option<String> {
+    // Some tools can only empty a variable, not unset it.
+    std::env::var("DATABASE_URL")
+        .ok()
+        .filter(|url| !url.is_empty())
+}
+
 impl ConfigSource {
+    /// What the errors of this source begin with, instead of what it is for.
+    pub(super) fn place(&self) -> Option<&'static str> {
+        match self {
+            Self::Environment if database_url().is_some() => Some("DATABASE_URL"),
+            Self::Environment if conninfo::names_a_database() => Some("the environment"),
+            Self::Environment => Some(""),
+            Self::Text(_) | Self::Config(_) | Self::Database(_) => None,
+        }
+    }
+
     pub(super) fn read(self) -> Result<Parameters, Error> {
         let parameters = match self {
             Self::Text(text) => conninfo::read(&text)?,
+            Self::Environment => match (database_url(), conninfo::names_a_database()) {
+                (Some(url), _) => conninfo::read(&url)?,
+                (None, true) => conninfo::read_environment()?,
+                (None, false) => {
+                    return Err(Error::config(
+                        "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL, or PGHOST and libpq's other variables",
+                    ));
+                }
+            },
             Self::Config(config) => Parameters::from(*config),
             Self::Database(database) => database.0.given.clone(),
         };

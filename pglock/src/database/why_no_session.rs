@@ -32,7 +32,7 @@ const BY_TEXT: [(&str, &str); 6] = [
     ),
     (
         "password missing",
-        "the server asks for a password and the URL has none; add it as in `postgres://user:password@host/database`",
+        "the server asks for a password and the URL has none; add it as in `postgres://user:password@host/database`, or set PGPASSWORD, or write it to `~/.pgpass`",
     ),
     (
         "failed to lookup address information",

@@ -70,7 +70,10 @@ impl Conninfo {
             config,
             tls: self.tls_options()?,
             target: self.target()?,
-            password_file: self.text("passfile")?.map(PathBuf::from),
+            password_file: match self.text("passfile")? {
+                Some(file) => Some(file.into()),
+                None => local::password_file(),
+            },
         })
     }
 

@@ -1,10 +1,10 @@
 //! Services: parameters under a name, in [libpq's connection service
 //! file](https://www.postgresql.org/docs/current/libpq-pgservice.html).
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::{env, fs, io};
 
+use super::environment::Lookup;
 use super::values::{Conninfo, Origin};
 use crate::error::{Error, SEE_SOURCE};
 
@@ -12,11 +12,12 @@ use crate::error::{Error, SEE_SOURCE};
 const SYSTEM: &str = "/etc/postgresql-common";
 
 /// Sets what the service has that the parameters name, and they have not.
-pub(super) fn add(conninfo: &mut Conninfo) -> Result<(), Error> {
-    let Some(service) = conninfo.text("service")?.map(str::to_owned) else {
+pub(super) fn add(conninfo: &mut Conninfo, variable: Lookup<'_>) -> Result<(), Error> {
+    let by_variable = || variable("PGSERVICE")?.into_string().ok();
+    let service = conninfo.text("service")?.map(str::to_owned);
+    let Some(service) = service.or_else(by_variable) else {
         return Ok(());
     };
-    let variable = |name| env::var_os(name).filter(|value: &OsString| !value.is_empty());
     let named = match conninfo.text("servicefile")? {
         Some(file) => Some(PathBuf::from(file)),
         None => variable("PGSERVICEFILE").map(PathBuf::from),

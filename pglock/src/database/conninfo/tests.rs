@@ -7,11 +7,26 @@ use tokio_postgres::Config;
 use tokio_postgres::config::Host;
 
 use crate::database::connect::session_target::SessionTarget;
+use crate::database::conninfo::Parameters;
 use crate::database::tls::SslMode;
 use crate::database::{Database, Using};
+use crate::error::Error;
+
+/// Without the environment of the tests.
+fn read(text: &str) -> Result<Parameters, Error> {
+    super::completed(super::parsed(text)?, &|_| None)
+}
+
+fn read_in(text: &str, environment: &[(&str, &str)]) -> Result<Parameters, Error> {
+    let variable = |name: &str| {
+        let found = environment.iter().find(|(variable, _)| *variable == name);
+        found.map(|(_, value)| value.into())
+    };
+    super::completed(super::parsed(text)?, &variable)
+}
 
 fn config(text: &str) -> Config {
-    super::read(text).unwrap().config
+    read(text).unwrap().config
 }
 
 fn refused(text: &str) -> String {
@@ -212,14 +227,14 @@ fn the_error_says_where_the_url_is_from() {
 
 #[test]
 fn words_of_libpq_are_taken_as_libpq_takes_them() {
-    let read = |options: &str| {
-        let by_url = super::read(&format!("postgres://db/app?{}", options.replace(' ', "&")));
-        let by_keywords = super::read(&format!("host=db dbname=app {options}"));
+    let both = |options: &str| {
+        let by_url = read(&format!("postgres://db/app?{}", options.replace(' ', "&")));
+        let by_keywords = read(&format!("host=db dbname=app {options}"));
         let (by_url, by_keywords) = (by_url.unwrap(), by_keywords.unwrap());
         assert!(by_url == by_keywords, "{options}");
         by_url
     };
-    let nothing = read("");
+    let nothing = both("");
     for options in [
         "gssencmode=disable",
         "gssencmode=prefer krbsrvname=x gsslib=x gssdelegation=1",
@@ -229,10 +244,10 @@ fn words_of_libpq_are_taken_as_libpq_takes_them() {
         "ssl_min_protocol_version=TLSv1.2 ssl_max_protocol_version=TLSv1.3",
         "min_protocol_version=3.0 max_protocol_version=latest",
     ] {
-        assert!(read(options) == nothing, "{options}");
+        assert!(both(options) == nothing, "{options}");
     }
     let name = |options| {
-        let name = read(options)
+        let name = both(options)
             .config
             .get_application_name()
             .map(str::to_owned);
@@ -240,7 +255,7 @@ fn words_of_libpq_are_taken_as_libpq_takes_them() {
     };
     assert_eq!(name("fallback_application_name=a"), "a");
     assert_eq!(name("application_name=b fallback_application_name=a"), "b");
-    let times = read("keepalives_count=7 tcp_user_timeout=1500 connect_timeout=0").config;
+    let times = both("keepalives_count=7 tcp_user_timeout=1500 connect_timeout=0").config;
     assert_eq!(times.get_keepalives_retries(), Some(7));
     assert_eq!(
         times.get_tcp_user_timeout(),
@@ -252,9 +267,9 @@ fn words_of_libpq_are_taken_as_libpq_takes_them() {
         ("requiressl=1", SslMode::Require),
         ("requiressl=0", SslMode::Prefer),
     ] {
-        assert_eq!(read(options).tls.mode, Some(mode), "{options}");
+        assert_eq!(both(options).tls.mode, Some(mode), "{options}");
     }
-    let jdbc = super::read("postgres://db/app?ssl=true").unwrap();
+    let jdbc = read("postgres://db/app?ssl=true").unwrap();
     assert_eq!(jdbc.tls.mode, Some(SslMode::Require));
     for (word, target) in [
         ("any", SessionTarget::Any),
@@ -262,9 +277,9 @@ fn words_of_libpq_are_taken_as_libpq_takes_them() {
         ("read-write", SessionTarget::ReadWrite),
         ("read-only", SessionTarget::ReadOnly),
     ] {
-        assert_eq!(read(&format!("target_session_attrs={word}")).target, target);
+        assert_eq!(both(&format!("target_session_attrs={word}")).target, target);
     }
-    assert_eq!(read("passfile=/p").password_file, Some("/p".into()));
+    assert_eq!(both("passfile=/p").password_file, Some("/p".into()));
 }
 
 #[test]
@@ -342,4 +357,70 @@ fn without_a_host_it_is_the_folder_with_the_sockets_of_a_local_server() {
     }
     // Of several hosts each may be left out.
     assert_eq!(config("host=db,").get_hosts().len(), 2);
+}
+
+#[test]
+fn the_environment_sets_what_the_text_leaves_out() {
+    let environment = [
+        ("PGHOST", "elsewhere"),
+        ("PGPORT", "7"),
+        ("PGUSER", "somebody"),
+        ("PGDATABASE", "things"),
+        ("PGPASSWORD", "secret"),
+        ("PGAPPNAME", "named"),
+        ("PGOPTIONS", "-c x=y"),
+        ("PGCONNECT_TIMEOUT", "3"),
+        ("PGTARGETSESSIONATTRS", "primary"),
+        ("PGPASSFILE", "/p"),
+        ("PGSSLMODE", "allow"),
+        ("PGREQUIRESSL", "1"),
+    ];
+    let all = read_in("dbname=app", &environment).unwrap();
+    let (text, options) = (
+        "host=elsewhere port=7 user=somebody dbname=app",
+        "options='-c x=y'",
+    );
+    let wanted = read(&format!(
+        "{text} {options} password=secret application_name=named connect_timeout=3 \
+         target_session_attrs=primary passfile=/p sslmode=allow"
+    ));
+    assert!(all == wanted.unwrap());
+    let url = "postgres://app:pw@db:8/app?application_name=mine&sslmode=disable&passfile=/q\
+        &connect_timeout=4&options=-c%20a=b&target_session_attrs=any";
+    assert!(read_in(url, &environment).unwrap() == read(url).unwrap());
+    let by_old_name = read_in("host=db", &[("PGREQUIRESSL", "1")]).unwrap();
+    assert_eq!(by_old_name.tls.mode, Some(SslMode::Require));
+    // A value that is empty is written, so that the environment's is not used.
+    let empty = read_in("dbname='' host=db", &environment).unwrap();
+    assert_eq!(empty.config.get_dbname(), None);
+}
+
+#[test]
+fn what_cannot_be_used_of_the_environment_is_named() {
+    for (name, value, says) in [
+        (
+            "PGPORT",
+            "hunter2",
+            "`PGPORT` is not a number from 1 to 65535",
+        ),
+        (
+            "PGTARGETSESSIONATTRS",
+            "standby",
+            "`PGTARGETSESSIONATTRS` picks a standby",
+        ),
+        (
+            "PGGSSENCMODE",
+            "require",
+            "`PGGSSENCMODE` asks for encryption by GSSAPI",
+        ),
+    ] {
+        let error = read_in("host=db", &[(name, value)])
+            .err()
+            .unwrap()
+            .to_string();
+        assert!(error.starts_with(says), "{error}");
+        assert!(!error.contains("hunter2"), "{error}");
+    }
+    let overruled = [("PGGSSENCMODE", "require"), ("PGPORT", "x")];
+    read_in("host=db port=1 gssencmode=disable", &overruled).unwrap();
 }

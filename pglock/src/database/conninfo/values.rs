@@ -9,7 +9,7 @@ use crate::error::Error;
 /// The values that are set. Of several for one parameter, the last counts.
 #[derive(Default)]
 pub(super) struct Conninfo {
-    values: BTreeMap<&'static str, Value>,
+    values: BTreeMap<String, Value>,
     origin: Origin,
     /// Whether an option was a password. What seems to be the next option may be a part of it.
     pub(super) after_password: bool,
@@ -26,13 +26,25 @@ pub(super) enum Origin {
     #[default]
     Url,
     ServiceFile,
+    Variable(&'static str),
 }
 
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Url => "the database URL",
-            Self::ServiceFile => "the service file",
+        match self {
+            Self::Url => f.write_str("the database URL"),
+            Self::ServiceFile => f.write_str("the service file"),
+            Self::Variable(name) => write!(f, "`{name}`"),
+        }
+    }
+}
+
+impl Origin {
+    /// The error of a value from here, which it does not show.
+    fn invalid(self, name: &str, why: &str) -> Error {
+        Error::config(match self {
+            Self::Variable(_) => format!("{self} {why}"),
+            Self::Url | Self::ServiceFile => format!("the `{name}` of {self} {why}"),
         })
     }
 }
@@ -45,9 +57,14 @@ impl Conninfo {
         }
     }
 
-    pub(super) fn set(&mut self, name: &'static str, bytes: Vec<u8>) {
+    pub(super) fn set(&mut self, name: &str, bytes: Vec<u8>) {
         let origin = self.origin;
-        self.values.insert(name, Value { bytes, origin });
+        self.values.insert(name.to_owned(), Value { bytes, origin });
+    }
+
+    /// Whether the option is written, if with an empty value.
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.values.contains_key(name)
     }
 
     /// Sets what is only said by others.
@@ -77,11 +94,9 @@ impl Conninfo {
             Some(Word::NoEffect) => {}
             Some(Word::Only(accepted, why)) => {
                 if !value.is_empty() && !accepted.iter().any(|it| it.as_bytes() == value) {
-                    return Err(Error::config(format!(
-                        "the `{}` of {origin} {why}",
-                        named()
-                    )));
+                    return Err(origin.invalid(&named(), why));
                 }
+                self.set(&named(), value);
             }
             Some(Word::Of(tool)) => {
                 return Err(Error::config(format!(
@@ -127,10 +142,7 @@ impl Conninfo {
     /// The error of a value, which it does not show.
     pub(super) fn invalid(&self, name: &str, why: &str) -> Error {
         let origin = self.values.get(name).map(|value| value.origin);
-        Error::config(format!(
-            "the `{name}` of {} {why}",
-            origin.unwrap_or_default()
-        ))
+        origin.unwrap_or_default().invalid(name, why)
     }
 }
 
