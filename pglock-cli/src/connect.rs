@@ -1,6 +1,6 @@
 //! Where the command connects, and its session there.
 
-use pglock::Database;
+use pglock::{Database, DatabaseConfig};
 use tokio_postgres::Client;
 
 use crate::args::Global;
@@ -23,19 +23,15 @@ pub(crate) fn database(
         Some(named) => Some(named.as_str()),
         None => config.database()?,
     };
-    let url = match named {
+    let config = match named {
         Some(named) => match config.url_of(named)? {
-            Some(url) => url.to_owned(),
+            Some(url) => DatabaseConfig::from(url),
             None if looks_like_a_name(named) => return Err(unknown(named, config)),
-            None => named.to_owned(),
+            None => DatabaseConfig::from(named),
         },
-        None => std::env::var("DATABASE_URL").map_err(|_| {
-            Failure::new(
-                "no database is given; pass -d, set DATABASE_URL, or write `database` in pglock.toml",
-            )
-        })?,
+        None => DatabaseConfig::from_env(),
     };
-    let builder = Database::builder(url).application_name(command);
+    let builder = Database::builder(config).application_name(command);
     Ok(builder.build()?)
 }
 

@@ -9,7 +9,7 @@ use crate::failure::Failure;
 #[derive(Args, Debug)]
 #[command(next_help_heading = "Connection and output")]
 pub(crate) struct Global {
-    /// A URL, keywords, or a name in pglock.toml; without it DATABASE_URL
+    /// A URL, keywords, or a name in pglock.toml; without it DATABASE_URL, or PGHOST and its like
     #[arg(
         short,
         long,

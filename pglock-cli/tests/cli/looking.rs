@@ -215,7 +215,7 @@ fn the_tree_has_roots_first_and_says_what_to_type() {
         on(&blocked.db, &["tree", "--min-wait", "1h"]).err,
         "nobody waits for a lock\n"
     );
-    blocked.end();
+    let _db = blocked.end();
     queued.finish();
 }
 
@@ -344,6 +344,30 @@ fn errors_are_one_line_without_a_password() {
     }
     let none = said(bare().arg("ls").env("HOME", "/nonexistent"));
     assert_eq!(none.code, 2, "{none:?}");
+    assert!(
+        none.err.contains("DATABASE_URL") && none.err.contains("PGHOST"),
+        "{}",
+        none.err
+    );
+}
+
+#[test]
+fn the_environment_of_libpq_says_where_to_connect() {
+    let db = database();
+    let config: tokio_postgres::Config = db.url().parse().unwrap();
+    let host = match &config.get_hosts()[0] {
+        tokio_postgres::config::Host::Tcp(name) => name.clone(),
+        tokio_postgres::config::Host::Unix(path) => path.display().to_string(),
+    };
+    let mut command = bare();
+    command
+        .args(["ls", "--json"])
+        .env("PGHOST", host)
+        .env("PGDATABASE", db.name());
+    command.env("PGPORT", config.get_ports()[0].to_string());
+    command.env("PGUSER", config.get_user().unwrap());
+    let json = parsed(&said(&mut command).out);
+    assert_eq!(json["server"]["database"], db.name());
 }
 
 #[test]

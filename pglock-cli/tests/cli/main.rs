@@ -95,8 +95,10 @@ impl Blocked {
         }
     }
 
-    fn end(mut self) {
+    /// Lets the second go on. The database ends all sessions with it.
+    fn end(mut self) -> TestDb {
         self.holder.batch_execute("ROLLBACK").unwrap();
         self.waiter.finish();
+        self.db
     }
 }
