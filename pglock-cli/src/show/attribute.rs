@@ -122,6 +122,7 @@ impl Attribute {
     pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
         let parsed = match text {
             "lock" => Some(Self::Lock),
+            "type" => Some(Self::OfLock(OfLock::Kind)),
             "activity" | "activity_id" | "activity__id" => Some(Self::OfActivity(OfActivity::Pid)),
             "blocking_activity" | "blocking_activity_id" | "blocking_activity__id" => {
                 Some(Self::OfBlocker(OfActivity::Pid))

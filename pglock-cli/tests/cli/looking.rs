@@ -121,12 +121,12 @@ fn every_format_has_the_same_rows() {
             "--output",
             "csv",
             "-a",
-            "lock,granted,activity__application_name",
+            "lock,granted,activity__application_name,type",
         ],
     );
     assert_eq!(
         csv.out,
-        "lock,granted,activity__application_name\ntable public.orders,False,migration\n"
+        "lock,granted,activity__application_name,kind\ntable public.orders,False,migration,RELATION\n"
     );
     let expanded = on(
         &blocked.db,
