@@ -15,6 +15,15 @@ pub(crate) fn ungroup(mut ty: &Type) -> &Type {
     }
 }
 
+/// The last name in the path of a type, or of what it is a reference to: `Uuid` of `&uuid::Uuid`.
+pub(crate) fn name(ty: &Type) -> Option<String> {
+    match ungroup(ty) {
+        Type::Reference(reference) => name(&reference.elem),
+        Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    }
+}
+
 /// What runs only after the function has returned it.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Lazy {

@@ -11,7 +11,7 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
-use crate::options::parse::{self, Options, Spanned, parse_options};
+use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
 use crate::options::shared::{SharedOptions, lock_timeout};
 use crate::wrap;
 
@@ -25,7 +25,17 @@ const OPTIONS: &Options<Args> = &[
     ("crate", "crate = my_crate::pglock", |args, option| {
         option.path(&mut args.shared_options.krate)
     }),
+    ("timeout", "", has_no_name),
+    ("duration", "", has_no_name),
+    ("lock_timeout", "", has_no_name),
 ];
+
+fn has_no_name(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
+    Err(Error::new(
+        option.name.span(),
+        "the duration is written without a name: `#[pglock::timeout(\"3s\")]`",
+    ))
+}
 
 const LOCK_TIMEOUT: Hints = Hints {
     example: |duration| format!("#[pglock::timeout(\"{duration}\")]"),

@@ -179,6 +179,18 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
     let Some((mutability, ty)) = function.typed_argument(name) else {
         return Ok(());
     };
+    if types::name(ty).is_some_and(|ty| ty.ends_with("Pool")) {
+        let connection = match function.sig.asyncness {
+            Some(_) => "tokio_postgres::Client",
+            None => "postgres::Client",
+        };
+        return Err(Error::new_spanned(
+            ty,
+            format!(
+                "`{name}` is a pool: take a connection from it before the call, and take that as the argument, as in `conn: &mut {connection}`"
+            ),
+        ));
+    }
     match types::ungroup(ty) {
         Type::Reference(reference) if reference.mutability.is_some() => match mutability {
             None => Ok(()),

@@ -2,11 +2,13 @@
 
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
+use syn::ext::IdentExt as _;
 use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Result, UnOp};
 
 use crate::function::Function;
 use crate::options::parse;
 use crate::options::template::Template;
+use crate::types;
 
 pub(crate) enum LockId {
     Name(Template),
@@ -37,7 +39,8 @@ impl LockId {
     pub(crate) fn validate(&self, function: &Function) -> Result<()> {
         match self {
             Self::Name(template) => template.validate(function),
-            Self::Key(_) | Self::Pair(_) | Self::Expression(_) => Ok(()),
+            Self::Expression(value) => validate_argument(value, function),
+            Self::Key(_) | Self::Pair(_) => Ok(()),
         }
     }
 
@@ -63,6 +66,28 @@ impl LockId {
             Self::Key(_) | Self::Pair(_) | Self::Expression(_) => function.path(),
         }
     }
+}
+
+/// Refuses an argument that by its type cannot be an ID: its name is known here, and not where the compiler finds out.
+fn validate_argument(value: &Expr, function: &Function) -> Result<()> {
+    const NO_IDS: [&str; 6] = ["u64", "usize", "u128", "i128", "isize", "Uuid"];
+    let argument = parse::word(value).filter(|name| function.bound_names().contains(name));
+    let Some((name, (_, ty))) =
+        argument.and_then(|name| Some((name, function.typed_argument(name)?)))
+    else {
+        return Ok(());
+    };
+    let Some(ty) = types::name(ty).filter(|ty| NO_IDS.contains(&ty.as_str())) else {
+        return Ok(());
+    };
+    let function = function.sig.ident.unraw();
+    Err(Error::new_spanned(
+        value,
+        format!(
+            "a `{ty}` does not fit into the `i64` of a lock ID: write a name with it, as in `\"{function}-{{{}}}\"`",
+            name.unraw()
+        ),
+    ))
 }
 
 fn key(blamed: &Expr, number: &str) -> Result<Literal> {

@@ -21,6 +21,19 @@ impl OnError {
                 "`on_error` is not a string: write `on_error = Panic`, without quotes, or `on_error = |error| ..`",
             ));
         }
+        if let Expr::Macro(call) = parse::ungroup(&value)
+            && call
+                .mac
+                .path
+                .segments
+                .last()
+                .is_some_and(|last| last.ident == "panic")
+        {
+            return Err(Error::new_spanned(
+                value,
+                "`on_error` takes what is called with the error: write `on_error = Panic`, which panics with its text, or `on_error = |error| panic!(\"{error}\")`",
+            ));
+        }
         match parse::word(&value).map(ToString::to_string).as_deref() {
             Some("Panic") => Ok(Self::Panic),
             Some("panic") => Err(Error::new_spanned(&value, "write `on_error = Panic`")),

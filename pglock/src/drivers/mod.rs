@@ -34,7 +34,8 @@ pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>
     message = "`{Self}` is not a blocking connection that can take a session lock",
     label = "not a blocking connection outside a transaction",
     note = "a session lock needs a connection outside a transaction, such as `postgres::Client`, or `diesel::PgConnection` with the feature `diesel`; in a transaction use `acquire_xact`, or `xact` in the attribute",
-    note = "pass a pooled connection as `&mut *conn`; for an async connection use `on_async`, or an `async fn`"
+    note = "pass a pooled connection as `&mut *conn`; in the attribute write `client = **conn` for an argument that is one, and `client = *self.conn` for a field that is a reference; from a pool take a connection first",
+    note = "for an async connection use `on_async`, or an `async fn`"
 )]
 pub trait Connection: AnyConnection {}
 
@@ -44,7 +45,8 @@ pub trait Connection: AnyConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not a blocking connection that pglock supports",
     label = "not a blocking connection",
-    note = "use `postgres::Client` or `postgres::Transaction`, or `diesel::PgConnection` with the feature `diesel`; pass a pooled connection as `&mut *conn`; for an async connection use the `_async` form, or an `async fn`"
+    note = "use `postgres::Client` or `postgres::Transaction`, or `diesel::PgConnection` with the feature `diesel`; for an async connection use the `_async` form, or an `async fn`",
+    note = "pass a pooled connection as `&mut *conn`; in the attribute write `client = **conn` for an argument that is one, and `client = *self.conn` for a field that is a reference; from a pool take a connection first"
 )]
 pub trait AnyConnection: sealed::Blocking {}
 
@@ -95,7 +97,8 @@ pub trait InTransaction: AnyConnection {}
     message = "`{Self}` is not an async connection that can take a session lock",
     label = "not an async connection outside a transaction",
     note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`, or `sqlx::PgConnection` with the feature `sqlx`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
-    note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; for a blocking connection use `on`, or a plain `fn`"
+    note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a function with the attribute takes the connection itself, `conn: &mut tokio_postgres::Client`, and its callers pass that; from a pool take a connection first",
+    note = "for a blocking connection use `on`, or a plain `fn`"
 )]
 pub trait AsyncConnection: AnyAsyncConnection {}
 
@@ -105,7 +108,8 @@ pub trait AsyncConnection: AnyAsyncConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async connection that pglock supports",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; for a blocking connection use the form without `_async`, or a plain `fn`"
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; for a blocking connection use the form without `_async`, or a plain `fn`",
+    note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a function with the attribute takes the connection itself, `conn: &mut tokio_postgres::Client`, and its callers pass that; from a pool take a connection first"
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 

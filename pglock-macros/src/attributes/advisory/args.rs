@@ -84,16 +84,11 @@ impl Parse for Args {
 
 impl Args {
     fn set_positional(&mut self, value: Expr) -> Result<()> {
+        if let Some(message) = with_a_name(&value) {
+            return Err(Error::new_spanned(value, message));
+        }
         if self.lock_id.is_some() {
-            let names = parse::names(OPTIONS);
-            let message = match side_effect_word(&value) {
-                Some((written, word)) => format!(
-                    "`{written}` is not a flag (those are `shared`, `xact` and `dedicated`): write `side_effect = {word}`"
-                ),
-                None => format!(
-                    "only the lock ID and the flags `shared`, `xact` and `dedicated` are written without `=`, and there is a lock ID already: write `name = value` with one of {names}"
-                ),
-            };
+            let message = another_id(&value);
             return Err(Error::new_spanned(value, message));
         }
         let span = value.span();
@@ -140,9 +135,45 @@ impl Args {
     }
 }
 
-/// A side effect that was written as a flag: the word as it was written, and as it should be.
-fn side_effect_word(value: &Expr) -> Option<(String, &'static str)> {
-    let written = parse::word(value)?.to_string();
-    let word = suggest::word(&written, &side_effect::WORDS)?;
-    Some((written, word))
+/// What to write for a word of the attribute that stands without its option, as in `#[pglock::advisory("a", Skip)]`.
+fn with_a_name(value: &Expr) -> Option<String> {
+    let called = match parse::ungroup(value) {
+        Expr::Call(call) => parse::word(&call.func),
+        _ => parse::word(value),
+    };
+    let option = match called?.to_string().as_str() {
+        "Skip" | "Raise" => "side_effect",
+        "Panic" => "on_error",
+        "None" => "timeout",
+        _ => return None,
+    };
+    let value = parse::source(value);
+    Some(format!(
+        "`{value}` is the value of an option: write `{option} = {value}`"
+    ))
+}
+
+/// What to write for a value without a name after the lock ID.
+fn another_id(value: &Expr) -> String {
+    const FLAGS: [&str; 3] = ["shared", "xact", "dedicated"];
+    if let Some(written) = parse::word(value).map(ToString::to_string) {
+        if let Some(flag) = suggest::word(&written, &FLAGS) {
+            return format!("unknown flag `{written}`: did you mean `{flag}`?");
+        }
+        if let Some(word) = suggest::word(&written, &side_effect::WORDS) {
+            return format!(
+                "`{written}` is not a flag (those are `shared`, `xact` and `dedicated`): write `side_effect = {word}`"
+            );
+        }
+    }
+    if let Ok(DurationArg::Literal(_)) = DurationArg::new(&WAIT, value.clone()) {
+        let duration = parse::source(value);
+        return format!(
+            "there is a lock ID already: for a timeout write `timeout = {duration}`, for a pair of integers `(1, 2)`"
+        );
+    }
+    format!(
+        "only the lock ID and the flags `shared`, `xact` and `dedicated` are written without `=`, and there is a lock ID already: write `name = value` with one of {}",
+        parse::names(OPTIONS)
+    )
 }

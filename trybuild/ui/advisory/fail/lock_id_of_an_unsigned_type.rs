@@ -1,5 +1,5 @@
-#[pglock::advisory(lock_id = order)]
-fn bill(order: u64) -> Result<(), pglock::Error> {
+#[pglock::advisory(lock_id = u64::from(order))]
+fn bill(order: u32) -> Result<(), pglock::Error> {
     Ok(())
 }
 

@@ -52,11 +52,23 @@ impl Job {
     }
 }
 
+struct Borrowed<'c> {
+    conn: &'c mut Client,
+}
+
+impl Borrowed<'_> {
+    #[pglock::advisory("borrowed", client = *self.conn)]
+    fn run(&mut self) -> Result<u64, Failure> {
+        Ok(self.conn.execute("SELECT 1", &[])?)
+    }
+}
+
 #[pglock::advisory("argument", client = **client)]
 fn argument(client: &mut Box<Client>) -> Result<u64, Failure> {
     Ok(client.execute("SELECT 1", &[])?)
 }
 
 fn main() {
+    let _ = Borrowed::run;
     let _ = (Job::field, Job::nested, Job::dereferenced, Job::borrowed, Job::owned, argument);
 }

@@ -1,0 +1,6 @@
+#[pglock::advisory("report", on_error = panic!("busy"))]
+fn report() {}
+
+fn main() {
+    let _ = report;
+}
