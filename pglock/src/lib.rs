@@ -130,6 +130,17 @@ mod wire;
 #[path = "rt.rs"]
 pub mod __rt;
 
+/// What compile errors about attributes name. The compiler prints the short name of what it can reach by a path that is
+/// not hidden, and the whole path of what it cannot.
+#[cfg_attr(doc, doc(hidden))]
+pub mod __in_messages {
+    pub use crate::__rt::{
+        FromError, Later, RunsInTime, enter_advisory_on, enter_advisory_on_async,
+        enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on, enter_timeout_on_async,
+        enter_xact, enter_xact_async, runs_in_time,
+    };
+}
+
 // Only for rustdoc: other builds don't need the files.
 #[cfg(doc)]
 #[path = "guide.rs"]

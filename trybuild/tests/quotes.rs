@@ -1,4 +1,5 @@
-//! What the pages quote of the compiler is what it says: each quote is the whole of one `.stderr` file.
+//! What the compiler says: the pages quote it as it is, each quote being the whole of one `.stderr` file, and it says
+//! nothing of what users cannot look up.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -27,6 +28,14 @@ fn the_pages_quote_what_the_compiler_says() {
         }
     }
     assert!(quotes > 0);
+}
+
+#[test]
+fn no_message_names_a_hidden_path() {
+    for file in files(&root().join("trybuild/ui"), "stderr") {
+        let said = fs::read_to_string(&file).unwrap();
+        assert!(!said.contains("__rt"), "{}:\n{said}", file.display());
+    }
 }
 
 /// Without the name of the file that the compiler points to.
