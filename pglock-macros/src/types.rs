@@ -1,5 +1,6 @@
 //! What can be told about a type from its tokens.
 
+use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
 use syn::{GenericArgument, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound};
@@ -22,6 +23,35 @@ pub(crate) fn name(ty: &Type) -> Option<String> {
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
         _ => None,
     }
+}
+
+/// The lifetimes of a type, as far as its tokens show them: the names of those that have one.
+pub(crate) fn lifetimes(ty: &Type) -> Vec<Option<String>> {
+    let mut lifetimes = Vec::new();
+    collect_lifetimes(ty.to_token_stream(), &mut lifetimes);
+    lifetimes
+}
+
+fn collect_lifetimes(tokens: TokenStream, lifetimes: &mut Vec<Option<String>>) {
+    let is = |tree: &TokenTree, sign| matches!(tree, TokenTree::Punct(it) if it.as_char() == sign);
+    let mut tokens = tokens.into_iter().peekable();
+    while let Some(tree) = tokens.next() {
+        if let TokenTree::Group(group) = &tree {
+            collect_lifetimes(group.stream(), lifetimes);
+        } else if is(&tree, '\'') {
+            let name = tokens.next().map(|name| name.to_string());
+            lifetimes.push(name.filter(|name| name != "_"));
+        } else if is(&tree, '&') && !tokens.peek().is_some_and(|next| is(next, '\'')) {
+            lifetimes.push(None);
+        }
+    }
+}
+
+/// Whether a type is, or contains, a function, whose arguments have lifetimes of their own.
+pub(crate) fn names_function(ty: &Type) -> bool {
+    let tokens = ty.to_token_stream().to_string();
+    let mut words = tokens.split(|c: char| !c.is_alphanumeric());
+    words.any(|word| matches!(word, "fn" | "Fn" | "FnMut" | "FnOnce" | "for"))
 }
 
 /// What runs only after the function has returned it.

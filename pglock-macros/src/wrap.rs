@@ -114,7 +114,7 @@ impl<'a> Wrapper<'a> {
         let enter = Ident::new(enter, span);
         let failed = self.failed();
         let connection = client.reborrow(function);
-        let shadow = client.shadow(function, &connection);
+        let shadow = client.shadow(function, &client.lent(function));
         let body = client.body(&function.closure(body));
         let leave = quote_spanned!(span=> #krate::__rt::leave_on(#call, #connection, #out, #failed, #on_error));
         EnterAndRun {
@@ -142,7 +142,7 @@ impl<'a> Wrapper<'a> {
         let failed = self.failed();
         let connection = client.reborrow(function);
         let call = client.name(function);
-        let lent = quote_spanned!(span=> #krate::__rt::lend(&mut #call));
+        let lent = quote_spanned!(client.lent_at(function)=> #krate::__rt::lend(&mut #call));
         let shadow = client.shadow(function, &lent);
         let body = function.future(body);
         let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);

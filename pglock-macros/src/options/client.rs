@@ -1,9 +1,12 @@
 //! The `client` option: the connection of the caller's that an attribute works on.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, Ident, Result, Type, UnOp};
+use syn::{
+    Error, Expr, ExprField, ExprIndex, ExprReference, ExprUnary, FnArg, Ident, Pat, Result,
+    ReturnType, Type, UnOp,
+};
 
 use crate::function::Function;
 use crate::options::{parse, suggest};
@@ -89,7 +92,7 @@ impl Client {
     }
 
     /// Where errors about the connection are reported.
-    pub(crate) fn span(&self) -> proc_macro2::Span {
+    pub(crate) fn span(&self) -> Span {
         match self {
             Self::Argument(name) => name.span(),
             Self::Place { place, .. } => place.span(),
@@ -101,15 +104,21 @@ impl Client {
     /// It has the hygiene of the argument, so that it resolves to that also where `macro_rules!` wrote one of the two,
     /// and the position of the option, so that errors are reported there.
     pub(crate) fn name(&self, function: &Function) -> Ident {
-        let (Self::Argument(name) | Self::Place { root: name, .. }) = self;
-        let mut argument = function
-            .bound_names()
-            .into_iter()
-            .find(|bound| *bound == name)
-            .unwrap_or(name)
-            .clone();
-        argument.set_span(argument.span().located_at(name.span()));
+        let mut argument = self.argument(function);
+        argument.set_span(argument.span().located_at(self.root().span()));
         argument
+    }
+
+    /// The same, where it is in the signature.
+    fn argument(&self, function: &Function) -> Ident {
+        let bound = function.bound_names();
+        let argument = bound.into_iter().find(|bound| *bound == self.root());
+        argument.unwrap_or_else(|| self.root()).clone()
+    }
+
+    fn root(&self) -> &Ident {
+        let (Self::Argument(name) | Self::Place { root: name, .. }) = self;
+        name
     }
 
     // Input:  client = conn    client = self.db
@@ -122,6 +131,48 @@ impl Client {
             }
             Self::Place { place, .. } => quote_spanned!(place.span()=> &mut #place),
         }
+    }
+
+    // Input:  client = conn    client = self.db
+    // Output: &mut *conn
+    //
+    /// The borrow for the body, which is said to be at the argument. If it were at the option, where the one is that
+    /// releases the lock, the compiler would take a conflict of the two for one between the rounds of a loop.
+    pub(crate) fn lent(&self, function: &Function) -> TokenStream {
+        let (argument, span) = (self.argument(function), self.lent_at(function));
+        quote_spanned!(span=> &mut *#argument)
+    }
+
+    pub(crate) fn lent_at(&self, function: &Function) -> Span {
+        self.span().located_at(self.argument(function).span())
+    }
+
+    /// Refuses what can only be a borrow of the connection, on which the lock is released after the body.
+    pub(crate) fn validate_returned(&self, function: &Function) -> Result<()> {
+        let (Self::Argument(name), ReturnType::Type(_, returned)) = (self, &function.sig.output)
+        else {
+            return Ok(());
+        };
+        let elides_one = types::lifetimes(returned).contains(&None);
+        let others = function.sig.inputs.iter().any(|argument| match argument {
+            FnArg::Receiver(_) => true,
+            FnArg::Typed(argument) => match &*argument.pat {
+                Pat::Ident(pattern) if pattern.ident == *name => {
+                    types::lifetimes(&argument.ty).len() != 1
+                }
+                _ => !types::lifetimes(&argument.ty).is_empty(),
+            },
+        });
+        if others || !elides_one || types::names_function(returned) {
+            return Ok(());
+        }
+        let function = &function.sig.ident;
+        Err(Error::new_spanned(
+            returned,
+            format!(
+                "what `{function}` returns borrows `{name}`, which is used again after the body: return what does not, such as rows, or do by hand what the attribute does"
+            ),
+        ))
     }
 
     // Input:  client = conn                   client = self.db

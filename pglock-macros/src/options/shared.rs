@@ -33,8 +33,10 @@ impl SharedOptions {
     /// Checks an attribute that works on a connection.
     pub(crate) fn validate_on_client(&self, function: &Function) -> Result<()> {
         parse::combine([
-            self.named_or_only(function)
-                .and_then(|client| client.validate(function)),
+            self.named_or_only(function).and_then(|client| {
+                client.validate(function)?;
+                client.validate_returned(function)
+            }),
             OnError::validate(self.on_error(), function),
         ])
     }

@@ -87,7 +87,14 @@ impl Args {
                 using.span,
                 "the lock is taken in the database of `client`: remove `using`",
             )),
-            (Some(client), None) => client.value.validate(function),
+            (Some(client), None) => {
+                client.value.validate(function)?;
+                // In a transaction its end releases the lock, and not the attribute.
+                if self.is_xact() {
+                    return Ok(());
+                }
+                client.value.validate_returned(function)
+            }
             (None, _) => Ok(()),
         }
     }
