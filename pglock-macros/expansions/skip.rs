@@ -24,7 +24,8 @@ fn report(id: u8) -> Result<Option<u8>, Error> {
         ::core::result::Result::Err(error) => error,
     };
     if ::pglock::__rt::is_busy(&error) {
-        return <Result<Option<u8>, Error> as ::pglock::__rt::Skippable>::skipped();
+        <Result<Option<u8>, Error> as ::pglock::__rt::Skippable>::skipped()
+    } else {
+        on_error(error)
     }
-    on_error(error)
 }

@@ -7,7 +7,7 @@ fn report() -> u8 {
     let builder = ::pglock::__rt::skip(
         ::pglock::__rt::advisory("report").label("report").timeout(limit()),
     );
-    let on_error = ::pglock::__rt::panic::<u8>;
+    let on_error = |error| ::pglock::__rt::panic::<u8>(error);
     let error = match ::pglock::__rt::enter(builder) {
         ::core::result::Result::Ok(call) => {
             return ::pglock::__rt::run(
@@ -22,8 +22,5 @@ fn report() -> u8 {
         }
         ::core::result::Result::Err(error) => error,
     };
-    if ::pglock::__rt::is_busy(&error) {
-        return 0;
-    }
-    on_error(error)
+    if ::pglock::__rt::is_busy(&error) { 0 } else { on_error(error) }
 }

@@ -61,8 +61,10 @@ use self::attributes::{advisory, prioritize, timeout};
 /// # Return types
 ///
 /// The function returns `Result<T, E>` where `E: From<pglock::Error>`, such as `Box<dyn Error + Send + Sync>`,
-/// `anyhow::Error` or an error type of your own; or it has an `on_error`, which may use the arguments too, except those
-/// that the body takes by value.
+/// `anyhow::Error` or an error type of your own; or it has an `on_error`. That may name arguments too, and borrows them
+/// while the body runs: those that the body moves or changes it cannot name, other than `Copy` types that a `move` closure
+/// takes. With it the function cannot return a type parameter: where the lock is lost, the body's own `Err` is to win, and
+/// cannot be told from another value there. `Panic` panics at the attribute's line.
 ///
 /// With `side_effect = Skip` the return value must be able to say "skipped": `()`, an `Option` (`None`), a `Result` of
 /// those, or a type of your own that implements `pglock::Skippable`. `Skip(value)` works with any type. A call skips
@@ -111,6 +113,12 @@ use self::attributes::{advisory, prioritize, timeout};
 /// With attributes of other crates it is the reverse, as the compiler expands the topmost first, and each goes around what
 /// it finds: one **above** this attribute, such as `#[tracing::instrument]`, goes around the body alone, and one **below**
 /// it around the whole call, the wait and the release included. `#[test]` and `#[tokio::test]` work on either side.
+///
+/// # In the body
+///
+/// The body is a closure or an async block, so that the lock can be released after it. `?` and `return` end the body, as
+/// ever. `#[track_caller]` on the function has no effect inside it: `Location::caller()` is a line of the body there, and so
+/// is what a panic in it names, since closures cannot have that attribute in stable Rust.
 ///
 /// # What is refused
 ///

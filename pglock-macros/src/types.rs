@@ -3,7 +3,9 @@
 use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
-use syn::{GenericArgument, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound};
+use syn::{
+    GenericArgument, Ident, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound, TypePath,
+};
 
 /// Looks through parentheses, and through the invisible ones around what `macro_rules!` passes on.
 pub(crate) fn ungroup(mut ty: &Type) -> &Type {
@@ -21,6 +23,17 @@ pub(crate) fn name(ty: &Type) -> Option<String> {
     match ungroup(ty) {
         Type::Reference(reference) => name(&reference.elem),
         Type::Path(path) => path.path.segments.last().map(|last| last.ident.to_string()),
+        _ => None,
+    }
+}
+
+/// The first name in the path of a type: `T` of `T`, `T::Row` and `<T as Query>::Row`.
+pub(crate) fn begins_with(ty: &Type) -> Option<&Ident> {
+    match ungroup(ty) {
+        Type::Path(TypePath {
+            qself: Some(qself), ..
+        }) => begins_with(&qself.ty),
+        Type::Path(path) => path.path.segments.first().map(|first| &first.ident),
         _ => None,
     }
 }

@@ -38,20 +38,29 @@ impl<'a> Wrapper<'a> {
         }
     }
 
-    /// The whole of what surrounds the body; `request` is the builder, `skip` what is done about a busy lock.
+    /// The whole of what surrounds the body; `request` is the builder, `skipped` what is returned when the lock is busy, if
+    /// that is no error.
     ///
-    /// `skip` comes after the match, whose borrow of the connection has ended there: the value that is returned instead
-    /// of running the body can use the connection.
+    /// `skipped` comes after the match, whose borrow of the connection has ended there: it can use the connection. It is in
+    /// no `return`, which nothing would reach if it diverges.
     // Expansion: expansions/skip.rs
     pub(crate) fn statements(
         &self,
         request: &TokenStream,
         steps: &EnterAndRun,
-        skip: &TokenStream,
+        skipped: Option<TokenStream>,
     ) -> TokenStream {
         let (builder, on_error, error) = (local("builder"), local("on_error"), local("error"));
         let handler = OnError::expand(self.on_error, self.function, &self.krate);
         let EnterAndRun { enter, run } = steps;
+        let krate = &self.krate;
+        let failed = quote!(#on_error(#error));
+        let not_run = match skipped {
+            Some(skipped) => {
+                quote!(if #krate::__rt::is_busy(&#error) { #skipped } else { #failed })
+            }
+            None => failed,
+        };
         quote! {
             let #builder = #request;
             let #on_error = #handler;
@@ -59,8 +68,7 @@ impl<'a> Wrapper<'a> {
                 #run
                 ::core::result::Result::Err(#error) => #error,
             };
-            #skip
-            #on_error(#error)
+            #not_run
         }
     }
 
@@ -142,7 +150,7 @@ impl<'a> Wrapper<'a> {
         let failed = self.failed();
         let connection = client.reborrow(function);
         let call = client.name(function);
-        let lent = quote_spanned!(client.lent_at(function)=> #krate::__rt::lend(&mut #call));
+        let lent = quote_spanned!(span=> #krate::__rt::lend(&mut #call));
         let shadow = client.shadow(function, &lent);
         let body = function.future(body);
         let leave = quote_spanned!(span=> #krate::__rt::leave_on_async(#call, #out, #failed, #on_error).await);
@@ -203,5 +211,5 @@ pub(crate) fn on_client(
     };
     let wrapper = Wrapper::new(options, function, Some(&client));
     let steps = wrapper.on_client(enter, &client, body);
-    wrapper.statements(&request(&wrapper.krate), &steps, &TokenStream::new())
+    wrapper.statements(&request(&wrapper.krate), &steps, None)
 }

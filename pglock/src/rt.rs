@@ -88,6 +88,7 @@ pub fn on_error<R, F: FnOnce(Error) -> R>(f: F) -> F {
     clippy::needless_pass_by_value,
     reason = "it is used as a `FnOnce(Error) -> R`"
 )]
+#[track_caller]
 pub fn panic<R>(error: Error) -> R {
     panic!("{error:?}")
 }

@@ -133,18 +133,15 @@ impl Client {
         }
     }
 
-    // Input:  client = conn    client = self.db
+    // Input:  client = conn
     // Output: &mut *conn
     //
-    /// The borrow for the body, which is said to be at the argument. If it were at the option, where the one is that
-    /// releases the lock, the compiler would take a conflict of the two for one between the rounds of a loop.
+    /// The borrow for the body of a plain `fn`, which is said to be at the argument. If it were at the option, where the one
+    /// is that releases the lock, the compiler would take a conflict of the two for one between the rounds of a loop.
     pub(crate) fn lent(&self, function: &Function) -> TokenStream {
-        let (argument, span) = (self.argument(function), self.lent_at(function));
+        let argument = self.argument(function);
+        let span = self.span().located_at(argument.span());
         quote_spanned!(span=> &mut *#argument)
-    }
-
-    pub(crate) fn lent_at(&self, function: &Function) -> Span {
-        self.span().located_at(self.argument(function).span())
     }
 
     /// Refuses what can only be a borrow of the connection, on which the lock is released after the body.

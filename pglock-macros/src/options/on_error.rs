@@ -3,10 +3,11 @@
 use proc_macro2::{Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Path, Result};
+use syn::{Error, Expr, Path, Result, ReturnType};
 
 use crate::function::{Function, local};
 use crate::options::parse;
+use crate::types;
 
 pub(crate) enum OnError {
     Panic,
@@ -47,9 +48,13 @@ impl OnError {
         }
     }
 
-    /// Refuses a function that returns nothing and has no `on_error`: it could not report an error.
+    /// Refuses a function that returns nothing and has no `on_error`, so that it could not report an error, and one with an
+    /// `on_error` whose return type may be a `Result` without saying so.
     pub(crate) fn validate(on_error: Option<&Self>, function: &Function) -> Result<()> {
-        if on_error.is_some() || !function.returns_nothing() {
+        if on_error.is_some() {
+            return Self::validate_returned(function);
+        }
+        if !function.returns_nothing() {
             return Ok(());
         }
         let name = &function.sig.ident;
@@ -59,6 +64,25 @@ impl OnError {
                 "`{name}` cannot return pglock's errors: return a `Result<(), E>` with `E: From<pglock::Error>`, or add `on_error = Panic` or `on_error = |error| ..`"
             ),
         ))
+    }
+
+    fn validate_returned(function: &Function) -> Result<()> {
+        let ReturnType::Type(_, returned) = &function.sig.output else {
+            return Ok(());
+        };
+        let mut parameters = function.sig.generics.type_params();
+        match types::begins_with(returned) {
+            Some(name) if parameters.any(|parameter| parameter.ident == *name) => {
+                let written = parse::source(returned);
+                Err(Error::new_spanned(
+                    returned,
+                    format!(
+                        "`{written}` may be a `Result`, whose `Err` would be lost to `on_error` where the lock is lost, too: return a `Result<{written}, E>`, or another type that is known here"
+                    ),
+                ))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// The function that turns an error of pglock's into the return value.
@@ -78,7 +102,11 @@ impl OnError {
                 let from_error = quote_spanned!(returned.span()=> <#returned as #krate::__rt::FromError>::from_error);
                 quote!(#from_error as fn(_) -> _)
             }
-            Some(Self::Panic) => quote!(#krate::__rt::panic::<#returned>),
+            // A closure, so that the panic is said to be at the attribute.
+            Some(Self::Panic) => {
+                let error = local("error");
+                quote!(|#error| #krate::__rt::panic::<#returned>(#error))
+            }
             Some(Self::Handler(value)) => {
                 let handler = match parse::ungroup(value) {
                     Expr::Path(path) => {

@@ -82,6 +82,34 @@ fn errors_go_where_on_error_says() {
 }
 
 #[test]
+fn on_error_panics_at_the_attribute() {
+    use std::cell::Cell;
+    use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
+
+    thread_local! {
+        static PANICKED_AT: Cell<Option<(String, u32)>> = const { Cell::new(None) };
+    }
+
+    const ATTRIBUTE: u32 = line!() + 2;
+
+    #[pglock::advisory(1, using = &place.here, timeout = 0, on_error = Panic)]
+    fn panics(place: &Place) {}
+
+    let before = take_hook();
+    set_hook(Box::new(move |info| {
+        let at = info.location().map(|at| (at.file().to_owned(), at.line()));
+        PANICKED_AT.set(at);
+        before(info);
+    }));
+    let place = Place::new();
+    let other = place.held_elsewhere(1);
+    catch_unwind(AssertUnwindSafe(|| panics(&place))).unwrap_err();
+    assert_eq!(PANICKED_AT.take(), Some((file!().to_owned(), ATTRIBUTE)));
+    drop(other);
+    place.db.wait_for_no_locks();
+}
+
+#[test]
 fn the_error_of_the_body_wins() {
     fn lose(place: &Place) {
         let locks = place.db.advisory_locks();

@@ -6,7 +6,7 @@ use syn::spanned::Spanned as _;
 
 use super::args::Args;
 use super::side_effect::AdvisorySideEffect;
-use crate::function::{Function, local};
+use crate::function::Function;
 use crate::options::parse::Spanned;
 use crate::wrap::Wrapper;
 
@@ -36,7 +36,7 @@ impl<'a> Expansion<'a> {
             Some(client) => self.wrapper.on_client("enter_advisory_on", client, body),
         };
         self.wrapper
-            .statements(&self.builder(), &steps, &self.skip())
+            .statements(&self.builder(), &steps, self.skipped())
     }
 
     /// The lock with its options.
@@ -98,23 +98,19 @@ impl<'a> Expansion<'a> {
         }
     }
 
-    /// Returns the skipped value if the lock is busy.
+    /// What is returned when the lock is busy, with `Skip`.
     // Expansion: expansions/skip.rs, expansions/skip_value_on_error.rs
-    fn skip(&self) -> TokenStream {
+    fn skipped(&self) -> Option<TokenStream> {
         let krate = &self.wrapper.krate;
-        let error = local("error");
-        let skipped = match self.args.side_effect() {
-            AdvisorySideEffect::Raise => return TokenStream::new(),
+        match self.args.side_effect() {
+            AdvisorySideEffect::Raise => None,
             AdvisorySideEffect::Skip(_) => {
                 let returned = self.function.returned();
-                quote_spanned!(returned.span()=> <#returned as #krate::__rt::Skippable>::skipped())
+                Some(
+                    quote_spanned!(returned.span()=> <#returned as #krate::__rt::Skippable>::skipped()),
+                )
             }
-            AdvisorySideEffect::SkipWith { value, .. } => quote!(#value),
-        };
-        quote! {
-            if #krate::__rt::is_busy(&#error) {
-                return #skipped;
-            }
+            AdvisorySideEffect::SkipWith { value, .. } => Some(quote!(#value)),
         }
     }
 }

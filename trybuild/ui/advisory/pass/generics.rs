@@ -23,9 +23,9 @@ where
     Ok(value?)
 }
 
-#[pglock::advisory("any", timeout = 0, side_effect = Skip(T::default()), on_error = Panic)]
-fn any<T: Default + Clone>(value: &T) -> T {
-    value.clone()
+#[pglock::advisory("any", timeout = 0, side_effect = Skip((T::default(),)), on_error = Panic)]
+fn any<T: Default + Clone>(value: &T) -> (T,) {
+    (value.clone(),)
 }
 
 struct Wrapper<T>(T);

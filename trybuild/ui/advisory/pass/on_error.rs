@@ -33,11 +33,11 @@ async fn exits() -> Option<u8> {
 }
 
 #[pglock::advisory("argument", on_error = handler)]
-fn argument<T, F: FnOnce(pglock::Error) -> T>(value: T, handler: F) -> T {
-    value
+fn argument<T, F: FnOnce(pglock::Error) -> Option<T>>(value: T, handler: F) -> Option<T> {
+    Some(value)
 }
 
 fn main() {
     let _ = (panics, panics_async, closure, function, moves, exits);
-    let _ = || argument(1, |_| 2);
+    let _ = || argument(1, |_| Some(2));
 }

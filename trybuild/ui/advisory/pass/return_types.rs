@@ -58,8 +58,8 @@ where
 }
 
 #[pglock::advisory("parameter", on_error = Panic)]
-fn parameter<T>(value: T) -> T {
-    value
+fn parameter<T>(value: T) -> Option<T> {
+    Some(value)
 }
 
 #[pglock::advisory("in a struct")]
