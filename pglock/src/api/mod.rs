@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod drain;
 pub(crate) mod locks;
 pub(crate) mod own_connection;
+pub(crate) mod ping;
 pub(crate) mod prioritize;
 pub(crate) mod tables;
 pub(crate) mod timeout;

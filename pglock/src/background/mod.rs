@@ -8,4 +8,4 @@ mod thread;
 pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use growing_list::GrowingList;
 pub(crate) use owner_process::OwnerProcess;
-pub(crate) use thread::{Handle, run, running, service, spawn, start};
+pub(crate) use thread::{Handle, run, running, service, spawn, start, thread_ended};

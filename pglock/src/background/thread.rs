@@ -25,7 +25,12 @@ pub(crate) fn run(task: impl FnOnce() + Send + 'static) -> Result<(), Error> {
     Thread::current()?
         .tasks
         .send(Box::new(task))
-        .map_err(|_| Error::environment("pglock's thread has just ended; call again"))
+        .map_err(|_| thread_ended())
+}
+
+/// The error of a caller whose task has ended with the thread.
+pub(crate) fn thread_ended() -> Error {
+    Error::environment("pglock's thread has just ended; call again")
 }
 
 /// Runs a future on the thread.

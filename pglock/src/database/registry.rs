@@ -133,7 +133,21 @@ enum Target {
 impl Using {
     pub(crate) const DEFAULT: Self = Self(Target::Default);
 
-    pub(crate) fn database(&self) -> Result<Database, Error> {
+    /// The database itself, such as the default one, for [`ping`](Database::ping), for example.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) when no database has that name, or there is no default database.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let test = pglock_tests::database();
+    /// # pglock::configure(test.url())?;
+    /// pglock::Using::from("default").database()?.ping()?; // also where only DATABASE_URL is set
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn database(&self) -> Result<Database, Error> {
         match &self.0 {
             Target::Default => default_database(),
             Target::Handle(database) => Ok(database.clone()),

@@ -24,6 +24,7 @@ mod state;
 use tokio::sync::oneshot;
 
 use crate::background;
+use crate::database::Database;
 use crate::error::Error;
 
 pub(crate) use borrow::{acquire_blocking, release_blocking};
@@ -62,6 +63,15 @@ impl Drop for Unanswered {
             thread.run(move || State::here().forget(ticket));
         }
     }
+}
+
+/// Asks a database something on a session that could hold a lock.
+pub(crate) async fn ping(database: Database) -> Result<(), Error> {
+    let thread = background::start()?;
+    let pinged = thread.ask(|| async move { State::here().pool(&database).ping().await });
+    pinged
+        .await
+        .unwrap_or_else(|_| Err(background::thread_ended()))
 }
 
 /// Waits until no lock is kept after its call. It does not start pglock's thread.

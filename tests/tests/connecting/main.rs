@@ -1,6 +1,7 @@
 //! Where pglock connects, and as whom: libpq's words, its files and variables, passwords that change.
 
 mod environment;
+mod ping;
 mod words;
 
 use std::path::{Path, PathBuf};

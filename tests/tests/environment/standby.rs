@@ -61,6 +61,10 @@ fn a_standby_is_refused_until_it_is_promoted() {
         }
     }
     assert_eq!(held(&standby, &db), 0);
+    assert_refused(
+        &on_standby.ping().unwrap_err(),
+        &["a lock has no effect", "standby"],
+    );
     let mut client = Client::connect(&standby.url(db.name()), NoTls).unwrap();
     let section = pglock::prioritize().using(&on_standby).on(&mut client);
     assert_refused(

@@ -2,6 +2,7 @@
 
 mod connects;
 mod helper;
+mod ping;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
