@@ -170,7 +170,7 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | --- | --- | --- |
 /// | `interval =` | how often to poll: `"500ms"`; seconds as integer or float; or any `Duration` | `"1s"` |
 /// | `periodic` | a flag: `periodic = false` polls once | `true` |
-/// | `timeout =` | how long each statement waits for locks, at least the interval: as for `#[pglock::timeout]` | `lock_timeout` is left as it is |
+/// | `timeout =` | how long each statement waits for locks: as for `#[pglock::timeout]`, but at least the interval, and with `Escalate` 5 s more | `lock_timeout` is left as it is |
 /// | `side_effect =` | `Terminate`, `Cancel`, `Escalate`, or any expression that implements `pglock::PrioritizeSideEffect`, such as `pglock::Terminate::new().never_application("pg_dump")` | `Terminate` |
 /// | `using =` | the database that the watcher connects to, which is that of the connection: a registered name, or a `&Database` | `"default"` |
 /// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |

@@ -8,7 +8,7 @@ use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
 use syn::{Error, Meta, Path, Result, parse_quote};
 
-use crate::attributes::{Attribute, advisory, prioritize, timeout};
+use crate::attributes::{Attribute, advisory, lock_timeouts, prioritize, timeout};
 use crate::function::Function;
 use crate::options::parse;
 
@@ -91,16 +91,15 @@ impl Attributes {
     /// Reports everything that is wrong at once.
     fn validate(&self, function: &Function) -> Result<()> {
         let mistakes = self.mistakes.iter().cloned().map(Err);
-        let each = self
-            .read
-            .iter()
-            .map(|attribute| attribute.validate(function));
-        parse::combine(
-            mistakes
-                .chain([function.check()])
-                .chain(each)
-                .chain([self.validate_default_ids(function)]),
-        )
+        let read = self.read.iter();
+        let each = read.clone().map(|attribute| attribute.validate(function));
+        let lock_timeouts: Vec<_> = read
+            .filter_map(|attribute| attribute.lock_timeout(function))
+            .collect();
+        parse::combine(mistakes.chain([function.check()]).chain(each).chain([
+            self.validate_default_ids(function),
+            lock_timeouts::validate(&lock_timeouts),
+        ]))
     }
 
     fn validate_default_ids(&self, function: &Function) -> Result<()> {

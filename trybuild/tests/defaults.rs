@@ -11,6 +11,14 @@ fn with_a_timeout_of_the_default_interval(conn: &mut Client) -> Result<(), Error
     Ok(())
 }
 
+// `ui/prioritize/fail/timeout_below_grace_of_escalate.rs` shows that it takes the grace time for more than 4,999 ms, and
+// `ui/prioritize/pass/timeouts.rs` that it takes it for five seconds at most.
+#[test]
+fn the_grace_time_is_five_seconds_in_both_crates() {
+    let side_effect = format!("{:?}", pglock::Escalate);
+    assert!(side_effect.contains("grace: 5s "), "{side_effect}");
+}
+
 #[test]
 fn the_interval_is_one_second_in_both_crates() {
     let _ = with_a_timeout_of_the_default_interval;

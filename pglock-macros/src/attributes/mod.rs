@@ -1,6 +1,7 @@
 //! The attributes: what each one takes, what it refuses, and the code that it expands to.
 
 pub(crate) mod advisory;
+pub(crate) mod lock_timeouts;
 pub(crate) mod prioritize;
 pub(crate) mod timeout;
 
@@ -8,6 +9,7 @@ use proc_macro2::TokenStream;
 use syn::{Path, Result};
 
 use crate::function::Function;
+use lock_timeouts::LockTimeout;
 
 /// An attribute whose arguments have been read.
 pub(crate) trait Attribute {
@@ -17,6 +19,11 @@ pub(crate) trait Attribute {
     /// Whether it names its lock after the function, for want of a `lock_id`.
     fn has_default_id(&self) -> bool {
         false
+    }
+
+    /// What it has to do with the lock timeout of a connection.
+    fn lock_timeout(&self, _: &Function) -> Option<LockTimeout<'_>> {
+        None
     }
 
     /// Checks that it fits `function`, and that its options fit each other.

@@ -8,6 +8,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
+use super::lock_timeouts::{LockTimeout, Needs};
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
@@ -77,6 +78,9 @@ const LOCK_TIMEOUT: Hints = Hints {
 /// The interval where none is given: the runtime's.
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 
+/// How long `Escalate` waits before it terminates what it has canceled: the runtime's.
+const GRACE: Duration = Duration::from_secs(5);
+
 /// Reads the attribute's arguments.
 pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
     let args: Args = syn::parse2(arguments)?;
@@ -106,33 +110,21 @@ impl Parse for Args {
 }
 
 impl Args {
-    fn refuse_timeout_below_interval(&self) -> Result<()> {
-        let Some(Spanned {
-            value: DurationArg::Literal(timeout),
-            span,
-        }) = &self.timeout
-        else {
-            return Ok(());
-        };
+    fn needs(&self) -> Option<Needs> {
         let interval = match self.interval.as_ref().map(|interval| &interval.value) {
             None => DEFAULT_INTERVAL,
             Some(DurationArg::Literal(interval)) => *interval,
-            Some(DurationArg::Expression(_) | DurationArg::Unlimited) => return Ok(()),
+            Some(DurationArg::Expression(_) | DurationArg::Unlimited) => return None,
         };
-        if *timeout >= interval {
-            return Ok(());
-        }
-        let of_it = if self.interval.is_none() {
-            "the interval, which is one second by default"
-        } else {
-            "the interval"
-        };
-        Err(Error::new(
-            *span,
-            format!(
-                "this timeout is below {of_it}, so the wait would end before the first poll: write a longer `timeout` or a shorter `interval`"
-            ),
-        ))
+        let side_effect = self.side_effect.as_ref().map(|it| &it.value);
+        Some(Needs {
+            interval,
+            is_default_interval: self.interval.is_none(),
+            grace: match side_effect {
+                Some(PrioritizeSideEffect::Named(word)) if word == "Escalate" => Some(GRACE),
+                _ => None,
+            },
+        })
     }
 }
 
@@ -208,11 +200,16 @@ impl Attribute for Args {
         self.shared_options.krate_at(Span::call_site())
     }
 
+    fn lock_timeout(&self, function: &Function) -> Option<LockTimeout<'_>> {
+        Some(LockTimeout {
+            client: self.shared_options.named_or_only(function),
+            limit: self.timeout.as_ref(),
+            needs: self.needs(),
+        })
+    }
+
     fn validate(&self, function: &Function) -> Result<()> {
-        parse::combine([
-            self.refuse_timeout_below_interval(),
-            self.shared_options.validate_on_client(function),
-        ])
+        self.shared_options.validate_on_client(function)
     }
 
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {

@@ -7,6 +7,7 @@ use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
+use super::lock_timeouts::LockTimeout;
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
@@ -89,6 +90,14 @@ impl Args {
 impl Attribute for Args {
     fn krate(&self) -> Path {
         self.shared_options.krate_at(Span::call_site())
+    }
+
+    fn lock_timeout(&self, function: &Function) -> Option<LockTimeout<'_>> {
+        Some(LockTimeout {
+            client: self.shared_options.named_or_only(function),
+            limit: self.limit.as_ref(),
+            needs: None,
+        })
     }
 
     fn validate(&self, function: &Function) -> Result<()> {

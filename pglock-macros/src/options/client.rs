@@ -77,6 +77,18 @@ impl Client {
         }
     }
 
+    /// Whether both are written alike, so that they are the same connection.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.source() == other.source()
+    }
+
+    fn source(&self) -> String {
+        match self {
+            Self::Argument(name) => parse::source(name),
+            Self::Place { place, .. } => parse::source(place),
+        }
+    }
+
     pub(crate) fn validate(&self, function: &Function) -> Result<()> {
         match self {
             Self::Argument(name) => validate_argument(name, function),

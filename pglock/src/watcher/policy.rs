@@ -16,6 +16,16 @@ pub(crate) enum Escalation {
     },
 }
 
+impl Escalation {
+    /// How long after it was canceled a session is terminated.
+    pub(crate) fn grace(self) -> Option<Duration> {
+        match self {
+            Self::Escalate { grace } => Some(grace),
+            Self::Terminate | Self::Cancel => None,
+        }
+    }
+}
+
 /// Which blocking sessions are signaled, and how.
 ///
 /// `pub`, since a hidden method of a public trait names it; the module is private.

@@ -284,7 +284,7 @@ impl fmt::Display for Blocker {
 /// What was done to a blocking session.
 ///
 /// A session that was signaled need not be gone: `Terminated` means that Postgres was asked to end it, and `Canceled`
-/// that it was asked to end its statement, which frees nothing if the session only idles in a transaction.
+/// that it was asked to end its statement, which frees nothing if its client continues the transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum BlockerAction {
@@ -320,6 +320,9 @@ pub enum Spared {
     Filter,
     /// It was canceled, and the grace time of `Escalate` is not over.
     Grace,
+    /// It runs no statement that could be canceled: it is idle, in a transaction or outside. Terminating it frees what it
+    /// holds.
+    Idle,
     /// It is an autovacuum worker that prevents transaction ID wraparound.
     Wraparound,
     /// It sends the write-ahead log to a standby, or is another process of the server without a client.
@@ -350,6 +353,7 @@ impl Spared {
             "wraparound" => Self::Wraparound,
             "background" => Self::Background,
             "denied" => Self::Denied,
+            "idle" => Self::Idle,
             "queued" => Self::Queued,
             _ => return None,
         })
@@ -379,6 +383,7 @@ impl fmt::Display for Spared {
             Self::User => "its user is never signaled",
             Self::Filter => "the filters leave it out",
             Self::Grace => "it was canceled and its grace time is not over",
+            Self::Idle => "it is idle, so there is nothing to cancel",
             Self::Wraparound => "it is a vacuum to prevent wraparound",
             Self::Background => "it is a background process of the server",
             Self::Queued => "it only waits ahead, and who bars the way of both is not signaled",

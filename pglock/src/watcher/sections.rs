@@ -172,10 +172,8 @@ impl Section {
 
     /// When the next grace time is over that was still running when the poll began.
     fn grace_over(&self, poll_began: Instant) -> Option<Instant> {
-        let grace = match self.options.side_effect.signal_policy()?.escalation {
-            Escalation::Escalate { grace } => grace,
-            Escalation::Terminate | Escalation::Cancel => return None,
-        };
+        let policy = self.options.side_effect.signal_policy()?;
+        let grace = policy.escalation.grace()?;
         let canceled = self.canceled.borrow();
         let over = canceled.values().filter_map(|at| at.checked_add(grace));
         over.filter(|over| *over > poll_began).min()
@@ -205,7 +203,7 @@ impl Section {
 
     /// The sessions that were canceled before.
     pub(super) fn canceled_before(&self, escalation: Escalation) -> Vec<Canceled> {
-        let Escalation::Escalate { grace } = escalation else {
+        let Some(grace) = escalation.grace() else {
             return Vec::new();
         };
         let canceled = self.canceled.borrow();
@@ -222,7 +220,7 @@ impl Section {
             blocker.action,
             BlockerAction::Canceled | BlockerAction::WouldCancel
         );
-        if was_canceled && matches!(escalation, Escalation::Escalate { .. }) {
+        if was_canceled && escalation.grace().is_some() {
             let mut canceled = self.canceled.borrow_mut();
             canceled
                 .entry(blocker.backend())

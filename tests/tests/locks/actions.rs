@@ -64,10 +64,15 @@ fn blockers_are_ended_all_of_them() {
     let mut expected = [one, other];
     expected.sort_unstable();
 
-    // They idle: canceling them frees nothing.
+    // They idle, so there is nothing to cancel. They were counted.
     let blocked = pglock::blocked_locks().pid([waiter.pid]);
     let canceled = blocked.clone().cancel_blocking_activity(&mut client);
-    assert_eq!(canceled.unwrap(), expected);
+    assert_eq!(canceled.unwrap(), []);
+    let report = blocked.clone().report();
+    let report = report.cancel_blocking_activity(&mut client).unwrap();
+    let idle = BlockerAction::Spared(Spared::Idle);
+    assert!(report.iter().all(|session| session.action == idle));
+    assert_eq!(report.len(), 2);
     assert_eq!(db.blocked_pids(), [waiter.pid]);
 
     let none = blocked.clone().filter("wait_duration__gte=1 hour").unwrap();
@@ -108,7 +113,10 @@ fn our_own_session_is_spared_unless_asked() {
     let (_other, other) = holder(&db, "SELECT pg_advisory_lock_shared(1)");
     let advisory = || pglock::locks().filter("kind=ADVISORY").unwrap();
     assert_eq!(advisory().fetch(&mut client).unwrap().len(), 2);
-    assert_eq!(advisory().cancel_activity(&mut client).unwrap(), [other]);
+    let report = advisory().report().cancel_activity(&mut client).unwrap();
+    let action = |pid| report.iter().find(|it| it.pid == pid).unwrap().action;
+    assert_eq!(action(pid), BlockerAction::Spared(Spared::OwnSession));
+    assert_eq!(action(other), BlockerAction::Spared(Spared::Idle));
     assert_eq!(
         advisory()
             .pid([pid])
@@ -349,7 +357,8 @@ async fn async_connections_signal_the_same() {
     canceled.was_canceled();
     let blocked = pglock::blocked_locks();
     let hit = blocked.clone().cancel_blocking_activity_async(&mut client);
-    assert_eq!(hit.await.unwrap(), [holder_pid]);
+    // It idles.
+    assert_eq!(hit.await.unwrap(), []);
     let mut tx = client.transaction().await.unwrap();
     let hit = blocked.terminate_blocking_activity_async(&mut tx);
     assert_eq!(hit.await.unwrap(), [holder_pid]);

@@ -18,6 +18,7 @@ use std::time::Duration;
 use pglock::{Database, Prioritize};
 use pglock_tests::{BOUND, TestDb, apart, wait_until};
 use postgres::Client;
+use postgres::error::SqlState;
 
 /// How often the sections of these tests are polled.
 const INTERVAL: Duration = Duration::from_millis(100);
@@ -78,6 +79,63 @@ impl Drop for Blocker {
     }
 }
 
+/// A session that runs these statements on a thread of its own. Each but the first has to be canceled.
+struct Busy {
+    pid: i32,
+    thread: JoinHandle<bool>,
+}
+
+const SLEEP: &str = "SELECT pg_sleep(600)";
+
+impl Busy {
+    /// One that has run `first`, and sleeps again whenever it is canceled.
+    fn new(db: &TestDb, first: &'static str) -> Busy {
+        Busy::running(db, std::iter::once(first).chain(std::iter::repeat(SLEEP)))
+    }
+
+    fn running(
+        db: &TestDb,
+        statements: impl IntoIterator<Item = &'static str, IntoIter: Send + 'static>,
+    ) -> Busy {
+        let mut statements = statements.into_iter();
+        let is_done = |client: &mut Client, statement| match client.batch_execute(statement) {
+            Err(error) => error.code() == Some(&SqlState::QUERY_CANCELED),
+            Ok(()) => statement != SLEEP,
+        };
+        let (pid, thread) = in_background(db, move |client| {
+            statements.all(|statement| is_done(client, statement))
+        });
+        let busy = Busy { pid, thread };
+        busy.wait_until_it_sleeps(db);
+        busy
+    }
+
+    fn wait_until_it_sleeps(&self, db: &TestDb) {
+        let mut client = db.connect();
+        wait_until("it sleeps", BOUND, || {
+            let sql = "SELECT FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'";
+            !client.query(sql, &[&self.pid]).unwrap().is_empty()
+        });
+    }
+
+    /// Cancels what it does.
+    fn next(&self, db: &TestDb) {
+        self.wait_until_it_sleeps(db);
+        db.execute(&format!("SELECT pg_cancel_backend({})", self.pid));
+    }
+
+    fn was_terminated(self) {
+        wait_until("it has ended", BOUND, || self.thread.is_finished());
+        assert!(!self.thread.join().unwrap());
+    }
+
+    /// It has got through all of its statements.
+    fn was_not_terminated(self) {
+        wait_until("it has ended", BOUND, || self.thread.is_finished());
+        assert!(self.thread.join().unwrap());
+    }
+}
+
 fn pid_of(client: &mut Client) -> i32 {
     client
         .query_one("SELECT pg_backend_pid()", &[])
@@ -101,10 +159,10 @@ fn wait_until_it_waits(db: &TestDb, pid: i32) {
 }
 
 /// A session that waits for what others have, on a thread of its own.
-fn in_background(
+fn in_background<T: Send + 'static>(
     db: &TestDb,
-    work: impl FnOnce(&mut Client) + Send + 'static,
-) -> (i32, JoinHandle<()>) {
+    work: impl FnOnce(&mut Client) -> T + Send + 'static,
+) -> (i32, JoinHandle<T>) {
     let mut client = db.connect_as("section");
     let pid = pid_of(&mut client);
     (pid, std::thread::spawn(move || work(&mut client)))

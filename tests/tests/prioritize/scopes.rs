@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use pglock::{Cancel, Error};
+use pglock::{Cancel, Error, Escalate};
 use pglock_tests::{BOUND, database, wait_until};
 use tokio_postgres::NoTls;
 
@@ -135,6 +135,36 @@ fn mistakes_are_errors_at_once() {
     assert!(error.to_string().contains("nowhere"), "{error}");
     let never = prioritize(&db).interval(Duration::MAX).on(&mut client);
     never.unwrap().finish().unwrap();
+}
+
+/// The session that it canceled was never terminated.
+#[tokio::test]
+async fn a_timeout_that_leaves_no_time_to_escalate_is_refused() {
+    let db = database();
+    let (mut client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let second = Duration::from_secs(1);
+    let section = |side_effect: Escalate, timeout| {
+        let section = prioritize(&db).side_effect(side_effect);
+        section.interval(second).timeout(timeout)
+    };
+    for (side_effect, timeout) in [
+        (Escalate, Duration::from_millis(5999)),
+        (Escalate::new().after(9 * second), 9 * second),
+        (Escalate::new().after(Duration::MAX), 9 * second),
+    ] {
+        let section = section(side_effect, timeout).on_async(&mut client).await;
+        let error = section.unwrap_err();
+        let text = error.to_string();
+        assert!(error.is_config() && text.contains("`Escalate`"), "{text}");
+    }
+    for (side_effect, timeout) in [
+        (Escalate, 6 * second),
+        (Escalate::new().after(second), 2 * second),
+    ] {
+        let section = section(side_effect, timeout).on_async(&mut client).await;
+        section.unwrap().finish().await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,15 @@
 //! Sessions that are never signaled, with the reason in the report.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pglock::{BlockerAction, Cancel, Escalate, PrioritizeReport, Spared, Terminate};
 use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
 use postgres::error::SqlState;
 
-use crate::{Blocker, INTERVAL, ONE_POLL, here, in_background, prioritize, wait_until_it_waits};
+use crate::{
+    Blocker, Busy, INTERVAL, ONE_POLL, SLEEP, here, in_background, is_alive, prioritize,
+    wait_until_it_waits,
+};
 
 /// Waits for the advisory lock 1 as a section, with a timeout; what was reported.
 pub(crate) fn try_for_it(db: &TestDb, prioritize: pglock::Prioritize) -> PrioritizeReport {
@@ -29,7 +32,7 @@ pub(crate) fn action(report: &PrioritizeReport) -> BlockerAction {
 #[test]
 fn a_dry_run_signals_no_session_and_reports_which_it_would() {
     let db = database();
-    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let blocker = Busy::new(&db, "SELECT pg_advisory_lock(1)");
     for (side_effect, action_of_it) in [
         (
             prioritize(&db).side_effect(Terminate::new().dry_run(true)),
@@ -44,7 +47,6 @@ fn a_dry_run_signals_no_session_and_reports_which_it_would() {
         assert_eq!(action(&report), action_of_it);
         assert_eq!(report.blockers()[0].pid, blocker.pid);
         assert!(report.signaled().is_empty());
-        assert!(blocker.is_alive());
     }
     let both = Escalate::new().after(INTERVAL).dry_run(true);
     let report = try_for_it(&db, prioritize(&db).side_effect(both));
@@ -57,7 +59,9 @@ fn a_dry_run_signals_no_session_and_reports_which_it_would() {
         actions.contains(&BlockerAction::WouldTerminate),
         "{actions:?}"
     );
-    assert!(blocker.is_alive());
+    assert!(is_alive(&db, blocker.pid));
+    db.terminate(blocker.pid);
+    blocker.was_terminated();
 }
 
 #[test]
@@ -272,14 +276,37 @@ fn a_bystander_who_waits_too_is_left_alone() {
     bystander.join().unwrap();
 }
 
+/// It was reported as canceled, and `Escalate` waited for the grace period in vain.
 #[test]
-fn an_idler_that_is_canceled_goes_on_blocking_until_it_is_escalated() {
-    let db = database();
-    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
-    let report = try_for_it(&db, prioritize(&db).side_effect(Cancel));
-    assert_eq!(action(&report), BlockerAction::Canceled);
-    assert!(blocker.is_alive());
+fn an_idler_has_nothing_to_cancel_and_is_terminated_at_once_when_escalated() {
+    for statements in [
+        "SELECT pg_advisory_lock(1)",
+        "BEGIN; SELECT pg_advisory_xact_lock(1)",
+    ] {
+        let db = database();
+        let mut blocker = Blocker::new(&db, statements);
+        let report = try_for_it(&db, prioritize(&db).side_effect(Cancel));
+        assert_eq!(action(&report), BlockerAction::Spared(Spared::Idle));
+        assert!(report.signaled().is_empty() && blocker.is_alive());
 
+        let mut client = db.connect();
+        let patient = Escalate::new().after(Duration::from_secs(3600));
+        let mut section = prioritize(&db)
+            .side_effect(patient)
+            .on(&mut client)
+            .unwrap();
+        section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+        let report = section.finish().unwrap();
+        assert_eq!(action(&report), BlockerAction::Terminated);
+        assert_eq!(report.blockers().len(), 1, "{report}");
+        blocker.was_terminated();
+    }
+}
+
+#[test]
+fn one_that_is_canceled_and_goes_on_blocking_is_terminated_after_the_grace_period() {
+    let db = database();
+    let blocker = Busy::new(&db, "SELECT pg_advisory_lock(1)");
     let grace = 5 * INTERVAL;
     let mut client = db.connect();
     let mut section = prioritize(&db)
@@ -302,10 +329,67 @@ fn an_idler_that_is_canceled_goes_on_blocking_until_it_is_escalated() {
     blocker.was_terminated();
 }
 
+/// Waits until the watcher has begun and ended a statement that signals, or spares.
+fn wait_for_the_watcher(db: &TestDb) {
+    let mut client = db.connect();
+    let now: SystemTime = client
+        .query_one("SELECT clock_timestamp()", &[])
+        .unwrap()
+        .get(0);
+    let judged = "SELECT FROM pg_stat_activity WHERE datname = current_database() \
+                  AND state = 'idle' AND query LIKE 'WITH me AS %' AND query_start > $1";
+    wait_until("it polls", BOUND, || {
+        !client.query(judged, &[&now]).unwrap().is_empty()
+    });
+}
+
+#[test]
+fn one_that_idles_after_it_was_canceled_has_its_grace_period() {
+    let db = database();
+    let (canceled, was_canceled) = std::sync::mpsc::channel();
+    let (go_on, may_go_on) = std::sync::mpsc::channel::<()>();
+    let (pid, blocker) = in_background(&db, move |client| {
+        client.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+        client.batch_execute(SLEEP).unwrap_err();
+        canceled.send(()).unwrap();
+        may_go_on.recv_timeout(BOUND).unwrap();
+        client
+            .batch_execute("SELECT pg_advisory_unlock(1)")
+            .unwrap();
+    });
+    let mut client = db.connect();
+    let patient = Escalate::new().after(Duration::from_secs(3600));
+    let mut section = prioritize(&db)
+        .side_effect(patient)
+        .on(&mut client)
+        .unwrap();
+    wait_until("it sleeps", BOUND, || db.statement_of(pid) == SLEEP);
+    let report = std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| {
+            section.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+            section.finish().unwrap()
+        });
+        was_canceled.recv_timeout(BOUND).unwrap();
+        // While it idles.
+        wait_for_the_watcher(&db);
+        go_on.send(()).unwrap();
+        waiting.join().unwrap()
+    });
+    let actions: Vec<_> = report.blockers().iter().map(|it| it.action).collect();
+    assert_eq!(
+        actions,
+        [
+            BlockerAction::Canceled,
+            BlockerAction::Spared(Spared::Grace)
+        ]
+    );
+    blocker.join().unwrap();
+}
+
 #[test]
 fn one_poll_is_enough_to_escalate() {
     let db = database();
-    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let blocker = Busy::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
         .interval(ONE_POLL)
@@ -321,7 +405,7 @@ fn one_poll_is_enough_to_escalate() {
 #[test]
 fn one_poll_is_enough_to_escalate_without_a_grace_time() {
     let db = database();
-    let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let blocker = Busy::new(&db, "SELECT pg_advisory_lock(1)");
     let mut client = db.connect();
     let mut section = prioritize(&db)
         .interval(ONE_POLL)
@@ -339,7 +423,17 @@ fn one_poll_is_enough_to_escalate_without_a_grace_time() {
 fn a_blocker_that_returns_gets_a_new_grace_time() {
     let db = database();
     let grace = 20 * INTERVAL;
-    let mut blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
+    let blocker = Busy::running(
+        &db,
+        [
+            "SELECT pg_advisory_lock(1)",
+            SLEEP,
+            SLEEP,
+            "SELECT pg_advisory_unlock(1), pg_advisory_lock(2)",
+            SLEEP,
+            SLEEP,
+        ],
+    );
     let mut client = db.connect();
     let mut section = prioritize(&db)
         .side_effect(Escalate::new().after(grace))
@@ -350,14 +444,16 @@ fn a_blocker_that_returns_gets_a_new_grace_time() {
         .batch_execute("SELECT pg_advisory_lock(1)")
         .unwrap_err();
     assert_eq!(section.report().unwrap().signaled(), [blocker.pid]);
-    blocker.execute("SELECT pg_advisory_unlock(1)").unwrap();
+    blocker.next(&db);
     section.batch_execute("SELECT pg_sleep(2.5)").unwrap();
-    blocker.execute("SELECT pg_advisory_lock(2)").unwrap();
+    wait_until("it returns", BOUND, || db.held(2) == 1);
+    blocker.wait_until_it_sleeps(&db);
     section
         .batch_execute("SELECT pg_advisory_lock(2)")
         .unwrap_err();
-    assert!(blocker.is_alive());
     section.finish().unwrap();
+    blocker.next(&db);
+    blocker.was_not_terminated();
 }
 
 #[test]

@@ -461,13 +461,17 @@ fn sessions_signaled_through_a_filter_are_events_and_so_are_those_left_alone() {
     let lock = "SELECT pg_advisory_lock_shared(1)";
     blocker.batch_execute(lock).unwrap();
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
+    let waiting = waiter.pid.to_string();
     let mut client = db.connect();
     let recorder = Recorder::default();
     in_a_span(&recorder, || {
+        // It idles.
         let signaled = pglock::blocked_locks().cancel_blocking_activity(&mut client);
-        assert_eq!(signaled.unwrap().len(), 1);
+        assert_eq!(signaled.unwrap(), []);
         let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
         assert_eq!(signaled.unwrap().len(), 1);
+        let waits = pglock::locks().granted(false);
+        assert_eq!(waits.cancel_activity(&mut client).unwrap(), [waiter.pid]);
     });
     let signals = recorder.events("pglock.signal");
     let values = |field| -> Vec<_> {
@@ -476,19 +480,19 @@ fn sessions_signaled_through_a_filter_are_events_and_so_are_those_left_alone() {
             .map(|signal| signal.fields.get(field))
             .collect()
     };
-    assert_eq!(values("action"), [Some("canceled"), Some("terminated")]);
-    assert_eq!(values("pid"), [Some(&*pid), Some(&*pid)]);
+    assert_eq!(values("action"), [Some("terminated"), Some("canceled")]);
+    assert_eq!(values("pid"), [Some(&*pid), Some(&*waiting)]);
     assert_eq!(signals[0].parent, Some(OUTER));
     let spared = recorder.events("pglock.spared");
     let pids: Vec<_> = spared.iter().map(|event| event.fields.get("pid")).collect();
-    assert_eq!(pids, [Some("0"), Some("0")]);
+    assert_eq!(pids, [Some("0"), Some(&*pid), Some("0")]);
     let message = spared[0].fields.get("message").unwrap();
     assert!(
         message.ends_with("it is a prepared transaction"),
         "{message}"
     );
     db.execute("ROLLBACK PREPARED 'p'");
-    waiter.finish();
+    waiter.was_canceled();
 }
 
 #[test]

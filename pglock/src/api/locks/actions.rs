@@ -88,8 +88,9 @@ impl<R: FromRow, A: FromSessions> Locks<R, A> {
     /// sessions.
     ///
     /// The sessions are found and signaled in one statement: those of the rows that [`fetch`](Locks::fetch) would
-    /// return. An idle session has nothing to cancel and keeps its locks, but is counted. Sessions that have ended or
-    /// that the role is not allowed to signal, prepared transactions, and the session that runs the query are left alone:
+    /// return. An idle session has nothing to cancel and keeps its locks: it is left alone, in a transaction or outside.
+    /// So are sessions that have ended or that the role is not allowed to signal, prepared transactions, and the session
+    /// that runs the query:
     /// [`report`](Locks::report) has the actions say so. With the feature `tracing` they are the events `pglock.signal`
     /// and `pglock.spared`.
     ///
@@ -221,7 +222,7 @@ impl<A: FromSessions> Locks<BlockedLock, A> {
     ///
     /// Like [`cancel_activity`](Locks::cancel_activity), but for the
     /// [`blocking_activity`](BlockedLock::blocking_activity). A session that is idle in a transaction has nothing to
-    /// cancel, and keeps blocking; use [`terminate_blocking_activity`](Locks::terminate_blocking_activity) for it.
+    /// cancel, is not among the pids, and keeps blocking; use [`terminate_blocking_activity`](Locks::terminate_blocking_activity) for it.
     ///
     /// # Errors
     ///

@@ -108,7 +108,8 @@ impl Prioritize {
         self
     }
 
-    /// Limits how long each statement waits for locks, as [`timeout`](fn@timeout) does; not shorter than the interval.
+    /// Limits how long each statement waits for locks, as [`timeout`](fn@timeout) does; not shorter than the interval, and
+    /// with [`Escalate`](struct@Escalate) than interval and grace period together.
     ///
     /// Without it, `lock_timeout` is not changed.
     ///
@@ -161,8 +162,8 @@ impl Prioritize {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a timeout below the interval, an interval of zero, an
-    /// unknown database, a watcher that is connected to another database than the connection, and in an aborted
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config) for a timeout below the interval, or with
+    /// [`Escalate`](struct@Escalate) below interval and grace period, an interval of zero, an unknown database, a watcher that is connected to another database than the connection, and in an aborted
     /// transaction; [`Connect`](crate::ErrorKind::Connect) or [`Database`](crate::ErrorKind::Database) as the server
     /// reports them, also when the watcher cannot connect.
     ///
@@ -228,14 +229,26 @@ impl Prioritize {
                 "an interval of zero would poll without a pause; use 1 ms or more",
             ));
         }
-        match self.timeout.and_then(Timeout::duration) {
-            Some(timeout) if timeout < self.interval => Err(Error::config(format!(
-                "the timeout of {} is below the interval of {}, so the wait would end before the first poll; raise the timeout, or shorten the interval",
-                humanize::duration(timeout),
-                humanize::duration(self.interval)
-            ))),
-            _ => Ok(()),
+        let Some(timeout) = self.timeout.and_then(Timeout::duration) else {
+            return Ok(());
+        };
+        let policy = self.side_effect.signal_policy();
+        let grace = policy.and_then(|policy| policy.escalation.grace());
+        if timeout >= self.interval.saturating_add(grace.unwrap_or_default()) {
+            return Ok(());
         }
+        let (timeout, interval) = (
+            humanize::duration(timeout),
+            humanize::duration(self.interval),
+        );
+        Err(Error::config(match grace.map(humanize::duration) {
+            None => format!(
+                "the timeout of {timeout} is below the interval of {interval}, so the wait would end before the first poll; raise the timeout, or shorten the interval"
+            ),
+            Some(grace) => format!(
+                "the timeout of {timeout} is below the interval of {interval} and the grace period of {grace} together, so the wait would end before `Escalate` terminates a session that it has canceled; raise the timeout, or shorten the grace period with `after`"
+            ),
+        }))
     }
 
     fn section(&self, backend: Backend) -> Result<SectionOptions, Error> {

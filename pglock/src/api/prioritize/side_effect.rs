@@ -44,8 +44,9 @@ pub const Terminate: Terminate = Terminate::new();
 
 /// Cancels the running statements of the blocking sessions.
 ///
-/// It frees nothing if a session is idle in a transaction, or if its client continues the transaction: then the section
-/// keeps waiting, and [`struct@Escalate`] helps. As a value, it cancels all of them; with its methods, some.
+/// A session that is idle, in a transaction or outside, has nothing to cancel: the report says [`Spared::Idle`](crate::Spared::Idle). It frees
+/// nothing either if the client of a session continues the transaction. Then the section keeps waiting, and
+/// [`struct@Escalate`] helps. As a value, it cancels all of them; with its methods, some.
 ///
 /// See also [`pg_cancel_backend`](https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-ADMIN-SIGNAL),
 /// which needs the privileges of the other session's role, or of `pg_signal_backend`.
@@ -73,9 +74,10 @@ pub struct Cancel {
 pub const Cancel: Cancel = Cancel::new();
 
 /// Cancels the running statements of the blocking sessions, and terminates the sessions that still block after a grace
-/// period.
+/// period. Sessions that are idle, in a transaction or outside, have nothing to cancel and are terminated at once.
 ///
-/// The grace period is 5 s, or what [`after`](Escalate::after) says. As a value, it signals all of them; with its
+/// The grace period is 5 s, or what [`after`](Escalate::after) says. A timeout of the section must not be below the interval
+/// and the grace period together. As a value, it signals all of them; with its
 /// methods, some.
 ///
 /// ```

@@ -17,7 +17,7 @@ use crate::sql::parts::{
 use crate::sql::{Statement, Values, lossy};
 
 pub(crate) use row_waits::{RELATION, row_waits};
-pub(crate) use signal::{Signal, SignalColumn, VERDICT, session, signal};
+pub(crate) use signal::{IS_IDLE, Signal, SignalColumn, VERDICT, session, signal};
 
 /// The locks to list.
 #[derive(Clone, Debug, Default)]

@@ -36,6 +36,9 @@ pub(crate) enum SignalColumn {
 pub(crate) const VERDICT: &str = "v.pid::pg_catalog.text, v.started::pg_catalog.text, v.backend_type, \
      v.application_name, v.usename, v.state, v.query, v.action, v.spared";
 
+/// Whether the session `s` runs no statement, so that there is nothing to cancel. Also one that is idle in a transaction.
+pub(crate) const IS_IDLE: &str = "s.state LIKE 'idle%'";
+
 /// What is told of the session `s` of `pg_stat_activity`.
 // Output: (..)::bigint AS started, pg_catalog.upper(..) AS backend_type, .. AS application_name, .. AS usename, .. AS state, .. AS query
 pub(crate) fn session() -> String {
@@ -56,7 +59,7 @@ pub(crate) fn session() -> String {
 /// columns of [`SignalColumn`]. Our own session is not signaled here; with `own`, it is not spared either.
 ///
 /// Sessions that have ended, or that our role may not signal, are left alone: the server would raise an error after it had
-/// signaled others. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
+/// signaled others. So are those that run no statement, of a cancel. `pg_stat_activity` is read twice, so that a new session with a reused pid is not signaled.
 // Output: WITH activity AS .., lock AS .., found AS .., verdict AS (..) SELECT v.pid::pg_catalog.text, ..,
 //         (CASE WHEN v.spared IS NULL THEN CASE WHEN v.is_own THEN true ELSE pg_catalog.pg_cancel_backend(v.pid) END END)::pg_catalog.text,
 //         v.is_own::pg_catalog.text FROM verdict v ORDER BY v.pid
@@ -74,9 +77,9 @@ pub(crate) fn signal(
         Entity::Lock | Entity::Activity => "l.pid, a.backend_start",
     };
     let found = found(of_session, query, blocked, &mut values);
-    let (action, signal) = match signal {
-        Signal::Cancel => ("cancel", "pg_catalog.pg_cancel_backend"),
-        Signal::Terminate => ("terminate", "pg_catalog.pg_terminate_backend"),
+    let (action, signal, nothing_to_do) = match signal {
+        Signal::Cancel => ("cancel", "pg_catalog.pg_cancel_backend", IS_IDLE),
+        Signal::Terminate => ("terminate", "pg_catalog.pg_terminate_backend", "false"),
     };
     let sql = format!(
         "WITH {ctes}, found AS MATERIALIZED (SELECT DISTINCT * FROM ({found}) f(pid, backend_start)), \
@@ -85,7 +88,7 @@ pub(crate) fn signal(
          WHEN f.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
          WHEN f.pid = pg_catalog.pg_backend_pid() THEN CASE WHEN NOT {own} THEN 'own session' END \
-         WHEN NOT {may} THEN 'denied' END AS spared \
+         WHEN NOT {may} THEN 'denied' WHEN {nothing_to_do} THEN 'idle' END AS spared \
          FROM found f CROSS JOIN (SELECT r.rolsuper FROM pg_catalog.pg_roles r WHERE r.rolname = current_user) me \
          LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = f.pid AND s.backend_start IS NOT DISTINCT FROM f.backend_start \
          LEFT JOIN pg_catalog.pg_roles r ON r.oid = s.usesysid \

@@ -19,7 +19,7 @@ use super::{arrays, same_start};
 use crate::model::backend::Backend;
 use crate::sql::parts::{CLEAR_ACTIVITY_SNAPSHOT, may_signal};
 use crate::sql::{Statement, Values};
-use crate::view::sql::{LocksQuery, VERDICT, blockers_found, session};
+use crate::view::sql::{IS_IDLE, LocksQuery, VERDICT, blockers_found, session};
 use crate::watcher::policy::{Escalation, SignalPolicy};
 
 /// A session that was canceled before: see [`Escalation::Escalate`].
@@ -128,10 +128,18 @@ fn blockers() -> String {
     )
 }
 
-/// What to do to the blocker `b`. `h` is its row in `before`.
-const ACTION: &str = "CASE $8::pg_catalog.text \
-     WHEN 'escalate' THEN CASE WHEN h.overdue THEN 'terminate' WHEN h.overdue IS NULL THEN 'cancel' END \
-     ELSE $8::pg_catalog.text END";
+/// What to do to the session `s` of the blocker `b`. `h` is its row in `before`. One that idles has nothing to cancel; one
+/// that was canceled idles until its client goes on, for which it has the grace time.
+// Output: CASE $8::pg_catalog.text WHEN 'escalate' THEN CASE WHEN h.overdue OR .. THEN 'terminate'
+//         WHEN h.overdue IS NULL THEN 'cancel' END ELSE $8::pg_catalog.text END
+fn action() -> String {
+    format!(
+        "CASE $8::pg_catalog.text \
+         WHEN 'escalate' THEN CASE WHEN h.overdue OR h.overdue IS NULL AND {IS_IDLE} THEN 'terminate' \
+         WHEN h.overdue IS NULL THEN 'cancel' END \
+         ELSE $8::pg_catalog.text END"
+    )
+}
 
 /// Whether the session `s`, an autovacuum worker, may prevent wraparound. Its query ends with these words. They may be
 /// cut off if the query is as long as `track_activity_query_size` allows, and are missing if `track_activities` is off.
@@ -145,7 +153,7 @@ const MAY_PREVENT_WRAPAROUND: &str = "(s.query LIKE '%(to prevent wraparound)%' 
 //         CASE WHEN b.pid = 0 THEN 'prepared' WHEN s.pid IS NULL THEN 'gone' WHEN .. THEN 'own'
 //         WHEN s.application_name = ANY ($10::..) THEN 'application' WHEN .. = ANY ($11::..) THEN 'user'
 //         WHEN false THEN 'filter' WHEN .. THEN 'wraparound' WHEN .. THEN 'background' WHEN NOT (..) THEN 'denied'
-//         WHEN CASE .. END IS NULL THEN 'grace' END AS spared
+//         WHEN CASE .. END = 'cancel' AND .. THEN 'idle' WHEN CASE .. END IS NULL THEN 'grace' END AS spared
 //         FROM blocker b CROSS JOIN me LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid
 //         LEFT JOIN pg_catalog.pg_roles u ON .. LEFT JOIN before h ON ..
 //         WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN .. END FROM blocker) = '')
@@ -153,7 +161,7 @@ fn verdicts(left_out: &str) -> String {
     format!(
         "verdict AS MATERIALIZED (\
          SELECT b.pid, b.is_behind, b.only_waits, {session}, \
-         {ACTION} AS action, CASE \
+         {action} AS action, CASE \
          WHEN b.pid = 0 THEN 'prepared' \
          WHEN s.pid IS NULL THEN 'gone' \
          WHEN b.pid = pg_catalog.pg_backend_pid() OR EXISTS (SELECT FROM own o WHERE o.pid = b.pid AND {same_own}) THEN 'own' \
@@ -164,13 +172,15 @@ fn verdicts(left_out: &str) -> String {
          WHEN s.backend_type NOT IN ('client backend', 'autovacuum worker') \
          OR b.pid IN (SELECT r.pid FROM pg_catalog.pg_stat_replication r) THEN 'background' \
          WHEN NOT {allowed} THEN 'denied' \
-         WHEN {ACTION} IS NULL THEN 'grace' END AS spared \
+         WHEN {action} = 'cancel' AND {IS_IDLE} THEN 'idle' \
+         WHEN {action} IS NULL THEN 'grace' END AS spared \
          FROM judged b CROSS JOIN me \
          LEFT JOIN pg_catalog.pg_stat_activity s ON s.pid = b.pid \
          LEFT JOIN pg_catalog.pg_roles u ON u.oid = s.usesysid \
          LEFT JOIN before h ON h.pid = b.pid AND {same_before} \
          WHERE (SELECT CASE WHEN pg_catalog.count(*) >= 0 THEN {CLEAR_ACTIVITY_SNAPSHOT} END FROM judged) = '')",
         session = session(),
+        action = action(),
         same_own = same_start("s.backend_start", "o.started"),
         allowed = may_signal("me.super", "u"),
         same_before = same_start("s.backend_start", "h.started"),

@@ -76,6 +76,21 @@ fn nothing_is_signaled_for_a_pid_whose_start_differs() {
 fn a_pid_whose_start_differs_was_not_canceled_before_and_is_not_ended() {
     let db = database();
     let (mut holder, holds, waits) = tangle(&db);
+    // One that idles has nothing to cancel.
+    let holder = std::thread::spawn(move || {
+        let sleep = "SELECT pg_sleep(600)";
+        while holder
+            .batch_execute(sleep)
+            .unwrap_err()
+            .as_db_error()
+            .is_some()
+        {}
+    });
+    let sleeps = || {
+        wait_until("it sleeps", BOUND, || {
+            db.statement_of(holds.pid).contains("pg_sleep")
+        });
+    };
     let mut watcher = db.connect();
     let escalate = SignalPolicy::new(Escalation::Escalate {
         grace: Duration::ZERO,
@@ -93,10 +108,11 @@ fn a_pid_whose_start_differs_was_not_canceled_before_and_is_not_ended() {
         assert_eq!(blocker.backend(), holds);
         blocker.action
     };
+    sleeps();
     assert_eq!(signaled(earlier(holds)), BlockerAction::Canceled);
-    holder.batch_execute("SELECT 1").unwrap();
+    sleeps();
     assert_eq!(signaled(holds), BlockerAction::Terminated);
-    holder.batch_execute("SELECT 1").unwrap_err();
+    holder.join().unwrap();
 }
 
 #[test]
