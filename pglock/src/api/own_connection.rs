@@ -57,9 +57,7 @@ impl Database {
                 )),
             }
         });
-        opened
-            .await
-            .map_err(|_| Error::environment("pglock's thread has just ended; call again"))?
+        opened.await.map_err(|_| background::thread_ended())?
     }
 }
 
