@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use pglock::Activity;
+use pglock::{Activity, Blocker, BlockerAction, Spared};
 use serde_json::json;
 use tokio_postgres::Client;
 
@@ -127,23 +127,18 @@ pub(crate) async fn signal(
     select: &Select,
     verb: Verb,
 ) -> Result<Outcome, Failure> {
-    let query = query::locks(select)?;
-    let hit = match verb {
+    let query = query::locks(select)?.report();
+    let found: Vec<Blocker> = match verb {
         Verb::Cancel => query.cancel_activity_async(client).await?,
         Verb::Terminate => query.terminate_activity_async(client).await?,
     };
-    if hit.contains(&victim.pid()) {
-        return Ok(Outcome::Hit);
-    }
-    let still_there = !query::locks(select)?
-        .limit(1)
-        .fetch_async(client)
-        .await?
-        .is_empty();
-    Ok(if still_there {
-        Outcome::Denied
-    } else {
-        Outcome::Gone
+    let action = found.iter().find(|found| found.pid == victim.pid());
+    Ok(match action.map(|found| found.action) {
+        // It has ended, or has not what it was found by any more.
+        None | Some(BlockerAction::Spared(Spared::Gone)) => Outcome::Gone,
+        Some(BlockerAction::Spared(Spared::Denied)) => Outcome::Denied,
+        Some(BlockerAction::Spared(why)) => Outcome::Spared(why.to_string()),
+        Some(_) => Outcome::Hit,
     })
 }
 
