@@ -166,7 +166,7 @@ pub use drivers::{
     InTransaction,
 };
 pub use error::{Error, ErrorKind, Holder};
-pub use model::lock_id::{IntoLockId, LockId, advisory_id};
+pub use model::lock_id::{ForeignId, IntoLockId, LockId, advisory_id};
 pub use model::options::{IntoTimeout, Timeout};
 pub use model::skippable::Skippable;
 pub use model::table::{Model, ParseTableModeError, TableMode, TableName};

@@ -115,6 +115,9 @@ pub(crate) struct IdArgs {
     /// How NAME becomes a key
     #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
     pub(crate) scheme: Scheme,
+    /// The keys that all schemes make of it
+    #[arg(long, requires = "name", conflicts_with_all = ["of", "scheme"])]
+    pub(crate) every: bool,
     /// The way back: which name is this in pg_locks?
     #[arg(long, num_args = 2..=3, value_names = ["CLASSID", "OBJID", "OBJSUBID"], conflicts_with = "name")]
     pub(crate) of: Option<Vec<u32>>,

@@ -94,6 +94,16 @@ pub(crate) enum Scheme {
     Name,
     /// An integer or a pair
     Key,
+    /// As SQL takes it: pg_advisory_lock(hashtext('NAME'))
+    Hashtext,
+    /// pg_advisory_lock(hashtextextended('NAME', 0))
+    Hashtextextended,
+    /// As sqlx's PgAdvisoryLock::new("NAME")
+    Sqlx,
+    /// The first 16 digits of its MD5, as GoodJob
+    Md5,
+    /// As the Ruby gem with_advisory_lock
+    WithAdvisoryLock,
 }
 
 #[derive(Args, Debug)]

@@ -75,9 +75,7 @@ impl Names {
 
 /// Whether a name, key or pair is this key of `pg_locks`.
 fn is_key_of(key: &LockId, id: &LockId) -> bool {
-    let is_pair = |id: &LockId| matches!(id, LockId::Pair(..));
-    is_pair(key) == is_pair(id)
-        && pglock::advisory_id(key.clone()) == pglock::advisory_id(id.clone())
+    key.to_key() == id.to_key()
 }
 
 /// The lock that a word on the command line means, and what to call it.
@@ -91,6 +89,11 @@ pub(crate) fn read(word: &str, scheme: Scheme, database: Option<&str>) -> Result
     let key = || read_key(word);
     let id = match scheme {
         Scheme::Name => LockId::from(word),
+        Scheme::Hashtext => LockId::hashtext(word.to_owned()),
+        Scheme::Hashtextextended => LockId::hashtextextended(word.to_owned(), 0),
+        Scheme::Sqlx => LockId::sqlx(word.to_owned()),
+        Scheme::Md5 => LockId::md5(word.to_owned()),
+        Scheme::WithAdvisoryLock => LockId::with_advisory_lock(word.to_owned()),
         Scheme::Key => key().ok_or_else(|| {
             Failure::new(format!(
                 "{word:?} is not a key; write an integer of 64 bits, or two of 32 bits as in `1,2`"
@@ -142,21 +145,16 @@ fn read_key(word: &str) -> Option<LockId> {
     word.parse().ok().map(LockId::Key)
 }
 
-/// The key of 64 bits that the server has for the ID; nothing for a pair.
-pub(crate) fn key_of(id: &LockId) -> Option<i64> {
-    if let LockId::Pair(..) = id {
-        return None;
-    }
-    let (classid, objid) = pglock::advisory_id(id.clone());
-    Some((i64::from(classid) << 32) | i64::from(objid))
+/// Whether its key is a pair of integers.
+pub(crate) fn is_pair(id: &LockId) -> bool {
+    matches!(id.to_key(), LockId::Pair(..))
 }
 
 /// The key as text: one number, or the two of a pair.
 pub(crate) fn key_text(id: &LockId) -> String {
-    match (id, key_of(id)) {
-        (LockId::Pair(first, second), _) => format!("{first},{second}"),
-        (_, Some(key)) => key.to_string(),
-        (_, None) => String::new(),
+    match id.to_key() {
+        LockId::Pair(first, second) => format!("{first},{second}"),
+        key => key.to_string(),
     }
 }
 
@@ -186,11 +184,8 @@ mod tests {
 
     #[test]
     fn keys_are_those_of_the_server() {
-        assert_eq!(
-            key_of(&"nightly-report".into()),
-            Some(-8_663_603_374_018_903_193)
-        );
-        assert_eq!(key_of(&LockId::Key(-1)), Some(-1));
+        assert_eq!(key_text(&"nightly-report".into()), "-8663603374018903193");
+        assert_eq!(key_text(&LockId::Key(-1)), "-1");
         assert_eq!(key_text(&LockId::Pair(1, -2)), "1,-2");
     }
 

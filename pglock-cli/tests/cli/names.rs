@@ -35,6 +35,32 @@ fn id_needs_no_server() {
 }
 
 #[test]
+fn keys_of_other_programs_are_made_as_they_make_them() {
+    let db = database();
+    let mut client = db.connect();
+    client
+        .batch_execute("SELECT pg_advisory_lock(hashtext('nightly-report'))")
+        .unwrap();
+    let who = said(pglock(&db).args(["who", "nightly-report", "--as", "hashtext"]));
+    assert_eq!(who.code, 0, "{who:?}");
+    assert!(
+        who.out
+            .contains("\"nightly-report\" (hashtext) (key 759228614)"),
+        "{}",
+        who.out
+    );
+    let every = said(bare().args(["id", "--every", "hello"]));
+    for key in [
+        "1054880662928880172",
+        "-1870292951",
+        "6719722671305337462",
+        "907060870,0",
+    ] {
+        assert!(every.out.contains(key), "{key}: {}", every.out);
+    }
+}
+
+#[test]
 fn the_way_back_finds_names_that_are_known() {
     let folder = folder("[names]\nlocks = [\"nightly-report\"]");
     let known = said(

@@ -23,6 +23,7 @@ use crate::error::Error;
 /// assert_eq!(LockId::from((1, 2)), LockId::Pair(1, 2));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum LockId {
     /// A name, hashed to a 64-bit key. An empty one is rejected as [`ErrorKind::Config`](crate::ErrorKind::Config).
     Name(Cow<'static, str>),
@@ -30,6 +31,46 @@ pub enum LockId {
     Key(i64),
     /// A pair of 32-bit keys, which never equals a 64-bit key.
     Pair(i32, i32),
+    /// A name whose key another program makes in its own way.
+    Foreign(ForeignId),
+}
+
+/// A lock that other programs call by this name, and by a key that they make of it in their own way: see
+/// [`LockId::hashtext`] and its like.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct ForeignId {
+    pub(super) scheme: &'static str,
+    pub(super) name: Cow<'static, str>,
+    pub(super) key: Key,
+}
+
+impl ForeignId {
+    /// The name that the key was made of.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+}
+
+impl fmt::Display for ForeignId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?} ({})", self.name, self.scheme)
+    }
+}
+
+impl LockId {
+    /// The same lock, by its key: [`Key`](Self::Key) or [`Pair`](Self::Pair).
+    ///
+    /// ```
+    /// use pglock::LockId;
+    ///
+    /// assert_eq!(LockId::from("hello").to_key(), LockId::Key(1_054_880_662_928_880_172));
+    /// assert_eq!(LockId::from((1, 2)).to_key(), LockId::Pair(1, 2));
+    /// ```
+    #[must_use]
+    pub fn to_key(&self) -> Self {
+        Key::of(self).id()
+    }
 }
 
 impl fmt::Display for LockId {
@@ -38,6 +79,7 @@ impl fmt::Display for LockId {
             Self::Name(name) => write!(f, "{name:?}"),
             Self::Key(key) => write!(f, "{key}"),
             Self::Pair(first, second) => write!(f, "({first}, {second})"),
+            Self::Foreign(id) => id.fmt(f),
         }
     }
 }
@@ -150,18 +192,30 @@ impl Key {
             LockId::Name(name) => Self::Big(hash(name)),
             LockId::Key(key) => Self::Big(*key),
             LockId::Pair(first, second) => Self::Pair(*first, *second),
+            LockId::Foreign(id) => id.key,
         }
     }
 
     pub(crate) fn checked(id: &LockId) -> Result<Self, Error> {
-        if let LockId::Name(name) = id
-            && name.is_empty()
-        {
+        let name = match id {
+            LockId::Name(name) => Some(&**name),
+            LockId::Foreign(id) => Some(id.name()),
+            LockId::Key(_) | LockId::Pair(..) => None,
+        };
+        if name.is_some_and(str::is_empty) {
             return Err(Error::config(
                 "the lock's name is empty, and all locks with an empty name would be the same lock; write a name",
             ));
         }
         Ok(Self::of(id))
+    }
+
+    /// The ID of the lock, without a name.
+    pub(crate) fn id(self) -> LockId {
+        match self {
+            Self::Big(key) => LockId::Key(key),
+            Self::Pair(first, second) => LockId::Pair(first, second),
+        }
     }
 
     /// `classid` and `objid`.

@@ -1,6 +1,7 @@
 //! What a lock is: plain values, checked when they are made. Nothing here does IO.
 
 pub(crate) mod backend;
+pub(crate) mod foreign_keys;
 pub(crate) mod hold_limits;
 pub(crate) mod liveness;
 pub(crate) mod lock_id;

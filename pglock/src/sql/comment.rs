@@ -102,8 +102,11 @@ struct Written<'l>(&'l LockId);
 
 impl fmt::Display for Written<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let LockId::Name(name) = self.0 else {
-            return self.0.fmt(f);
+        let name = match self.0 {
+            LockId::Name(name) => name,
+            // A name of others does not hash to its key, so nobody would believe it.
+            LockId::Foreign(_) => return Key::of(self.0).id().fmt(f),
+            id @ (LockId::Key(_) | LockId::Pair(..)) => return id.fmt(f),
         };
         let whole = escaped(name);
         match name.char_indices().nth(CHARACTERS_OF_A_CUT_NAME) {

@@ -26,7 +26,7 @@ impl From<&LockSpec> for Subject {
         Self {
             lock: match &lock.id {
                 LockId::Name(name) => name.to_string(),
-                id @ (LockId::Key(_) | LockId::Pair(..)) => id.to_string(),
+                id @ (LockId::Key(_) | LockId::Pair(..) | LockId::Foreign(_)) => id.to_string(),
             },
             label: lock.label.unwrap_or(UNLABELED),
             mode: match lock.mode {

@@ -2,19 +2,25 @@
 
 use std::process::ExitCode;
 
+use clap::ValueEnum as _;
 use pglock::LockId;
 use serde_json::json;
 
-use crate::args::{Format, Global, IdArgs};
+use crate::args::{Format, Global, IdArgs, Scheme};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::names::{self, Names, key_of, key_text};
+use crate::names::{self, Names, is_pair, key_text};
+use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json};
 
 pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
     let database = name_of_database(global, &config)?;
     match (&args.name, &args.of) {
+        (Some(name), _) if args.every => {
+            show::print(&every(name, database.as_deref()))?;
+            Ok(ExitCode::SUCCESS)
+        }
         (Some(name), _) => {
             let meant = names::read(name, args.scheme, database.as_deref())?;
             show::print(&described(&meant, global.format()))?;
@@ -41,11 +47,7 @@ fn name_of_database(global: &Global, config: &Config) -> Result<Option<String>, 
 
 fn described(meant: &names::Meant, format: Format) -> String {
     let (classid, objid) = pglock::advisory_id(meant.id.clone());
-    let objsubid = if matches!(meant.id, LockId::Pair(..)) {
-        2
-    } else {
-        1
-    };
+    let objsubid = if is_pair(&meant.id) { 2 } else { 1 };
     let key = key_text(&meant.id);
     let find = format!(
         "SELECT pid, mode, granted FROM pg_locks WHERE locktype = 'advisory' AND classid = {classid} AND objid = {objid} AND objsubid = {objsubid}"
@@ -57,15 +59,38 @@ fn described(meant: &names::Meant, format: Format) -> String {
             "classid": classid, "objid": objid, "objsubid": objsubid, "find": find, "take": take,
         }));
     }
-    let name = if key_of(&meant.id).is_some() {
-        "key"
-    } else {
-        "pair"
-    };
+    let what = if is_pair(&meant.id) { "pair" } else { "key" };
     format!(
-        "name      {}\n{name:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
+        "name      {}\n{what:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
         show::text::one_line(&meant.called)
     )
+}
+
+/// The keys that all schemes make of the name.
+fn every(name: &str, database: Option<&str>) -> String {
+    let columns = [("SCHEME", 0), ("KEY", 0), ("CLASSID", 0), ("OBJID", 0)];
+    let columns = columns.map(|(head, shrinks)| Column {
+        head: head.to_owned(),
+        shrinks,
+    });
+    let mut rows = Vec::new();
+    for scheme in Scheme::value_variants() {
+        let Some(called) = scheme.to_possible_value() else {
+            continue;
+        };
+        if let Ok(meant) = names::read(name, *scheme, database) {
+            let (classid, objid) = pglock::advisory_id(meant.id.clone());
+            let called = called.get_name().to_owned();
+            let cells = [
+                called,
+                key_text(&meant.id),
+                classid.to_string(),
+                objid.to_string(),
+            ];
+            rows.push(cells.map(Cell::plain).to_vec());
+        }
+    }
+    table(&columns, &rows, show::width()).0
 }
 
 fn way_back(

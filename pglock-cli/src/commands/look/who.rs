@@ -12,7 +12,7 @@ use crate::args::{Format, Global, Select, WhoArgs};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::names::{self, Meant, key_of, key_text};
+use crate::names::{self, Meant, is_pair, key_text};
 use crate::show::attribute::session;
 use crate::show::{self, json, style, text};
 
@@ -53,7 +53,7 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
 /// What finds the lock in `pg_locks`.
 pub(crate) fn select(id: &LockId) -> Select {
     let (classid, objid) = pglock::advisory_id(id.clone());
-    let objsubid = if key_of(id).is_some() { 1 } else { 2 };
+    let objsubid = if is_pair(id) { 2 } else { 1 };
     Select {
         filter: vec![
             "kind=ADVISORY".to_owned(),
@@ -76,11 +76,7 @@ pub(crate) async fn locks_of(client: &mut Client, id: &LockId) -> Result<Vec<Loc
 
 /// The name with its key.
 pub(crate) fn title(meant: &Meant) -> String {
-    let what = if key_of(&meant.id).is_some() {
-        "key"
-    } else {
-        "pair"
-    };
+    let what = if is_pair(&meant.id) { "pair" } else { "key" };
     let (called, key) = (text::one_line(&meant.called), key_text(&meant.id));
     if called == key {
         return format!("advisory lock {called}");

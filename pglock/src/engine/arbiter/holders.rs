@@ -150,6 +150,7 @@ impl Arbiter {
             kept_for: times.kept_for(),
             lock_name: match &held.lock.id {
                 LockId::Name(name) => Some(name.to_string()),
+                LockId::Foreign(id) => Some(id.name().to_owned()),
                 LockId::Key(_) | LockId::Pair(..) => None,
             },
         }))
