@@ -5,7 +5,9 @@
 
 fn report(id: u8) -> Result<Option<u8>, Error> {
     let builder = ::pglock::__rt::skip(
-        ::pglock::__rt::advisory(::std::format!("report:{id}"))
+        ::pglock::__rt::advisory(
+                ::std::format!("report:{}", ::pglock::__rt::shown(& id)),
+            )
             .label("report:{id}")
             .timeout(::core::time::Duration::new(0u64, 0u32)),
     );

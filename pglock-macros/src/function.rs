@@ -231,6 +231,24 @@ impl Function {
         names
     }
 
+    /// Every name that a lock ID can use: the arguments, `self`, and the const parameters.
+    pub(crate) fn nameable(&self) -> Vec<Ident> {
+        let receiver = self
+            .sig
+            .receiver()
+            .map(|receiver| Ident::new("self", receiver.self_token.span));
+        let constants = self
+            .sig
+            .generics
+            .const_params()
+            .map(|constant| &constant.ident);
+        let arguments = self.bound_names().into_iter();
+        receiver
+            .into_iter()
+            .chain(arguments.chain(constants).cloned())
+            .collect()
+    }
+
     /// The argument of that name, unless it is part of a pattern.
     pub(crate) fn typed_argument(&self, name: &Ident) -> Option<(Option<Token![mut]>, &Type)> {
         self.sig.inputs.iter().find_map(|argument| match argument {

@@ -29,7 +29,7 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// | option | values | default |
 /// | --- | --- | --- |
-/// | first argument, or `lock_id =` | a string literal, with `{argument}` placeholders; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
+/// | first argument, or `lock_id =` | a string literal, with placeholders as in `format!`: `{argument}`, `{part:03}`, `{job.customer}`, `{self.id}`; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
 /// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits without a timeout; or any expression that is `Into<Timeout>`, such as a `Duration` | waits without a timeout |
 /// | `side_effect =` | `Raise`: an error when the lock is busy after the timeout. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
 /// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |
@@ -48,10 +48,11 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// # Lock IDs
 ///
-/// Functions with the same lock ID in the same database share the lock. Placeholders in a string, as in
-/// `"invoices:{tenant}"`, are arguments of the function, by name, as in `format!` but without a format; braces are
-/// written as `{{` and `}}`. For anything else write an expression, which may use the arguments too:
-/// `lock_id = format!("invoices:{}", tenant.id)`.
+/// Functions with the same lock ID in the same database share the lock. Placeholders in a string are as in [`format!`]:
+/// arguments of the function and its const parameters by name, as in `"invoices:{tenant}"`, with a format, as in
+/// `"{part:03}"` and `"{id:?}"`, and fields of arguments and of `self`, which `format!` does not have: `"{job.customer}"`,
+/// `"{self.id}"`. Braces are written as `{{` and `}}`. For anything else write an expression, which may use the arguments
+/// too: `lock_id = format!("invoices:{}", tenant.id())`.
 ///
 /// Without a lock ID the lock is named after the function: `module_path!()`, `::` and its name. Then **it becomes
 /// another lock when the function is renamed or moved**, and a host that runs the old code and one that runs the new do

@@ -135,9 +135,9 @@ pub mod __rt;
 #[cfg_attr(doc, doc(hidden))]
 pub mod __in_messages {
     pub use crate::__rt::{
-        FromError, Later, RunsInTime, enter_advisory_on, enter_advisory_on_async,
+        FromError, InLockId, Later, RunsInTime, enter_advisory_on, enter_advisory_on_async,
         enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on, enter_timeout_on_async,
-        enter_xact, enter_xact_async, runs_in_time,
+        enter_xact, enter_xact_async, runs_in_time, shown,
     };
 }
 

@@ -38,6 +38,22 @@ pub fn advisory_at(function: &'static AnnotatedFn) -> Advisory {
     Advisory::new(function.id().into(), Some(function))
 }
 
+/// The value of a placeholder in a lock ID. `format!` does not see its type, and cannot complain of it a second time.
+pub fn shown<T: InLockId>(value: &T) -> &dyn fmt::Display {
+    value
+}
+
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot be part of a lock ID",
+    label = "a placeholder inserts what implements `Display`",
+    note = "name a field of it that does, as in `{{job.id}}`, or write `{{id:?}}` for what `Debug` shows, if that tells the values apart and stays as it is",
+    note = "for anything else write an expression, as in `lock_id = format!(..)`"
+)]
+pub trait InLockId: fmt::Display {}
+
+#[diagnostic::do_not_recommend]
+impl<T: fmt::Display> InLockId for T {}
+
 /// A lock that is skipped when busy: its holder is looked up only when a subscriber would record it.
 pub fn skip<S>(advisory: Advisory<S>) -> Advisory<S> {
     advisory.skipping()

@@ -53,6 +53,12 @@ fn options(database: &Database, name: &str, number: u8) -> Result<usize, Failure
     Ok(name.len() + usize::from(number))
 }
 
+#[pglock::advisory("{name:?}:{number:03}:{number:x}:{pair.0}:{N}")]
+fn formats<const N: usize>(name: &str, number: u8, pair: (u8, String)) -> Result<[u8; N], Failure> {
+    drop(pair);
+    Ok([number + u8::from(name.is_empty()); N])
+}
+
 #[pglock::advisory("{name}")]
 fn taken_by_value(name: String) -> Result<Vec<u8>, Failure> {
     Ok(name.into_bytes())
@@ -207,7 +213,14 @@ fn inner_attributes() -> Result<(), Failure> {
 
 #[test]
 fn functions_are_used() {
-    let _ = (default_id, default_id_async, options, taken_by_value, skip);
+    let _ = (
+        default_id,
+        default_id_async,
+        options,
+        formats::<1>,
+        taken_by_value,
+        skip,
+    );
     let _ = (
         skip_value,
         on_error_panic,

@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
-use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Result, UnOp};
+use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Path, Result, UnOp};
 
 use crate::function::Function;
 use crate::options::parse;
@@ -45,10 +45,10 @@ impl LockId {
     }
 
     // Input:  "invoices"    "invoices:{tenant}"                   -42       (1, 2)    KEY
-    // Output: "invoices"    ::std::format!("invoices:{tenant}")   -42i64    (1, 2)    KEY
-    pub(crate) fn expand(&self) -> TokenStream {
+    // Output: "invoices"    ::std::format!("invoices:{}", ..)     -42i64    (1, 2)    KEY
+    pub(crate) fn expand(&self, function: &Function, krate: &Path) -> TokenStream {
         match self {
-            Self::Name(template) => template.expand(),
+            Self::Name(template) => template.expand(function, krate),
             Self::Key(number) => quote!(#number),
             Self::Pair(pair) => pair.to_token_stream(),
             Self::Expression(value) => value.to_token_stream(),

@@ -41,6 +41,44 @@ fn templates_and_patterns() {
 }
 
 #[test]
+fn fields_formats_and_constants() {
+    #[derive(Debug)]
+    struct Kind;
+
+    struct Job {
+        place: Place,
+        customer: String,
+        parts: (u8, Kind),
+    }
+
+    impl Job {
+        #[pglock::advisory("{self.customer:>6}:{self.parts.0:03}:{N}:{self.parts.1:?}", using = &self.place.here)]
+        async fn run<const N: usize>(&self) -> Result<(), Error> {
+            self.place.assert_held(["  acme:007:3:Kind"]);
+            Ok(())
+        }
+    }
+
+    #[pglock::advisory("job-{job.customer}", using = &place.here)]
+    fn run(place: &Place, job: Job) -> Result<String, Error> {
+        place.assert_held(["job-acme"]);
+        Ok(job.customer)
+    }
+
+    let (place, customer) = (Place::new(), "acme".to_owned());
+    let parts = (7, Kind);
+    let job = Job {
+        place: Place::new(),
+        customer,
+        parts,
+    };
+    pollster::block_on(job.run::<3>()).unwrap();
+    job.place.assert_released();
+    assert_eq!(run(&place, job).unwrap(), "acme");
+    place.assert_released();
+}
+
+#[test]
 fn lock_ids() {
     macro_rules! check {
         ($($name:ident($id:expr, $key:expr);)*) => {$(

@@ -46,7 +46,8 @@ impl<'a> Expansion<'a> {
         let mut builder = match &self.args.lock_id {
             None => self.default_id(),
             Some(Spanned { value, span }) => {
-                let (id, label) = (value.expand(), value.expand_label(self.function));
+                let id = value.expand(self.function, krate);
+                let label = value.expand_label(self.function);
                 let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
                 quote!(#advisory.label(#label))
             }

@@ -1,7 +1,10 @@
-#[pglock::advisory("report:{name.len}")]
-fn report(id: u32, name: &str) -> Result<u32, pglock::Error> {
-    let _ = name;
-    Ok(id)
+struct Job {
+    customer: u32,
+}
+
+#[pglock::advisory("report:{job.custmer}")]
+fn report(job: &Job) -> Result<u32, pglock::Error> {
+    Ok(job.customer)
 }
 
 fn main() {}

@@ -1,0 +1,6 @@
+#[pglock::advisory("report:{self.id}")]
+fn report() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}
