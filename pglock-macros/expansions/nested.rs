@@ -49,7 +49,8 @@ fn report(conn: &mut Client) -> Result<(), Error> {
                                                     context,
                                                     move || -> Result<(), Error> {
                                                         #[cfg(false)]
-                                                        fn pglock_body() {}
+                                                        #[pglock_body]
+                                                        fn report(conn: &mut Client) -> Result<(), Error> {}
                                                         work(conn)
                                                     },
                                                 )

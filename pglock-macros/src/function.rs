@@ -1,101 +1,69 @@
-//! The annotated function: how it is read, what no attribute can be put on, and how it is written again.
+//! The annotated function: what attributes ask of it, what no attribute can be put on, and the body in its new place.
 
 use proc_macro2::{Delimiter, Group, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{
-    Attribute, Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type,
-    Visibility, braced, token,
-};
+use syn::{Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type};
 
-use crate::mark::{self, MarkedBody};
+use crate::item::{Content, Item};
+use crate::mark;
 use crate::types::{self, Lazy};
 
 pub(crate) struct Function {
-    pub(crate) attrs: Vec<Attribute>,
-    pub(crate) vis: Visibility,
+    /// The function that is written again.
+    pub(crate) item: Item,
+    /// The signature of the body. It is not that of the item where another attribute has made a plain `fn` of an `async fn`.
     pub(crate) sig: Signature,
-    pub(crate) body: Body,
+    body: Body,
 }
 
-/// The body is kept as tokens and not parsed, so that mistakes in it are reported by the compiler, as in a plain function.
-pub(crate) enum Body {
+enum Body {
     Block {
-        brace: token::Brace,
-        attrs: Vec<Attribute>,
+        span: Span,
         statements: TokenStream,
-        /// The bodies in `statements`, where these are what another attribute of pglock's has expanded to.
-        marked: Vec<MarkedBody>,
     },
-    Missing(Token![;]),
+    Missing,
+    /// There are several copies of it.
+    Copied,
 }
 
 impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let attrs = input.call(Attribute::parse_outer)?;
-        let vis = input.parse()?;
-        require_function(input)?;
-        let sig = input.parse()?;
-        let body = if input.peek(Token![;]) {
-            Body::Missing(input.parse()?)
-        } else {
-            parse_block(input)?
+        let item: Item = input.parse()?;
+        let mut sig = item.sig.clone();
+        let body = match &item.content {
+            Content::Missing(_) => Body::Missing,
+            Content::Block {
+                brace,
+                statements,
+                is_marked,
+                ..
+            } => {
+                let mut marked = if *is_marked {
+                    mark::find(statements)
+                } else {
+                    Vec::new()
+                };
+                match (marked.pop(), marked.is_empty()) {
+                    (None, _) => Body::Block {
+                        span: brace.span.join(),
+                        statements: statements.clone(),
+                    },
+                    (Some(body), true) => {
+                        sig = body.sig;
+                        Body::Block {
+                            span: body.span,
+                            statements: body.statements,
+                        }
+                    }
+                    (Some(_), false) => Body::Copied,
+                }
+            }
         };
-        Ok(Self {
-            attrs,
-            vis,
-            sig,
-            body,
-        })
+        Ok(Self { item, sig, body })
     }
-}
-
-fn parse_block(input: ParseStream<'_>) -> Result<Body> {
-    let content;
-    let brace = braced!(content in input);
-    let attrs = content.call(Attribute::parse_inner)?;
-    let is_marked = mark::is_in(content.cursor());
-    let statements = content.parse()?;
-    Ok(Body::Block {
-        brace,
-        attrs,
-        marked: if is_marked {
-            mark::find(&statements)
-        } else {
-            Vec::new()
-        },
-        statements,
-    })
-}
-
-/// Refuses anything that is not a function, and points to it.
-fn require_function(input: ParseStream<'_>) -> Result<()> {
-    let ahead = input.fork();
-    while !ahead.peek(Token![fn]) {
-        let is_modifier = ahead.peek(Token![const])
-            || ahead.peek(Token![async])
-            || ahead.peek(Token![unsafe])
-            || ahead.peek(Token![extern])
-            || ahead.peek(syn::LitStr);
-        if !is_modifier {
-            break;
-        }
-        ahead.parse::<proc_macro2::TokenTree>()?;
-    }
-    if ahead.peek(Token![fn]) {
-        return Ok(());
-    }
-    let item = ahead
-        .call(Ident::parse_any)
-        .map_or_else(|_| "something else".to_owned(), |word| format!("`{word}`"));
-    let hint = if item == "`impl`" {
-        ": put the attribute on the methods that need it"
-    } else {
-        ""
-    };
-    Err(input.error(format!("expected a function, found {item}{hint}")))
 }
 
 impl Function {
@@ -115,13 +83,20 @@ impl Function {
                 "a `const fn` cannot wait for a database: remove `const`",
             ));
         }
-        if let Body::Missing(_) = self.body {
+        if let Body::Missing = self.body {
             return Err(Error::new_spanned(
                 &self.sig,
                 format!("`{name}` has no body here: put the attribute on its implementation"),
             ));
         }
-        self.check_mark()?;
+        if let Body::Copied = self.body {
+            return Err(Error::new(
+                Span::call_site(),
+                format!(
+                    "an attribute between this one and another one of pglock's copies the body of `{name}`: put pglock's attributes next to each other"
+                ),
+            ));
+        }
         let ReturnType::Type(_, returned) = &self.sig.output else {
             return Ok(());
         };
@@ -154,11 +129,9 @@ impl Function {
     /// Asks the compiler whether what is returned is a future or a stream, where its name does not tell.
     // Expansion: expansions/alias.rs
     pub(crate) fn refuse_lazy(&self, krate: &Path) -> TokenStream {
-        let returned = match (&self.sig.output, &self.body) {
-            // An attribute before this one has asked.
-            (_, Body::Block { marked, .. }) if !marked.is_empty() => None,
-            (ReturnType::Type(_, returned), _) => types::perhaps_lazy(returned),
-            (ReturnType::Default, _) => None,
+        let returned = match &self.sig.output {
+            ReturnType::Type(_, returned) => types::perhaps_lazy(returned),
+            ReturnType::Default => None,
         };
         let Some(returned) = returned else {
             return TokenStream::new();
@@ -171,28 +144,6 @@ impl Function {
                 (&#krate::__rt::Returned::<#returned>(::core::marker::PhantomData)).runs()
             });
         }
-    }
-
-    /// Refuses a body that others rewrote after pglock had marked it: how to wrap it cannot be told from the signature.
-    fn check_mark(&self) -> Result<()> {
-        let is_as_marked = match &self.body {
-            Body::Block { marked, .. } => match &marked[..] {
-                [] => true,
-                [body] => body.is_async == self.sig.asyncness.is_some(),
-                _ => false,
-            },
-            Body::Missing(_) => true,
-        };
-        if is_as_marked {
-            return Ok(());
-        }
-        Err(Error::new(
-            Span::call_site(),
-            format!(
-                "an attribute between this one and another one of pglock's rewrites `{}`: put pglock's attributes next to each other",
-                self.sig.ident
-            ),
-        ))
     }
 
     pub(crate) fn returns_nothing(&self) -> bool {
@@ -289,77 +240,24 @@ impl Function {
         quote!(async move { #edge #body })
     }
 
-    /// The body as it was written, with the mark where another attribute may look for it.
+    /// The body as it was written, with a mark where another attribute may look for it.
     pub(crate) fn block(&self) -> TokenStream {
-        match &self.body {
-            Body::Block {
-                brace,
-                statements,
-                marked,
-                ..
-            } => {
-                let (span, statements) = match marked.first() {
-                    Some(body) => (body.span, &body.statements),
-                    None => (brace.span.join(), statements),
-                };
-                let mark = self
-                    .has_other_attributes()
-                    .then(|| mark::mark(self.sig.asyncness));
-                let mut block = Group::new(Delimiter::Brace, quote!(#mark #statements));
-                // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that
-                // the compiler does not call them unnecessary.
-                block.set_span(span.resolved_at(Span::mixed_site()));
-                block.to_token_stream()
-            }
-            Body::Missing(semicolon) => semicolon.to_token_stream(),
-        }
+        let Body::Block { span, statements } = &self.body else {
+            // `check` has refused it.
+            return TokenStream::new();
+        };
+        let mark = self.has_other_attributes().then(|| mark::mark(&self.sig));
+        let mut block = Group::new(Delimiter::Brace, quote!(#mark #statements));
+        // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that the
+        // compiler does not call them unnecessary.
+        block.set_span(span.resolved_at(Span::mixed_site()));
+        block.to_token_stream()
     }
 
     /// Whether one of the attributes that are left may be one of pglock's, by a name of the user's own.
     fn has_other_attributes(&self) -> bool {
-        !self.attrs.iter().all(|other| other.path().is_ident("doc"))
-    }
-
-    // Input:  /// docs
-    //         pub fn name(..) -> R { #![inner] work(); Ok(()) }
-    // Output: /// docs
-    //         pub fn name(..) -> R { #![inner] {statements} }
-    //
-    // Where another attribute of pglock's has put its code around the body, that code stays.
-    pub(crate) fn emit(&self, statements: &TokenStream) -> TokenStream {
-        match &self.body {
-            Body::Block {
-                statements: around,
-                marked,
-                ..
-            } if !marked.is_empty() => self.emit_whole(&mark::replace(around, statements)),
-            _ => self.emit_whole(statements),
-        }
-    }
-
-    /// The function as it was written.
-    pub(crate) fn unchanged(&self) -> TokenStream {
-        match &self.body {
-            Body::Block { statements, .. } => self.emit_whole(statements),
-            Body::Missing(_) => self.emit_whole(&TokenStream::new()),
-        }
-    }
-
-    fn emit_whole(&self, statements: &TokenStream) -> TokenStream {
-        let Self {
-            attrs,
-            vis,
-            sig,
-            body,
-        } = self;
-        let mut tokens = quote!(#(#attrs)* #vis #sig);
-        match body {
-            Body::Block { brace, attrs, .. } => brace.surround(&mut tokens, |tokens| {
-                tokens.extend(quote!(#(#attrs)* #statements));
-            }),
-            Body::Missing(semicolon) => semicolon.to_tokens(&mut tokens),
-        }
-        tokens
+        let mut others = self.item.attrs.iter();
+        !others.all(|other| other.path().is_ident("doc"))
     }
 }
 

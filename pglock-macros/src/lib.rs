@@ -1,12 +1,15 @@
 //! The attributes of [`pglock`](https://docs.rs/pglock). Use them through that crate: what they expand to works with
 //! one version of it only.
 //!
-//! The files, from the bottom; each imports only from those before it: `types`, `mark` (finds the body in what another
-//! attribute has expanded to) and `function` (the only reader and emitter of functions), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate,
-//! expand), `nest` (reads the attributes of a function and nests them).
+//! The files, from the bottom; each imports only from those before it: `types`, `mark` and `leftovers` (find the body in
+//! what other attributes have expanded to), `item` (the only reader and emitter of functions), `function`, `options` (one
+//! file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate, expand), `nest` (reads the
+//! attributes of a function and nests them).
 
 mod attributes;
 mod function;
+mod item;
+mod leftovers;
 mod mark;
 mod nest;
 mod options;
@@ -113,7 +116,9 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// With attributes of other crates it is the reverse, as the compiler expands the topmost first, and each goes around what
 /// it finds: one **above** this attribute, such as `#[tracing::instrument]`, goes around the body alone, and one **below**
-/// it around the whole call, the wait and the release included. `#[test]` and `#[tokio::test]` work on either side.
+/// it around the whole call, the wait and the release included. `#[test]`, `#[tokio::test]` and
+/// `#[tokio::main]` work on either side. Other attributes that make a plain `fn` of an `async fn`, such as
+/// `#[actix_web::main]`, go below: a plain `fn` is not stopped when its lock is lost.
 ///
 /// # In the body
 ///

@@ -5,26 +5,29 @@
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
-use syn::Token;
 use syn::buffer::Cursor;
+use syn::parse::{ParseStream, Parser as _};
+use syn::{Attribute, Signature, braced};
 
 const NAME: &str = "pglock_body";
 
-// Output: #[cfg(false)] async fn pglock_body() {}
+// Input:  async fn report() -> R
+// Output: #[cfg(false)] #[pglock_body] async fn report() -> R {}
 //
-// An item that is never compiled costs nothing, and no lint sees it.
-pub(crate) fn mark(asyncness: Option<Token![async]>) -> TokenStream {
+// An item that is never compiled costs nothing, and no lint sees it. It has the signature of the body, which attributes of
+// others may change.
+pub(crate) fn mark(sig: &Signature) -> TokenStream {
     let name = Ident::new(NAME, Span::mixed_site());
-    quote!(#[cfg(false)] #asyncness fn #name() {})
+    quote!(#[cfg(false)] #[#name] #sig {})
 }
 
 /// A body with a mark.
 pub(crate) struct MarkedBody {
-    /// Whether it was that of an `async fn`.
-    pub(crate) is_async: bool,
-    /// Where its block was written.
+    /// The signature in the mark.
+    pub(crate) sig: Signature,
+    /// Where the block of the body was written.
     pub(crate) span: Span,
-    /// What is in its block, without the mark.
+    /// What is in the block, without the mark.
     pub(crate) statements: TokenStream,
 }
 
@@ -54,7 +57,18 @@ pub(crate) fn find(tokens: &TokenStream) -> Vec<MarkedBody> {
         _ => None,
     });
     groups
-        .flat_map(|group| read(&group).map_or_else(|| find(&group.stream()), |body| vec![body]))
+        .flat_map(|group| {
+            if !is_marked(&group) {
+                return find(&group.stream());
+            }
+            let parsed = parse_body.parse2(group.stream()).ok();
+            let body = parsed.map(|(sig, statements)| MarkedBody {
+                sig,
+                span: group.span(),
+                statements,
+            });
+            body.into_iter().collect()
+        })
         .collect()
 }
 
@@ -62,29 +76,43 @@ pub(crate) fn find(tokens: &TokenStream) -> Vec<MarkedBody> {
 pub(crate) fn replace(tokens: &TokenStream, statements: &TokenStream) -> TokenStream {
     let replaced = tokens.clone().into_iter().map(|tree| match tree {
         TokenTree::Group(group) => {
-            let inside = match read(&group) {
-                Some(_) => statements.clone(),
-                None => replace(&group.stream(), statements),
+            let inside = if is_marked(&group) {
+                statements.clone()
+            } else {
+                replace(&group.stream(), statements)
             };
-            let mut replaced = Group::new(group.delimiter(), inside);
-            replaced.set_span(group.span());
-            TokenTree::Group(replaced)
+            TokenTree::Group(with_content(&group, inside))
         }
         other => other,
     });
     replaced.collect()
 }
 
-fn read(block: &Group) -> Option<MarkedBody> {
-    let mut trees: Vec<_> = block.stream().into_iter().collect();
-    // `#`, `[cfg(false)]`, perhaps `async`, `fn`, the name, `()`, `{}`.
-    let name = trees.iter().take(5).position(is_name)?;
-    let statements = trees.split_off((name + 3).min(trees.len()));
-    Some(MarkedBody {
-        is_async: name == 4,
-        span: block.span(),
-        statements: statements.into_iter().collect(),
-    })
+/// `block` with other tokens in it.
+pub(crate) fn with_content(block: &Group, content: TokenStream) -> Group {
+    let mut other = Group::new(block.delimiter(), content);
+    other.set_span(block.span());
+    other
+}
+
+/// Whether a block begins with `#[cfg(false)] #[pglock_body]`.
+fn is_marked(block: &Group) -> bool {
+    match block.stream().into_iter().nth(3) {
+        Some(TokenTree::Group(name)) => name
+            .stream()
+            .into_iter()
+            .next()
+            .is_some_and(|it| is_name(&it)),
+        _ => false,
+    }
+}
+
+fn parse_body(input: ParseStream<'_>) -> syn::Result<(Signature, TokenStream)> {
+    input.call(Attribute::parse_outer)?;
+    let sig = input.parse()?;
+    let _empty;
+    braced!(_empty in input);
+    Ok((sig, input.parse()?))
 }
 
 fn is_name(tree: &TokenTree) -> bool {

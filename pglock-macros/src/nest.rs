@@ -35,7 +35,7 @@ pub(crate) fn expand(
     let attributes = Attributes::take(read(arguments), &mut function);
     match attributes.validate(&function) {
         Ok(()) => attributes.wrap(&function),
-        Err(error) => refuse(&function.unchanged(), error),
+        Err(error) => refuse(&function.item.unchanged(), error),
     }
 }
 
@@ -69,9 +69,9 @@ impl Attributes {
             krate,
         };
         attributes.add(outermost);
-        for attribute in std::mem::take(&mut function.attrs) {
+        for attribute in std::mem::take(&mut function.item.attrs) {
             match find(attribute.path(), &attributes.krate) {
-                None => function.attrs.push(attribute),
+                None => function.item.attrs.push(attribute),
                 Some(read) => {
                     attributes.add(arguments(&attribute).and_then(read));
                     attributes.paths.push(attribute.path().clone());
@@ -133,7 +133,7 @@ impl Attributes {
             body = quote!({ #statements });
         }
         let refuse_lazy = function.refuse_lazy(&self.krate);
-        function.emit(&quote! {
+        function.item.emit(&quote! {
             #(#[allow(unused_imports)] use #paths as _;)*
             #refuse_lazy
             #statements

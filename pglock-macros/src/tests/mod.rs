@@ -67,8 +67,7 @@ fn by_another_name_they_nest_as_by_their_own() {
         (quote!(), quote!({ work(conn) })),
         (quote!(async), quote!({ work(conn).await })),
     ] {
-        let function =
-            |attributes| quote!(#attributes #asyncness fn report(conn: &mut Client) -> R #body);
+        let function = |attributes| quote!(#attributes #asyncness fn report(conn: &mut Client) -> Result<(), Error> #body);
         let at_once = expand(
             quote!("outer", client = conn),
             &function(quote!(
@@ -95,6 +94,27 @@ fn by_another_name_they_nest_as_by_their_own() {
             at_once.replace(&import, "").replace(' ', ""),
         );
     }
+}
+
+#[test]
+fn a_body_that_was_copied_is_refused() {
+    let once = expand(
+        quote!("outer"),
+        &quote!(
+            #[copies]
+            fn report() -> Result<(), Error> {
+                work()
+            }
+        ),
+    );
+    let once: syn::ItemFn = syn::parse_str(&once).unwrap();
+    let block = &once.block;
+    let twice = quote!(fn report() -> Result<(), Error> { if test() #block else #block });
+    let expanded = expand(quote!("inner"), &twice);
+    assert!(
+        expanded.contains("copies the body of `report`"),
+        "{expanded}"
+    );
 }
 
 #[test]

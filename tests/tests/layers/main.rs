@@ -37,6 +37,8 @@ const PGLOCK: &[&str] = &[
 const PGLOCK_MACROS: &[&str] = &[
     "types.rs",
     "mark.rs",
+    "leftovers.rs",
+    "item.rs",
     "function.rs",
     "options",
     "wrap.rs",

@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use pglock::Error;
+use pglock_tests::BOUND;
 
 use crate::{Failure, Place};
 
@@ -146,6 +147,23 @@ fn the_error_of_the_body_wins() {
     );
     assert_ne!(with_on_error(&place, Ok(1)).unwrap_err(), "body");
     assert_eq!(no_result(&place), 0);
+}
+
+#[test]
+fn a_loss_stops_an_async_body_that_runs_in_a_plain_fn() {
+    #[tokio::main(flavor = "current_thread")]
+    #[pglock::advisory("lost", using = &place.here)]
+    async fn run(place: &Place) -> Result<(), Error> {
+        let locks = place.db.advisory_locks();
+        place.db.terminate(locks[0].pid);
+        // In a body that is not stopped this is over at last.
+        let _ = tokio::time::timeout(BOUND, std::future::pending::<()>()).await;
+        Ok(())
+    }
+
+    let place = Place::new();
+    let error = run(&place).unwrap_err();
+    assert!(error.is_lost() && !error.body_finished(), "{error:?}");
 }
 
 #[test]

@@ -69,7 +69,7 @@ impl HoldLimits {
         match &self.at_most {
             Some(limit) if function.sig.asyncness.is_none() => Err(Error::new(
                 limit.span,
-                "a plain `fn` cannot be stopped, and another run would overlap it if its lock were released: make it an `async fn`, which can be dropped at an await, or remove `hold_at_most` and limit how long the body waits, as with `statement_timeout`",
+                "a plain `fn` cannot be stopped, and another run would overlap it if its lock were released: make it an `async fn`, which can be dropped at an await (if it is one, put the attribute that makes a plain `fn` of it below this one), or remove `hold_at_most` and limit how long the body waits, as with `statement_timeout`",
             )),
             _ => Ok(()),
         }

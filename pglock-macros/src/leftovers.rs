@@ -1,0 +1,78 @@
+//! The body of an `async fn` in the plain `fn` that an attribute of another crate has made of it.
+//!
+//! What such an attribute expands to is nobody's promise: what is not recognized here is a plain `fn` as any other.
+
+use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
+use quote::ToTokens as _;
+use syn::{Error, Result, Signature, Token};
+
+use crate::mark::{self, with_content};
+
+/// The statements of a plain `fn` with a mark at the beginning of the async body in them, where there is one.
+pub(crate) fn mark_async_body(
+    sig: &Signature,
+    statements: &TokenStream,
+) -> Result<Option<TokenStream>> {
+    let mut trees: Vec<_> = statements.clone().into_iter().collect();
+    if let Some(name) = inner_function(sig, &trees) {
+        return Err(Error::new(
+            name.span(),
+            format!(
+                "an attribute above this one has made a plain `fn` of `{name}`, whose body could not be stopped when the lock is lost: put it below, next to the function"
+            ),
+        ));
+    }
+    let marked = tokio(sig, &trees);
+    Ok(marked.map(|(at, group)| {
+        trees[at] = TokenTree::Group(group);
+        trees.into_iter().collect()
+    }))
+}
+
+/// `#[tokio::main]` and `#[tokio::test]`: `let body = async { .. }; .. { .. block_on(body) .. }`.
+fn tokio(sig: &Signature, trees: &[TokenTree]) -> Option<(usize, Group)> {
+    let (at, body) = match trees {
+        [let_, name, equals, async_, body, ..]
+            if is(let_, "let") && is(name, "body") && is(equals, "=") && is(async_, "async") =>
+        {
+            (4, block(body)?)
+        }
+        _ => return None,
+    };
+    let runs_it = block(trees.last()?)?.to_string().contains("block_on");
+    runs_it.then(|| (at, marked(sig.clone(), body)))
+}
+
+/// `#[async_std::main]`, `#[sqlx::test]` and their like: the `async fn` itself, in a plain `fn` of the same name.
+fn inner_function<'t>(sig: &Signature, trees: &'t [TokenTree]) -> Option<&'t Ident> {
+    trees.windows(3).find_map(|trees| match trees {
+        [async_, fn_, TokenTree::Ident(name)]
+            if is(async_, "async") && is(fn_, "fn") && *name == sig.ident =>
+        {
+            Some(name)
+        }
+        _ => None,
+    })
+}
+
+fn marked(mut sig: Signature, body: &Group) -> Group {
+    sig.asyncness = Some(Token![async](sig.ident.span()));
+    let mut content = mark::mark(&sig);
+    content.extend(body.stream());
+    with_content(body, content)
+}
+
+fn block(tree: &TokenTree) -> Option<&Group> {
+    match tree {
+        TokenTree::Group(group) if group.delimiter() == Delimiter::Brace => Some(group),
+        _ => None,
+    }
+}
+
+fn is(tree: &TokenTree, text: &str) -> bool {
+    match tree {
+        TokenTree::Ident(ident) => ident == text,
+        TokenTree::Punct(_) => tree.to_token_stream().to_string() == text,
+        _ => false,
+    }
+}
