@@ -111,7 +111,7 @@ impl Function {
         let remedy = match (types::lazy(returned), self.sig.asyncness) {
             (None, _) => return Ok(()),
             (Some(Lazy::Future), None) => {
-                "a future, which would run only after the attribute has ended: make it an `async fn` (under `#[async_trait]`, put the attribute on an `async fn` that it calls)"
+                "a future, which would run only after the attribute has ended: make it an `async fn`, or put all of its body into one `Box::pin(async move { .. })`, as `#[async_trait]` does"
             }
             (Some(Lazy::Future), Some(_)) => {
                 "a future, which would run only after the attribute has ended: await it in the body, and return what comes of it"

@@ -4,9 +4,10 @@
 
 use proc_macro2::{Delimiter, Group, Ident, TokenStream, TokenTree};
 use quote::ToTokens as _;
-use syn::{Error, Result, Signature, Token};
+use syn::{Error, Result, ReturnType, Signature, Token, parse_quote};
 
 use crate::mark::{self, with_content};
+use crate::types;
 
 /// The statements of a plain `fn` with a mark at the beginning of the async body in them, where there is one.
 pub(crate) fn mark_async_body(
@@ -22,7 +23,7 @@ pub(crate) fn mark_async_body(
             ),
         ));
     }
-    let marked = tokio(sig, &trees);
+    let marked = tokio(sig, &trees).or_else(|| boxed(sig, &trees));
     Ok(marked.map(|(at, group)| {
         trees[at] = TokenTree::Group(group);
         trees.into_iter().collect()
@@ -41,6 +42,39 @@ fn tokio(sig: &Signature, trees: &[TokenTree]) -> Option<(usize, Group)> {
     };
     let runs_it = block(trees.last()?)?.to_string().contains("block_on");
     runs_it.then(|| (at, marked(sig.clone(), body)))
+}
+
+/// `#[async_trait]` and its like: `Box::pin(async move { .. })`, and nothing else.
+fn boxed(sig: &Signature, trees: &[TokenTree]) -> Option<(usize, Group)> {
+    let (TokenTree::Group(arguments), path) = trees.split_last()? else {
+        return None;
+    };
+    let is_path = path
+        .iter()
+        .all(|tree| matches!(tree, TokenTree::Ident(_)) || is(tree, ":"));
+    let inside: Vec<_> = arguments.stream().into_iter().collect();
+    let body = match &inside[..] {
+        [async_, move_, body] if is(async_, "async") && is(move_, "move") => block(body)?,
+        _ => return None,
+    };
+    if !is_path || !path.last().is_some_and(|pin| is(pin, "pin")) {
+        return None;
+    }
+    let ReturnType::Type(_, returned) = &sig.output else {
+        return None;
+    };
+    let output = types::output_of_a_boxed_future(returned)?;
+    let mut sig = sig.clone();
+    sig.output = parse_quote!(-> #output);
+    let inside = [
+        inside[0].clone(),
+        inside[1].clone(),
+        TokenTree::Group(marked(sig, body)),
+    ];
+    Some((
+        path.len(),
+        with_content(arguments, inside.into_iter().collect()),
+    ))
 }
 
 /// `#[async_std::main]`, `#[sqlx::test]` and their like: the `async fn` itself, in a plain `fn` of the same name.

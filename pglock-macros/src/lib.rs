@@ -26,7 +26,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// hosts that share the database.
 ///
 /// A call waits for the lock, runs the body, and releases the lock, whatever becomes of the body. It can be put on any
-/// `fn` or `async fn` that has a body, methods and trait impls included.
+/// `fn` or `async fn` that has a body, methods and trait impls included, with `#[async_trait]` or without.
 ///
 /// # Options
 ///
@@ -130,8 +130,8 @@ use self::attributes::{advisory, prioritize, timeout};
 ///
 /// A `const fn`, a function without a body, anything that is not a function, a function that returns `!`, and one that
 /// returns a future or a stream, also in a `Result` or an `Option` (the lock would be released before it runs: await or
-/// collect it in the body of an `async fn`). `#[async_trait]` makes plain functions of that kind: there, put the attribute
-/// on an `async fn` that the method calls.
+/// collect it in the body of an `async fn`). A function whose whole body is one `Box::pin(async move { .. })`, as
+/// `#[async_trait]` makes of each `async fn` in a trait or an impl, counts as an `async fn` with that body.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand(advisory::read, arguments.into(), &item.into()).into()

@@ -4,7 +4,8 @@ use proc_macro2::{TokenStream, TokenTree};
 use quote::ToTokens as _;
 use syn::punctuated::Punctuated;
 use syn::{
-    GenericArgument, Ident, Path, PathArguments, Token, Type, TypeInfer, TypeParamBound, TypePath,
+    GenericArgument, Ident, Path, PathArguments, PathSegment, Token, Type, TypeInfer,
+    TypeParamBound, TypePath,
 };
 
 /// Looks through parentheses, and through the invisible ones around what `macro_rules!` passes on.
@@ -34,6 +35,38 @@ pub(crate) fn begins_with(ty: &Type) -> Option<&Ident> {
             qself: Some(qself), ..
         }) => begins_with(&qself.ty),
         Type::Path(path) => path.path.segments.first().map(|first| &first.ident),
+        _ => None,
+    }
+}
+
+/// The `R` of `Pin<Box<dyn Future<Output = R> + Send>>`, and of `BoxFuture<'_, R>`.
+pub(crate) fn output_of_a_boxed_future(ty: &Type) -> Option<&Type> {
+    match ungroup(ty) {
+        Type::Path(path) => {
+            let segment = path.path.segments.last()?;
+            let inner = first_argument(&segment.arguments)?;
+            match segment.ident.to_string().as_str() {
+                "Pin" | "Box" => output_of_a_boxed_future(inner),
+                "BoxFuture" | "LocalBoxFuture" => Some(inner),
+                _ => None,
+            }
+        }
+        Type::TraitObject(object) => object.bounds.iter().find_map(|bound| match bound {
+            TypeParamBound::Trait(bound) => output(bound.path.segments.last()?),
+            _ => None,
+        }),
+        _ => None,
+    }
+}
+
+fn output(future: &PathSegment) -> Option<&Type> {
+    match &future.arguments {
+        PathArguments::AngleBracketed(arguments) if future.ident == "Future" => {
+            arguments.args.iter().find_map(|argument| match argument {
+                GenericArgument::AssocType(output) if output.ident == "Output" => Some(&output.ty),
+                _ => None,
+            })
+        }
         _ => None,
     }
 }

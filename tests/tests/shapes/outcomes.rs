@@ -167,6 +167,57 @@ fn a_loss_stops_an_async_body_that_runs_in_a_plain_fn() {
 }
 
 #[test]
+fn methods_of_async_trait() {
+    #[async_trait::async_trait]
+    trait Job {
+        async fn run(&self, part: u8) -> Result<u8, Error>;
+
+        async fn lose(&self) -> Result<(), Error>;
+
+        async fn skip(self: Box<Self>) -> Result<Option<u8>, Error>;
+    }
+
+    #[async_trait::async_trait]
+    impl Job for Place {
+        #[pglock::advisory("outer", using = &self.here)]
+        #[pglock::advisory("part-{part}", using = &self.here)]
+        async fn run(&self, part: u8) -> Result<u8, Error> {
+            tokio::task::yield_now().await;
+            self.assert_held(["outer", "part-7"]);
+            Ok(part)
+        }
+
+        #[pglock::advisory("lost", using = &self.here)]
+        async fn lose(&self) -> Result<(), Error> {
+            let locks = self.db.advisory_locks();
+            self.db.terminate(locks[0].pid);
+            let _ = tokio::time::timeout(BOUND, std::future::pending::<()>()).await;
+            Ok(())
+        }
+
+        #[pglock::advisory(1, using = &self.here, timeout = 0, side_effect = Skip)]
+        async fn skip(self: Box<Self>) -> Result<Option<u8>, Error> {
+            Ok(Some(1))
+        }
+    }
+
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let place = Place::new();
+    let job: &dyn Job = &place;
+    assert_eq!(runtime.block_on(job.run(7)).unwrap(), 7);
+    place.assert_released();
+    let error = runtime.block_on(job.lose()).unwrap_err();
+    assert!(error.is_lost() && !error.body_finished(), "{error:?}");
+    let other = place.held_elsewhere(1);
+    let job: Box<dyn Job> = Box::new(place);
+    assert_eq!(runtime.block_on(job.skip()).unwrap(), None);
+    drop(other);
+}
+
+#[test]
 fn a_panic_releases() {
     #[pglock::advisory("panic", using = &place.here)]
     fn run(place: &Place) -> Result<(), Error> {
