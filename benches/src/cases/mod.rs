@@ -8,6 +8,7 @@ use crate::sides::Failure;
 mod hand_over;
 mod held;
 mod index;
+mod looking;
 mod many_callers;
 mod one_caller;
 mod pair_costs;
@@ -45,6 +46,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("start-up", start_up::run),
     ("hand-over", hand_over::run),
     ("index", index::run),
+    ("looking", looking::run),
 ];
 
 /// What this binary does when a case has started it again.
