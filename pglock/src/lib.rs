@@ -33,6 +33,7 @@
 //! | know who holds a busy lock | [`Error::holder`] |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
+//! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
 //! | lock tables | [`tables`], [`table()`], [`model`] |
 //! | limit how long statements wait for locks | [`macro@timeout`], [`fn@timeout`] |
 //! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
@@ -60,7 +61,8 @@
 //! An attribute follows its `fn` or `async fn`. Blocking calls work inside a runtime, but block its thread.
 //!
 //! pglock's own sessions are driven by one background thread per process, so runtimes may come and go. Locks share a few
-//! of them; an `xact` lock has one of its own. Of each kind, up to eight idle ones per database are kept for a minute.
+//! of them; an `xact` lock has one of its own. Of each kind, up to eight idle ones per database are kept for a minute;
+//! [`Database::close`] closes them now.
 //!
 //! # Errors
 //!
@@ -149,7 +151,7 @@ pub mod _guide;
 pub use api::advisory::{
     Advisory, AdvisoryOn, AdvisoryOnAsync, SessionScope, TransactionScope, advisory,
 };
-pub use api::drain::{drain, drain_async};
+pub use api::drain::{drain, drain_and_close, drain_and_close_async, drain_async};
 pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,

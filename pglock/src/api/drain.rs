@@ -54,3 +54,38 @@ pub fn drain() {
 pub async fn drain_async() {
     engine::drain().await;
 }
+
+/// Like [`drain`], and then closes the sessions that nobody uses, of all databases, and waits until the servers have ended
+/// them.
+///
+/// So a program can say good-bye to its servers at the end of `main`. Sessions of guards that are still held stay.
+///
+/// See also [`Database::close`](crate::Database::close).
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// pglock::advisory("sweep").run(|| Ok::<_, pglock::Error>(()))?;
+/// pglock::drain_and_close();
+/// # Ok::<(), pglock::Error>(())
+/// ```
+pub fn drain_and_close() {
+    block_on(drain_and_close_async());
+}
+
+/// Like [`drain_and_close`], without blocking the thread.
+///
+/// # Cancel safety
+///
+/// It can be dropped at any point, and called again.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() {
+/// pglock::drain_and_close_async().await;
+/// # }
+/// ```
+pub async fn drain_and_close_async() {
+    engine::drain().await;
+    engine::close_idle(None).await;
+}

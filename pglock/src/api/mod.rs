@@ -2,6 +2,7 @@
 
 pub(crate) mod advisory;
 pub(crate) mod catalog;
+pub(crate) mod close;
 pub(crate) mod drain;
 pub(crate) mod locks;
 pub(crate) mod own_connection;

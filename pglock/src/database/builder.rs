@@ -20,6 +20,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How many sessions may be those of one lock each, unless the builder says otherwise.
 const MAX_SESSIONS: usize = 16;
 
+/// How long a session is kept that nobody uses, unless the builder says otherwise.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(60);
+
 impl Database {
     /// Starts a handle from a URL, a keyword string (`host=... dbname=...`), or a [`tokio_postgres::Config`].
     ///
@@ -79,6 +82,7 @@ impl Database {
             heartbeat: None,
             lease: None,
             max_sessions: None,
+            idle_timeout: None,
         }
     }
 }
@@ -94,6 +98,7 @@ pub struct DatabaseBuilder {
     heartbeat: Option<Duration>,
     lease: Option<Duration>,
     max_sessions: Option<usize>,
+    idle_timeout: Option<Duration>,
 }
 
 impl DatabaseBuilder {
@@ -233,6 +238,26 @@ impl DatabaseBuilder {
         self
     }
 
+    /// Sets how long a session is kept that nobody uses: 60 s by default.
+    ///
+    /// A lock that comes later has to connect. Sessions beyond eight are kept for 10 s at most. It is looked every two seconds
+    /// which are to be closed. To close them now, call [`close`](Database::close).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// use std::time::Duration;
+    ///
+    /// let database = pglock::Database::builder("postgres://app@db.example/app")
+    ///     .idle_timeout(Duration::from_secs(5)) // a lock an hour needs no session in between
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn idle_timeout(mut self, time: Duration) -> Self {
+        self.idle_timeout = Some(time);
+        self
+    }
+
     /// Builds the handle, without connecting.
     ///
     /// ```
@@ -255,6 +280,10 @@ impl DatabaseBuilder {
     pub(super) fn build_for(self, place: &str) -> Result<Database, Error> {
         let liveness = self.liveness()?;
         let max_sessions = self.checked_max_sessions()?;
+        let idle_timeout = match (self.idle_timeout, &self.config.0) {
+            (None, ConfigSource::Database(database)) => database.idle_timeout(),
+            (given, _) => given.unwrap_or(IDLE_TIMEOUT),
+        };
         let is_unchanged = self.is_unchanged();
         let place = self.config.0.place().unwrap_or(place);
         let within = |error: Error| match place {
@@ -265,7 +294,8 @@ impl DatabaseBuilder {
             ConfigSource::Database(database)
                 if is_unchanged
                     && liveness == database.liveness()
-                    && max_sessions == database.max_sessions() =>
+                    && max_sessions == database.max_sessions()
+                    && idle_timeout == database.idle_timeout() =>
             {
                 return Ok(database);
             }
@@ -292,6 +322,7 @@ impl DatabaseBuilder {
             connect_timeout,
             liveness,
             max_sessions,
+            idle_timeout,
             attached: Attached::default(),
         })))
     }

@@ -39,6 +39,7 @@ pub(super) struct Settings {
     pub(super) connect_timeout: Duration,
     pub(super) liveness: Liveness,
     pub(super) max_sessions: Option<usize>,
+    pub(super) idle_timeout: Duration,
     pub(super) attached: Attached,
 }
 
@@ -121,6 +122,11 @@ impl Database {
     /// How many sessions may hold locks or wait for them.
     pub(crate) fn max_sessions(&self) -> Option<usize> {
         self.0.max_sessions
+    }
+
+    /// How long a session is kept that nobody uses.
+    pub(crate) fn idle_timeout(&self) -> Duration {
+        self.0.idle_timeout
     }
 
     /// Database, hosts, ports and user for messages; never the password.

@@ -22,12 +22,17 @@ pub(super) fn name_locks_soon(session: &Rc<Session>, liveness: Liveness) {
     if !session.begin_naming() {
         return;
     }
-    let session = Rc::clone(session);
+    let mut sleep = NAMES_AFTER.saturating_sub(session.unused_for());
+    // Weak, so that a session which is closed meanwhile is closed at once.
+    let session = Rc::downgrade(session);
     tokio::task::spawn_local(async move {
         loop {
-            tokio::time::sleep(NAMES_AFTER.saturating_sub(session.unused_for())).await;
+            tokio::time::sleep(sleep).await;
+            let Some(session) = session.upgrade() else {
+                return;
+            };
             if !session.is_usable() || session.held_locks().is_empty() {
-                break;
+                return session.end_naming();
             }
             if session.unused_for() >= NAMES_AFTER
                 && let Some(exclusive) = session.try_exclusive()
@@ -35,11 +40,11 @@ pub(super) fn name_locks_soon(session: &Rc<Session>, liveness: Liveness) {
                 let beat = session.held_locks().heartbeat();
                 let mut wire = exclusive.wire();
                 answered(&session, liveness, wire.simple_query(&beat)).await;
-                break;
+                return session.end_naming();
             }
-            tokio::time::sleep(NAMES_AFTER / 4).await;
+            let unused = NAMES_AFTER.saturating_sub(session.unused_for());
+            sleep = unused.max(NAMES_AFTER / 4);
         }
-        session.end_naming();
     });
 }
 

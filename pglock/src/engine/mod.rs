@@ -85,6 +85,16 @@ pub(crate) async fn drain() {
         .await;
 }
 
+/// Closes the sessions that nobody uses, of one database or of all. It does not start pglock's thread.
+pub(crate) async fn close_idle(database: Option<Database>) {
+    let Some(thread) = background::running() else {
+        return;
+    };
+    let closed = thread.ask(|| async move { State::here().close_idle(database.as_ref()).await });
+    // If the thread ends, its sessions end too.
+    let _ = closed.await;
+}
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;

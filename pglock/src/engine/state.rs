@@ -8,9 +8,10 @@ use tokio::sync::watch;
 
 use super::arbiter::Arbiter;
 use super::heartbeat;
-use super::ids::Ticket;
+use super::ids::{SessionState, Ticket};
 use super::pool::Pool;
 use super::section_waits::SectionWaits;
+use super::session::answer::within;
 use crate::background;
 use crate::database::Database;
 use crate::model::backend::Backend;
@@ -76,6 +77,21 @@ impl State {
         }
     }
 
+    /// Closes the sessions that nobody uses, of one database or of all, and waits until the server has ended them.
+    pub(super) async fn close_idle(&self, database: Option<&Database>) {
+        let mut arbiters = self.arbiters.borrow().clone();
+        arbiters.retain(|it| database.is_none_or(|database| it.pool().database() == database));
+        for arbiter in arbiters {
+            let pool = arbiter.pool();
+            let nobody_waits = arbiter.give_back_all().await;
+            for mut end in pool.close_all_idle(nobody_waits) {
+                let ended = end.wait_for(|state| *state != SessionState::Open);
+                // A server that does not answer is left to the kernel.
+                let _ = within(pool.database().liveness().answer(), ended).await;
+            }
+        }
+    }
+
     /// The backends of all of pglock's own sessions.
     pub(crate) fn backends(&self) -> Vec<Backend> {
         let arbiters = self.arbiters.borrow();
@@ -104,7 +120,7 @@ async fn close_idle_sessions(state: Weak<State>) {
             return;
         };
         state.arbiters.borrow_mut().retain(|arbiter| {
-            arbiter.close_idle();
+            arbiter.give_back_idle(arbiter.pool().database().idle_timeout());
             arbiter.pool().close_idle();
             // One without sessions that nothing else uses can be created again when it is needed.
             let is_unused = Rc::strong_count(arbiter) == 1

@@ -1,5 +1,6 @@
 //! Where pglock connects, and as whom: libpq's words, its files and variables, passwords that change.
 
+mod closing;
 mod environment;
 mod ping;
 mod words;

@@ -245,6 +245,17 @@ fn prefer_goes_without_where_there_is_none() {
 }
 
 #[test]
+fn closing_waits_for_the_end_of_encrypted_sessions_too() {
+    let tcp = Tcp::encrypted();
+    let here = tcp.verified();
+    for _ in 0..10 {
+        assert!(is_encrypted(&tcp.db, &here, OWN));
+        here.close();
+        assert_eq!(tcp.db.backends_named(OWN), [] as [i32; 0]);
+    }
+}
+
+#[test]
 fn allow_is_encrypted_only_where_it_has_to_be() {
     let plain = Tcp::encrypted();
     plain.show(

@@ -7,7 +7,7 @@ use std::io::{self, Read, Write};
 use std::net::Shutdown;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -191,6 +191,23 @@ fn in_time<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
     }
 }
 
+/// Closes this side, and waits until the other has closed its own.
+fn poll_close(
+    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
+    cx: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    let mut socket = Pin::new(socket);
+    ready!(socket.as_mut().poll_shutdown(cx))?;
+    loop {
+        let mut bytes = [0; 256];
+        let mut buffer = ReadBuf::new(&mut bytes);
+        ready!(socket.as_mut().poll_read(cx, &mut buffer))?;
+        if buffer.filled().is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+    }
+}
+
 impl AsyncRead for Socket {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -241,15 +258,12 @@ impl AsyncWrite for Socket {
         Poll::Ready(Ok(()))
     }
 
+    /// Waits until the server has closed its side, if pglock's thread has the socket: the session is over in the server then.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match &mut *lock(&self.0) {
-            SocketState::Registered(RuntimeSocket::Tcp(socket)) => {
-                Pin::new(socket).poll_shutdown(cx)
-            }
+            SocketState::Registered(RuntimeSocket::Tcp(socket)) => poll_close(socket, cx),
             #[cfg(unix)]
-            SocketState::Registered(RuntimeSocket::Unix(socket)) => {
-                Pin::new(socket).poll_shutdown(cx)
-            }
+            SocketState::Registered(RuntimeSocket::Unix(socket)) => poll_close(socket, cx),
             SocketState::Lent { socket, .. } => Poll::Ready(socket.shut_down()),
             SocketState::Broken => Poll::Ready(Err(broken())),
         }

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 use tokio::task::AbortHandle;
@@ -11,9 +11,12 @@ use super::Arbiter;
 use super::cause::Cause;
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Role, SessionId};
-use crate::engine::pool::{FEW_FOR, Lease};
+use crate::engine::pool::Lease;
 use crate::engine::session::Session;
 use crate::telemetry::SessionRole;
+
+/// How often it is looked whether a release has been answered.
+const RELEASED: Duration = Duration::from_millis(1);
 
 /// A session that the ledger knows.
 pub(super) struct OpenSession {
@@ -156,24 +159,55 @@ impl Arbiter {
         }
     }
 
-    /// Gives back sessions that have not been used for a while.
-    pub(in crate::engine) fn close_idle(&self) {
-        let mut book = self.book.borrow_mut();
-        let quiet: Vec<SessionId> = book
-            .sessions
-            .iter()
-            .filter(|(_, open)| open.lease.session().unused_for() >= FEW_FOR)
-            .map(|(id, _)| *id)
-            .collect();
-        let mut closed = Vec::new();
-        for id in quiet {
-            let mut entries = self.register();
-            if entries.ledger.close_idle(id) {
-                entries.shared.remove(&id);
-                closed.extend(book.sessions.remove(&id));
+    /// Gives back sessions that hold nothing and have not been used for that time.
+    pub(in crate::engine) fn give_back_idle(&self, unused: Duration) {
+        let quiet: Vec<(SessionId, Rc<Session>)> = {
+            let sessions = &self.book.borrow().sessions;
+            let sessions = sessions.iter();
+            let sessions = sessions.map(|(id, open)| (*id, Rc::clone(open.lease.session())));
+            sessions
+                .filter(|(_, session)| session.unused_for() >= unused)
+                .collect()
+        };
+        for (id, session) in quiet {
+            // Takes it back from borrowers, too.
+            let Some(exclusive) = session.try_exclusive() else {
+                continue;
+            };
+            let is_idle = {
+                let mut entries = self.register();
+                let is_idle = entries.ledger.close_idle(id);
+                if is_idle {
+                    entries.shared.remove(&id);
+                }
+                is_idle
+            };
+            drop(exclusive);
+            if is_idle {
+                let open = self.book.borrow_mut().sessions.remove(&id);
+                drop(open);
             }
         }
-        drop(book);
-        drop(closed);
+    }
+
+    /// Gives back all sessions that nobody needs, those that are about to release a lock when they have. Says whether none
+    /// is left.
+    pub(in crate::engine) async fn give_back_all(self: &Rc<Self>) -> bool {
+        self.take_releases();
+        let began = Instant::now();
+        let bound = self.pool.database().liveness().answer();
+        loop {
+            self.give_back_idle(Duration::ZERO);
+            let (is_empty, is_awaited) = {
+                let (book, entries) = (self.book.borrow(), self.register());
+                let mut left = book.sessions.keys();
+                let is_awaited = left.any(|id| !entries.ledger.is_needed(*id));
+                (book.sessions.is_empty(), is_awaited)
+            };
+            if !is_awaited || began.elapsed() >= bound {
+                return is_empty;
+            }
+            tokio::time::sleep(RELEASED).await;
+        }
     }
 }

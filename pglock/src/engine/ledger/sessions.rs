@@ -118,6 +118,18 @@ impl Ledger {
         self.settle();
     }
 
+    /// Whether a session waits for a lock, or has one for somebody, and not only until its release is answered.
+    pub(crate) fn is_needed(&self, session: SessionId) -> bool {
+        let Some(state) = self.sessions.get(session.0) else {
+            return false;
+        };
+        let mut grants = state
+            .held
+            .iter()
+            .map(|key| self.keys[*key].grant(session.0));
+        state.waiting.is_some() || grants.any(|grant| !grant.holders.is_empty())
+    }
+
     /// Closes a session that holds nothing and has nothing to do, and says whether it did.
     pub(crate) fn close_idle(&mut self, session: SessionId) -> bool {
         let Some(state) = self.sessions.get(session.0) else {

@@ -10,8 +10,9 @@ use std::fmt;
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant};
 
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 
+use super::ids::SessionState;
 use super::session::{NoSession, Session};
 use crate::database::Database;
 use crate::error::{Error, Holder};
@@ -25,10 +26,7 @@ use helper::Helper;
 /// otherwise keep each `xact` lock, and each look-up, from finding one that it can use again.
 const FEW: usize = 8;
 
-/// How long a few idle sessions are kept.
-pub(super) const FEW_FOR: Duration = Duration::from_secs(60);
-
-/// How long all others are kept. The last one that was used is used first, so as many stay as were busy in this time: with
+/// How long all others are kept at most. The last one that was used is used first, so as many stay as were busy in this time: with
 /// fewer, a program that holds many locks for moments would connect for nearly each of them.
 const ALL_FOR: Duration = Duration::from_secs(10);
 
@@ -263,6 +261,7 @@ impl Pool {
         {
             self.give_back(session);
         }
+        let few_for = self.database.idle_timeout();
         let mut left = HashMap::<Scope, usize>::new();
         let mut idle = self.idle.borrow_mut();
         for it in idle.iter() {
@@ -271,7 +270,11 @@ impl Pool {
         // The first are those that were not used for the longest time.
         idle.retain(|it| {
             let left = left.entry(it.session.scope()).or_default();
-            let time = if *left > FEW { ALL_FOR } else { FEW_FOR };
+            let time = if *left > FEW {
+                ALL_FOR.min(few_for)
+            } else {
+                few_for
+            };
             let is_kept = it.session.is_usable() && it.since.elapsed() < time;
             *left -= usize::from(!is_kept);
             is_kept
@@ -282,6 +285,26 @@ impl Pool {
             .retain(|session| session.strong_count() > 0);
         // Sessions may have died meanwhile, which makes room.
         self.review_waiting();
+    }
+
+    /// Closes all idle sessions, and the helper session if nobody waits. The receivers see their end.
+    pub(super) fn close_all_idle(
+        self: &Rc<Self>,
+        nobody_waits: bool,
+    ) -> Vec<watch::Receiver<SessionState>> {
+        let mut closed: Vec<Rc<Session>> = Vec::new();
+        if nobody_waits {
+            closed.extend(self.helper.take_unused());
+        }
+        let idle = std::mem::take(&mut *self.idle.borrow_mut());
+        closed.extend(idle.into_iter().map(|idle| idle.session));
+        for session in &closed {
+            self.forget(session);
+        }
+        let ends = closed.iter().map(|session| session.state()).collect();
+        drop(closed);
+        self.review_waiting();
+        ends
     }
 
     pub(super) fn is_empty(&self) -> bool {
