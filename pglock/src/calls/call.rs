@@ -45,6 +45,7 @@ impl CallRequest {
             enclosing: call_stack::enclosing(&self.lock),
             describe_holder: telemetry::asks_for_holder(self.on_busy),
             context: TraceContext::here(),
+            wait_report: attempt.wait_report(),
             sections: call_stack::sections(),
             lock: self.lock,
         };
@@ -63,14 +64,13 @@ impl CallRequest {
     }
 
     async fn call(self, blocking: bool) -> Result<Call, Error> {
-        let hold = match call_stack::reenter(&self.lock)? {
-            Some(hold) => hold,
-            None => Arc::new(self.acquire(blocking).await?),
-        };
-        Ok(Call {
-            frame: Frame::locked(&hold),
-            hold,
-        })
+        if let Some(hold) = call_stack::reenter(&self.lock)? {
+            let frame = Frame::re_entered(&hold);
+            return Ok(Call { hold, frame });
+        }
+        let hold = Arc::new(self.acquire(blocking).await?);
+        let frame = Frame::locked(&hold);
+        Ok(Call { hold, frame })
     }
 
     pub(crate) fn enter(self) -> Result<Call, Error> {

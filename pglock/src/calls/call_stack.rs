@@ -62,6 +62,12 @@ impl Frame {
         Self::in_current(FrameKind::Locked(Arc::downgrade(hold)), hold.span())
     }
 
+    /// A call that shares such a lock with one around it.
+    pub(crate) fn re_entered(hold: &Arc<HeldLock>) -> Arc<Self> {
+        let span = hold.span().of_inner_call();
+        Self::in_current(FrameKind::Locked(Arc::downgrade(hold)), span)
+    }
+
     /// A call under a lock on a connection of the caller's.
     pub(crate) fn on_connection(span: HoldSpan) -> Arc<Self> {
         Self::in_current(FrameKind::LockedOnConnection, span)
@@ -88,8 +94,11 @@ impl Frame {
 
     /// Runs an async body in this call.
     pub(crate) async fn run_async<F: Future>(self: Arc<Self>, body: F) -> F::Output {
+        let unfinished = self.span.until_finished();
         let mut body = pin!(body);
-        std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await
+        let result = std::future::poll_fn(|cx| self.run(|| body.as_mut().poll(cx))).await;
+        unfinished.finished();
+        result
     }
 
     /// Like [`run_async`](Frame::run_async), but drops the body at its next await once `hold` is lost or its
@@ -99,15 +108,18 @@ impl Frame {
         hold: &HeldLock,
         body: F,
     ) -> Result<F::Output, Error> {
+        let unfinished = self.span.until_finished();
         let mut lost = pin!(hold.until_over());
         let mut body = pin!(body);
-        std::future::poll_fn(|cx| {
+        let result = std::future::poll_fn(|cx| {
             if let Poll::Ready(error) = lost.as_mut().poll(cx) {
                 return Poll::Ready(Err(error));
             }
             self.run(|| body.as_mut().poll(cx)).map(Ok)
         })
-        .await
+        .await;
+        unfinished.finished();
+        result
     }
 }
 

@@ -2,6 +2,7 @@
 //!
 //! Each is one conversation of `wire/protocol.rs` over a wire of `drivers/`, for blocking and async connections alike.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::background::{OwnerProcess, block_on};
@@ -12,7 +13,7 @@ use crate::model::lock_id::LockId;
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::WaitPolicy;
 use crate::sql;
-use crate::telemetry::{Attempt, HoldRecord, HoldSpan, Subject, TraceContext};
+use crate::telemetry::{Attempt, HoldRecord, HoldSpan, Subject, TraceContext, WaitReport};
 use crate::wire::SimpleQuery;
 use crate::wire::canceled::end_session;
 use crate::wire::protocol::{self, AcquireOutcome};
@@ -80,9 +81,10 @@ impl ConnectionRequest {
 
     async fn acquire_session(self, wire: &mut impl SimpleQuery) -> Result<ConnectionLock, Error> {
         let (attempt, context) = (self.attempt(), TraceContext::here());
-        attempt.end(self.ask_in_session(wire).await)?;
+        let report = attempt.wait_report();
+        attempt.end(self.ask_in_session(wire, report.as_deref()).await)?;
         Ok(ConnectionLock {
-            record: Box::new(HoldRecord::begin(self.subject(), &context)),
+            record: Arc::new(HoldRecord::begin(self.subject(), &context)),
             request: self,
         })
     }
@@ -100,9 +102,13 @@ impl ConnectionRequest {
         Attempt::begin(self.subject(), self.request.on_busy)
     }
 
-    async fn ask_in_session(&self, wire: &mut impl SimpleQuery) -> Result<(), Error> {
+    async fn ask_in_session(
+        &self,
+        wire: &mut impl SimpleQuery,
+        report: Option<&WaitReport>,
+    ) -> Result<(), Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let outcome = slices::acquire_in_slices(wire, lock, *wait).await;
+        let outcome = slices::acquire_in_slices(wire, lock, *wait, report).await;
         if let AcquireOutcome::Broken(_) = outcome {
             end_session(wire).await;
         }
@@ -140,8 +146,7 @@ impl ConnectionRequest {
 #[derive(Debug)]
 pub(crate) struct ConnectionLock {
     request: ConnectionRequest,
-    // Boxed: otherwise it would enlarge the future of each annotated function.
-    record: Box<HoldRecord>,
+    record: Arc<HoldRecord>,
 }
 
 impl ConnectionLock {

@@ -1,12 +1,13 @@
 //! A caller's request for a lock.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::ids::SectionId;
 use super::ledger::{HoldId, LedgerRequest};
 use super::lock::DatabaseLock;
 use crate::model::options::{Scope, WaitPolicy};
-use crate::telemetry::TraceContext;
+use crate::telemetry::{TraceContext, WaitReport};
 
 pub(crate) struct Request {
     pub(crate) lock: DatabaseLock,
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) enclosing: Vec<HoldId>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
+    /// Where to report that the wait lasts, if somebody listens.
+    pub(crate) wait_report: Option<Arc<WaitReport>>,
     /// Where it was requested.
     pub(crate) context: TraceContext,
     /// The enclosing prioritized sections, which this wait belongs to.

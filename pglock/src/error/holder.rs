@@ -111,6 +111,15 @@ pub(crate) enum Found {
     Unknown,
 }
 
+impl Found {
+    pub(crate) fn holder(&self) -> Option<&Holder> {
+        match self {
+            Self::Holder(holder) => Some(holder),
+            Self::Nobody | Self::NotVisible | Self::Unknown => None,
+        }
+    }
+}
+
 /// What a process of the server is, if it has no client: such processes have no name otherwise.
 // Input:  AUTOVACUUM_WORKER
 // Output: autovacuum worker

@@ -4,24 +4,28 @@
 //! that does nothing without the feature.
 
 mod catch_panics;
+mod hold;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
 mod metrics;
 #[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
 mod spans;
 mod subject;
+mod wait;
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::error::{Error, ErrorKind};
 use crate::model::options::OnBusy;
 
+pub(crate) use hold::{HoldRecord, HoldSpan};
 pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;
-pub(crate) use spans::{HoldSpan, TraceContext};
+pub(crate) use spans::TraceContext;
 pub(crate) use subject::{SessionRole, SignalReport, Subject};
+pub(crate) use wait::WaitReport;
 
 use catch_panics::catch_panics;
 
@@ -51,6 +55,15 @@ impl Attempt {
             began: Instant::now(),
             ended: false,
         }
+    }
+
+    /// Where to report that it waits for long; `None` if nobody listens.
+    pub(crate) fn wait_report(&self) -> Option<Arc<WaitReport>> {
+        let context = catch_panics(|| self.trace.reports_waits())??;
+        Some(Arc::new(WaitReport {
+            subject: self.subject.clone(),
+            context,
+        }))
     }
 
     /// Records the outcome.
@@ -93,67 +106,6 @@ fn outcome(kind: ErrorKind) -> &'static str {
         ErrorKind::Config => "config",
         ErrorKind::SideEffect => "side_effect",
         ErrorKind::Environment => "environment",
-    }
-}
-
-/// A lock that is held. Its end is recorded once: as lost when that is known, or else as released.
-#[derive(Debug)]
-pub(crate) struct HoldRecord {
-    subject: Subject,
-    began: Instant,
-    over: AtomicBool,
-    trace: spans::HoldTrace,
-}
-
-impl HoldRecord {
-    pub(crate) fn begin(subject: Subject, context: &TraceContext) -> Self {
-        Self {
-            trace: spans::HoldTrace::begin(&subject, context),
-            subject,
-            began: Instant::now(),
-            over: AtomicBool::new(false),
-        }
-    }
-
-    /// The span that the body under the lock runs in.
-    pub(crate) fn span(&self) -> HoldSpan {
-        self.trace.span()
-    }
-
-    pub(crate) fn lost(&self, why: &dyn fmt::Display) {
-        if self.end_once() {
-            catch_panics(|| self.trace.lost(&self.subject, why));
-            self.record_end("lost");
-        }
-    }
-
-    /// Records the result of the release.
-    pub(crate) fn released(&self, result: &Result<(), Error>) {
-        match result {
-            Err(error) if error.is_lost() => self.lost(error),
-            // Whatever else went wrong, the lock was held until now.
-            Ok(()) | Err(_) => {
-                if self.end_once() {
-                    self.record_end("released");
-                }
-            }
-        }
-    }
-
-    fn end_once(&self) -> bool {
-        !self.over.swap(true, Ordering::Relaxed)
-    }
-
-    fn record_end(&self, outcome: &'static str) {
-        let held = self.began.elapsed();
-        catch_panics(|| metrics::hold_ended(&self.subject, outcome, held));
-        catch_panics(|| self.trace.ended(outcome, held));
-    }
-}
-
-impl Drop for HoldRecord {
-    fn drop(&mut self) {
-        self.lost(&"pglock's thread ended, or this process is a fork of the one that holds it");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::subject::{SignalReport, Subject};
+use super::subject::{BodyEnd, SignalReport, Subject};
 use crate::error::Holder;
 
 pub(super) fn reports_skips() -> bool {
@@ -17,6 +17,9 @@ impl TraceContext {
     pub(crate) fn here() -> Self {
         Self
     }
+
+    #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
+    pub(super) fn waits(&self, _: &Subject, _: Duration, _: Option<&Holder>) {}
 
     #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
     pub(super) fn spared(&self, _: SignalReport<'_>, _: &dyn fmt::Display) {}
@@ -36,6 +39,10 @@ impl AttemptTrace {
 
     pub(super) fn skipped(&self, _: &Subject, _: Option<&Holder>) {}
 
+    pub(super) fn reports_waits(&self) -> Option<TraceContext> {
+        None
+    }
+
     pub(super) fn canceled(&self, _: &Subject) {}
 
     pub(super) fn ended(&self, _: &str, _: Duration) {}
@@ -50,25 +57,27 @@ impl HoldTrace {
         Self
     }
 
-    pub(super) fn span(&self) -> HoldSpan {
-        HoldSpan
+    pub(super) fn span(&self) -> BodySpan {
+        BodySpan
     }
 
-    pub(super) fn lost(&self, _: &Subject, _: &dyn fmt::Display) {}
+    pub(super) fn body_ended(&self, _: &Subject, _: BodyEnd) {}
+
+    pub(super) fn lost(&self, _: &Subject, _: &dyn fmt::Display, _: bool) {}
 
     pub(super) fn ended(&self, _: &str, _: Duration) {}
 }
 
 #[derive(Clone, Debug)]
-pub(crate) struct HoldSpan;
+pub(super) struct BodySpan;
 
 #[expect(clippy::unused_self, reason = "it stands in for one that reports")]
-impl HoldSpan {
-    pub(crate) fn none() -> Self {
+impl BodySpan {
+    pub(super) fn none() -> Self {
         Self
     }
 
-    pub(crate) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+    pub(super) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
         body()
     }
 }

@@ -5,15 +5,37 @@ use std::time::Duration;
 
 use tracing::dispatcher::{self, Dispatch};
 use tracing::field::Empty;
-use tracing::{Level, Span, error, event_enabled, info, info_span, warn};
+use tracing::{Level, Span, debug, error, event_enabled, info, info_span, warn};
 
 use super::catch_panics::catch_panics;
-use super::subject::{SignalReport, Subject};
+use super::subject::{BodyEnd, SignalReport, Subject};
 use crate::error::Holder;
 
 /// Whether a subscriber listens to skips, which then cost a statement that looks up the holder.
 pub(super) fn reports_skips() -> bool {
-    catch_panics(|| event_enabled!(target: "pglock::skip", Level::INFO)).unwrap_or(false)
+    catch_panics(|| event_enabled!(target: "pglock::skip", Level::DEBUG)).unwrap_or(false)
+}
+
+/// An event about a lock that somebody else has.
+macro_rules! busy_event {
+    ($event:ident, $name:literal, $target:literal, $parent:expr, $subject:expr, $holder:expr, $($rest:tt)*) => {{
+        let (subject, holder): (&Subject, Option<&Holder>) = ($subject, $holder);
+        $event!(
+            name: $name,
+            target: $target,
+            parent: $parent,
+            lock = subject.lock,
+            mode = subject.mode,
+            holder.pid = holder.map(|holder| holder.pid),
+            holder.application_name = holder.map(|holder| holder.application_name.as_str()),
+            holder.user = holder.and_then(|holder| holder.user.as_deref()),
+            holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
+            holder.held_ms = holder.and_then(|holder| holder.held_for).map(millis),
+            holder.kept_ms = holder.and_then(|holder| holder.kept_for).map(millis),
+            holder.this_process = holder.map(|holder| holder.this_process),
+            $($rest)*
+        );
+    }};
 }
 
 /// The span and the subscriber of the place where something was requested. What pglock's thread reports about it later
@@ -34,6 +56,21 @@ impl TraceContext {
 
     fn emit<R>(&self, emit: impl FnOnce() -> R) -> R {
         dispatcher::with_default(&self.subscriber, emit)
+    }
+
+    pub(super) fn waits(&self, subject: &Subject, waited: Duration, holder: Option<&Holder>) {
+        self.emit(|| {
+            busy_event!(
+                info,
+                "pglock.wait",
+                "pglock::wait",
+                self.span.id(),
+                subject,
+                holder,
+                waited_ms = millis(waited),
+                "still waiting for a lock",
+            );
+        });
     }
 
     pub(super) fn spared(&self, report: SignalReport<'_>, why: &dyn fmt::Display) {
@@ -87,21 +124,23 @@ impl AttemptTrace {
     }
 
     pub(super) fn skipped(&self, subject: &Subject, holder: Option<&Holder>) {
-        info!(
-            name: "pglock.skip",
-            target: "pglock::skip",
-            parent: &self.0,
-            lock = subject.lock,
-            mode = subject.mode,
-            holder.pid = holder.map(|holder| holder.pid),
-            holder.application_name = holder.map(|holder| holder.application_name.as_str()),
-            holder.user = holder.and_then(|holder| holder.user.as_deref()),
-            holder.client_addr = holder.and_then(|holder| holder.client_addr).map(tracing::field::display),
-            holder.held_ms = holder.and_then(|holder| holder.held_for).map(millis),
-            holder.kept_ms = holder.and_then(|holder| holder.kept_for).map(millis),
-            holder.this_process = holder.map(|holder| holder.this_process),
+        busy_event!(
+            debug,
+            "pglock.skip",
+            "pglock::skip",
+            &self.0,
+            subject,
+            holder,
             "skipped because the lock is busy",
         );
+    }
+
+    /// Where to report that it waits for long, if a subscriber listens.
+    pub(super) fn reports_waits(&self) -> Option<TraceContext> {
+        event_enabled!(target: "pglock::wait", Level::INFO).then(|| TraceContext {
+            span: self.0.clone(),
+            subscriber: dispatcher::get_default(Clone::clone),
+        })
     }
 
     pub(super) fn canceled(&self, subject: &Subject) {
@@ -123,7 +162,7 @@ impl AttemptTrace {
 
 #[derive(Debug)]
 pub(super) struct HoldTrace {
-    span: HoldSpan,
+    span: BodySpan,
     context: TraceContext,
 }
 
@@ -144,26 +183,60 @@ impl HoldTrace {
             })
         });
         Self {
-            span: HoldSpan(span.unwrap_or_else(Span::none)),
+            span: BodySpan(span.unwrap_or_else(Span::none)),
             context: context.clone(),
         }
     }
 
-    pub(super) fn span(&self) -> HoldSpan {
+    pub(super) fn span(&self) -> BodySpan {
         self.span.clone()
     }
 
-    pub(super) fn lost(&self, subject: &Subject, why: &dyn fmt::Display) {
-        self.context.emit(|| {
-            error!(
-                name: "pglock.lost",
-                target: "pglock::lost",
+    pub(super) fn body_ended(&self, subject: &Subject, end: BodyEnd) {
+        self.context.emit(|| match end {
+            BodyEnd::Dropped => info!(
+                name: "pglock.drop",
+                target: "pglock::drop",
                 parent: self.span.0.id(),
                 lock = subject.lock,
                 mode = subject.mode,
-                why = %why,
-                "a lock was lost while it was held",
-            );
+                "the caller dropped the body under a lock",
+            ),
+            BodyEnd::Panicked => info!(
+                name: "pglock.panic",
+                target: "pglock::panic",
+                parent: self.span.0.id(),
+                lock = subject.lock,
+                mode = subject.mode,
+                "the body under a lock panicked",
+            ),
+        });
+    }
+
+    /// `kept`: its call had ended.
+    pub(super) fn lost(&self, subject: &Subject, why: &dyn fmt::Display, kept: bool) {
+        self.context.emit(|| {
+            if kept {
+                warn!(
+                    name: "pglock.lost",
+                    target: "pglock::lost",
+                    parent: self.span.0.id(),
+                    lock = subject.lock,
+                    mode = subject.mode,
+                    why = %why,
+                    "a lock was lost that was only kept (`hold_at_least`): its job had ended, but may run again early",
+                );
+            } else {
+                error!(
+                    name: "pglock.lost",
+                    target: "pglock::lost",
+                    parent: self.span.0.id(),
+                    lock = subject.lock,
+                    mode = subject.mode,
+                    why = %why,
+                    "a lock was lost while it was held",
+                );
+            }
         });
     }
 
@@ -175,15 +248,15 @@ impl HoldTrace {
 
 /// The span of a hold, which its body runs in.
 #[derive(Clone, Debug)]
-pub(crate) struct HoldSpan(Span);
+pub(super) struct BodySpan(Span);
 
-impl HoldSpan {
+impl BodySpan {
     /// A span that is not recorded.
-    pub(crate) fn none() -> Self {
+    pub(super) fn none() -> Self {
         Self(Span::none())
     }
 
-    pub(crate) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
+    pub(super) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
         self.0.in_scope(body)
     }
 }

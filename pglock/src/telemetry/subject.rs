@@ -9,7 +9,7 @@ use crate::model::table::{self, TableMode, TableName};
 const UNLABELED: &str = "unlabeled";
 
 /// A lock, as spans and metrics describe it.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 #[cfg_attr(
     not(feature = "tracing"),
     expect(dead_code, reason = "the features read it")
@@ -58,6 +58,14 @@ pub(crate) struct SignalReport<'r> {
     pub(crate) action: &'static str,
     pub(crate) application_name: Option<&'r str>,
     pub(crate) user: Option<&'r str>,
+}
+
+/// How a body ended that did not return.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum BodyEnd {
+    /// Its caller dropped the future.
+    Dropped = 1,
+    Panicked = 2,
 }
 
 /// What a session of pglock's own is for.

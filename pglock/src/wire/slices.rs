@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 use tokio_postgres::error::SqlState;
 
 use super::SimpleQuery;
-use super::protocol::{AcquireOutcome, acquire_session};
+use super::protocol::{AcquireOutcome, acquire_session, holder};
 use crate::model::lock_request::LockSpec;
 use crate::model::options::WaitPolicy;
+use crate::telemetry::WaitReport;
 
-/// Acquires a session lock on a connection of the caller's.
+/// Acquires a session lock on a connection of the caller's. A wait that lasts is reported between two slices.
 ///
 /// If the lock's holder itself runs such a statement, that waits for our slice or for another, which the server may find to be
 /// a deadlock. It ends with the slice.
@@ -21,8 +22,10 @@ pub(crate) async fn acquire_in_slices(
     wire: &mut impl SimpleQuery,
     lock: &LockSpec,
     wait: WaitPolicy,
+    report: Option<&WaitReport>,
 ) -> AcquireOutcome {
     let began = Instant::now();
+    let mut report_at = WaitReport::next_after(Duration::ZERO);
     let (mut slice, mut in_the_way, mut times) = (wait, None, 0);
     loop {
         let outcome = acquire_session(wire, lock, slice, None).await;
@@ -42,6 +45,13 @@ pub(crate) async fn acquire_in_slices(
                 }
             }
             _ => return outcome,
+        }
+        if let Some(report) = report
+            && began.elapsed() >= report_at
+        {
+            let waited = began.elapsed();
+            report.emit(waited, holder(wire, lock).await.holder());
+            report_at = WaitReport::next_after(waited);
         }
         match left_of(wait, began.elapsed()) {
             Some(left) => slice = left,
@@ -104,7 +114,7 @@ mod tests {
             over: over.to_vec(),
             waits: 0,
         };
-        let outcome = block_on(acquire_in_slices(&mut wire, &lock, WaitPolicy::Block));
+        let outcome = block_on(acquire_in_slices(&mut wire, &lock, WaitPolicy::Block, None));
         assert!(matches!(outcome, AcquireOutcome::Failed(_)), "{outcome:?}");
         wire.waits
     }

@@ -1,11 +1,13 @@
 //! What the features `tracing` and `metrics` report.
 
 mod attributes_of_others;
+mod bodies;
 mod metrics;
 mod metrics_recorder;
 mod spans;
 mod spans_recorder;
 mod trouble;
+mod waits;
 
 use std::sync::LazyLock;
 

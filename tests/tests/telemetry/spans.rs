@@ -11,31 +11,31 @@ use super::{another_handle, assert_documented, handle};
 
 const OUTER: &str = "outer";
 
-fn in_a_span<R>(recorder: &Recorder, work: impl FnOnce() -> R) -> R {
+pub(crate) fn in_a_span<R>(recorder: &Recorder, work: impl FnOnce() -> R) -> R {
     recorder.record(|| info_span!("outer").in_scope(work))
 }
 
-fn runtime() -> tokio::runtime::Runtime {
+pub(crate) fn runtime() -> tokio::runtime::Runtime {
     let mut builder = tokio::runtime::Builder::new_current_thread();
     builder.enable_all().build().unwrap()
 }
 
 /// Kills the backend that holds the only lock.
-fn kill_holder(db: &TestDb) {
+pub(crate) fn kill_holder(db: &TestDb) {
     let locks = db.advisory_locks();
     assert_eq!(locks.len(), 1, "{locks:?}");
     db.terminate(locks[0].pid);
 }
 
 #[track_caller]
-fn assert_all_documented(recorder: &Recorder) {
+pub(crate) fn assert_all_documented(recorder: &Recorder) {
     let names = recorder.names();
     assert!(!names.is_empty());
     names.into_iter().for_each(assert_documented);
 }
 
 #[track_caller]
-fn wait_for_event(recorder: &Recorder, name: &str) -> RecordedEvent {
+pub(crate) fn wait_for_event(recorder: &Recorder, name: &str) -> RecordedEvent {
     wait_until(name, BOUND, || !recorder.events(name).is_empty());
     recorder.event(name)
 }
@@ -113,7 +113,7 @@ fn a_skip_names_the_holder() {
     let acquire = recorder.span("pglock.acquire");
     assert_eq!(acquire.fields.get("outcome"), Some("skipped"));
     let skip = recorder.event("pglock.skip");
-    assert_eq!(skip.level, Level::INFO);
+    assert_eq!(skip.level, Level::DEBUG);
     assert_eq!(skip.parent, Some("pglock.acquire"));
     assert_eq!(skip.fields.get("lock"), Some("skipped"));
     assert_eq!(skip.fields.get("holder.pid"), Some(&*pid));
@@ -291,6 +291,8 @@ fn a_body_that_is_stopped_has_lost_its_lock() {
     let lost = recorder.event("pglock.lost");
     let why = lost.fields.get("why").unwrap();
     assert!(why.contains("hold_at_most"), "{why}");
+    // Its caller is still there.
+    assert!(recorder.events("pglock.drop").is_empty());
 }
 
 #[test]

@@ -172,7 +172,7 @@ impl Advisory {
     /// The caller does not wait: the end of the call, or of the guard, confirms that the lock is still held, and pglock
     /// releases it later in the background, also if the body failed, panicked or was dropped. Until then everybody
     /// else, in this process too, finds the lock busy, and it occupies its session. If that session is lost meanwhile,
-    /// the lock is free early, and nothing reports it.
+    /// the lock is free early. No caller is told; with the feature `tracing` it is the event `pglock.lost`, at `WARN`.
     ///
     /// The end of the process frees such locks early; [`drain`](crate::drain()) waits for them. A call that re-enters a
     /// lock leaves the release to the outer call, whose limits apply. Zero, more than 24 days, your own connections and

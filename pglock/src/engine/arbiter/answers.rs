@@ -92,9 +92,8 @@ impl Arbiter {
         let waiting = book.waiting.remove(&request)?;
         book.tickets.remove(&waiting.ticket);
         self.deadlines.remove(&waiting.deadline, request);
-        if let Some(at) = waiting.look_up {
-            self.deadlines.remove_look_up(at, request);
-        }
+        self.deadlines.remove_look_up(waiting.look_up, request);
+        self.deadlines.remove_report(waiting.report, request);
         if !waiting.request.sections.is_empty() {
             book.note_sections(waiting.request.lock.key, &self.register());
         }

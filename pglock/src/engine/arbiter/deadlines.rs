@@ -12,6 +12,7 @@ use super::Arbiter;
 use crate::engine::ledger::{HeldBy, RequestId};
 use crate::engine::request::Request;
 use crate::model::options::WaitPolicy;
+use crate::telemetry::WaitReport;
 
 /// How soon a request is looked at again whose time is over while the server has not said whether the lock is busy.
 const LOOK_AGAIN: Duration = Duration::from_millis(5);
@@ -56,6 +57,8 @@ impl Deadline {
 enum Alarm {
     /// To ask who has the lock, so that it is known when the time is over.
     LookUp(RequestId),
+    /// To report that the caller waits still.
+    Report(RequestId),
     /// The caller's time is over.
     Over(RequestId),
 }
@@ -101,14 +104,22 @@ impl Deadlines {
 
     pub(super) fn remove(&self, deadline: &Deadline, request: RequestId) {
         if let Deadline::At(at) = *deadline {
-            let mut due = self.shared.due.borrow_mut();
-            due.remove(&(at, Alarm::Over(request)));
+            self.unset(Some(at), Alarm::Over(request));
         }
     }
 
-    pub(super) fn remove_look_up(&self, at: Instant, request: RequestId) {
-        let mut due = self.shared.due.borrow_mut();
-        due.remove(&(at, Alarm::LookUp(request)));
+    pub(super) fn remove_look_up(&self, at: Option<Instant>, request: RequestId) {
+        self.unset(at, Alarm::LookUp(request));
+    }
+
+    pub(super) fn remove_report(&self, at: Option<Instant>, request: RequestId) {
+        self.unset(at, Alarm::Report(request));
+    }
+
+    fn unset(&self, at: Option<Instant>, alarm: Alarm) {
+        if let Some(at) = at {
+            self.shared.due.borrow_mut().remove(&(at, alarm));
+        }
     }
 
     fn take_due(&self, now: Instant) -> Vec<Alarm> {
@@ -162,6 +173,10 @@ impl Arbiter {
                     self.look_up_early(request);
                     continue;
                 }
+                Alarm::Report(request) => {
+                    self.report_wait(request);
+                    continue;
+                }
             };
             let mut book = self.book.borrow_mut();
             let held_by = self.register().ledger.waits_for(request);
@@ -193,6 +208,22 @@ impl Arbiter {
         let at = Instant::now() + (left / 2).max(left.saturating_sub(LOOK_UP_BEFORE));
         self.deadlines.set(self, at, Alarm::LookUp(request));
         at
+    }
+
+    /// Arranges for a report if the wait lasts, and says when.
+    pub(super) fn plan_report(
+        self: &Rc<Self>,
+        id: RequestId,
+        request: &Request,
+    ) -> Option<Instant> {
+        request.wait_report.as_ref()?;
+        let next = WaitReport::next_after(request.asked.elapsed());
+        if request.does_not_wait() || request.wait.bound().is_some_and(|bound| bound <= next) {
+            return None;
+        }
+        let at = request.asked + next;
+        self.deadlines.set(self, at, Alarm::Report(id));
+        Some(at)
     }
 
     /// There is a session now for those whose time did not run yet.

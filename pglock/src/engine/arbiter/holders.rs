@@ -79,6 +79,32 @@ impl Arbiter {
         }
     }
 
+    /// Reports that a caller waits still, and for whom.
+    pub(super) fn report_wait(self: &Rc<Self>, request: RequestId) {
+        let mut book = self.book.borrow_mut();
+        let Some(waiting) = book.waiting.get_mut(&request) else {
+            return;
+        };
+        waiting.report = self.plan_report(request, &waiting.request);
+        let Some(report) = waiting.request.wait_report.clone() else {
+            return;
+        };
+        let (lock, asked) = (waiting.request.lock.clone(), waiting.request.asked);
+        let arbiter = Rc::clone(self);
+        tokio::task::spawn_local(async move {
+            let mut found = arbiter.holder_here(lock.key, lock.mode).map(Found::Holder);
+            if found.is_none() {
+                let (mut answer, _) = arbiter.look_up(&lock, Instant::now());
+                let answer = answer.wait_for(Option::is_some).await;
+                found = answer.ok().and_then(|found| found.clone());
+            }
+            // It may have been answered meanwhile.
+            if arbiter.book.borrow().waiting.contains_key(&request) {
+                report.emit(asked.elapsed(), found.unwrap_or_default().holder());
+            }
+        });
+    }
+
     /// A look-up for callers of which the last asked for the lock at that time, and what the one before said. One that was
     /// about to be made then will do, since many ask at once.
     fn look_up(

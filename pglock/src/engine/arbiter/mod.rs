@@ -72,6 +72,8 @@ struct Waiting {
     deadline: Deadline,
     /// When it is asked for it who has the lock.
     look_up: Option<Instant>,
+    /// When it is reported that it waits still.
+    report: Option<Instant>,
 }
 
 impl Drop for Arbiter {
@@ -151,6 +153,7 @@ impl Arbiter {
                 book.without_session.push(id);
             }
         }
+        let report = self.plan_report(id, &request);
         book.tickets.insert(ticket, id);
         let waiting = Waiting {
             ticket,
@@ -158,6 +161,7 @@ impl Arbiter {
             reply,
             deadline,
             look_up,
+            report,
         };
         let (key, sections) = (
             waiting.request.lock.key,

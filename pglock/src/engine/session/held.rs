@@ -80,6 +80,7 @@ impl HeldLocks {
     pub(in crate::engine) fn keep(&self, id: HoldId, until: Instant) {
         if let Some(held) = self.lock().get_mut(&id) {
             held.times.kept_until = Some(until);
+            held.record.keep();
         }
     }
 
