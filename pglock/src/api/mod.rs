@@ -2,11 +2,9 @@
 
 pub(crate) mod advisory;
 pub(crate) mod catalog;
-pub(crate) mod close;
+pub(crate) mod database;
 pub(crate) mod drain;
 pub(crate) mod locks;
-pub(crate) mod own_connection;
-pub(crate) mod ping;
 pub(crate) mod prioritize;
 pub(crate) mod tables;
 pub(crate) mod timeout;
