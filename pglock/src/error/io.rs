@@ -8,8 +8,7 @@ use super::{Error, ErrorKind};
 ///
 /// ```
 /// fn is_busy(error: &std::io::Error) -> bool {
-///     let lock = error.get_ref().and_then(|error| error.downcast_ref::<pglock::Error>());
-///     lock.is_some_and(pglock::Error::is_busy)
+///     pglock::Error::find(error).is_some_and(pglock::Error::is_busy)
 /// }
 /// ```
 impl From<Error> for io::Error {

@@ -5,6 +5,7 @@
 //! shown to people who cannot change the program: its remedy is a hint.
 
 mod failure;
+mod find;
 mod holder;
 pub(crate) mod humanize;
 mod io;
