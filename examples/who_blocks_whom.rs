@@ -30,21 +30,15 @@ fn demo() -> Result<(), Error> {
 
     println!("\nblocked_locks(): a row for each session and its blocker");
     for blocked in pglock::blocked_locks().fetch(&mut client)? {
-        println!(
-            "{:<10} waits for {:<10} {} {}",
-            name(&blocked.activity),
-            name(&blocked.blocking_activity),
-            blocked.mode,
-            blocked.kind
-        );
+        println!("{blocked}");
     }
 
     let [root] = graph.roots()[..] else {
         return Err(format!("expected one root: {graph}").into());
     };
     println!(
-        "\nroots(): {} blocks others, and waits for nobody",
-        name(&root.activity)
+        "\nroots(): this one blocks others, and waits for nobody\n{}",
+        root.activity
     );
     pglock::locks()
         .pid([root.activity.pid])
@@ -59,10 +53,6 @@ fn demo() -> Result<(), Error> {
     } else {
         Err("a session still waits".into())
     }
-}
-
-fn name(session: &pglock::Activity) -> &str {
-    session.application_name.as_deref().unwrap_or("?")
 }
 
 fn main() -> ExitCode {

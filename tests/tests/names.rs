@@ -127,6 +127,23 @@ fn locks_are_shown_with_their_names() {
     assert_eq!(names(&db), [name(), name()]);
     let blocked = pglock::blocked_locks().fetch(&mut db.connect()).unwrap();
     assert_eq!(blocked[0].advisory_name, name());
+    let line = blocked[0].to_string();
+    let (begin, middle) = (
+        format!("pid {} (\"waiter\", user \"postgres\") waits ", waiter.pid),
+        format!(
+            " for EXCLUSIVE on advisory lock \"nightly-report\", blocked by pid {} (\"pglock\", ",
+            holder(&db)
+        ),
+    );
+    assert!(line.starts_with(&begin) && line.contains(&middle), "{line}");
+    let locks = advisory(&db);
+    let line = locks.iter().find(|lock| lock.granted).unwrap().to_string();
+    assert!(
+        line.contains(
+            " holds EXCLUSIVE on advisory lock \"nightly-report\", IDLE, last statement "
+        ),
+        "{line}"
+    );
     let graph = pglock::wait_graph().fetch(&mut db.connect()).unwrap();
     let edge = graph.edges().next().unwrap();
     assert_eq!(

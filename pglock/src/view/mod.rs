@@ -3,8 +3,11 @@
 mod enums;
 pub(crate) mod fields;
 mod filter;
+#[cfg(test)]
+pub(crate) mod fixture;
 mod rows;
 pub(crate) mod sql;
+pub(crate) mod text;
 
 pub(crate) use filter::{Condition, Matches};
 pub(crate) use rows::{FromRow, read};

@@ -28,7 +28,7 @@ use crate::wire::ExtendedQuery;
 /// # let mut client = database.connect();
 /// # client.batch_execute("CREATE TABLE orders ()")?;
 /// for lock in pglock::locks().granted(false).on(["orders"]).fetch(&mut client)? {
-///     println!("{} waits for {}: {:?}", lock.activity.pid, lock.mode, lock.wait_duration);
+///     println!("{lock}"); // pid 4046 ("migration", user "app") waits 43 s for ACCESS_EXCLUSIVE on table public.orders
 /// }
 /// # Ok(())
 /// # }
@@ -48,7 +48,7 @@ pub fn locks() -> Locks {
 /// # let database = pglock_tests::database();
 /// # let mut client = database.connect();
 /// for blocked in pglock::blocked_locks().filter("wait_duration__gte=5 seconds")?.fetch(&mut client)? {
-///     println!("{} waits for {}", blocked.activity.pid, blocked.blocking_activity.pid);
+///     println!("{blocked}"); // pid 4046 (..) waits 43 s for .., blocked by pid 4045 ("report", user "app"), ..
 /// }
 /// # Ok(())
 /// # }

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use super::model::WaitGraph;
 use super::text;
 use crate::error::humanize;
+use crate::view;
 
 impl WaitGraph {
     /// The graph in [DOT](https://graphviz.org/doc/info/lang.html), for Graphviz to draw: `dot -Tsvg`.
@@ -20,8 +21,8 @@ impl WaitGraph {
         for (node, session) in self.sessions.iter().enumerate() {
             let lines = [
                 Some(text::session(session)),
-                text::doing(session),
-                text::statement(session),
+                view::text::doing(&session.activity),
+                view::text::statement(&session.activity),
             ];
             let mut style = String::new();
             if roots.contains(&node) {
@@ -36,7 +37,7 @@ impl WaitGraph {
         for edge in &self.edges {
             let lock = self.edge(edge).lock;
             let since = lock.wait_duration.map(humanize::duration);
-            let label = label([text::lock(lock)].into_iter().chain(since));
+            let label = label([view::text::lock(lock)].into_iter().chain(since));
             let mut style = String::new();
             if !edge.hard {
                 style += " style=dashed";

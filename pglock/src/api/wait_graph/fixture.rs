@@ -1,60 +1,16 @@
 //! Graphs for the unit tests of this folder.
 
 use std::collections::BTreeSet;
-use std::time::Duration;
 
 use super::build::LockRow;
 use super::model::{Edge, WaitGraph, WaitSession};
-use crate::view::{Activity, Lock, LockKind, LockMode};
-
-pub(super) fn activity(pid: i32) -> Activity {
-    Activity {
-        pid,
-        start: None,
-        duration: None,
-        query: None,
-        context: None,
-        state: None,
-        xact_start: None,
-        backend_start: None,
-        state_change: None,
-        wait_event_type: None,
-        wait_event: None,
-        backend_xid: None,
-        backend_xmin: None,
-        backend_type: None,
-        application_name: None,
-        user: None,
-        client_addr: None,
-        client_hostname: None,
-        client_port: None,
-    }
-}
+use crate::view::LockMode;
+use crate::view::fixture::{activity, lock};
 
 pub(super) fn session(pid: i32) -> WaitSession {
     WaitSession {
         activity: activity(pid),
         prepared: None,
-    }
-}
-
-pub(super) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
-    Lock {
-        kind: LockKind::Advisory,
-        mode,
-        granted,
-        wait_start: None,
-        wait_duration: (!granted).then_some(Duration::from_millis(1500)),
-        rel_kind: None,
-        rel_name: None,
-        schema: None,
-        rel_of_row: false,
-        advisory_key: None,
-        advisory_name: None,
-        classid: None,
-        objid: None,
-        objsubid: None,
-        activity: activity(pid),
     }
 }
 

@@ -8,6 +8,7 @@ use std::fmt::{self, Write as _};
 use super::model::{WaitEdge, WaitGraph};
 use super::text;
 use crate::error::humanize;
+use crate::view;
 
 /// How many sessions a mention names.
 const MOST_MENTIONED: usize = 8;
@@ -142,11 +143,11 @@ impl<'g> Tree<'g> {
             if let Some(since) = edge.lock.wait_duration {
                 let _ = write!(line, " {}", humanize::duration(since));
             }
-            let _ = write!(line, " for {}", text::lock(edge.lock));
-        } else if let Some(doing) = text::doing(session) {
+            let _ = write!(line, " for {}", view::text::lock(edge.lock));
+        } else if let Some(doing) = view::text::doing(&session.activity) {
             let _ = write!(line, ", {doing}");
         }
-        if let Some(statement) = text::statement(session) {
+        if let Some(statement) = view::text::statement(&session.activity) {
             let _ = write!(line, ": {statement}");
         }
         line
