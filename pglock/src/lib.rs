@@ -164,8 +164,8 @@ pub use api::wait_graph::{
 pub use calls::{AsyncConnectionGuard, ConnectionGuard, Guard, check};
 pub use database::{Database, DatabaseBuilder, DatabaseConfig, Using, configure};
 pub use drivers::{
-    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, Connection,
-    InTransaction,
+    AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncReader,
+    Connection, InTransaction,
 };
 pub use error::{Error, ErrorKind, Holder};
 pub use model::lock_id::{ForeignId, IntoLockId, LockId, advisory_id};

@@ -21,7 +21,7 @@ pub(crate) use lend::{
     deref_to_connection, forward_async, forward_blocking, lend_async, lend_blocking,
 };
 pub(crate) use tokio_postgres::query;
-pub(crate) use wires::{AsyncWire, BlockingWire, CleanUpOnDrop};
+pub(crate) use wires::{AsyncReaderWire, AsyncWire, BlockingWire, CleanUpOnDrop};
 
 /// The answer of an async driver.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
@@ -113,6 +113,28 @@ pub trait AsyncConnection: AnyAsyncConnection {}
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 
+/// What `fetch_async` asks: it only reads, so the connection may be shared.
+///
+/// Implemented by every [`AnyAsyncConnection`], and by `&tokio_postgres::Client` and `&tokio_postgres::Transaction`, which
+/// are passed as `&mut &client`, like a `&File` that is read. Statements on a shared client are answered in the order in which
+/// they were sent.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not an async connection that pglock can read from",
+    label = "not an async connection",
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, a shared one as `&mut &client`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; for a blocking connection use the form without `_async`, or a plain `fn`"
+)]
+pub trait AsyncReader: sealed::AsyncRead {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + ?Sized> AsyncReader for C {}
+
+#[diagnostic::do_not_recommend]
+impl<C: AnyAsyncConnection + ?Sized> sealed::AsyncRead for C {
+    fn read<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+        self.query(sql, values)
+    }
+}
+
 /// An async transaction, whose end releases the lock.
 ///
 /// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction), and with the feature `sqlx` by
@@ -170,5 +192,12 @@ pub(crate) mod sealed {
 
         #[doc(hidden)]
         fn is_closed(&self) -> bool;
+    }
+
+    /// What pglock needs from an async driver to read.
+    pub trait AsyncRead: Send {
+        /// Like `query` of [`Async`].
+        #[doc(hidden)]
+        fn read<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c>;
     }
 }

@@ -44,6 +44,15 @@ impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
     }
 }
 
+/// An async connection that is only read from.
+pub(crate) struct AsyncReaderWire<'c, C: ?Sized>(pub(crate) &'c mut C);
+
+impl<C: sealed::AsyncRead + ?Sized> ExtendedQuery for AsyncReaderWire<'_, C> {
+    async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        self.0.read(sql, values).await
+    }
+}
+
 /// An async connection with a clean-up for statements that are dropped before their answer. The other statements only find
 /// out how those ended, and never wait.
 pub(crate) struct CleanUpOnDrop<'c, C: ?Sized> {

@@ -9,6 +9,32 @@ use tokio_postgres::NoTls;
 
 use crate::{Waiter, pid_of};
 
+/// Only `&mut Client` was taken, which tasks that share a client do not have.
+#[tokio::test]
+async fn tasks_that_share_a_client_can_look() {
+    let db = database();
+    let (mut client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let locked = pglock::advisory("shared").on_async(&mut client);
+    let locked = locked.acquire().await.unwrap();
+    let client: &tokio_postgres::Client = &locked;
+    let is_listed = async || {
+        let locks = pglock::locks().filter("kind=ADVISORY").unwrap();
+        let locks = locks.fetch_async(&mut &*client).await.unwrap();
+        locks.len() == 1 && locks[0].is_advisory("shared")
+    };
+    let graph = async || pglock::wait_graph().fetch_async(&mut &*client).await;
+    let (one, other, graph) = tokio::join!(is_listed(), is_listed(), graph());
+    assert!(one && other && graph.unwrap().is_empty());
+    locked.release().await.unwrap();
+
+    let (mut client, connection) = tokio_postgres::connect(db.url(), NoTls).await.unwrap();
+    tokio::spawn(connection);
+    let tx = client.transaction().await.unwrap();
+    let blocked = pglock::blocked_locks().fetch_async(&mut &tx).await;
+    assert!(blocked.unwrap().is_empty());
+}
+
 fn locks_of(db: &TestDb, pid: i32) -> Vec<Lock> {
     pglock::locks().pid([pid]).fetch(&mut db.connect()).unwrap()
 }

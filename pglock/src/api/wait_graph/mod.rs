@@ -12,7 +12,7 @@ mod tree;
 
 use crate::api::locks::{refuse_unknown_tables, run_query};
 use crate::background::block_on;
-use crate::drivers::{AnyAsyncConnection, AnyConnection, AsyncWire, BlockingWire};
+use crate::drivers::{AnyConnection, AsyncReader, AsyncReaderWire, BlockingWire};
 use crate::error::Error;
 use crate::model::table::TableName;
 use crate::view;
@@ -121,15 +121,29 @@ impl WaitGraphQuery {
 
     /// Like [`fetch`](WaitGraphQuery::fetch), for an async connection.
     ///
+    /// It only reads, so tasks may share the client: pass `&mut &client`.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let (database, client) = pglock_tests::async_client().await;
+    /// async fn watch(client: &tokio_postgres::Client) -> Result<(), pglock::Error> {
+    ///     println!("{}", pglock::wait_graph().fetch_async(&mut &*client).await?);
+    ///     Ok(())
+    /// }
+    /// # Ok(watch(&client).await?)
+    /// # }
+    /// ```
+    ///
     /// # Cancel safety
     ///
     /// It can be dropped at any point, and called again. The connection's next statement waits for the answer; on sqlx,
     /// it gets the error if the answer is one.
-    pub async fn fetch_async<C: AnyAsyncConnection + ?Sized>(
+    pub async fn fetch_async<C: AsyncReader + ?Sized>(
         self,
         connection: &mut C,
     ) -> Result<WaitGraph, Error> {
-        self.find(&mut AsyncWire(connection)).await
+        self.find(&mut AsyncReaderWire(connection)).await
     }
 
     async fn find(self, wire: &mut impl ExtendedQuery) -> Result<WaitGraph, Error> {

@@ -7,8 +7,10 @@ mod dropped_wait;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
 
-use super::sealed::Async;
-use super::{Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, CleanUp};
+use super::sealed::{Async, AsyncRead};
+use super::{
+    Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, AsyncReader, CleanUp,
+};
 
 use answer::send;
 
@@ -31,6 +33,16 @@ macro_rules! on_client {
     ($connection:ty, |$this:ident| $client:expr) => {
         #[diagnostic::do_not_recommend]
         impl AnyAsyncConnection for $connection {}
+
+        #[diagnostic::do_not_recommend]
+        impl AsyncReader for &$connection {}
+
+        impl AsyncRead for &$connection {
+            fn read<'c>(&'c mut self, sql: &'c str, values: &'c [String]) -> Answered<'c> {
+                let $this = &**self;
+                query($client, sql, values)
+            }
+        }
 
         impl Async for $connection {
             fn simple_query<'c>(&'c mut self, sql: &'c str) -> Answered<'c> {
