@@ -1,6 +1,6 @@
 //! Statements about advisory locks name them: what other sessions see of it, and what pglock reads back.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pglock::{Database, Error, Guard, Lock};
 use pglock_tests::{BOUND, Server, TestDb, Waiter, database, pid_of, wait_until};
@@ -39,6 +39,46 @@ fn advisory(db: &TestDb) -> Vec<Lock> {
 fn names(db: &TestDb) -> Vec<Option<String>> {
     let locks = advisory(db);
     locks.into_iter().map(|lock| lock.advisory_name).collect()
+}
+
+#[test]
+fn a_listing_says_since_when_a_lock_is_held() {
+    let db = database();
+    let mut client = db.connect();
+    let _held = pglock::advisory("of a connection")
+        .on(&mut client)
+        .acquire()
+        .unwrap();
+    let before = SystemTime::now();
+    let _guard = pglock::advisory("nightly-report")
+        .using(handle(&db))
+        .acquire()
+        .unwrap();
+    let after = SystemTime::now();
+    wait_until("all say it", BOUND, || {
+        let held = advisory(&db).into_iter().map(|lock| lock.held_since);
+        held.collect::<Option<Vec<_>>>()
+            .is_some_and(|held| held.len() == 2)
+    });
+    let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(-8663603374018903193)");
+    for lock in advisory(&db) {
+        let since = lock.held_since;
+        match (lock.advisory_name.as_deref(), lock.granted) {
+            // The heartbeat is exact to a tenth of a second.
+            (Some("nightly-report"), true) => {
+                let tenth = Duration::from_millis(100);
+                let is_then = |since: SystemTime| since + tenth >= before && since <= after + tenth;
+                assert!(
+                    since.is_some_and(is_then),
+                    "{since:?} between {before:?} and {after:?}"
+                );
+            }
+            (Some("of a connection"), true) => assert!(since.is_some_and(|since| since <= before)),
+            other => assert_eq!((other, since), ((Some("nightly-report"), false), None)),
+        }
+    }
+    drop(_guard);
+    waiter.finish();
 }
 
 #[test]
@@ -131,7 +171,7 @@ fn locks_are_shown_with_their_names() {
     let (begin, middle) = (
         format!("pid {} (\"waiter\", user \"postgres\") waits ", waiter.pid),
         format!(
-            " for EXCLUSIVE on advisory lock \"nightly-report\", blocked by pid {} (\"pglock\", ",
+            " for EXCLUSIVE on advisory lock \"nightly-report\", blocked by pid {} (\"pglock: ",
             holder(&db)
         ),
     );

@@ -172,8 +172,13 @@ impl Run<'_> {
             Some(time) => format!("for up to {}", text::duration(time)),
             None => "for it without a timeout".to_owned(),
         };
+        let lasts = holder.held_since.and_then(|since| since.elapsed().ok());
+        let has = match lasts {
+            Some(lasts) => format!("has had it for {}", text::duration(lasts)),
+            None => "has it".to_owned(),
+        };
         show::say(&format!(
-            "pglock: lock {} is busy: {} has it; waiting {until}",
+            "pglock: lock {} is busy: {} {has}; waiting {until}",
             text::one_line(&self.meant.called),
             named(&holder.activity)
         ));

@@ -23,6 +23,7 @@ pub(crate) fn lock(lock: &Lock, blocker: Option<&Activity>, naming: Naming<'_>) 
         "granted": lock.granted,
         "wait_start": times(lock.wait_start),
         "wait_seconds": seconds(lock.wait_duration),
+        "held_since": times(lock.held_since),
         "relation": relation(lock),
         "advisory": advisory(lock, naming),
         "activity": activity(&lock.activity),

@@ -237,7 +237,9 @@ fn who_names_holders_and_waiters() {
     let lines: Vec<_> = who.out.lines().collect();
     assert_eq!(lines[0], r#""nightly-report" (key -8663603374018903193)"#);
     assert!(
-        lines[1].starts_with("held ") && lines[1].contains("worker-1"),
+        lines[1].starts_with("held ")
+            && lines[1].contains("worker-1")
+            && lines[1].contains("  since 20"),
         "{}",
         who.out
     );

@@ -138,7 +138,9 @@ fn it_says_after_two_seconds_whom_it_waits_for() {
     let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
     let line = lines.next().unwrap().unwrap();
     assert!(
-        line.contains("\"job\" is busy: pid") && line.contains("run job"),
+        line.contains("\"job\" is busy: pid")
+            && line.contains("run job")
+            && line.contains("has had it for"),
         "{line}"
     );
     holder.signal(Signal::TERM);

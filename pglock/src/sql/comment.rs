@@ -15,9 +15,8 @@
 //!   statement, and up to Postgres 15 count `BEGIN` and `SAVEPOINT` once for each name.
 
 use std::cmp::Reverse;
-use std::collections::HashSet;
 use std::fmt::{self, Write as _};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::model::lock_id::{Key, LockId, hash};
 
@@ -145,6 +144,21 @@ pub(crate) struct NamedLock {
     pub(crate) kept: Option<Duration>,
 }
 
+impl NamedLock {
+    /// Since when it has been held: a heartbeat says for how long at its start; the statement that acquired it ended as its
+    /// session became idle.
+    pub(crate) fn since(
+        &self,
+        statement_start: Option<SystemTime>,
+        idle_since: Option<SystemTime>,
+    ) -> Option<SystemTime> {
+        match self.held {
+            Some(held) => statement_start?.checked_sub(held),
+            None => idle_since,
+        }
+    }
+}
+
 /// The locks that the comment names with which a statement begins. A comment that is cut off ends with the last whole one.
 pub(crate) fn read(query: &str) -> impl Iterator<Item = NamedLock> {
     let mut rest = query.strip_prefix(BEGIN);
@@ -154,18 +168,6 @@ pub(crate) fn read(query: &str) -> impl Iterator<Item = NamedLock> {
         // Otherwise the lock itself may be cut off.
         (rest.is_some() || after.starts_with(END)).then_some(lock)
     })
-}
-
-/// The names in the comments of these statements, each with its key.
-pub(crate) fn names<'q>(
-    queries: impl Iterator<Item = &'q str>,
-) -> impl Iterator<Item = (Key, String)> {
-    // The statement of a session comes with each of its locks.
-    let queries: HashSet<&str> = queries.collect();
-    queries
-        .into_iter()
-        .flat_map(read)
-        .filter_map(|lock| Some((lock.key, lock.name?)))
 }
 
 fn read_lock(text: &str) -> Option<(NamedLock, &str)> {

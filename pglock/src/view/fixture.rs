@@ -41,6 +41,7 @@ pub(crate) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
         rel_of_row: false,
         advisory_key: None,
         advisory_name: None,
+        held_since: None,
         classid: None,
         objid: None,
         objsubid: None,

@@ -1,6 +1,6 @@
 //! Locks and sessions as values, and how they are read from rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
@@ -9,7 +9,8 @@ use std::time::{Duration, SystemTime};
 use super::enums::{LockKind, LockMode, RelKind, State};
 use super::fields::{ColumnType, Entity, Field};
 use crate::model::lock_id::{IntoLockId, Key, LockId};
-use crate::sql::{Row, Rows, comment};
+use crate::sql::comment::{self, NamedLock};
+use crate::sql::{Row, Rows};
 
 /// A lock that a session holds or waits for: a row of
 /// [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
@@ -50,6 +51,10 @@ pub struct Lock {
     /// Statements of pglock do, while a session waits for the lock and while it holds it. Of a session that holds many
     /// locks, the heartbeat names those that have been held longest. `None` also if your role may not see the statement.
     pub advisory_name: Option<String>,
+    /// When an advisory lock was acquired, by the server's clock. Known only while its holder says it: pglock's own sessions
+    /// do, but for locks that they have no room for beside others held longer; other sessions of pglock's until their next
+    /// statement.
+    pub held_since: Option<SystemTime>,
     /// `classid` of `pg_locks`: for an advisory lock, the first number of [`advisory_id`](crate::advisory_id).
     pub classid: Option<u32>,
     /// `objid` of `pg_locks`: for an advisory lock, the second number of [`advisory_id`](crate::advisory_id).
@@ -183,13 +188,38 @@ pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
 }
 
 /// Names the advisory locks by what the statements of all sessions say. A name concerns the lock that it hashes to, whoever
-/// says it, so the statement of one session can name a lock that another holds.
+/// says it, so the statement of one session can name a lock that another holds. Since when a lock is held says its holder.
 fn name_advisory_locks<R: FromRow>(rows: &mut [R]) {
     let queries = rows.iter().flat_map(R::queries).flatten();
-    let names: HashMap<Key, String> = comment::names(queries).collect();
+    // The statement of a session comes with each of its locks.
+    let queries: HashSet<String> = queries.map(str::to_owned).collect();
+    let said: HashMap<&str, HashMap<Key, NamedLock>> = queries
+        .iter()
+        .map(|query| {
+            let locks = comment::read(query).map(|lock| (lock.key, lock));
+            (query.as_str(), locks.collect())
+        })
+        .collect();
+    let names: HashMap<Key, &String> = said
+        .values()
+        .flatten()
+        .filter_map(|(key, lock)| Some((*key, lock.name.as_ref()?)))
+        .collect();
     for row in rows {
         let lock = row.lock();
-        lock.advisory_name = lock.key().and_then(|key| names.get(&key).cloned());
+        let Some(key) = lock.key() else {
+            continue;
+        };
+        lock.advisory_name = names.get(&key).map(|name| (*name).clone());
+        if lock.granted {
+            let said = said.get(lock.activity.query.as_deref().unwrap_or_default());
+            lock.held_since = said.and_then(|said| {
+                let activity = &lock.activity;
+                let is_idle = activity.state == Some(State::Idle);
+                let idle_since = activity.state_change.filter(|_| is_idle);
+                said.get(&key)?.since(activity.start, idle_since)
+            });
+        }
     }
 }
 
@@ -214,6 +244,7 @@ impl FromRow for Lock {
             advisory_key: advisory_key(kind, classid, objid, objsubid),
             // Known once all rows are read.
             advisory_name: None,
+            held_since: None,
             classid,
             objid,
             objsubid,

@@ -9,7 +9,6 @@ use crate::model::lock_id::Key;
 use crate::model::options::WaitPolicy;
 use crate::sql;
 use crate::sql::Rows;
-use crate::sql::comment::NamedLock;
 use crate::sql::holder::HolderColumn;
 
 /// What the answer to an acquire says.
@@ -99,15 +98,12 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
         .iter()
         .flat_map(|query| sql::comment::read(query))
         .find(|lock| Some(lock.key) == key);
-    let since = match &named {
-        Some(NamedLock {
-            held: Some(held), ..
-        }) => seconds(HolderColumn::StatementStart).and_then(|start| start.checked_sub(*held)),
-        Some(NamedLock { held: None, .. }) if row.is_true(HolderColumn::IsIdle as usize) => {
-            seconds(HolderColumn::StateChange)
-        }
-        Some(_) | None => None,
-    };
+    let time = |column| SystemTime::UNIX_EPOCH.checked_add(seconds(column)?);
+    let is_idle = row.is_true(HolderColumn::IsIdle as usize);
+    let since = named.as_ref().and_then(|named| {
+        let idle_since = is_idle.then(|| time(HolderColumn::StateChange)).flatten();
+        named.since(time(HolderColumn::StatementStart), idle_since)
+    });
     // Of both times the server's clock says how long ago they were told.
     let told = || seconds(HolderColumn::Now)?.checked_sub(seconds(HolderColumn::StatementStart)?);
     let kept = named.as_ref().and_then(|lock| lock.kept);
@@ -126,9 +122,9 @@ pub(crate) fn of_holder(rows: &Rows, key: Option<Key>) -> Found {
         this_process: false,
         query,
         lock_name,
-        since: since.and_then(|since| SystemTime::UNIX_EPOCH.checked_add(since)),
+        since,
         // Both times are by the server's clock.
-        held_for: since.and_then(|since| seconds(HolderColumn::Now)?.checked_sub(since)),
+        held_for: since.and_then(|since| time(HolderColumn::Now)?.duration_since(since).ok()),
         kept_for,
     }))
 }

@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use pglock::{Lock, LockId};
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, is_pair, key_text};
-use crate::show::attribute::session;
+use crate::show::attribute::{session, time};
 use crate::show::{self, json, style, text};
 
 pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> {
@@ -94,7 +95,9 @@ fn described(meant: &Meant, locks: &[Lock]) -> String {
     let mut text = format!("{title}\n");
     let (held, waiting): (Vec<_>, Vec<_>) = locks.iter().partition(|lock| lock.granted);
     for lock in held {
-        let _ = writeln!(text, "held     {}  {}", session(&lock.activity), lock.mode);
+        let session = session(&lock.activity);
+        let since = lock.held_since.map(since).unwrap_or_default();
+        let _ = writeln!(text, "held     {session}  {}{since}", lock.mode);
     }
     text.extend(
         waiting
@@ -103,6 +106,12 @@ fn described(meant: &Meant, locks: &[Lock]) -> String {
             .map(|(nth, lock)| waits(nth, lock)),
     );
     text
+}
+
+/// By this machine's clock, which may differ from the server's.
+fn since(then: SystemTime) -> String {
+    let lasts = then.elapsed().unwrap_or_default();
+    format!("  since {}, {}", time(then), text::duration(lasts))
 }
 
 fn waits(nth: usize, lock: &Lock) -> String {
@@ -125,6 +134,7 @@ fn described_in_json(meant: &Meant, locks: &[Lock]) -> Value {
         json!({
             "mode": lock.mode.as_str(),
             "wait_seconds": json::seconds(lock.wait_duration),
+            "held_since": json::times(lock.held_since),
             "activity": json::activity(&lock.activity),
         })
     };
