@@ -1,12 +1,12 @@
 // #[pglock::advisory("outer")]
 // #[pglock::advisory("middle")]
-// #[inline]
+// #[tracing::instrument]
 // #[::pglock::timeout("3s")]
 // fn report(conn: &mut Client) -> Result<(), Error> {
 //     work(conn)
 // }
 
-#[inline]
+#[tracing::instrument]
 fn report(conn: &mut Client) -> Result<(), Error> {
     #[allow(unused_imports)]
     use pglock::advisory as _;

@@ -17,7 +17,10 @@ fn report<const N: usize>(&self, part: u8, kind: Kind) -> Result<(), Error> {
         ::core::result::Result::Ok(call) => {
             return ::pglock::__rt::run(
                 call,
-                move || -> Result<(), Error> { work() },
+                move || -> Result<(), Error> {
+                    let _ = &kind;
+                    { work() }
+                },
                 <Result<(), Error> as ::pglock::__rt::FromError>::failed as fn(&_) -> _,
                 on_error,
             );

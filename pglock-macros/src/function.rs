@@ -240,8 +240,16 @@ impl Function {
         quote!(async move { #edge #body })
     }
 
-    /// The body as it was written, with a mark where another attribute may look for it.
-    pub(crate) fn block(&self) -> TokenStream {
+    /// The tokens of the body.
+    pub(crate) fn statements(&self) -> TokenStream {
+        match &self.body {
+            Body::Block { statements, .. } => statements.clone(),
+            Body::Missing | Body::Copied => TokenStream::new(),
+        }
+    }
+
+    /// The body as it was written, after `before`, and with a mark where another attribute may look for it.
+    pub(crate) fn block(&self, before: &TokenStream) -> TokenStream {
         let Body::Block { span, statements } = &self.body else {
             // `check` has refused it.
             return TokenStream::new();
@@ -251,14 +259,39 @@ impl Function {
         // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that the
         // compiler does not call them unnecessary.
         block.set_span(span.resolved_at(Span::mixed_site()));
-        block.to_token_stream()
+        if before.is_empty() {
+            return block.to_token_stream();
+        }
+        // In a block of its own, or clippy would want its items to come first.
+        let mut whole = Group::new(Delimiter::Brace, quote!(#before #block));
+        whole.set_span(block.span());
+        whole.to_token_stream()
     }
 
-    /// Whether one of the attributes that are left may be one of pglock's, by a name of the user's own.
-    fn has_other_attributes(&self) -> bool {
-        let mut others = self.item.attrs.iter();
-        !others.all(|other| other.path().is_ident("doc"))
+    /// Whether one of the attributes that are left may be anybody's, such as one of pglock's by a name of the user's own.
+    pub(crate) fn has_other_attributes(&self) -> bool {
+        /// The compiler's own, which change nothing.
+        const INERT: [&str; 9] = [
+            "allow",
+            "cold",
+            "deprecated",
+            "deny",
+            "doc",
+            "expect",
+            "inline",
+            "must_use",
+            "warn",
+        ];
+        let is_inert = |path: &Path| INERT.iter().any(|inert| path.is_ident(inert));
+        !self.item.attrs.iter().all(|other| is_inert(other.path()))
     }
+}
+
+/// Every name that a pattern binds.
+pub(crate) fn names_of(pattern: &Pat) -> Vec<&Ident> {
+    let mut names = Vec::new();
+    collect_names(pattern, &mut names);
+    names
 }
 
 fn collect_names<'a>(pattern: &'a Pat, names: &mut Vec<&'a Ident>) {

@@ -2,10 +2,11 @@
 //! one version of it only.
 //!
 //! The files, from the bottom; each imports only from those before it: `types`, `mark` and `leftovers` (find the body in
-//! what other attributes have expanded to), `item` (the only reader and emitter of functions), `function`, `options` (one
-//! file each), `wrap` (the wrapper around a body), `attributes` (one each: parse, validate, expand), `nest` (reads the
-//! attributes of a function and nests them).
+//! what other attributes have expanded to), `item` (the only reader and emitter of functions), `function`, `arguments`
+//! (has the body take them), `options` (one file each), `wrap` (the wrapper around a body), `attributes` (one each: parse,
+//! validate, expand), `nest` (reads the attributes of a function and nests them).
 
+mod arguments;
 mod attributes;
 mod function;
 mod item;
@@ -125,6 +126,11 @@ use self::attributes::{advisory, prioritize, timeout};
 /// The body is a closure or an async block, so that the lock can be released after it. `?` and `return` end the body, as
 /// ever. `#[track_caller]` on the function has no effect inside it: `Location::caller()` is a line of the body there, and so
 /// is what a panic in it names, since closures cannot have that attribute in stable Rust.
+///
+/// The body takes the arguments, also those that it does not name, so all are dropped under the lock, in the order of a
+/// plain function. Not so are: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names; `_` itself
+/// where an attribute of another crate is below, which may want to see it; and, where `client` is a place such as
+/// `self.db`, what the body does not take by value. These are dropped when the lock has been released.
 ///
 /// # What is refused
 ///

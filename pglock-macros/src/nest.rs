@@ -4,13 +4,17 @@
 //! the next one, which would then wrap the whole of it. Therefore the topmost expands them all, and one that it does not
 //! know, for its name is the user's own, finds the body by its mark.
 
-use proc_macro2::TokenStream;
+use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
 use syn::{Error, Meta, Path, Result, parse_quote};
 
+use crate::arguments::{self, Mentions};
 use crate::attributes::{Attribute, advisory, lock_timeouts, prioritize, timeout};
 use crate::function::Function;
+use crate::options::client::Client;
+use crate::options::on_error::OnError;
 use crate::options::parse;
+use crate::options::shared::SharedOptions;
 
 /// Reads the arguments of one attribute.
 pub(crate) type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
@@ -28,13 +32,14 @@ pub(crate) fn expand(
     arguments: TokenStream,
     item: &TokenStream,
 ) -> TokenStream {
+    let written = arguments.to_string();
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => return refuse(item, error),
     };
-    let attributes = Attributes::take(read(arguments), &mut function);
+    let attributes = Attributes::take(read(arguments), written, &mut function);
     match attributes.validate(&function) {
-        Ok(()) => attributes.wrap(&function),
+        Ok(()) => attributes.wrap(&mut function),
         Err(error) => refuse(&function.item.unchanged(), error),
     }
 }
@@ -54,26 +59,38 @@ struct Attributes {
     paths: Vec<Path>,
     /// The path of the runtime crate, for the outermost.
     krate: Path,
+    /// What is written in all of them.
+    options: String,
 }
 
 impl Attributes {
     /// Removes pglock's attributes from a function, and reads their arguments.
-    fn take(outermost: Result<Box<dyn Attribute>>, function: &mut Function) -> Self {
-        let krate = outermost
-            .as_ref()
-            .map_or_else(|_| parse_quote!(::pglock), |attribute| attribute.krate());
+    fn take(
+        outermost: Result<Box<dyn Attribute>>,
+        written: String,
+        function: &mut Function,
+    ) -> Self {
+        let krate = outermost.as_ref().map_or_else(
+            |_| parse_quote!(::pglock),
+            |attribute| attribute.shared_options().krate_at(Span::call_site()),
+        );
         let mut attributes = Self {
             read: Vec::new(),
             mistakes: Vec::new(),
             paths: Vec::new(),
             krate,
+            options: written,
         };
         attributes.add(outermost);
         for attribute in std::mem::take(&mut function.item.attrs) {
             match find(attribute.path(), &attributes.krate) {
                 None => function.item.attrs.push(attribute),
                 Some(read) => {
-                    attributes.add(arguments(&attribute).and_then(read));
+                    let arguments = arguments_of(&attribute);
+                    if let Ok(arguments) = &arguments {
+                        attributes.options.push_str(&arguments.to_string());
+                    }
+                    attributes.add(arguments.and_then(read));
                     attributes.paths.push(attribute.path().clone());
                 }
             }
@@ -124,9 +141,10 @@ impl Attributes {
     /// The inner attributes are gone before the compiler resolves them: without the `use`, it would call their imports
     /// unused.
     // Expansion: expansions/nested.rs
-    fn wrap(&self, function: &Function) -> TokenStream {
+    fn wrap(&self, function: &mut Function) -> TokenStream {
         let paths = &self.paths;
-        let mut body = function.block();
+        arguments::name_wildcards(function);
+        let mut body = function.block(&arguments::taken(function, &self.mentions()));
         let mut statements = TokenStream::new();
         for attribute in self.read.iter().rev() {
             statements = attribute.expand(function, &body);
@@ -138,6 +156,23 @@ impl Attributes {
             #refuse_lazy
             #statements
         })
+    }
+}
+
+impl Attributes {
+    fn mentions(&self) -> Mentions {
+        let shared_options = || self.read.iter().map(|attribute| attribute.shared_options());
+        Mentions {
+            options: self.options.clone(),
+            on_error: shared_options()
+                .filter_map(SharedOptions::on_error)
+                .map(OnError::text)
+                .collect(),
+            place: shared_options().find_map(|options| match &options.client.as_ref()?.value {
+                Client::Place { root, .. } => Some(root.clone()),
+                Client::Argument(_) => None,
+            }),
+        }
     }
 }
 
@@ -153,7 +188,7 @@ fn find(path: &Path, krate: &Path) -> Option<ReadAttribute> {
 }
 
 /// The tokens between an attribute's parentheses.
-fn arguments(attribute: &syn::Attribute) -> Result<TokenStream> {
+fn arguments_of(attribute: &syn::Attribute) -> Result<TokenStream> {
     match &attribute.meta {
         Meta::Path(_) => Ok(TokenStream::new()),
         Meta::List(list) => Ok(list.tokens.clone()),

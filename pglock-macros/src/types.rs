@@ -28,6 +28,22 @@ pub(crate) fn name(ty: &Type) -> Option<String> {
     }
 }
 
+/// Whether a type is a reference or a number.
+pub(crate) fn has_nothing_to_drop(ty: &Type) -> bool {
+    const NUMBERS: [&str; 16] = [
+        "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "u128", "u16",
+        "u32", "u64", "u8", "usize",
+    ];
+    match ungroup(ty) {
+        Type::Reference(_) => true,
+        Type::Path(path) => path
+            .path
+            .get_ident()
+            .is_some_and(|name| NUMBERS.iter().any(|number| name == number)),
+        _ => false,
+    }
+}
+
 /// The first name in the path of a type: `T` of `T`, `T::Row` and `<T as Query>::Row`.
 pub(crate) fn begins_with(ty: &Type) -> Option<&Ident> {
     match ungroup(ty) {

@@ -64,6 +64,19 @@ fn taken_by_value(name: String) -> Result<Vec<u8>, Failure> {
     Ok(name.into_bytes())
 }
 
+#[pglock::advisory("{name}")]
+fn not_looked_at(name: String, _guard: Vec<u8>, _: String) -> Result<u8, Failure> {
+    const ONE: u8 = 1;
+    Ok(ONE)
+}
+
+#[pglock::advisory("{mode}", on_error = |error| error.to_string().len() + names.len())]
+async fn in_options(mode: String, mut parts: Vec<u8>, names: Vec<u8>) -> usize {
+    tokio::task::yield_now().await;
+    parts.push(1);
+    parts.len()
+}
+
 #[pglock::advisory("skip", timeout = 0, side_effect = Skip)]
 fn skip() -> Result<Option<u8>, Failure> {
     Ok(Some(1))
@@ -190,6 +203,12 @@ fn unused_arguments(name: &str, count: u8) -> Result<(), Failure> {
     Ok(())
 }
 
+#[expect(unused_variables)]
+#[pglock::advisory("arguments")]
+async fn unused_owned_argument(name: String) -> Result<(), Failure> {
+    Ok(())
+}
+
 #[pglock::advisory("locals")]
 #[expect(unused_variables, unused_mut)]
 async fn unused_locals() -> Result<(), Failure> {
@@ -219,6 +238,8 @@ fn functions_are_used() {
         options,
         formats::<1>,
         taken_by_value,
+        not_looked_at,
+        in_options,
         skip,
     );
     let _ = (
@@ -243,6 +264,7 @@ fn functions_are_used() {
     let _ = (Job::place, Job::borrowed, Counter::borrowed_async);
     let _ = (
         unused_arguments,
+        unused_owned_argument,
         unused_locals,
         unreachable,
         inner_attributes,

@@ -6,15 +6,16 @@ pub(crate) mod prioritize;
 pub(crate) mod timeout;
 
 use proc_macro2::TokenStream;
-use syn::{Path, Result};
+use syn::Result;
 
 use crate::function::Function;
+use crate::options::shared::SharedOptions;
 use lock_timeouts::LockTimeout;
 
 /// An attribute whose arguments have been read.
 pub(crate) trait Attribute {
-    /// The path of the runtime crate.
-    fn krate(&self) -> Path;
+    /// The options that all attributes have.
+    fn shared_options(&self) -> &SharedOptions;
 
     /// Whether it names its lock after the function, for want of a `lock_id`.
     fn has_default_id(&self) -> bool {

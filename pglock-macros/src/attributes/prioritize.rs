@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Ident, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, Path, Result};
@@ -196,8 +196,8 @@ impl PrioritizeSideEffect {
 }
 
 impl Attribute for Args {
-    fn krate(&self) -> Path {
-        self.shared_options.krate_at(Span::call_site())
+    fn shared_options(&self) -> &SharedOptions {
+        &self.shared_options
     }
 
     fn lock_timeout(&self, function: &Function) -> Option<LockTimeout<'_>> {

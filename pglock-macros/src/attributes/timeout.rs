@@ -4,7 +4,7 @@ use proc_macro2::{Span, TokenStream};
 use quote::quote;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, Path, Result};
+use syn::{Error, Expr, Result};
 
 use super::Attribute;
 use super::lock_timeouts::LockTimeout;
@@ -88,8 +88,8 @@ impl Args {
 }
 
 impl Attribute for Args {
-    fn krate(&self) -> Path {
-        self.shared_options.krate_at(Span::call_site())
+    fn shared_options(&self) -> &SharedOptions {
+        &self.shared_options
     }
 
     fn lock_timeout(&self, function: &Function) -> Option<LockTimeout<'_>> {

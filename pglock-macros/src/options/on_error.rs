@@ -1,7 +1,7 @@
 //! The `on_error` option: how an error of pglock's becomes the function's return value.
 
 use proc_macro2::{Span, TokenStream};
-use quote::{quote, quote_spanned};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result, ReturnType};
 
@@ -45,6 +45,14 @@ impl OnError {
                 ),
             )),
             _ => Ok(Self::Handler(value)),
+        }
+    }
+
+    /// What is written in it.
+    pub(crate) fn text(&self) -> String {
+        match self {
+            Self::Panic => String::new(),
+            Self::Handler(value) => value.to_token_stream().to_string(),
         }
     }
 

@@ -71,12 +71,12 @@ fn by_another_name_they_nest_as_by_their_own() {
         let at_once = expand(
             quote!("outer", client = conn),
             &function(quote!(
-                #[inline]
+                #[other]
                 #[pglock::advisory("middle")]
                 #[pglock::advisory("inner", client = conn)]
             )),
         );
-        let mut one_by_one = function(quote!(#[inline]));
+        let mut one_by_one = function(quote!(#[other]));
         for arguments in [
             quote!("outer", client = conn),
             quote!("middle"),

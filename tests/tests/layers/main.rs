@@ -40,6 +40,7 @@ const PGLOCK_MACROS: &[&str] = &[
     "leftovers.rs",
     "item.rs",
     "function.rs",
+    "arguments.rs",
     "options",
     "wrap.rs",
     "attributes",

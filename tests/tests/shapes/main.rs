@@ -1,6 +1,7 @@
 //! Annotated functions of every shape, called: the lock is held in the body, seen from another session, and released
 //! afterwards. (`unsafe fn` compiles, see `trybuild`; it is forbidden here.)
 
+mod arguments;
 mod connections;
 mod functions;
 mod lock_ids;

@@ -6,13 +6,14 @@ mod hold_limits;
 mod side_effect;
 mod validate;
 
-use proc_macro2::{Span, TokenStream};
-use syn::{Path, Result};
+use proc_macro2::TokenStream;
+use syn::Result;
 
 use self::args::Args;
 use self::expand::Expansion;
 use crate::attributes::Attribute;
 use crate::function::Function;
+use crate::options::shared::SharedOptions;
 
 /// Parses the attribute's arguments.
 pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
@@ -21,8 +22,8 @@ pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {
 }
 
 impl Attribute for Args {
-    fn krate(&self) -> Path {
-        self.shared_options.krate_at(Span::call_site())
+    fn shared_options(&self) -> &SharedOptions {
+        &self.shared_options
     }
 
     fn has_default_id(&self) -> bool {
