@@ -259,6 +259,14 @@ pub(crate) fn does(activity: &Activity) -> Option<String> {
     })
 }
 
+/// Whether it keeps a transaction open, and does nothing.
+pub(crate) fn idles(activity: &Activity) -> bool {
+    matches!(
+        activity.state,
+        Some(State::IdleInTransaction | State::IdleInTransactionAborted)
+    )
+}
+
 /// Its pid, whose it is, and what it does.
 pub(crate) fn session(activity: &Activity) -> String {
     let shown = |text: &Option<String>| text.as_deref().map(text::one_line).unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use clap::builder::styling::Style;
-use pglock::{Activity, BlockedLock, Lock, State};
+use pglock::{Activity, BlockedLock, Lock};
 use serde_json::json;
 use tokio_postgres::Client;
 
@@ -16,7 +16,7 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
 use crate::show::attribute::{
-    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, LeftOut, Naming, OfActivity, why_left_out,
+    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, LeftOut, Naming, OfActivity, idles, why_left_out,
 };
 use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json, style, text};
@@ -294,18 +294,12 @@ fn cells(row: &Row, attributes: &[Attribute], naming: Naming<'_>) -> Vec<Cell> {
 }
 
 fn style_of(attribute: Attribute, row: &Row) -> Style {
-    let idles = |activity: Option<&Activity>| {
-        activity.is_some_and(|activity| {
-            matches!(
-                activity.state,
-                Some(State::IdleInTransaction | State::IdleInTransactionAborted)
-            )
-        })
-    };
     match attribute {
         Attribute::Lock => style::NAME,
-        Attribute::OfActivity(OfActivity::Does) if idles(Some(&row.lock.activity)) => style::IDLES,
-        Attribute::OfBlocker(OfActivity::Does) if idles(row.blocker.as_ref()) => style::IDLES,
+        Attribute::OfActivity(OfActivity::Does) if idles(&row.lock.activity) => style::IDLES,
+        Attribute::OfBlocker(OfActivity::Does) if row.blocker.as_ref().is_some_and(idles) => {
+            style::IDLES
+        }
         Attribute::OfLock(_) if !row.lock.granted => style::WAITS,
         _ => style::PLAIN,
     }

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Node, Tree, idles, who};
+use crate::show::attribute::{does, idles};
 use crate::show::text;
+use crate::show::tree::{Node, Tree, who};
 
 const WIDE: usize = 380;
 const HIGH: usize = 58;
@@ -90,14 +91,14 @@ fn boxed(tree: &Tree<'_>, placed: &Placed<'_, '_>) -> String {
     let session = placed.node.session;
     let class = if placed.node.edge.is_some() {
         "box waits"
-    } else if idles(session) {
+    } else if idles(&session.activity) {
         "box idles"
     } else {
         "box"
     };
     let does = match placed.node.edge {
         Some(edge) => tree.waits(edge),
-        None => crate::show::attribute::does(&session.activity).unwrap_or_default(),
+        None => does(&session.activity).unwrap_or_default(),
     };
     let statement = session
         .activity
