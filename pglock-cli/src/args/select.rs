@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clap::Args;
 
-#[derive(Args, Clone, Debug, Default)]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Select {
     /// Only of these sessions
     #[arg(value_name = "PID")]

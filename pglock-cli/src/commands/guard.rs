@@ -15,7 +15,8 @@ use std::time::Duration;
 use pglock::Database;
 use tokio_postgres::Client;
 
-use super::process::{Child, Ended, Signals};
+use super::process::{Child, Ended};
+use super::signals::Signals;
 use crate::args::{Global, GuardArgs};
 use crate::config::Config;
 use crate::connect;

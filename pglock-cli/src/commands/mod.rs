@@ -7,3 +7,4 @@ pub(crate) mod look;
 pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod set_up;
+pub(crate) mod signals;

@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use pglock::{Activity, Advisory, Database, Error, Guard};
 
-use super::process::{Child, Ended, Signals, signals};
+use super::process::{Child, Ended};
 use crate::args::{Global, OnLost, RunArgs};
 use crate::commands::look::query::Server;
 use crate::commands::look::who;
+use crate::commands::signals::{self, Signals};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;

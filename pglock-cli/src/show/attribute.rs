@@ -331,8 +331,12 @@ fn kind_in_words(kind: RelKind) -> String {
     kind.as_str().to_lowercase().replace('_', " ")
 }
 
-/// Whether the lock is one that others could be interested in: not of a catalog, nor one that each transaction has on itself.
-pub(crate) fn why_left_out(lock: &Lock) -> Option<LeftOut> {
+/// Why the lock is of no interest to others, if so. `own_pid` is that of the session that looks; what was asked for
+/// `by_table` is not left out for its table.
+pub(crate) fn why_left_out(lock: &Lock, own_pid: i32, by_table: bool) -> Option<LeftOut> {
+    if lock.activity.pid == own_pid {
+        return Some(LeftOut::OwnSession);
+    }
     let of_catalog = lock
         .schema
         .as_deref()
@@ -341,7 +345,7 @@ pub(crate) fn why_left_out(lock: &Lock) -> Option<LeftOut> {
         && lock.mode == LockMode::Exclusive;
     if !lock.granted {
         None
-    } else if of_catalog {
+    } else if of_catalog && !by_table {
         Some(LeftOut::Catalog)
     } else if own {
         Some(LeftOut::OwnTransaction)
@@ -353,5 +357,8 @@ pub(crate) fn why_left_out(lock: &Lock) -> Option<LeftOut> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LeftOut {
     Catalog,
+    /// Each transaction has one on itself.
     OwnTransaction,
+    /// Of the session that looks.
+    OwnSession,
 }

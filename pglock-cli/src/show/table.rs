@@ -6,9 +6,11 @@ use super::style::{DIM, PLAIN, painted};
 use super::text::{cut, width};
 
 /// What is between two columns.
-const GAP: &str = "  ";
+pub(crate) const GAP: &str = "  ";
 /// To how much a column shrinks that may.
 const LEAST: usize = 8;
+/// To how much each does before another one shrinks further: one long text does not cost the others theirs.
+const ENOUGH: usize = 24;
 
 /// A column, and how readily it shrinks where the terminal is too narrow: those with a high number first, those with 0 never.
 #[derive(Clone, Debug)]
@@ -34,15 +36,7 @@ impl Cell {
 
 /// The table as text, and whether a cell was cut.
 pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], most: Option<usize>) -> (String, bool) {
-    let mut widths: Vec<usize> = columns.iter().map(|column| width(&column.head)).collect();
-    for row in rows {
-        for (wide, cell) in widths.iter_mut().zip(row) {
-            *wide = (*wide).max(width(&cell.text));
-        }
-    }
-    if let Some(most) = most {
-        fit(columns, &mut widths, most);
-    }
+    let widths = widths(columns, rows.iter().map(Vec::as_slice), most);
     let mut text = String::new();
     let head: Vec<Cell> = columns
         .iter()
@@ -58,6 +52,24 @@ pub(crate) fn table(columns: &[Column], rows: &[Vec<Cell>], most: Option<usize>)
     (text, is_cut)
 }
 
+/// How wide each column is, where the table may take so many columns of the terminal.
+pub(crate) fn widths<'c>(
+    columns: &[Column],
+    rows: impl Iterator<Item = &'c [Cell]>,
+    most: Option<usize>,
+) -> Vec<usize> {
+    let mut widths: Vec<usize> = columns.iter().map(|column| width(&column.head)).collect();
+    for row in rows {
+        for (wide, cell) in widths.iter_mut().zip(row) {
+            *wide = (*wide).max(width(&cell.text));
+        }
+    }
+    if let Some(most) = most {
+        fit(columns, &mut widths, most);
+    }
+    widths
+}
+
 /// Shrinks columns until the table fits, or none may shrink.
 fn fit(columns: &[Column], widths: &mut [usize], most: usize) {
     let gaps = GAP.len() * columns.len().saturating_sub(1);
@@ -65,11 +77,14 @@ fn fit(columns: &[Column], widths: &mut [usize], most: usize) {
         .filter(|at| columns[*at].shrinks > 0)
         .collect();
     shrinking.sort_by_key(|at| std::cmp::Reverse(columns[*at].shrinks));
-    for at in shrinking {
-        let all = widths.iter().sum::<usize>() + gaps;
-        let excess = all.saturating_sub(most);
-        let least = LEAST.min(widths[at]);
-        widths[at] = widths[at].saturating_sub(excess).max(least);
+    for least in [ENOUGH, LEAST] {
+        for at in &shrinking {
+            let all = widths.iter().sum::<usize>() + gaps;
+            let wide = &mut widths[*at];
+            *wide = wide
+                .saturating_sub(all.saturating_sub(most))
+                .max(least.min(*wide));
+        }
     }
 }
 
@@ -124,6 +139,15 @@ mod tests {
                         4046  SHARE\n";
         assert_eq!(plain(None), (expected.to_owned(), false));
         assert_eq!(plain(Some(60)), (expected.to_owned(), false));
+    }
+
+    #[test]
+    fn one_long_text_does_not_cost_the_others_theirs() {
+        let columns = columns();
+        let name = "an application with a name that goes on for a while";
+        let row = ["1", name, "ALTER TABLE orders ADD note text"].map(Cell::plain);
+        let widths = widths(&columns, std::iter::once(row.as_slice()), Some(58));
+        assert_eq!(widths, [3, 27, 24]);
     }
 
     #[test]

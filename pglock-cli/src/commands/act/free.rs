@@ -39,7 +39,7 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
         }
         show::say(&format!(
             "{} {} is held by",
-            hit::place(&client).await?,
+            hit::place(&server),
             title(&meant)
         ));
         victims::show_victims(&holders);

@@ -28,7 +28,8 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
     connect::block_on(async {
         let database = connect::database(global, &config, verb.name())?;
         let mut client = connect::to_act(&database).await?;
-        let found = find(&mut client, args, &config).await?;
+        let server = Server::of(&client).await?;
+        let found = find(&mut client, &server, args, &config).await?;
         let (spared, victims) = part(found, verb, &victims::never(&config)?);
         let mut told: Vec<(Victim, Option<Outcome>)> = Vec::new();
         told.extend(
@@ -37,8 +38,7 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
                 .map(|(victim, why)| (victim, Some(Outcome::Spared(why)))),
         );
         if !victims.is_empty() {
-            let where_to = place(&client).await?;
-            show::say(&where_to);
+            show::say(&place(&server));
             victims::show_victims(&victims);
             if args.dry_run {
                 told.extend(victims.into_iter().map(|victim| (victim, None)));
@@ -57,7 +57,11 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
 }
 
 /// Those who are never hit with the reason, and the others.
-fn part(found: Vec<Victim>, verb: Verb, never: &[String]) -> (Vec<(Victim, String)>, Vec<Victim>) {
+pub(crate) fn part(
+    found: Vec<Victim>,
+    verb: Verb,
+    never: &[String],
+) -> (Vec<(Victim, String)>, Vec<Victim>) {
     let (mut spared, mut victims) = (Vec::new(), Vec::new());
     for victim in found {
         match victim.spared(verb, never) {
@@ -69,28 +73,21 @@ fn part(found: Vec<Victim>, verb: Verb, never: &[String]) -> (Vec<(Victim, Strin
 }
 
 /// Where the sessions are, for who might have meant another server.
-pub(crate) async fn place(client: &Client) -> Result<String, Failure> {
-    let row = client
-        .query_one(
-            "SELECT current_database()::text, current_user::text, coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a local socket')",
-            &[],
-        )
-        .await;
-    let row = row.map_err(|error| Failure::new(connect::said(&error)))?;
-    let (database, user, at): (String, String, String) = (row.get(0), row.get(1), row.get(2));
-    Ok(format!(
-        "In database \"{}\" at {at}, as \"{}\":",
-        text::one_line(&database),
-        text::one_line(&user)
-    ))
+pub(crate) fn place(server: &Server) -> String {
+    format!(
+        "In database \"{}\" at {}, as \"{}\":",
+        text::one_line(&server.database),
+        server.at,
+        text::one_line(&server.user)
+    )
 }
 
 async fn find(
     client: &mut Client,
+    server: &Server,
     args: &HitArgs,
     config: &Config,
 ) -> Result<Vec<Victim>, Failure> {
-    let server = Server::of(client).await?;
     let by_name = ByName::of(&args.select, &server.database, &mut Names::of(config)?)?;
     let mut sessions: BTreeMap<(i32, Option<std::time::SystemTime>), Activity> = BTreeMap::new();
     let mut add = |activity: Activity| {

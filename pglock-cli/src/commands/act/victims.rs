@@ -35,7 +35,7 @@ impl Verb {
         }
     }
 
-    pub(super) fn question(self, number: usize) -> String {
+    pub(crate) fn question(self, number: usize) -> String {
         match (self, number) {
             (Self::Cancel, 1) => "Cancel what this session is doing?".to_owned(),
             (Self::Cancel, _) => format!("Cancel what these {number} sessions are doing?"),
@@ -144,7 +144,8 @@ impl Victim {
         }
     }
 
-    pub(crate) fn told(&self, outcome: &Outcome, verb: Verb) -> String {
+    /// Its pid, application and role.
+    pub(crate) fn who(&self) -> String {
         let whose = |text: &Option<String>| {
             text.as_deref()
                 .map(text::one_line)
@@ -157,6 +158,11 @@ impl Victim {
         if let Some(user) = whose(&self.activity.user) {
             let _ = write!(who, " of user \"{user}\"");
         }
+        who
+    }
+
+    pub(crate) fn told(&self, outcome: &Outcome, verb: Verb) -> String {
+        let who = self.who();
         match outcome {
             Outcome::Hit => format!("{who}: {}", verb.done()),
             Outcome::Gone => format!("{who}: gone"),

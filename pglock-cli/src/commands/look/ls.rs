@@ -16,7 +16,7 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
 use crate::show::attribute::{
-    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, LeftOut, Naming, OfActivity, idles, why_left_out,
+    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, Naming, OfActivity, idles, why_left_out,
 };
 use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json, style, text};
@@ -91,6 +91,7 @@ struct Listing {
     server: Server,
     blocking: bool,
     rows: Vec<Row>,
+    /// How many, by the reasons of [`LeftOut`](crate::show::attribute::LeftOut).
     left_out: [usize; 3],
 }
 
@@ -120,18 +121,12 @@ async fn look(client: &mut Client, args: &LsArgs, names: &mut Names) -> Result<L
     rows.retain(|row| by_name.fits(&row.lock));
     let mut left_out = [0; 3];
     if !args.all {
+        let by_table = !args.select.on.is_empty();
         rows.retain(|row| {
-            let reason = if row.lock.activity.pid == server.pid {
-                2
-            } else {
-                match why_left_out(&row.lock) {
-                    // What is asked for by its table or session is not left out.
-                    Some(LeftOut::Catalog) if args.select.on.is_empty() => 0,
-                    Some(LeftOut::OwnTransaction) => 1,
-                    _ => return true,
-                }
+            let Some(why) = why_left_out(&row.lock, server.pid, by_table) else {
+                return true;
             };
-            left_out[reason] += 1;
+            left_out[why as usize] += 1;
             false
         });
     }

@@ -14,7 +14,11 @@ pub(crate) struct Server {
     pub(crate) version: String,
     pub(crate) database: String,
     pub(crate) time: String,
+    /// Of our own session.
     pub(crate) pid: i32,
+    pub(crate) user: String,
+    /// Where it listens.
+    pub(crate) at: String,
 }
 
 impl Server {
@@ -22,7 +26,8 @@ impl Server {
         let row = client
             .query_one(
                 "SELECT current_setting('server_version'), current_database()::text, \
-                 to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), pg_backend_pid()",
+                 to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), pg_backend_pid(), current_user::text, \
+                 coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a local socket')",
                 &[],
             )
             .await;
@@ -32,6 +37,8 @@ impl Server {
             database: row.get(1),
             time: row.get(2),
             pid: row.get(3),
+            user: row.get(4),
+            at: row.get(5),
         })
     }
 

@@ -2,7 +2,5 @@
 
 mod child;
 pub(crate) mod exec;
-pub(crate) mod signals;
 
 pub(crate) use child::{Child, Ended};
-pub(crate) use signals::Signals;

@@ -1,4 +1,4 @@
-//! The signals that `run` passes on.
+//! Signals to this process: `run` passes them on, and `watch` leaves the terminal as it was before it ends.
 
 use std::future::poll_fn;
 use std::task::Poll;
@@ -12,7 +12,7 @@ pub(crate) const TERM: Signal = Signal::TERM;
 pub(crate) const KILL: Signal = Signal::KILL;
 pub(crate) const CONT: Signal = Signal::CONT;
 
-/// Each is passed on to the command. Those that end a process by default end the wait for the lock.
+/// Each with whether it ends a process by default.
 const ALL: [(Signal, bool); 8] = [
     (Signal::TERM, true),
     (Signal::INT, true),
@@ -24,15 +24,15 @@ const ALL: [(Signal, bool); 8] = [
     (Signal::CONT, false),
 ];
 
-pub(crate) struct Signals(Vec<(Signal, bool, unix::Signal)>);
+pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {
     pub(crate) fn listen() -> Result<Self, Failure> {
-        let listen = |(signal, ends): (Signal, bool)| {
+        let listen = |(signal, _): (Signal, bool)| {
             let heard = unix::signal(SignalKind::from_raw(signal.as_raw()));
             let heard = heard
                 .map_err(|error| Failure::new(format!("cannot listen to signals: {error}")))?;
-            Ok((signal, ends, heard))
+            Ok((signal, heard))
         };
         ALL.into_iter()
             .map(listen)
@@ -42,7 +42,7 @@ impl Signals {
 
     pub(crate) async fn next(&mut self) -> Signal {
         poll_fn(|cx| {
-            for (signal, _, heard) in &mut self.0 {
+            for (signal, heard) in &mut self.0 {
                 if let Poll::Ready(Some(())) = heard.poll_recv(cx) {
                     return Poll::Ready(*signal);
                 }
@@ -56,13 +56,18 @@ impl Signals {
     pub(crate) async fn next_that_ends(&mut self) -> u8 {
         loop {
             let signal = self.next().await;
-            if self
-                .0
-                .iter()
-                .any(|(known, ends, _)| *known == signal && *ends)
-            {
-                return u8::try_from(signal.as_raw()).unwrap_or(0);
+            if ends(signal) {
+                return number(signal);
             }
         }
     }
+}
+
+/// Whether it would end this process, if nobody listened.
+pub(crate) fn ends(signal: Signal) -> bool {
+    ALL.contains(&(signal, true))
+}
+
+pub(crate) fn number(signal: Signal) -> u8 {
+    u8::try_from(signal.as_raw()).unwrap_or(0)
 }
