@@ -94,7 +94,8 @@ impl Config {
         Failure::new(format!("{}: `{key}` has to be {what}", self.path.display()))
     }
 
-    fn text(&self, key: &str) -> Result<Option<&str>, Failure> {
+    /// Nothing where the key is not set.
+    pub(crate) fn text(&self, key: &str) -> Result<Option<&str>, Failure> {
         let value = self.table.get(key);
         value
             .map(|value| value.as_str().ok_or_else(|| self.wrong(key)))

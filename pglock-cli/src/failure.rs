@@ -57,6 +57,16 @@ impl Failure {
         }
     }
 
+    /// What it says, for who shows it and goes on.
+    #[cfg(feature = "watch")]
+    pub(crate) fn text(&self) -> String {
+        match &self.why {
+            Why::Said(text) => text.clone(),
+            Why::Usage(error) => error.to_string(),
+            Why::ClosedPipe => String::new(),
+        }
+    }
+
     pub(crate) fn tell(self) -> ExitCode {
         match &self.why {
             Why::Said(text) => anstream::eprintln!("pglock: {text}"),

@@ -35,6 +35,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Ls(args) => commands::look::ls::run(global, &args),
         Command::Blocked(args) => commands::look::ls::run(global, &args.blocked()),
         Command::Tree(args) => commands::look::tree::run(global, &args),
+        #[cfg(feature = "watch")]
+        Command::Watch(args) => commands::watch::run(global, &args),
         Command::Who(args) => commands::look::who::run(global, &args),
         Command::Id(args) => commands::look::id::run(global, &args),
         Command::Names => commands::look::names::run(global),

@@ -7,6 +7,8 @@
 mod global;
 mod run;
 mod select;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -17,6 +19,8 @@ use clap_complete::Shell;
 pub(crate) use global::{Format, Global};
 pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme};
 pub(crate) use select::{LsArgs, Select};
+#[cfg(feature = "watch")]
+pub(crate) use watch::{View, WatchArgs, refresh};
 
 /// Locks in Postgres: who holds what, who waits for whom, and a lock around any command
 #[derive(Debug, Parser)]
@@ -43,6 +47,10 @@ pub(crate) enum Command {
     Blocked(LsArgs),
     /// Who blocks whom, roots first
     Tree(TreeArgs),
+    /// All of it, live
+    #[cfg(feature = "watch")]
+    #[command(visible_alias = "top")]
+    Watch(WatchArgs),
     /// Who holds a named lock, and who waits for it
     Who(WhoArgs),
     /// What a name is called in pg_locks; needs no server

@@ -8,3 +8,5 @@ pub(crate) mod process;
 pub(crate) mod run;
 pub(crate) mod set_up;
 pub(crate) mod signals;
+#[cfg(feature = "watch")]
+pub(crate) mod watch;

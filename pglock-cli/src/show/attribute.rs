@@ -267,6 +267,29 @@ pub(crate) fn idles(activity: &Activity) -> bool {
     )
 }
 
+/// What a session is called: its application, or what the server's process is, where it is no client's.
+#[cfg(feature = "watch")]
+pub(crate) fn name(activity: &Activity) -> String {
+    let given = activity.application_name.as_deref().map(text::one_line);
+    let kind = activity.backend_type.as_deref();
+    match given.filter(|given| !given.is_empty()) {
+        Some(given) => given,
+        None => match kind.filter(|kind| *kind != "CLIENT_BACKEND") {
+            Some(kind) => kind.to_lowercase().replace('_', " "),
+            None => String::new(),
+        },
+    }
+}
+
+/// All that is known of a session, by the names of its attributes; as it is, so not yet safe for a terminal.
+#[cfg(feature = "watch")]
+pub(crate) fn all_of_session(activity: &Activity) -> Vec<(&'static str, String)> {
+    let known = |(field, name): &(OfActivity, &'static str)| {
+        Some((*name, of_activity(*field, activity)?)).filter(|(_, value)| !value.is_empty())
+    };
+    OfActivity::ALL.iter().filter_map(known).collect()
+}
+
 /// Its pid, whose it is, and what it does.
 pub(crate) fn session(activity: &Activity) -> String {
     let shown = |text: &Option<String>| text.as_deref().map(text::one_line).unwrap_or_default();
@@ -283,7 +306,7 @@ pub(crate) fn session(activity: &Activity) -> String {
 }
 
 /// By this machine's clock, which may differ from the server's: for what is only shown.
-fn since(then: Option<SystemTime>) -> Option<Duration> {
+pub(crate) fn since(then: Option<SystemTime>) -> Option<Duration> {
     SystemTime::now().duration_since(then?).ok()
 }
 

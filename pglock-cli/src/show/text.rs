@@ -76,6 +76,37 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
+/// The text in lines of so many columns, broken between words where that is possible.
+#[cfg(feature = "watch")]
+pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
+    let most = most.max(2);
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let Some(line) = lines.last_mut() else {
+            break;
+        };
+        let is_first = line.is_empty();
+        if width(line) + usize::from(!is_first) + width(word) <= most {
+            if !is_first {
+                line.push(' ');
+            }
+            line.push_str(word);
+            continue;
+        }
+        if !is_first {
+            lines.push(String::new());
+        }
+        for character in word.chars() {
+            let wide = character.width().unwrap_or(0);
+            match lines.last_mut() {
+                Some(line) if width(line) + wide <= most => line.push(character),
+                _ => lines.push(character.to_string()),
+            }
+        }
+    }
+    lines
+}
+
 /// A duration with two units at most; what is smaller is cut off.
 pub(crate) fn duration(duration: Duration) -> String {
     let (seconds, tenths) = (duration.as_secs(), duration.subsec_millis() / 100);
@@ -126,6 +157,15 @@ mod tests {
         assert_eq!(cut("日本語", 5), "日本…");
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("ab", 0), "");
+    }
+
+    #[cfg(feature = "watch")]
+    #[test]
+    fn lines_are_broken_between_words() {
+        assert_eq!(wrap("", 5), [""]);
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("a verylongword b", 6), ["a", "verylo", "ngword", "b"]);
+        assert_eq!(wrap("日本語", 5), ["日本", "語"]);
     }
 
     #[test]

@@ -7,11 +7,25 @@ mod looking;
 mod names;
 mod run;
 mod setting_up;
+#[cfg(feature = "watch")]
+mod terminal;
+#[cfg(feature = "watch")]
+mod watch;
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use pglock_tests::TestDb;
+
+/// What would change what it does.
+const VARIABLES: [&str; 6] = [
+    "PGLOCK_DATABASE",
+    "PGLOCK_CONFIG",
+    "PGLOCK_READ_ONLY",
+    "PGLOCK_LIMIT",
+    "NO_COLOR",
+    "DATABASE_URL",
+];
 
 /// The command on that database, in a folder without a `pglock.toml`.
 fn pglock(db: &TestDb) -> Command {
@@ -23,14 +37,7 @@ fn pglock(db: &TestDb) -> Command {
 /// The command without a database.
 fn bare() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_pglock"));
-    for variable in [
-        "PGLOCK_DATABASE",
-        "PGLOCK_CONFIG",
-        "PGLOCK_READ_ONLY",
-        "PGLOCK_LIMIT",
-        "NO_COLOR",
-        "DATABASE_URL",
-    ] {
+    for variable in VARIABLES {
         command.env_remove(variable);
     }
     command.current_dir(Path::new("/"));
