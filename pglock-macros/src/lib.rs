@@ -23,9 +23,6 @@ use proc_macro::TokenStream;
 
 use self::attributes::{advisory, prioritize, timeout};
 
-/// Takes an advisory lock of Postgres around a function, which then runs at most once at a time across all processes and
-/// hosts that share the database.
-///
 /// A call waits for the lock, runs the body, and releases the lock, whatever becomes of the body. It can be put on any
 /// `fn` or `async fn` that has a body, methods and trait impls included, with `#[async_trait]` or without.
 ///
@@ -143,10 +140,8 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand(advisory::read, arguments.into(), &item.into()).into()
 }
 
-/// Bounds how long the statements of a function wait for locks on a connection: Postgres' `lock_timeout`.
-///
-/// It is set before the body and restored after it, whatever becomes of the body. In a transaction, the end of the
-/// transaction restores it too.
+/// Postgres' `lock_timeout` is set before the body and restored after it, whatever becomes of the body. In a transaction,
+/// the end of the transaction restores it too.
 ///
 /// # Options
 ///
@@ -170,8 +165,6 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand(timeout::read, arguments.into(), &item.into()).into()
 }
 
-/// Terminates the sessions that block a function's connection, until the function returns.
-///
 /// A watcher polls the function's connection from a session of its own, the first time after the interval. When the
 /// connection waits for a lock of any kind, the sessions that block it are terminated, or handled as the side effect says. All
 /// prioritized functions of a process share one watcher, and its connection, for each database.

@@ -19,6 +19,21 @@ pub(crate) fn ungroup(mut ty: &Type) -> &Type {
     }
 }
 
+/// The pool of connections that a type names, as in `&PgPool` or `Arc<Pool>`.
+pub(crate) fn pool(ty: &Type) -> Option<&Ident> {
+    match ungroup(ty) {
+        Type::Reference(reference) => pool(&reference.elem),
+        Type::Path(path) => {
+            let last = path.path.segments.last()?;
+            let is_pool = last.ident.to_string().ends_with("Pool");
+            is_pool
+                .then_some(&last.ident)
+                .or_else(|| first_argument(&last.arguments).and_then(pool))
+        }
+        _ => None,
+    }
+}
+
 /// The last name in the path of a type, or of what it is a reference to: `Uuid` of `&uuid::Uuid`.
 pub(crate) fn name(ty: &Type) -> Option<String> {
     match ungroup(ty) {

@@ -225,10 +225,12 @@ pub use watcher::{
 /// settle(&mut client)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What a call does
 pub use pglock_macros::advisory;
 
-/// The attribute: terminates the sessions that keep a function waiting for locks. For a part of a function, and for a report,
-/// see [`fn@prioritize`].
+/// The attribute: terminates the sessions that keep a function waiting for locks, until it returns. For a part of a function,
+/// and for a report, see [`fn@prioritize`].
 ///
 /// # Example
 ///
@@ -245,9 +247,11 @@ pub use pglock_macros::advisory;
 /// migrate(&mut client)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What it does
 pub use pglock_macros::prioritize;
 
-/// The attribute: limits how long the statements of a function wait for locks. For a part of a function, see [`fn@timeout`].
+/// The attribute: limits how long the statements of a function wait for locks on a connection. For a part of a function, see [`fn@timeout`].
 ///
 /// # Example
 ///
@@ -263,6 +267,8 @@ pub use pglock_macros::prioritize;
 /// migrate(&mut client)?;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
+///
+/// # What it does
 pub use pglock_macros::timeout;
 
 /// The programs of the README, compiled.

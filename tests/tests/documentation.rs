@@ -95,6 +95,46 @@ fn every_attribute_says_what_becomes_of_a_future_that_is_dropped() {
     assert_eq!(attributes, 3);
 }
 
+/// Where an attribute is exported, rustdoc shows what is written there, and below it what is written at the macro.
+#[test]
+fn no_attribute_says_its_first_sentence_twice() {
+    let words = |attributes: &[Attribute]| -> Vec<String> {
+        let text: Vec<String> = attributes.iter().map_while(doc).collect();
+        let text = text.join(" ").to_lowercase();
+        let sentence = text.split(". ").next().unwrap_or_default();
+        sentence.split_whitespace().map(str::to_owned).collect()
+    };
+    let mut of_macros = Vec::new();
+    for item in parse(&root().join("pglock-macros/src/lib.rs")).items {
+        if let syn::Item::Fn(item) = item {
+            of_macros.push((item.sig.ident.to_string(), words(&item.attrs)));
+        }
+    }
+    let mut exports = 0;
+    for item in parse(&root().join("pglock/src/lib.rs")).items {
+        let syn::Item::Use(item) = item else {
+            continue;
+        };
+        let UseTree::Path(path) = &item.tree else {
+            continue;
+        };
+        let UseTree::Name(name) = &*path.tree else {
+            continue;
+        };
+        if path.ident != "pglock_macros" {
+            continue;
+        }
+        exports += 1;
+        let (_, of_macro) = of_macros.iter().find(|(of, _)| name.ident == of).unwrap();
+        let exported = words(&item.attrs);
+        let twice = of_macro
+            .windows(4)
+            .find(|run| exported.windows(4).any(|it| it == *run));
+        assert!(twice.is_none(), "{}: {twice:?}", name.ident);
+    }
+    assert_eq!(exports, 3);
+}
+
 #[test]
 fn headings_in_examples_or_over_nothing_and_files_are_no_sections() {
     let function: ItemFn = syn::parse_str(

@@ -239,15 +239,18 @@ fn validate_argument(name: &Ident, function: &Function) -> Result<()> {
     let Some((mutability, ty)) = function.typed_argument(name) else {
         return Ok(());
     };
-    if types::name(ty).is_some_and(|ty| ty.ends_with("Pool")) {
-        let connection = match function.sig.asyncness {
-            Some(_) => "tokio_postgres::Client",
-            None => "postgres::Client",
+    if let Some(pool) = types::pool(ty) {
+        let (connection, taken) = if pool == "PgPool" {
+            ("sqlx::PgConnection", "acquire().await?")
+        } else if function.sig.asyncness.is_some() {
+            ("tokio_postgres::Client", "get().await?")
+        } else {
+            ("postgres::Client", "get()?")
         };
         return Err(Error::new_spanned(
             ty,
             format!(
-                "`{name}` is a pool: take a connection from it before the call, and take that as the argument, as in `conn: &mut {connection}`"
+                "`{pool}` is a pool, and this works on one connection: take it from the pool in the caller, as in `let mut conn = {name}.{taken}`, and pass `&mut conn` for an argument `conn: &mut {connection}`"
             ),
         ));
     }
