@@ -420,8 +420,13 @@ fn a_client_that_is_frozen_for_longer_than_the_heartbeat_keeps_its_lock() {
                 WHERE datname = current_database() AND application_name LIKE 'pglock: %@%'";
             client.query_one(asked, &[]).unwrap().get(0)
         };
-        proxy.stop_answers();
+        // Its next question is a heartbeat then.
+        wait_until("it has said what it holds", BOUND, || {
+            let holder = db.advisory_locks()[0].pid;
+            db.statement_of(holder).contains(" held ")
+        });
         let before = asked();
+        proxy.stop_answers();
         wait_until("it asks", BOUND, || asked() > before);
         holder.freeze();
         proxy.resume();
