@@ -4,7 +4,7 @@
 //! A closure and an async block capture what they name, and as much of it as they name. They drop it after their locals,
 //! in the order in which they named it first.
 
-use proc_macro2::{Ident, Span, TokenStream};
+use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
 use syn::ext::IdentExt as _;
 use syn::{FnArg, Pat, ReceiverKind, Signature};
@@ -15,7 +15,7 @@ use crate::types;
 /// What attributes say of the arguments.
 pub(crate) struct Mentions {
     /// In their options.
-    pub(crate) options: String,
+    pub(crate) options: TokenStream,
     /// In `on_error`, which borrows what it names for as long as the body runs.
     pub(crate) on_error: String,
     /// The place of `client`, on which the lock is released after the body, which therefore takes nothing as a whole.
@@ -27,32 +27,35 @@ pub(crate) struct Mentions {
 //
 // Expansion: expansions/arguments.rs
 pub(crate) fn taken(function: &Function, mentions: &Mentions) -> TokenStream {
+    let names = dropped(&function.sig);
+    if names.is_empty() {
+        return TokenStream::new();
+    }
     let body = function.statements().to_string();
-    let (mut named, mut unused) = (Vec::new(), Vec::new());
-    for name in dropped(&function.sig) {
+    let (mut captured, mut moved) = (Vec::new(), Vec::new());
+    for name in names {
         let text = name.unraw().to_string();
+        let option = use_in(&mentions.options, &text);
         let is_the_place = mentions.place.as_ref().is_some_and(|place| *place == text);
-        if is_the_place || is_word_in(&mentions.on_error, &text) {
+        if is_the_place || option == Use::Taken || is_word_in(&mentions.on_error, &text) {
             continue;
         }
         let is_in_body = is_word_in(&body, &text);
-        let is_used = is_in_body
-            || text == "self"
-            || text.starts_with('_')
-            || is_word_in(&mentions.options, &text);
-        if mentions.place.is_none() && is_used {
-            named.push(name);
-        } else if !is_in_body && text != "self" {
-            unused.push(name);
+        let is_used = option == Use::Borrowed || text == "self" || text.starts_with('_');
+        let allow = text
+            .starts_with('_')
+            .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+        let look = quote!(#allow let _ = &#name;);
+        match &mentions.place {
+            None if is_in_body || is_used => captured.push(look),
+            Some(_) if is_in_body || text == "self" => {}
+            Some(_) if is_used => moved.push(quote!(#allow let #name = #name; #look)),
+            // Nothing uses it, as the compiler then says.
+            _ => moved.push(quote!(let #name = #name;)),
         }
     }
-    let named = named.iter().rev().map(|name| {
-        let is_underscored = name.to_string().starts_with('_');
-        let allow = is_underscored.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-        quote!(#allow let _ = &#name;)
-    });
-    // The compiler calls the latter unused, as they are.
-    quote!(#(#named)* #(let #unused = #unused;)*)
+    captured.reverse();
+    quote!(#(#captured)* #(#moved)*)
 }
 
 /// Gives a name to each argument that is `_`, where no other attribute will see it.
@@ -64,6 +67,7 @@ pub(crate) fn name_wildcards(function: &mut Function) {
         for (number, argument) in sig.inputs.iter_mut().enumerate() {
             if let FnArg::Typed(argument) = argument
                 && let Pat::Wild(_) = &*argument.pat
+                && !types::has_nothing_to_drop(&argument.ty)
             {
                 let name = Ident::new(&format!("_{number}"), Span::mixed_site());
                 *argument.pat = syn::parse_quote!(#name);
@@ -93,6 +97,62 @@ fn dropped(sig: &Signature) -> Vec<Ident> {
     sig.inputs.iter().flat_map(of_argument).collect()
 }
 
+/// What an option does with an argument, as far as its tokens show.
+#[derive(Clone, Copy, Debug, PartialEq, PartialOrd)]
+enum Use {
+    None,
+    /// `&name`, `format!("{}", name)`, `"report-{name}"`
+    Borrowed,
+    /// Perhaps: `name`, `name.field`
+    Taken,
+}
+
+fn use_in(options: &TokenStream, name: &str) -> Use {
+    most_use_in(options, name, false)
+}
+
+/// With `borrows` for the arguments of `format!`.
+fn most_use_in(options: &TokenStream, name: &str, borrows: bool) -> Use {
+    let trees: Vec<_> = options.clone().into_iter().collect();
+    let uses = trees.iter().enumerate().map(|(at, tree)| match tree {
+        TokenTree::Literal(literal) if is_word_in(&literal.to_string(), name) => Use::Borrowed,
+        TokenTree::Ident(ident) if ident.unraw() == name => {
+            let is_borrowed = borrows || at > 0 && is_sign(&trees[at - 1], '&');
+            if is_borrowed && !is_called(&trees[at + 1..]) {
+                Use::Borrowed
+            } else {
+                Use::Taken
+            }
+        }
+        TokenTree::Group(group) => {
+            let is_format = at > 1
+                && is_sign(&trees[at - 1], '!')
+                && matches!(&trees[at - 2], TokenTree::Ident(name) if name == "format");
+            most_use_in(&group.stream(), name, is_format)
+        }
+        _ => Use::None,
+    });
+    uses.fold(
+        Use::None,
+        |most, here| if here > most { here } else { most },
+    )
+}
+
+/// Whether a method is called on a name, or on a field of it, that is followed by `after`: it may take the whole.
+fn is_called(after: &[TokenTree]) -> bool {
+    match after {
+        [dot, _, after @ ..] if is_sign(dot, '.') => match after {
+            [TokenTree::Group(arguments), ..] => arguments.delimiter() == Delimiter::Parenthesis,
+            _ => is_called(after),
+        },
+        _ => false,
+    }
+}
+
+fn is_sign(tree: &TokenTree, sign: char) -> bool {
+    matches!(tree, TokenTree::Punct(punct) if punct.as_char() == sign)
+}
+
 /// Whether a word is in code, or in a string in it, such as `"{word}"`.
 fn is_word_in(code: &str, word: &str) -> bool {
     let is_part = |char: char| char.is_alphanumeric() || char == '_';
@@ -100,4 +160,36 @@ fn is_word_in(code: &str, word: &str) -> bool {
         let (before, after) = (&code[..at], &code[at + word.len()..]);
         !before.ends_with(is_part) && !after.starts_with(is_part)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uses_in_options() {
+        for (options, expected) in [
+            ("\"report\", using = here", Use::None),
+            ("\"report-{name}\"", Use::Borrowed),
+            ("\"report-{name.id:03}\"", Use::Borrowed),
+            ("\"report-{names}\"", Use::None),
+            ("using = &name", Use::Borrowed),
+            ("using = &name.db.1", Use::Borrowed),
+            ("lock_id = format!(\"{}-{}\", here, name.id)", Use::Borrowed),
+            ("lock_id = format!(\"{name}\")", Use::Borrowed),
+            ("lock_id = name", Use::Taken),
+            ("lock_id = r#name", Use::Taken),
+            ("lock_id = name.id", Use::Taken),
+            ("lock_id = (1, name)", Use::Taken),
+            ("using = &name.into_db()", Use::Taken),
+            ("using = &name.db.clone()", Use::Taken),
+            ("lock_id = format!(\"{}\", name.into_id())", Use::Taken),
+            ("lock_id = id!(name)", Use::Taken),
+            ("\"report-{name}\", using = name", Use::Taken),
+            ("!(name)", Use::Taken),
+        ] {
+            let used = use_in(&options.parse().unwrap(), "name");
+            assert!(used == expected, "{options}: {used:?}");
+        }
+    }
 }

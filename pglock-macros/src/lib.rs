@@ -125,7 +125,8 @@ use self::attributes::{advisory, prioritize, timeout};
 /// is what a panic in it names, since closures cannot have that attribute in stable Rust.
 ///
 /// The body takes the arguments, also those that it does not name, so all are dropped under the lock, in the order of a
-/// plain function. Not so are: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names; `_` itself
+/// plain function. Not so are: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names, or an expression
+/// that may take it, as in `lock_id = job.id`, but not in `format!` or behind `&`; `_` itself
 /// where an attribute of another crate is below, which may want to see it; and, where `client` is a place such as
 /// `self.db`, what the body does not take by value. These are dropped when the lock has been released.
 ///

@@ -32,7 +32,7 @@ pub(crate) fn expand(
     arguments: TokenStream,
     item: &TokenStream,
 ) -> TokenStream {
-    let written = arguments.to_string();
+    let written = arguments.clone();
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => return refuse(item, error),
@@ -60,14 +60,14 @@ struct Attributes {
     /// The path of the runtime crate, for the outermost.
     krate: Path,
     /// What is written in all of them.
-    options: String,
+    options: TokenStream,
 }
 
 impl Attributes {
     /// Removes pglock's attributes from a function, and reads their arguments.
     fn take(
         outermost: Result<Box<dyn Attribute>>,
-        written: String,
+        written: TokenStream,
         function: &mut Function,
     ) -> Self {
         let krate = outermost.as_ref().map_or_else(
@@ -88,7 +88,7 @@ impl Attributes {
                 Some(read) => {
                     let arguments = arguments_of(&attribute);
                     if let Ok(arguments) = &arguments {
-                        attributes.options.push_str(&arguments.to_string());
+                        attributes.options.extend(arguments.clone());
                     }
                     attributes.add(arguments.and_then(read));
                     attributes.paths.push(attribute.path().clone());

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 
-use pglock::Error;
+use pglock::{Database, Error, LockId};
 use pglock_tests::BOUND;
 
 use crate::{Failure, Place};
@@ -214,6 +214,35 @@ fn a_receiver_is_dropped_last_and_under_the_lock() {
 }
 
 #[test]
+fn an_option_may_take_an_argument_or_borrow_it() {
+    #[pglock::advisory(lock_id = id, using = here)]
+    fn takes(notes: &Arc<Notes>, id: LockId, here: Database, _guard: Noted) -> Result<(), Error> {
+        assert_eq!(notes.place.db.held(KEY), 1);
+        Ok(())
+    }
+
+    #[pglock::advisory(lock_id = parts.1, using = &parts.0)]
+    async fn takes_a_part(notes: &Arc<Notes>, parts: (Database, LockId, u8)) -> Result<u8, Error> {
+        assert_eq!(notes.place.db.held(KEY), 1);
+        Ok(parts.2)
+    }
+
+    #[pglock::advisory(lock_id = i64::from(format!("{:?}", name.0).len() == 5), using = &notes.place.here)]
+    fn borrows(notes: &Arc<Notes>, name: Noted) -> Result<(), Error> {
+        Ok(())
+    }
+
+    let notes = &Notes::new();
+    let here = || notes.place.here.clone();
+    takes(notes, LockId::Key(KEY), here(), notes.note("guard")).unwrap();
+    assert_eq!(notes.dropped(true), ["guard"]);
+    let parts = (here(), LockId::Key(KEY), 7);
+    assert_eq!(pollster::block_on(takes_a_part(notes, parts)).unwrap(), 7);
+    borrows(notes, notes.note("abc")).unwrap();
+    assert_eq!(notes.dropped(true), ["abc"]);
+}
+
+#[test]
 fn arguments_are_dropped_under_the_lock_on_a_connection() {
     #[pglock::advisory("outer", using = &notes.place.here)]
     #[pglock::advisory(KEY, client = client)]
@@ -226,10 +255,36 @@ fn arguments_are_dropped_under_the_lock_on_a_connection() {
         Ok(pair.first)
     }
 
+    struct Holder(postgres::Client);
+
+    impl Holder {
+        #[pglock::advisory(KEY, client = self.0)]
+        fn on_a_place(
+            &mut self,
+            notes: &Arc<Notes>,
+            _first: Noted,
+            pair: Pair,
+            _: Noted,
+        ) -> Result<Noted, Error> {
+            let Pair { first, second } = pair;
+            assert_eq!(notes.place.db.held(KEY), 1);
+            drop(second);
+            Ok(first)
+        }
+    }
+
     let notes = &Notes::new();
     let mut client = notes.place.db.connect();
     let (first, pair) = (notes.note("first"), notes.pair("returned", "second"));
     let returned = on_a_client(&mut client, notes, first, pair).unwrap();
     assert_eq!(notes.dropped(true), ["second", "first"]);
+    drop(returned);
+    notes.dropped(false);
+    let (first, pair) = (notes.note("first"), notes.pair("returned", "second"));
+    let wildcard = notes.note("a wildcard");
+    let returned = Holder(client)
+        .on_a_place(notes, first, pair, wildcard)
+        .unwrap();
+    assert_eq!(notes.dropped(true), ["second", "a wildcard", "first"]);
     drop(returned);
 }

@@ -25,6 +25,12 @@ impl Job {
         Ok(note)
     }
 
+    #[pglock::advisory("tagged-{tag}", client = self.db)]
+    fn tagged(&mut self, tag: String, _guard: Vec<u8>, _: String) -> Result<u32, Failure> {
+        self.runs += 1;
+        Ok(self.runs)
+    }
+
     fn method(&mut self, note: &str) {
         self.name.push_str(note);
     }
@@ -70,5 +76,5 @@ fn argument(client: &mut Box<Client>) -> Result<u64, Failure> {
 
 fn main() {
     let _ = Borrowed::run;
-    let _ = (Job::field, Job::nested, Job::dereferenced, Job::borrowed, Job::owned, argument);
+    let _ = (Job::field, Job::tagged, Job::nested, Job::dereferenced, Job::borrowed, Job::owned, argument);
 }
