@@ -3,9 +3,11 @@
 mod block_on;
 mod growing_list;
 mod owner_process;
+mod per_process;
 mod thread;
 
 pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use growing_list::GrowingList;
 pub(crate) use owner_process::OwnerProcess;
+pub(crate) use per_process::PerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start, thread_ended};

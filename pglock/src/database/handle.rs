@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::fmt;
-use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -11,8 +10,9 @@ use tokio_postgres::config::Host;
 
 use super::connect::session_target::SessionTarget;
 use super::conninfo::Parameters;
+use super::credentials::{Credentials, CurrentCredentials};
 use super::tls::Tls;
-use crate::background::{GrowingList, OwnerProcess};
+use crate::background::PerProcess;
 use crate::model::liveness::Liveness;
 
 /// A database for pglock's own sessions: a handle that is cheap to clone, for `using =`.
@@ -29,12 +29,12 @@ use crate::model::liveness::Liveness;
 #[derive(Clone)]
 pub struct Database(pub(super) Arc<Settings>);
 
-#[derive(PartialEq, Eq)]
 pub(super) struct Settings {
     /// The parameters as given, with the name of the sessions.
     pub(super) given: Parameters,
     /// The configuration in use, with keepalives.
     pub(super) config: Config,
+    pub(super) credentials: CurrentCredentials,
     pub(super) tls: Tls,
     pub(super) connect_timeout: Duration,
     pub(super) liveness: Liveness,
@@ -43,36 +43,36 @@ pub(super) struct Settings {
     pub(super) attached: Attached,
 }
 
+impl Settings {
+    /// What makes it this database, apart from who logs in.
+    fn identity(&self) -> impl PartialEq + '_ {
+        let Parameters { tls, target, .. } = &self.given;
+        (
+            without_credentials(&self.config),
+            (tls, target, &self.tls),
+            (self.connect_timeout, self.liveness),
+            (self.max_sessions, self.idle_timeout),
+        )
+    }
+}
+
+/// The driver cannot forget them.
+fn without_credentials(config: &Config) -> Config {
+    let mut config = config.clone();
+    config.user("").password("");
+    config
+}
+
 /// What the engine keeps with a database, for callers that have only its handle. It is not a setting.
 #[derive(Default)]
-pub(super) struct Attached(GrowingList<Place>);
-
-/// Each process has a place of its own: a fork may have copied its parent's locked.
-struct Place {
-    process: OwnerProcess,
-    value: Mutex<Option<Arc<dyn Any + Send + Sync>>>,
-}
+pub(super) struct Attached(PerProcess<Option<Arc<dyn Any + Send + Sync>>>);
 
 impl Attached {
     fn place(&self) -> &Mutex<Option<Arc<dyn Any + Send + Sync>>> {
-        let place = self.0.find_or_add(
-            |place| place.process.is_current(),
-            || Place {
-                process: OwnerProcess::current(),
-                value: Mutex::default(),
-            },
-        );
-        &place.value
+        // The child has no use for what is the parent's.
+        self.0.place(|_| None)
     }
 }
-
-impl PartialEq for Attached {
-    fn eq(&self, _: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for Attached {}
 
 impl Database {
     pub(crate) fn config(&self) -> &Config {
@@ -87,9 +87,32 @@ impl Database {
         self.0.given.target
     }
 
-    /// Where a password is looked up if [`config`](Self::config) has none.
-    pub(super) fn password_file(&self) -> Option<&Path> {
-        self.0.given.password_file.as_deref()
+    /// Who logs in from now on.
+    pub(super) fn credentials(&self) -> Credentials {
+        self.0.credentials.get()
+    }
+
+    /// The user of new sessions, if one is named.
+    pub(crate) fn user(&self) -> Option<String> {
+        self.credentials().user
+    }
+
+    /// The name of the database, which is that of the user where none is given.
+    pub(crate) fn name(&self) -> Option<String> {
+        let name = self.config().get_dbname().map(str::to_owned);
+        name.or_else(|| self.user())
+    }
+
+    /// Has new sessions log in as those of the other handle, if the two differ in nothing else, and says whether they do not.
+    pub(super) fn renew_credentials(&self, by: &Self) -> bool {
+        if Arc::ptr_eq(&self.0, &by.0) {
+            return true;
+        }
+        let is_the_same = self.name() == by.name() && self.0.identity() == by.0.identity();
+        if is_the_same {
+            self.0.credentials.renew(by.credentials());
+        }
+        is_the_same
     }
 
     /// Keeps a value with the handle, instead of the one before.
@@ -147,7 +170,7 @@ impl Database {
         if let Some(name) = config.get_dbname() {
             place = format!("database {name:?} at {place}");
         }
-        if let Some(user) = config.get_user() {
+        if let Some(user) = self.user() {
             place = format!("{place} as {user:?}");
         }
         place
@@ -156,7 +179,8 @@ impl Database {
 
 impl PartialEq for Database {
     fn eq(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+        let is_equal = || self.0.identity() == other.0.identity();
+        Arc::ptr_eq(&self.0, &other.0) || is_equal() && self.credentials() == other.credentials()
     }
 }
 

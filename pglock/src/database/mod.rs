@@ -3,6 +3,7 @@
 mod builder;
 mod connect;
 mod conninfo;
+mod credentials;
 mod handle;
 mod local;
 mod registry;

@@ -26,6 +26,9 @@ struct DefaultDatabase {
 impl Database {
     /// Registers the database under a name for `using = "name"`, and returns a clone of the handle.
     ///
+    /// Registering it again under that name is allowed, also with another user or password, which new sessions then log in
+    /// with.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::Config`](crate::ErrorKind::Config) when another database has that name, or the name is `default`.
@@ -52,7 +55,7 @@ impl Database {
                 database: self.clone(),
             },
         );
-        if registered.database != *self {
+        if !registered.database.renew_credentials(self) {
             return Err(Error::config(format!(
                 "the name {name:?} is already registered for another database; choose another name"
             )));
@@ -65,7 +68,8 @@ impl Database {
 ///
 /// Without it the default is the one that the environment names, read at the first lock: that of `DATABASE_URL`, or else of
 /// `PGHOST` and libpq's other variables, as [`DatabaseConfig::from_env`] reads them. Setting the same database again is
-/// allowed.
+/// allowed, also with another user or password, which new sessions then log in with. Open ones go on. For passwords that change
+/// all the time, see [`password_with`](crate::DatabaseBuilder::password_with).
 ///
 /// # Errors
 ///
@@ -88,7 +92,7 @@ pub fn configure(config: impl Into<DatabaseConfig>) -> Result<(), Error> {
             origin: "an earlier `pglock::configure`",
         })
     });
-    if set.database == database {
+    if set.database.renew_credentials(&database) {
         return Ok(());
     }
     Err(Error::config(format!(

@@ -114,7 +114,10 @@ impl ConfigSource {
                 }
             },
             Self::Config(config) => Parameters::from(*config),
-            Self::Database(database) => database.0.given.clone(),
+            Self::Database(database) => Parameters {
+                credentials: database.credentials(),
+                ..database.0.given.clone()
+            },
         };
         let config = &parameters.config;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {

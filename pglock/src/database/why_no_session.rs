@@ -13,7 +13,7 @@ use crate::error::Failure;
 const UNKNOWN: &str = "print this error with `{:?}` to see why, and check that the server runs and that the URL is right";
 
 /// A part of the driver's or the kernel's text, and our sentence for it.
-const BY_TEXT: [(&str, &str); 6] = [
+const BY_TEXT: [(&str, &str); 7] = [
     (
         "server does not support TLS",
         "the server has no TLS, and the URL asks for it; turn on `ssl` in the server, or use `sslmode=disable` on a trusted network",
@@ -29,6 +29,10 @@ const BY_TEXT: [(&str, &str); 6] = [
     (
         "others may read the password file",
         "the server asks for a password, and the password file is not used, since others may read it; make it yours alone with `chmod 0600`",
+    ),
+    (
+        "the function for the password failed",
+        "the function given to `password_with` failed, or took too long; print this error with `{:?}` to see why",
     ),
     (
         "password missing",

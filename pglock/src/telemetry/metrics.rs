@@ -80,11 +80,8 @@ pub(crate) struct SessionGauge {
 
 impl SessionGauge {
     pub(crate) fn of(database: &Database) -> Self {
-        let config = database.config();
-        // The server takes the user's name where there is none.
-        let name = config.get_dbname().or(config.get_user());
         Self {
-            database: name.unwrap_or_default().into(),
+            database: database.name().unwrap_or_default().into(),
             role: Cell::default(),
             has_ended: Cell::default(),
         }

@@ -2,6 +2,7 @@
 
 mod closing;
 mod environment;
+mod passwords;
 mod ping;
 mod words;
 

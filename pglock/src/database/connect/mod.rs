@@ -6,15 +6,16 @@ mod password_file;
 pub(super) mod session_target;
 mod socket;
 
-use std::borrow::Cow;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use socket2::{SockRef, TcpKeepalive};
 use tokio_postgres::config::LoadBalanceHosts;
 use tokio_postgres::{Client, Config};
 
+use super::credentials::PasswordSource;
 use super::handle::Database;
 use super::local;
 use super::tls::{self, Driver};
@@ -35,12 +36,33 @@ pub(crate) struct Connected {
 impl Database {
     /// Connects to the first host that can be connected to, and is what the URL asks for.
     pub(crate) async fn connect(&self) -> Result<Connected, Failure> {
-        let hosts = in_order(self.hosts(), self.config());
+        let credentials = self.credentials();
+        let mut config = self.config().clone();
+        if let Some(user) = &credentials.user {
+            config.user(user);
+        }
+        match &credentials.password {
+            PasswordSource::Given(password) => {
+                config.password(password);
+            }
+            PasswordSource::Asked(ask) => {
+                // Before the time for the whole is over, which would be taken for that of a silent server.
+                let bound = self.connect_timeout() * 9 / 10;
+                config.password(ask.ask(bound).await?);
+            }
+            PasswordSource::File(_) | PasswordSource::None => {}
+        }
+        let hosts = in_order(self.hosts(), &config);
         let is_only = hosts.len() == 1;
         let mut failed = None;
         for host in hosts {
-            let connect = self.connect_to(&host);
-            let connected = match self.config().get_connect_timeout() {
+            let connect = async {
+                match &credentials.password {
+                    PasswordSource::File(file) => self.connect_by(file, &host, &config).await,
+                    _ => self.connect_to(&host, &config).await,
+                }
+            };
+            let connected = match config.get_connect_timeout() {
                 // Of one host the caller waits for the whole time.
                 Some(bound) if !is_only => {
                     let in_time = tokio::time::timeout(*bound, connect).await;
@@ -56,23 +78,12 @@ impl Database {
         Err(failed.unwrap_or_else(|| Failure::refused("there is no host to connect to")))
     }
 
-    async fn connect_to(&self, host: &NamedHost) -> Result<Connected, Failure> {
-        let mut config = Cow::Borrowed(self.config());
-        let password = self.password_for(host);
-        if let Ok(Some(password)) = &password {
-            config.to_mut().password(password);
-        }
+    async fn connect_to(&self, host: &NamedHost, config: &Config) -> Result<Connected, Failure> {
         let open = async || {
-            let opened = open(host, &config).await;
+            let opened = open(host, config).await;
             opened.map_err(|error| Failure::local(error, true))
         };
-        let connected = tls::connect(&config, self.tls(), open).await;
-        let (client, mut driver, switch) = match (connected, password) {
-            (Err(failure), Err(OpenToOthers)) if failure.says("password missing") => {
-                return Err(Failure::refused("others may read the password file"));
-            }
-            (connected, _) => connected?,
-        };
+        let (client, mut driver, switch) = tls::connect(config, self.tls(), open).await?;
         self.target().check(&client, &mut driver).await?;
         Ok(Connected {
             client,
@@ -81,15 +92,13 @@ impl Database {
         })
     }
 
-    /// The password of the file with passwords, where the URL has none.
-    fn password_for(&self, host: &NamedHost) -> Result<Option<Vec<u8>>, OpenToOthers> {
-        let config = self.config();
-        let Some(file) = self.password_file() else {
-            return Ok(None);
-        };
-        if config.get_password().is_some() {
-            return Ok(None);
-        }
+    /// Connects with the password that a file has for this host.
+    async fn connect_by(
+        &self,
+        file: &Path,
+        host: &NamedHost,
+        config: &Config,
+    ) -> Result<Connected, Failure> {
         let user = config.get_user().map(str::to_owned).or_else(local::user);
         let user = user.unwrap_or_default();
         let login = Login {
@@ -98,7 +107,19 @@ impl Database {
             dbname: config.get_dbname().unwrap_or(&user),
             user: &user,
         };
-        password_file::look_up(file, login)
+        match password_file::look_up(file, login) {
+            Ok(None) => self.connect_to(host, config).await,
+            Ok(Some(password)) => {
+                let mut config = config.clone();
+                self.connect_to(host, config.password(password)).await
+            }
+            Err(OpenToOthers) => match self.connect_to(host, config).await {
+                Err(failure) if failure.says("password missing") => {
+                    Err(Failure::refused("others may read the password file"))
+                }
+                connected => connected,
+            },
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use tokio_postgres::config::{
 
 use super::values::Conninfo;
 use crate::database::connect::session_target::SessionTarget;
+use crate::database::credentials::{Credentials, PasswordSource};
 use crate::database::local;
 use crate::database::tls::{Roots, SslMode, TlsOptions};
 use crate::error::Error;
@@ -19,16 +20,21 @@ use crate::error::Error;
 /// Where and how sessions are opened.
 #[derive(Clone, PartialEq, Eq)]
 pub(in crate::database) struct Parameters {
+    /// All that the driver knows, but for the credentials.
     pub(in crate::database) config: Config,
+    pub(in crate::database) credentials: Credentials,
     pub(in crate::database) tls: TlsOptions,
     pub(in crate::database) target: SessionTarget,
-    /// Where a password is looked up if `config` has none.
-    pub(in crate::database) password_file: Option<PathBuf>,
 }
 
 /// The driver has no words for all of it, and looks nowhere for a password.
 impl From<Config> for Parameters {
     fn from(config: Config) -> Self {
+        let password = config.get_password();
+        let credentials = Credentials {
+            user: config.get_user().map(str::to_owned),
+            password: password.map_or(PasswordSource::None, |it| PasswordSource::Given(it.into())),
+        };
         let target = match config.get_target_session_attrs() {
             TargetSessionAttrs::ReadWrite => SessionTarget::ReadWrite,
             TargetSessionAttrs::ReadOnly => SessionTarget::ReadOnly,
@@ -36,9 +42,9 @@ impl From<Config> for Parameters {
         };
         Self {
             config,
+            credentials,
             tls: TlsOptions::default(),
             target,
-            password_file: None,
         }
     }
 }
@@ -49,12 +55,6 @@ impl Conninfo {
         self.set_place(&mut config)?;
         self.set_times(&mut config)?;
         self.set_words(&mut config)?;
-        if let Some(user) = self.text("user")? {
-            config.user(user);
-        }
-        if let Some(password) = self.bytes("password") {
-            config.password(password);
-        }
         if let Some(dbname) = self.text("dbname")? {
             config.dbname(dbname);
         }
@@ -68,13 +68,24 @@ impl Conninfo {
         }
         Ok(Parameters {
             config,
+            credentials: Credentials {
+                user: self.text("user")?.map(str::to_owned),
+                password: self.password()?,
+            },
             tls: self.tls_options()?,
             target: self.target()?,
-            password_file: match self.text("passfile")? {
-                Some(file) => Some(file.into()),
-                None => local::password_file(),
-            },
         })
+    }
+
+    fn password(&self) -> Result<PasswordSource, Error> {
+        if let Some(password) = self.bytes("password") {
+            return Ok(PasswordSource::Given(password.to_owned()));
+        }
+        let file = match self.text("passfile")? {
+            Some(file) => Some(file.into()),
+            None => local::password_file(),
+        };
+        Ok(file.map_or(PasswordSource::None, PasswordSource::File))
     }
 
     fn set_words(&self, config: &mut Config) -> Result<(), Error> {

@@ -8,6 +8,7 @@ use tokio_postgres::config::Host;
 
 use crate::database::connect::session_target::SessionTarget;
 use crate::database::conninfo::Parameters;
+use crate::database::credentials::PasswordSource;
 use crate::database::tls::SslMode;
 use crate::database::{Database, Using};
 use crate::error::Error;
@@ -25,8 +26,20 @@ fn read_in(text: &str, environment: &[(&str, &str)]) -> Result<Parameters, Error
     super::completed(super::parsed(text)?, &variable)
 }
 
+/// As the driver has it, with the credentials.
 fn config(text: &str) -> Config {
-    read(text).unwrap().config
+    let Parameters {
+        mut config,
+        credentials,
+        ..
+    } = read(text).unwrap();
+    if let Some(user) = credentials.user {
+        config.user(user);
+    }
+    if let PasswordSource::Given(password) = credentials.password {
+        config.password(password);
+    }
+    config
 }
 
 fn refused(text: &str) -> String {
@@ -279,7 +292,8 @@ fn words_of_libpq_are_taken_as_libpq_takes_them() {
     ] {
         assert_eq!(both(&format!("target_session_attrs={word}")).target, target);
     }
-    assert_eq!(both("passfile=/p").password_file, Some("/p".into()));
+    let password = both("passfile=/p").credentials.password;
+    assert!(password == PasswordSource::File("/p".into()));
 }
 
 #[test]

@@ -159,15 +159,16 @@ impl Arbiter {
         let times = holds
             .filter_map(times_of)
             .fold(times_of(first)?, HoldTimes::and);
-        let config = self.pool.database().config();
+        let database = self.pool.database();
+        let name = database.config().get_application_name();
         let held_for = times.held_for();
         Some(Box::new(Holder {
             pid: held.link.backend().pid,
             queued: false,
             prepared: None,
             backend_type: Some("CLIENT_BACKEND".to_owned()),
-            application_name: config.get_application_name().unwrap_or_default().to_owned(),
-            user: config.get_user().map(str::to_owned),
+            application_name: name.unwrap_or_default().to_owned(),
+            user: database.user(),
             client_addr: None,
             this_process: true,
             query: None,
