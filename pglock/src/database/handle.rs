@@ -158,6 +158,8 @@ impl Database {
         let ports = config.get_ports();
         let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);
         let hosts = config.get_hosts().iter().map(|host| match host {
+            // An IPv6 address, as a URL would have it.
+            Host::Tcp(name) if name.contains(':') => format!("[{name}]"),
             Host::Tcp(name) => name.clone(),
             #[cfg(unix)]
             Host::Unix(path) => path.display().to_string(),

@@ -5,7 +5,7 @@
 use std::error::Error as StdError;
 use std::io;
 
-use tokio_postgres::error::SqlState;
+use tokio_postgres::error::{DbError, SqlState};
 
 use super::tls;
 use crate::error::Failure;
@@ -66,8 +66,11 @@ fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
         SqlState::INVALID_PASSWORD => {
             "the password is wrong, or there is no such user; check both in the URL"
         }
+        SqlState::INVALID_AUTHORIZATION_SPECIFICATION if is_of_role(failure) => {
+            "the server has no such user, or it may not log in; check the user's name in the URL, or create it with `CREATE ROLE .. LOGIN`"
+        }
         SqlState::INVALID_AUTHORIZATION_SPECIFICATION => {
-            "the server rejects this user from this host, or has no such user; check the user's name, pg_hba.conf, and whether it asks for TLS (`sslmode`)"
+            "the server rejects this user from this host; check the user's name, pg_hba.conf, and whether it asks for TLS (`sslmode`)"
         }
         SqlState::INVALID_CATALOG_NAME => "there is no such database; check its name in the URL",
         SqlState::TOO_MANY_CONNECTIONS => {
@@ -78,6 +81,19 @@ fn by_sql_state(state: &SqlState, failure: &Failure) -> Option<&'static str> {
         }
         SqlState::CANNOT_CONNECT_NOW => "the server is starting or stopping; call again",
         _ => return None,
+    })
+}
+
+/// Whether the server let the connection in, and then found no role for it. The text depends on the server's language, the
+/// function that it is from does not.
+fn is_of_role(failure: &Failure) -> bool {
+    let mut replies = failure
+        .causes()
+        .filter_map(|it| it.downcast_ref::<DbError>());
+    replies.any(|reply| {
+        reply
+            .routine()
+            .is_some_and(|routine| routine.starts_with("InitializeSessionUserId"))
     })
 }
 

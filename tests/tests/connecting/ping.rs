@@ -18,6 +18,14 @@ fn what_is_wrong_shows_before_the_first_lock() {
         (as_scram, "for a lock: the password is wrong"),
         (server().tcp_url("gone"), "there is no such database"),
         (
+            url.replace("postgres@", "nobody@"),
+            "the server has no such user, or it may not log in",
+        ),
+        (
+            url.replace("postgres@", "pg_monitor@"),
+            "the server has no such user, or it may not log in",
+        ),
+        (
             "postgres://app@127.0.0.1:1/app".to_owned(),
             "nothing listens there",
         ),

@@ -224,6 +224,13 @@ fn nothing_shows_the_password() {
 }
 
 #[test]
+fn an_ipv6_address_is_shown_in_brackets() {
+    let database = Database::builder("postgres://app@[::1]:5433,db/app").build();
+    let place = database.unwrap().place();
+    assert_eq!(place, r#"database "app" at [::1]:5433,db:5432 as "app""#);
+}
+
+#[test]
 fn the_error_says_where_the_url_is_from() {
     let error = refused("postgres://localhost/app?skema=x");
     assert!(
