@@ -237,7 +237,12 @@ impl Function {
                 return #returned;
             }
         };
-        quote!(async move { #edge #body })
+        let mut inside = Group::new(Delimiter::Brace, quote!(#edge #body));
+        if let Body::Block { span, .. } = &self.body {
+            // See `block`.
+            inside.set_span(*span);
+        }
+        quote!(async move #inside)
     }
 
     /// The tokens of the body.
@@ -256,9 +261,9 @@ impl Function {
         };
         let mark = self.has_other_attributes().then(|| mark::mark(&self.sig));
         let mut block = Group::new(Delimiter::Brace, quote!(#mark #statements));
-        // The position of the user's braces, so that errors are reported there, with the hygiene of a macro, so that the
-        // compiler does not call them unnecessary.
-        block.set_span(span.resolved_at(Span::mixed_site()));
+        // The user's braces: errors are reported there, and what is measured of a body, such as its coverage, is measured only
+        // of code that is not a macro's.
+        block.set_span(*span);
         if before.is_empty() {
             return block.to_token_stream();
         }

@@ -50,7 +50,7 @@ fn a_listing_says_since_when_a_lock_is_held() {
         .acquire()
         .unwrap();
     let before = SystemTime::now();
-    let _guard = pglock::advisory("nightly-report")
+    let guard = pglock::advisory("nightly-report")
         .using(handle(&db))
         .acquire()
         .unwrap();
@@ -77,7 +77,7 @@ fn a_listing_says_since_when_a_lock_is_held() {
             other => assert_eq!((other, since), ((Some("nightly-report"), false), None)),
         }
     }
-    drop(_guard);
+    drop(guard);
     waiter.finish();
 }
 
