@@ -204,15 +204,16 @@ pub fn run<R>(
     call.run(body, failed).unwrap_or_else(on_error)
 }
 
-pub async fn run_async<R>(
+/// Runs the body of an `async fn`. Not an `async fn` itself, whose future would have room for the body until it is boxed.
+pub fn run_async<R>(
     call: Call,
     body: impl Future<Output = R>,
     failed: impl FnOnce(&R) -> bool,
     on_error: impl FnOnce(Error) -> R,
-) -> R {
+) -> impl Future<Output = R> {
     // Boxed: otherwise each async function that it is passed to, and each enclosing attribute, would reserve space for it.
     let body = Box::pin(body);
-    call.run_async(body, failed).await.unwrap_or_else(on_error)
+    async move { call.run_async(body, failed).await.unwrap_or_else(on_error) }
 }
 
 /// The call that a body runs in, whose locks nested calls inherit; none for a lock timeout.
@@ -239,12 +240,17 @@ pub fn run_catching<R>(
 }
 
 /// Runs the body. A panic goes on at once: dropping the call leaves the scope.
-pub async fn run_async_in<F: Future>(CallContext(frame): CallContext, body: F) -> F::Output {
+pub fn run_async_in<F: Future>(
+    CallContext(frame): CallContext,
+    body: F,
+) -> impl Future<Output = F::Output> {
     // Boxed for the same reason as in `run_async`.
     let body = Box::pin(body);
-    match frame {
-        Some(frame) => frame.run_async(body).await,
-        None => body.await,
+    async move {
+        match frame {
+            Some(frame) => frame.run_async(body).await,
+            None => body.await,
+        }
     }
 }
 
@@ -425,9 +431,8 @@ pub async fn enter_xact_async<T: AsyncInTransaction + ?Sized>(
         .await
 }
 
-pub async fn run_xact_async<F: Future>(body: F) -> F::Output {
+pub fn run_xact_async<F: Future>(body: F) -> impl Future<Output = F::Output> {
     // Boxed for the same reason as in `run_async`.
-    Frame::on_connection(HoldSpan::none())
-        .run_async(Box::pin(body))
-        .await
+    let body = Box::pin(body);
+    async { Frame::on_connection(HoldSpan::none()).run_async(body).await }
 }

@@ -6,6 +6,7 @@ mod connections;
 mod functions;
 mod lock_ids;
 mod outcomes;
+mod sizes;
 
 use pglock::Database;
 use pglock_tests::{TestDb, database};

@@ -158,6 +158,8 @@ impl<S> Advisory<S> {
         self,
         body: impl Future<Output = Result<T, E>>,
     ) -> Result<T, E> {
+        // Otherwise each future that this one is passed on to would have room for it, too.
+        let body = Box::pin(body);
         let call = self
             .for_own_session(Timeout::FOREVER)?
             .enter_async()
@@ -174,6 +176,7 @@ impl<S> Advisory<S> {
         self,
         body: impl Future<Output = Result<T, E>>,
     ) -> Result<Option<T>, E> {
+        let body = Box::pin(body);
         match unless_busy(
             self.skipping()
                 .for_own_session(Timeout::ZERO)?
