@@ -1,6 +1,10 @@
 //! Runtimes that come and go, blocking calls inside one, other executors, forks, and what a call costs.
 
 use std::cell::{Cell, RefCell};
+use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -173,6 +177,84 @@ fn fork_with_a_guard() {
             assert_eq!(child::hear().as_deref(), Some("release"));
             guard.release().unwrap();
             child::say("released");
+        }
+    }
+}
+
+/// The sockets of this process, by the names that the kernel has for them.
+fn sockets() -> BTreeSet<PathBuf> {
+    let open = std::fs::read_dir("/proc/self/fd").unwrap();
+    let targets = open.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    targets
+        .filter(|target| target.to_string_lossy().starts_with("socket:"))
+        .collect()
+}
+
+/// A child that has learned from any call of pglock's that it is one keeps no lock of its parent's, however that ends.
+#[test]
+fn a_child_that_knows_that_it_is_one_keeps_no_lock_of_a_parent_that_dies() {
+    let test = "a_child_that_knows_that_it_is_one_keeps_no_lock_of_a_parent_that_dies";
+    if child::role().is_some() {
+        return fork_and_die();
+    }
+    let db = database();
+    for call in ["check", "drop", "acquire", "close"] {
+        let mut parent = Child::of(test, call).argument("URL", db.url()).start();
+        let forked = parent.wait_for_line("child", BOUND).parse().unwrap();
+        assert_eq!(db.held(pglock::advisory_id("kept")), 1, "{call}");
+        parent.kill();
+        db.wait_for_no_locks_within(BOUND);
+        assert!(pglock_tests::is_alive(forked), "{call}");
+    }
+}
+
+fn fork_and_die() {
+    let here = Database::builder(child::argument("URL")).build().unwrap();
+    let lock = |name: &'static str| pglock::advisory(name).using(&here);
+    let guard = lock("kept").acquire().unwrap();
+    // On sessions of pglock's thread, too.
+    let dedicated = lock("dedicated").dedicated().acquire().unwrap();
+    let xact = lock("xact").xact().acquire().unwrap();
+    let (mut parent, mut forked) = UnixStream::pair().unwrap();
+    match fork::fork().unwrap() {
+        Fork::Child => {
+            // A panic would leave half a test runner behind.
+            let before = sockets();
+            let is_as_ever = match child::role().as_deref() {
+                Some("check") => guard.check().is_err_and(|error| error.is_lost()),
+                Some("drop") => {
+                    drop(guard);
+                    true
+                }
+                Some("acquire") => lock("child").acquire().is_ok(),
+                _ => {
+                    here.close();
+                    true
+                }
+            };
+            // Those of three sessions are closed.
+            if is_as_ever && before.difference(&sockets()).count() == 3 {
+                let _ = forked.write_all(&[1]);
+            }
+            drop(forked);
+            child::wait_for_end();
+            std::process::exit(0);
+        }
+        Fork::Parent(pid) => {
+            drop(forked);
+            parent.read_exact(&mut [0]).expect("the child keeps some");
+            // They are closed in the child, and were not in the parent.
+            for _ in 0..20 {
+                lock("again").acquire().unwrap().release().unwrap();
+                guard.check().unwrap();
+                here.ping().unwrap();
+            }
+            dedicated.release().unwrap();
+            xact.release().unwrap();
+            child::say(&format!("child {pid}"));
+            loop {
+                std::thread::park();
+            }
         }
     }
 }

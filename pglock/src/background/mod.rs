@@ -2,12 +2,14 @@
 
 mod block_on;
 mod growing_list;
+mod inherited;
 mod owner_process;
 mod per_process;
 mod thread;
 
 pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use growing_list::GrowingList;
+pub(crate) use inherited::{Inherited, note as note_inherited};
 pub(crate) use owner_process::OwnerProcess;
 pub(crate) use per_process::PerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start, thread_ended};

@@ -1,5 +1,7 @@
 //! The process that created a value.
 
+use super::inherited;
+
 /// The process that created a value. After a fork, the child has a copy of the value and of the sockets behind it. It
 /// must use neither, since the parent still uses both.
 #[derive(Clone, Copy, Debug)]
@@ -11,7 +13,12 @@ impl OwnerProcess {
         Self(std::process::id())
     }
 
+    /// Whether this is that process. If it is a child, the copies of the parent's sockets are closed.
     pub(crate) fn is_current(self) -> bool {
-        self.0 == std::process::id()
+        let is_current = self.0 == std::process::id();
+        if !is_current {
+            inherited::close_copies();
+        }
+        is_current
     }
 }

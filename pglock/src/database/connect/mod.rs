@@ -3,8 +3,14 @@
 mod addresses;
 mod cancel_request;
 mod password_file;
+#[cfg(unix)]
+mod registered;
+#[cfg(not(unix))]
+#[path = "registered_elsewhere.rs"]
+mod registered;
 pub(super) mod session_target;
 mod socket;
+mod std_socket;
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -22,8 +28,9 @@ use super::tls::{self, Driver};
 use crate::error::Failure;
 use addresses::{Address, NamedHost};
 use password_file::{Login, OpenToOthers};
+use socket::Socket;
 pub(crate) use socket::SocketSwitch;
-use socket::{RuntimeSocket, Socket};
+use std_socket::StdSocket;
 
 /// A connection to the server.
 pub(crate) struct Connected {
@@ -149,7 +156,7 @@ async fn open(host: &NamedHost, config: &Config) -> io::Result<(Socket, SocketSw
         };
         match connected {
             Ok(socket) => {
-                let (socket, switch) = Socket::new(socket);
+                let (socket, switch) = Socket::new(socket)?;
                 return Ok((socket, switch, address.into_name()));
             }
             Err(error) => failed = Some(error),
@@ -168,18 +175,18 @@ async fn in_time<T>(
 }
 
 impl Address {
-    async fn connect(&self, config: &Config) -> io::Result<RuntimeSocket> {
+    async fn connect(&self, config: &Config) -> io::Result<StdSocket> {
         match self {
             Self::Tcp(address, _) => {
                 let socket = tokio::net::TcpStream::connect(address).await?;
                 socket.set_nodelay(true)?;
                 watch(&SockRef::from(&socket), config)?;
-                Ok(RuntimeSocket::Tcp(socket))
+                Ok(StdSocket::Tcp(socket.into_std()?))
             }
             #[cfg(unix)]
             Self::Unix(path) => {
                 let socket = tokio::net::UnixStream::connect(path).await?;
-                Ok(RuntimeSocket::Unix(socket))
+                Ok(StdSocket::Unix(socket.into_std()?))
             }
         }
     }

@@ -3,8 +3,7 @@
 //!
 //! Between two loans it stays as the borrower had it, so that pglock's thread is not woken by answers that are not for it.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
+use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
@@ -12,18 +11,24 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::registered::Registered;
+use super::std_socket::StdSocket;
+use crate::background::{self, Inherited};
+
 /// The stream under the driver.
-pub(super) struct Socket(Arc<Mutex<SocketState>>);
+pub(super) struct Socket(Arc<SharedSocket>);
 
 /// Chooses who waits for a [`Socket`]. To be used by one who drives the connection, and no other does at the time.
-pub(crate) struct SocketSwitch(Arc<Mutex<SocketState>>);
+pub(crate) struct SocketSwitch(Arc<SharedSocket>);
+
+struct SharedSocket(Mutex<SocketState>);
 
 enum SocketState {
     /// The runtime of pglock's thread waits for it.
-    Registered(RuntimeSocket),
+    Registered(Registered),
     /// Reading and writing block for a moment.
     Lent {
-        socket: BlockingSocket,
+        socket: StdSocket,
         /// Whether the driver may read. It reads until there is nothing more, and would wait for what doesn't come.
         may_read: bool,
     },
@@ -31,20 +36,10 @@ enum SocketState {
     Broken,
 }
 
-pub(super) enum RuntimeSocket {
-    Tcp(tokio::net::TcpStream),
-    #[cfg(unix)]
-    Unix(tokio::net::UnixStream),
-}
-
-enum BlockingSocket {
-    Tcp(std::net::TcpStream),
-    #[cfg(unix)]
-    Unix(std::os::unix::net::UnixStream),
-}
-
-fn lock(state: &Mutex<SocketState>) -> MutexGuard<'_, SocketState> {
-    state.lock().unwrap_or_else(PoisonError::into_inner)
+impl SharedSocket {
+    fn lock(&self) -> MutexGuard<'_, SocketState> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 fn broken() -> io::Error {
@@ -55,9 +50,25 @@ fn broken() -> io::Error {
 }
 
 impl Socket {
-    pub(super) fn new(socket: RuntimeSocket) -> (Self, SocketSwitch) {
-        let state = Arc::new(Mutex::new(SocketState::Registered(socket)));
-        (Self(Arc::clone(&state)), SocketSwitch(state))
+    pub(super) fn new(socket: StdSocket) -> io::Result<(Self, SocketSwitch)> {
+        let state = SocketState::Registered(Registered::new(socket)?);
+        let shared = Arc::new(SharedSocket(Mutex::new(state)));
+        background::note_inherited(&shared);
+        Ok((Self(Arc::clone(&shared)), SocketSwitch(shared)))
+    }
+}
+
+impl Inherited for SharedSocket {
+    fn close_copy(&self) {
+        let state = match self.0.try_lock() {
+            Ok(mut state) => std::mem::replace(&mut *state, SocketState::Broken),
+            Err(_) => return,
+        };
+        match state {
+            SocketState::Registered(socket) => socket.close_copy(),
+            // Dropping it closes it.
+            SocketState::Lent { .. } | SocketState::Broken => {}
+        }
     }
 }
 
@@ -68,7 +79,7 @@ impl SocketSwitch {
         self.change(|state| match state {
             SocketState::Registered(socket) => {
                 let lent = SocketState::Lent {
-                    socket: socket.into_blocking(patience)?,
+                    socket: waiting_for(patience, socket.into_std()?)?,
                     may_read: false,
                 };
                 Ok((lent, true))
@@ -86,7 +97,7 @@ impl SocketSwitch {
 
     /// Lets the driver read once.
     pub(crate) fn allow_read(&self) {
-        if let SocketState::Lent { may_read, .. } = &mut *lock(&self.0) {
+        if let SocketState::Lent { may_read, .. } = &mut *self.0.lock() {
             *may_read = true;
         }
     }
@@ -95,7 +106,7 @@ impl SocketSwitch {
     pub(crate) fn take_back(&self) -> io::Result<bool> {
         self.change(|state| match state {
             SocketState::Lent { socket, .. } => {
-                Ok((SocketState::Registered(socket.into_runtime()?), true))
+                Ok((SocketState::Registered(Registered::new(socket)?), true))
             }
             SocketState::Registered(socket) => Ok((SocketState::Registered(socket), false)),
             SocketState::Broken => Err(broken()),
@@ -106,74 +117,16 @@ impl SocketSwitch {
         &self,
         change: impl FnOnce(SocketState) -> io::Result<(SocketState, bool)>,
     ) -> io::Result<bool> {
-        let mut state = lock(&self.0);
+        let mut state = self.0.lock();
         let (new, answer) = change(std::mem::replace(&mut *state, SocketState::Broken))?;
         *state = new;
         Ok(answer)
     }
 }
 
-impl RuntimeSocket {
-    fn into_blocking(self, patience: Duration) -> io::Result<BlockingSocket> {
-        let patience = Some(patience);
-        Ok(match self {
-            Self::Tcp(socket) => {
-                let socket = socket.into_std()?;
-                socket.set_nonblocking(false)?;
-                socket.set_read_timeout(patience)?;
-                socket.set_write_timeout(patience)?;
-                BlockingSocket::Tcp(socket)
-            }
-            #[cfg(unix)]
-            Self::Unix(socket) => {
-                let socket = socket.into_std()?;
-                socket.set_nonblocking(false)?;
-                socket.set_read_timeout(patience)?;
-                socket.set_write_timeout(patience)?;
-                BlockingSocket::Unix(socket)
-            }
-        })
-    }
-}
-
-impl BlockingSocket {
-    fn into_runtime(self) -> io::Result<RuntimeSocket> {
-        Ok(match self {
-            Self::Tcp(socket) => {
-                socket.set_nonblocking(true)?;
-                RuntimeSocket::Tcp(tokio::net::TcpStream::from_std(socket)?)
-            }
-            #[cfg(unix)]
-            Self::Unix(socket) => {
-                socket.set_nonblocking(true)?;
-                RuntimeSocket::Unix(tokio::net::UnixStream::from_std(socket)?)
-            }
-        })
-    }
-
-    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.read(bytes),
-            #[cfg(unix)]
-            Self::Unix(socket) => socket.read(bytes),
-        }
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        match self {
-            Self::Tcp(socket) => socket.write(bytes),
-            #[cfg(unix)]
-            Self::Unix(socket) => socket.write(bytes),
-        }
-    }
-
-    fn shut_down(&self) -> io::Result<()> {
-        match self {
-            Self::Tcp(socket) => socket.shutdown(Shutdown::Write),
-            #[cfg(unix)]
-            Self::Unix(socket) => socket.shutdown(Shutdown::Write),
-        }
-    }
+fn waiting_for(patience: Duration, socket: StdSocket) -> io::Result<StdSocket> {
+    socket.set_patience(Some(patience))?;
+    Ok(socket)
 }
 
 /// Nobody is woken for what is pending: the borrower tries again, or hands the session back.
@@ -192,16 +145,12 @@ fn in_time<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
 }
 
 /// Closes this side, and waits until the other has closed its own.
-fn poll_close(
-    socket: &mut (impl AsyncRead + AsyncWrite + Unpin),
-    cx: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    let mut socket = Pin::new(socket);
-    ready!(socket.as_mut().poll_shutdown(cx))?;
+fn poll_close(socket: &mut Registered, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    socket.shut_down()?;
     loop {
         let mut bytes = [0; 256];
         let mut buffer = ReadBuf::new(&mut bytes);
-        ready!(socket.as_mut().poll_read(cx, &mut buffer))?;
+        ready!(socket.poll_read(cx, &mut buffer))?;
         if buffer.filled().is_empty() {
             return Poll::Ready(Ok(()));
         }
@@ -214,14 +163,8 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        match &mut *lock(&self.0) {
-            SocketState::Registered(RuntimeSocket::Tcp(socket)) => {
-                Pin::new(socket).poll_read(cx, buffer)
-            }
-            #[cfg(unix)]
-            SocketState::Registered(RuntimeSocket::Unix(socket)) => {
-                Pin::new(socket).poll_read(cx, buffer)
-            }
+        match &mut *self.0.lock() {
+            SocketState::Registered(socket) => socket.poll_read(cx, buffer),
             SocketState::Lent { socket, may_read } => {
                 if !std::mem::take(may_read) {
                     return Poll::Pending;
@@ -240,14 +183,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        match &mut *lock(&self.0) {
-            SocketState::Registered(RuntimeSocket::Tcp(socket)) => {
-                Pin::new(socket).poll_write(cx, bytes)
-            }
-            #[cfg(unix)]
-            SocketState::Registered(RuntimeSocket::Unix(socket)) => {
-                Pin::new(socket).poll_write(cx, bytes)
-            }
+        match &mut *self.0.lock() {
+            SocketState::Registered(socket) => socket.poll_write(cx, bytes),
             SocketState::Lent { socket, .. } => in_time(socket.write(bytes)),
             SocketState::Broken => Poll::Ready(Err(broken())),
         }
@@ -260,10 +197,8 @@ impl AsyncWrite for Socket {
 
     /// Waits until the server has closed its side, if pglock's thread has the socket: the session is over in the server then.
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match &mut *lock(&self.0) {
-            SocketState::Registered(RuntimeSocket::Tcp(socket)) => poll_close(socket, cx),
-            #[cfg(unix)]
-            SocketState::Registered(RuntimeSocket::Unix(socket)) => poll_close(socket, cx),
+        match &mut *self.0.lock() {
+            SocketState::Registered(socket) => poll_close(socket, cx),
             SocketState::Lent { socket, .. } => Poll::Ready(socket.shut_down()),
             SocketState::Broken => Poll::Ready(Err(broken())),
         }
