@@ -5,6 +5,7 @@ use pglock_tests::child;
 use crate::report::Section;
 use crate::sides::Failure;
 
+mod compile_cost;
 mod hand_over;
 mod held;
 mod index;
@@ -47,6 +48,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("hand-over", hand_over::run),
     ("index", index::run),
     ("looking", looking::run),
+    ("compile-cost", compile_cost::run),
 ];
 
 /// What this binary does when a case has started it again.
