@@ -1,6 +1,6 @@
 //! `guard`: a command whose sessions nobody keeps waiting for long.
 //!
-//! What [`pglock::prioritize`] is for a connection in a program, this is for the sessions of another program. They are known
+//! What `pglock::prioritize` is for a connection in a program, this is for the sessions of another program. They are known
 //! by their application's name, which the command gets in its environment.
 
 mod blockers;

@@ -94,7 +94,7 @@ impl DatabaseBuilder {
 
     /// Sets the PEM file with the authorities that may sign the server's certificate, or `system` for the operating system's.
     ///
-    /// Overrides `sslrootcert` in the [URL](Database::builder), and like that makes pglock verify the server. Needs the feature
+    /// Overrides `sslrootcert` in the [URL](crate::Database::builder), and like that makes pglock verify the server. Needs the feature
     /// `rustls`.
     ///
     /// See also [`sslrootcert`](https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNECT-SSLROOTCERT).
@@ -208,7 +208,7 @@ impl DatabaseBuilder {
     /// Sets how long a session is kept that nobody uses: 60 s by default.
     ///
     /// A lock that comes later has to connect. Sessions beyond eight are kept for 10 s at most. It is looked every two seconds
-    /// which are to be closed. To close them now, call [`close`](Database::close).
+    /// which are to be closed. To close them now, call [`close`](crate::Database::close).
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
