@@ -1,7 +1,7 @@
 //! Which session holds a lock.
 
 use super::lossy::sent;
-use super::parts::{THIS_DATABASE, is_lock, literal, visible_query};
+use super::parts::{THIS_DATABASE, and_below, is_lock, literal, visible_query};
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 use crate::model::table::{TableMode, TableName};
@@ -40,16 +40,11 @@ pub(crate) fn holder(key: Key, mode: AdvisoryMode) -> String {
     )
 }
 
-/// The same for a lock on one of the tables.
+/// The same for a lock on one of the tables, or on what is locked with it: partitions, children, the tables of a view.
 pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
     let tables: Vec<String> = tables
         .iter()
-        .map(|table| {
-            format!(
-                "pg_catalog.to_regclass({})::pg_catalog.oid",
-                literal(&table.to_string())
-            )
-        })
+        .map(|table| format!("pg_catalog.to_regclass({})", literal(&table.to_string())))
         .collect();
     let modes: Vec<String> = mode
         .conflicts()
@@ -62,7 +57,7 @@ pub(crate) fn table_holder(tables: &[TableName], mode: TableMode) -> String {
          AND l.relation IN ({}) AND l.mode IN ({}) \
          ORDER BY l.pid = pg_catalog.pg_backend_pid(), NOT l.granted, l.waitstart, a.xact_start LIMIT 1",
         holders(),
-        tables.join(", "),
+        and_below(&format!("ARRAY[{}]::pg_catalog.oid[]", tables.join(", "))),
         modes.join(", ")
     )
 }

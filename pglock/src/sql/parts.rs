@@ -102,6 +102,23 @@ pub(crate) fn visible_query(column: &str) -> String {
     format!("nullif({column}, '<insufficient privilege>')")
 }
 
+/// Of these tables, the OIDs of all relations whose locks concern them: their own, those of their partitions and children,
+/// and those of what a view among them reads, all the way down.
+// Input:  ARRAY[pg_catalog.to_regclass($1)]::pg_catalog.oid[]
+// Output: WITH RECURSIVE below(oid) AS (SELECT .. UNION SELECT ..) SELECT b.oid FROM below b
+pub(crate) fn and_below(tables: &str) -> String {
+    format!(
+        "WITH RECURSIVE below(oid) AS (SELECT t.oid FROM pg_catalog.unnest({tables}) t(oid) UNION \
+         SELECT n.oid FROM below b CROSS JOIN LATERAL (\
+         SELECT i.inhrelid FROM pg_catalog.pg_inherits i WHERE i.inhparent = b.oid UNION ALL \
+         SELECT d.refobjid FROM pg_catalog.pg_class v JOIN pg_catalog.pg_rewrite w ON w.ev_class = v.oid \
+         JOIN pg_catalog.pg_depend d ON d.classid = {of_rules} AND d.objid = w.oid AND d.refclassid = {of_relations} \
+         WHERE v.oid = b.oid AND v.relkind = 'v') n(oid)) SELECT b.oid FROM below b",
+        of_rules = "'pg_catalog.pg_rewrite'::pg_catalog.regclass::pg_catalog.oid",
+        of_relations = "'pg_catalog.pg_class'::pg_catalog.regclass::pg_catalog.oid",
+    )
+}
+
 /// A text as a literal that does not depend on `standard_conforming_strings`.
 pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "''"))

@@ -26,7 +26,7 @@ const fn field(name: &'static str, column_type: ColumnType) -> Field {
 }
 
 /// The fields of a lock.
-pub(crate) const LOCK: [Field; 13] = [
+pub(crate) const LOCK: [Field; 15] = [
     field("pid", ColumnType::Int),
     field("kind", ColumnType::Enum(LockKind::NAMES)),
     field("mode", ColumnType::Enum(LockMode::NAMES)),
@@ -36,10 +36,12 @@ pub(crate) const LOCK: [Field; 13] = [
     field("rel_kind", ColumnType::Enum(RelKind::NAMES)),
     field("rel_name", ColumnType::Text),
     field("schema", ColumnType::Text),
+    field("rel_oid", ColumnType::Int),
     field("rel_of_row", ColumnType::Bool),
     field("classid", ColumnType::Int),
     field("objid", ColumnType::Int),
     field("objsubid", ColumnType::Int),
+    field("object", ColumnType::Text),
 ];
 
 /// The fields of a session.

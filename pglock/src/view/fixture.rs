@@ -38,6 +38,7 @@ pub(crate) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
         rel_kind: None,
         rel_name: None,
         schema: None,
+        rel_oid: None,
         rel_of_row: false,
         advisory_key: None,
         advisory_name: None,
@@ -45,6 +46,7 @@ pub(crate) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {
         classid: None,
         objid: None,
         objsubid: None,
+        object: None,
         activity: activity(pid),
     }
 }

@@ -33,10 +33,12 @@ pub struct Lock {
     /// waits for; `None` for other locks.
     pub rel_kind: Option<RelKind>,
     /// The relation's name; `None` for other locks, and for a relation that another transaction has created and not yet
-    /// committed.
+    /// committed: then [`rel_oid`](Lock::rel_oid) is all that is known of it.
     pub rel_name: Option<String>,
     /// The schema that the relation is in.
     pub schema: Option<String>,
+    /// The relation's OID, also where its name is not visible; `None` for other locks.
+    pub rel_oid: Option<u32>,
     /// Whether the relation is not that of the lock, but the table with the row that the session waits for.
     ///
     /// Who waits for a row waits for the transaction that has it ([`TransactionId`](LockKind::TransactionId), or
@@ -61,6 +63,12 @@ pub struct Lock {
     pub objid: Option<u32>,
     /// `objsubid` of `pg_locks`: for an advisory lock, 1 for an integer or a name, 2 for a pair.
     pub objsubid: Option<i16>,
+    /// What an [`Object`](LockKind::Object) is called, as Postgres describes it: `schema sales`, `type mood`. `None` for other
+    /// locks, for kinds of objects that are seldom locked, and for one that another transaction has created and not yet
+    /// committed.
+    ///
+    /// See also [`pg_describe_object`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-OBJECT).
+    pub object: Option<String>,
     /// The session that holds the lock, or waits for it.
     pub activity: Activity,
 }
@@ -240,6 +248,7 @@ impl FromRow for Lock {
             rel_kind: columns.one_of("rel_kind", RelKind::of),
             rel_name: columns.text("rel_name"),
             schema: columns.text("schema"),
+            rel_oid: columns.parsed("rel_oid"),
             rel_of_row: columns.parsed("rel_of_row").unwrap_or(false),
             advisory_key: advisory_key(kind, classid, objid, objsubid),
             // Known once all rows are read.
@@ -248,6 +257,7 @@ impl FromRow for Lock {
             classid,
             objid,
             objsubid,
+            object: columns.text("object"),
             activity: Activity::read(&Columns::of(row, Entity::Activity))?,
         })
     }

@@ -113,7 +113,10 @@ pub(crate) fn statement(activity: &Activity) -> Option<String> {
 pub(crate) fn lock(lock: &Lock) -> String {
     let relation = || match (&lock.schema, &lock.rel_name) {
         (Some(schema), Some(relation)) => format!("{}.{}", name(schema), name(relation)),
-        _ => "a relation".to_owned(),
+        _ => match lock.rel_oid {
+            Some(oid) => format!("relation {oid}"),
+            None => "a relation".to_owned(),
+        },
     };
     let what = match lock.kind {
         LockKind::Relation => match lock.rel_kind {
@@ -134,6 +137,10 @@ pub(crate) fn lock(lock: &Lock) -> String {
             (Some(text), _) => format!("advisory lock \"{}\"", name(text)),
             (None, Some(key)) => format!("advisory lock {key}"),
             (None, None) => "an advisory lock".to_owned(),
+        },
+        LockKind::Object => match &lock.object {
+            Some(object) => name(object),
+            None => "an object".to_owned(),
         },
         kind => kind.to_string(),
     };
@@ -265,7 +272,7 @@ mod tests {
             (LockKind::Page, "a page of a b.c\u{fffd}"),
             (LockKind::Extend, "the length of a b.c\u{fffd}"),
             (LockKind::VirtualXid, "a transaction"),
-            (LockKind::Object, "OBJECT"),
+            (LockKind::Object, "an object"),
         ] {
             found.kind = kind;
             assert_eq!(lock(&found), format!("SHARE on {expected}"));
@@ -276,6 +283,11 @@ mod tests {
         // In another database, whose relations have no name here.
         (found.kind, found.rel_name) = (LockKind::Relation, None);
         assert_eq!(lock(&found), "SHARE on a relation");
+        // In a transaction that has not committed.
+        found.rel_oid = Some(16412);
+        assert_eq!(lock(&found), "SHARE on relation 16412");
+        (found.kind, found.object) = (LockKind::Object, Some("schema a\u{1b}".to_owned()));
+        assert_eq!(lock(&found), "SHARE on schema a\u{fffd}");
     }
 
     fn idler() -> Activity {

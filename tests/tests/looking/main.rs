@@ -2,6 +2,7 @@
 
 mod encodings;
 mod holders;
+mod relations;
 mod row_waits;
 mod workers;
 

@@ -119,7 +119,8 @@ impl<R: FromRow, A> Locks<R, A> {
         self
     }
 
-    /// Only locks on these tables, or other relations, on their pages and rows, and waits for one of their rows.
+    /// Only locks on these tables, or other relations, on their pages and rows, and waits for one of their rows. The partitions
+    /// and children of a table count as the table, and so do the tables that a view reads, all the way down.
     ///
     /// A wait for a row is a wait for the transaction that has it: see [`Lock::rel_of_row`]. If the server does not show in
     /// which of several tables the row is, the wait is found by each of them.

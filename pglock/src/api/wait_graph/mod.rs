@@ -76,7 +76,8 @@ impl WaitGraphQuery {
         self
     }
 
-    /// Only the components of the graph in which a session holds a lock on one of these tables, or waits for one.
+    /// Only the components of the graph in which a session holds a lock on one of these tables, or waits for one; also on
+    /// their partitions and children, and on what a view among them reads.
     ///
     /// An empty list finds none; a name without a relation is an error. The last call replaces earlier ones.
     ///

@@ -6,7 +6,9 @@ use crate::model::table::TableName;
 use crate::sql::parts::{THIS_DATABASE, microseconds};
 use crate::sql::{Statement, Values, lossy};
 use crate::view::fields::COLUMNS_OF_A_LOCK;
-use crate::view::sql::{RELATION, activity, columns, lock_columns, of_this_database, row_waits};
+use crate::view::sql::{
+    RELATION, activity, columns, lock_columns, of_this_database, row_waits, wanted,
+};
 
 /// Which components of the graph to fetch.
 #[derive(Clone, Debug, Default)]
@@ -51,6 +53,10 @@ impl Column {
 //         FROM lock l LEFT JOIN activity a ON .. LEFT JOIN waiter q ON .. LEFT JOIN again g ON .. LEFT JOIN prepared p ON ..
 pub(super) fn fetch(query: &GraphQuery) -> Statement {
     let mut values = Values::default();
+    let wanted = match &query.tables {
+        Some(tables) => format!("{}, ", wanted(&values.bind_tables(tables))),
+        None => String::new(),
+    };
     let marks: Vec<String> = marks(query, &mut values)
         .iter()
         .enumerate()
@@ -60,7 +66,7 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
         .map(|nth| format!("l.mark{nth}::pg_catalog.text"))
         .collect();
     let sql = format!(
-        "WITH {activity}, \
+        "WITH {wanted}{activity}, \
          seen AS MATERIALIZED (SELECT coalesce(a.leader_pid, l.pid) AS pid, l.pid AS backend, l.virtualtransaction, \
          l.locktype, l.database, l.transactionid, l.classid, l.objid, l.objsubid, l.mode, l.granted, l.waitstart, \
          CASE WHEN coalesce(l.database, 0) IN (0, {THIS_DATABASE}) THEN l.relation END AS relation, \
@@ -115,12 +121,12 @@ fn marks(query: &GraphQuery, values: &mut Values) -> Vec<String> {
             "coalesce(l.pid, 0) = ANY ({pids}) OR l.backend = ANY ({pids})"
         ));
     }
-    if let Some(tables) = &query.tables {
+    if query.tables.is_some() {
         // A session that waits for a row waits for a transaction; the table shows in another of its locks.
-        let tables = values.bind_tables(tables);
-        marks.push(format!(
-            "l.virtualtransaction IN (SELECT s.virtualtransaction FROM seen s WHERE s.relation = ANY ({tables}))"
-        ));
+        marks.push(
+            "l.virtualtransaction IN (SELECT s.virtualtransaction FROM seen s JOIN wanted w ON w.oid = s.relation)"
+                .to_owned(),
+        );
     }
     marks
 }

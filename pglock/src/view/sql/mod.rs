@@ -12,10 +12,11 @@ use super::fields::{ColumnType, Entity, Field};
 use super::filter::Condition;
 use crate::model::table::TableName;
 use crate::sql::parts::{
-    CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, microseconds, upper_snake, visible_query,
+    CLEAR_ACTIVITY_SNAPSHOT, THIS_DATABASE, and_below, microseconds, upper_snake, visible_query,
 };
 use crate::sql::{Statement, Values, lossy};
 
+use row_waits::IS_ON_WANTED;
 pub(crate) use row_waits::{RELATION, row_waits};
 pub(crate) use signal::{IS_IDLE, Signal, SignalColumn, VERDICT, session, signal};
 
@@ -151,16 +152,27 @@ fn ctes(query: &LocksQuery, blocked: bool, values: &mut Values) -> String {
         let pids = values.bind_pids(pids);
         only.push(format!("NOT l.granted AND l.pid = ANY ({pids})"));
     }
-    if let Some(tables) = &query.tables {
-        only.push(row_waits::on(&values.bind_tables(tables)));
-    }
+    let wanted = match &query.tables {
+        Some(tables) => {
+            only.push(IS_ON_WANTED.to_owned());
+            format!("{}, ", wanted(&values.bind_tables(tables)))
+        }
+        None => String::new(),
+    };
     only.insert(0, of_this_database());
     format!(
-        "{}, seen AS MATERIALIZED (SELECT l.* FROM pg_catalog.pg_locks l), {}, {}",
+        "{wanted}{}, seen AS MATERIALIZED (SELECT l.* FROM pg_catalog.pg_locks l), {}, {}",
         activity(),
         row_waits(),
         lock(&only.join(" AND "))
     )
+}
+
+/// The CTE of the relations that a query for these tables is about.
+// Input:  ARRAY[pg_catalog.to_regclass($1)]::pg_catalog.oid[]
+// Output: wanted AS MATERIALIZED (WITH RECURSIVE ..)
+pub(crate) fn wanted(tables: &str) -> String {
+    format!("wanted AS MATERIALIZED ({})", and_below(tables))
 }
 
 /// The context that django-pgactivity puts before a statement.
@@ -238,11 +250,25 @@ pub(crate) fn lock_columns() -> String {
          {mode} AS mode, l.granted, l.waitstart AS wait_start, {wait_duration} AS wait_duration, \
          CASE c.relkind {rel_kinds} ELSE c.relkind::pg_catalog.text END AS rel_kind, \
          c.relname::pg_catalog.text AS rel_name, n.nspname::pg_catalog.text AS schema, \
-         r.relation IS NOT NULL AS rel_of_row, \
-         l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid",
+         coalesce(l.relation, r.relation)::bigint AS rel_oid, r.relation IS NOT NULL AS rel_of_row, \
+         l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid, {object} AS object",
+        object = object(),
         mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
         wait_duration = since("l.waitstart"),
         rel_kinds = rel_kinds.join(" "),
+    )
+}
+
+/// What an object is called that the lock `l` is on. Of kinds that every version can describe, whatever becomes of the object
+/// meanwhile: for others the server may raise an error. They are, in this order, schemas, types, functions, operators,
+/// collations, languages, extensions, roles, databases, tablespaces, publications, subscriptions, foreign servers and their
+/// wrappers, and event triggers.
+// Output: CASE WHEN l.locktype = 'object' AND .. THEN pg_catalog.pg_describe_object(l.classid, l.objid, 0) END
+fn object() -> String {
+    format!(
+        "CASE WHEN l.locktype = 'object' AND coalesce(l.database, '0') IN ('0', {THIS_DATABASE}) \
+         AND l.classid IN ('2615', '1247', '1255', '2617', '3456', '2612', '3079', '1260', '1262', '1213', '6104', '6100', '1417', '2328', '3466') \
+         THEN pg_catalog.pg_describe_object(l.classid, l.objid, 0) END"
     )
 }
 

@@ -49,14 +49,8 @@ pub(crate) const RELATION: &str = "LEFT JOIN row_wait r ON NOT l.granted AND l.l
      LEFT JOIN pg_catalog.pg_class c ON c.oid = coalesce(l.relation, r.relation) \
      LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace";
 
-/// Whether the lock `l`, joined with its [`RELATION`], is one on these tables, on their pages and rows, or a wait for one of
-/// their rows. A page can also be one of an index.
-// Input:  ARRAY[pg_catalog.to_regclass($1)]::pg_catalog.oid[]
-// Output: (l.relation = ANY (..) OR EXISTS (..) OR l.locktype = 'page' AND EXISTS (..))
-pub(crate) fn on(tables: &str) -> String {
-    format!(
-        "(l.relation = ANY ({tables}) \
-         OR EXISTS (SELECT FROM pg_catalog.unnest(r.relations) u(relation) WHERE u.relation = ANY ({tables})) \
-         OR l.locktype = 'page' AND EXISTS (SELECT FROM pg_catalog.pg_index i WHERE i.indexrelid = l.relation AND i.indrelid = ANY ({tables})))"
-    )
-}
+/// Whether the lock `l`, joined with its [`RELATION`], is one on the relations of the CTE `wanted`, on their pages and rows,
+/// or a wait for one of their rows. A page can also be one of an index.
+pub(crate) const IS_ON_WANTED: &str = "(l.relation IN (SELECT w.oid FROM wanted w) \
+     OR EXISTS (SELECT FROM pg_catalog.unnest(r.relations) u(relation) JOIN wanted w ON w.oid = u.relation) \
+     OR l.locktype = 'page' AND EXISTS (SELECT FROM pg_catalog.pg_index i JOIN wanted w ON w.oid = i.indrelid WHERE i.indexrelid = l.relation))";
