@@ -318,7 +318,10 @@ pub(crate) fn time(time: SystemTime) -> String {
 pub(crate) fn what(lock: &Lock, naming: Naming<'_>) -> String {
     let relation = || match (&lock.schema, &lock.rel_name) {
         (Some(schema), Some(name)) => format!("{schema}.{name}"),
-        _ => "a relation".to_owned(),
+        _ => match lock.rel_oid {
+            Some(oid) => format!("relation {oid}"),
+            None => "a relation".to_owned(),
+        },
     };
     match lock.kind {
         LockKind::Advisory => advisory(lock, naming),
@@ -334,6 +337,10 @@ pub(crate) fn what(lock: &Lock, naming: Naming<'_>) -> String {
         }
         LockKind::TransactionId => "transaction".to_owned(),
         LockKind::VirtualXid => "virtual transaction".to_owned(),
+        LockKind::Object => lock
+            .object
+            .clone()
+            .unwrap_or_else(|| "an object".to_owned()),
         kind => kind.to_string().to_lowercase(),
     }
 }
