@@ -211,51 +211,59 @@ fn a_child_that_knows_that_it_is_one_keeps_no_lock_of_a_parent_that_dies() {
 fn fork_and_die() {
     let here = Database::builder(child::argument("URL")).build().unwrap();
     let lock = |name: &'static str| pglock::advisory(name).using(&here);
-    let guard = lock("kept").acquire().unwrap();
+    let mut guard = Some(lock("kept").acquire().unwrap());
     // On sessions of pglock's thread, too.
     let dedicated = lock("dedicated").dedicated().acquire().unwrap();
     let xact = lock("xact").xact().acquire().unwrap();
-    let (mut parent, mut forked) = UnixStream::pair().unwrap();
-    match fork::fork().unwrap() {
-        Fork::Child => {
-            // A panic would leave half a test runner behind.
-            let before = sockets();
-            let is_as_ever = match child::role().as_deref() {
-                Some("check") => guard.check().is_err_and(|error| error.is_lost()),
-                Some("drop") => {
-                    drop(guard);
-                    true
+    // A socket that pglock's thread is reading just then stays open, so not every fork will do.
+    let forked = (0..20).find_map(|_| {
+        let (mut parent, mut forked) = UnixStream::pair().unwrap();
+        match fork::fork().unwrap() {
+            Fork::Child => {
+                // A panic would leave half a test runner behind.
+                let before = sockets();
+                let is_as_ever = match child::role().as_deref() {
+                    Some("check") => {
+                        let checked = guard.as_ref().map(pglock::Guard::check);
+                        checked.is_some_and(|it| it.is_err_and(|error| error.is_lost()))
+                    }
+                    Some("drop") => {
+                        // The copy of the child.
+                        guard = None;
+                        true
+                    }
+                    Some("acquire") => lock("child").acquire().is_ok(),
+                    _ => {
+                        here.close();
+                        true
+                    }
+                };
+                // Those of three sessions are closed.
+                if is_as_ever && before.difference(&sockets()).count() == 3 {
+                    let _ = forked.write_all(&[1]);
+                    drop(forked);
+                    child::wait_for_end();
                 }
-                Some("acquire") => lock("child").acquire().is_ok(),
-                _ => {
-                    here.close();
-                    true
-                }
-            };
-            // Those of three sessions are closed.
-            if is_as_ever && before.difference(&sockets()).count() == 3 {
-                let _ = forked.write_all(&[1]);
+                std::process::exit(0);
             }
-            drop(forked);
-            child::wait_for_end();
-            std::process::exit(0);
-        }
-        Fork::Parent(pid) => {
-            drop(forked);
-            parent.read_exact(&mut [0]).expect("the child keeps some");
-            // They are closed in the child, and were not in the parent.
-            for _ in 0..20 {
-                lock("again").acquire().unwrap().release().unwrap();
-                guard.check().unwrap();
-                here.ping().unwrap();
-            }
-            dedicated.release().unwrap();
-            xact.release().unwrap();
-            child::say(&format!("child {pid}"));
-            loop {
-                std::thread::park();
+            Fork::Parent(pid) => {
+                drop(forked);
+                parent.read_exact(&mut [0]).is_ok().then_some(pid)
             }
         }
+    });
+    let forked = forked.expect("a child that keeps none");
+    // They are closed in the child, and were not in the parent.
+    for _ in 0..20 {
+        lock("again").acquire().unwrap().release().unwrap();
+        guard.as_ref().unwrap().check().unwrap();
+        here.ping().unwrap();
+    }
+    dedicated.release().unwrap();
+    xact.release().unwrap();
+    child::say(&format!("child {forked}"));
+    loop {
+        std::thread::park();
     }
 }
 
