@@ -35,9 +35,10 @@ pub(crate) fn database(
     Ok(builder.build()?)
 }
 
-/// Neither a URL nor keywords.
+/// What else it may be is read by the library, which shows nothing of it: a URL that lacks its beginning has a password.
 fn looks_like_a_name(named: &str) -> bool {
-    !named.contains("://") && !named.contains('=')
+    let fits = |char: char| char.is_alphanumeric() || "-_.".contains(char);
+    named.chars().all(fits)
 }
 
 fn unknown(name: &str, config: &Config) -> Failure {

@@ -5,8 +5,10 @@
 
 mod blockers;
 
+use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
 use std::fmt::Write as _;
+use std::hash::BuildHasher as _;
 use std::path::Path;
 use std::pin::pin;
 use std::process::ExitCode;
@@ -78,7 +80,7 @@ async fn watch(
         loop {
             tokio::select! {
                 ended = child.wait() => return ended,
-                signal = signals.next() => child.signal(signal),
+                signal = signals.next() => child.pass_on(signal),
                 () = &mut rest => break,
             }
         }
@@ -89,7 +91,7 @@ async fn watch(
             loop {
                 tokio::select! {
                     looked = &mut look => break looked,
-                    signal = signals.next() => child.signal(signal),
+                    signal = signals.next() => child.pass_on(signal),
                 }
             }
         };
@@ -120,5 +122,7 @@ fn unique_name(command: &OsStr) -> String {
     let program = text::one_line(&program.to_string_lossy());
     // Postgres keeps 63 bytes of it, and replaces what is not ASCII.
     let program: String = program.chars().filter(char::is_ascii).take(30).collect();
-    format!("guarded {program} {}", std::process::id())
+    // In containers processes have the same numbers, and one guard must not move those out of the way who block another's.
+    let random = RandomState::new().hash_one(std::process::id());
+    format!("guarded {program} {random:016x}")
 }

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pglock::{Activity, Advisory, Database, Error, Guard};
+use rustix::process::{Pid, test_kill_process};
 
 use super::process::{Child, Ended};
 use crate::args::{Global, OnLost, RunArgs};
@@ -16,11 +17,16 @@ use crate::failure::Failure;
 use crate::names::{self, Meant, key_text};
 use crate::show::{self, text};
 
-/// Its key, in the environment of the command.
-const KEY: &str = "PGLOCK_KEY";
+/// Which locks those around the command have, in its environment: process, mode, key and database, a line each.
+const WITHIN: &str = "PGLOCK_WITHIN";
+const SHARED: &str = "shared ";
+const EXCLUSIVE: &str = "exclusive ";
 
 /// After what time of waiting it is said who has the lock.
 const SAY_AFTER: Duration = Duration::from_secs(2);
+
+/// How often it is looked whether a group that is being ended has ended.
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The lock was lost.
 const LOST: u8 = 74;
@@ -34,16 +40,18 @@ pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> 
         // Before anything takes time: a signal is to be passed on, or to end the wait, from the beginning.
         let mut signals = Signals::listen()?;
         let meant = meant(args, &database).await?;
-        refuse_nested(&meant)?;
+        refuse_nested(args, &meant, &database)?;
         let run = Run {
             args,
             meant,
             database,
         };
-        let code = run.carry_out(&mut signals).await;
-        // What `--at-least` keeps would end with this process.
-        pglock::drain_async().await;
-        code
+        let code = run.carry_out(&mut signals).await?;
+        // What `--at-least` keeps would end with this process; so does whoever ends this process.
+        tokio::select! {
+            () = pglock::drain_async() => Ok(code),
+            signal = signals.next_that_ends() => Ok(128 + signal),
+        }
     })?;
     Ok(ExitCode::from(code))
 }
@@ -60,15 +68,54 @@ async fn meant(args: &RunArgs, database: &Database) -> Result<Meant, Failure> {
     }
 }
 
-/// Inside itself it would wait for itself.
-fn refuse_nested(meant: &Meant) -> Result<(), Failure> {
-    if std::env::var(KEY).is_ok_and(|held| held == key_text(&meant.id)) {
+/// Inside itself it would wait for itself: refused, if one around it that still runs has the lock.
+fn refuse_nested(args: &RunArgs, meant: &Meant, database: &Database) -> Result<(), Failure> {
+    let within = std::env::var(WITHIN).unwrap_or_default();
+    let is_alive = |pid: &str| {
+        let pid = pid.parse().ok().and_then(Pid::from_raw);
+        pid.is_some_and(|pid| test_kill_process(pid).is_ok())
+    };
+    let this = this_lock(args, meant, database);
+    let is_it = |line: &str| {
+        let Some((pid, held)) = line.split_once(' ') else {
+            return false;
+        };
+        let is_same = held.strip_prefix(EXCLUSIVE).or(held.strip_prefix(SHARED)) == Some(&this.1);
+        is_same && !(args.shared && held.starts_with(SHARED)) && is_alive(pid)
+    };
+    if within.lines().any(is_it) {
         return Err(Failure::new(format!(
             "lock {} is held by the `pglock run` around this one, which would wait for itself; leave one of them out",
             text::one_line(&meant.called)
         )));
     }
     Ok(())
+}
+
+/// The mode of the lock, and which it is.
+fn this_lock(args: &RunArgs, meant: &Meant, database: &Database) -> (&'static str, String) {
+    let mode = if args.shared { SHARED } else { EXCLUSIVE };
+    // Which server and database, without a password.
+    let lock = format!("{} {database:?}", key_text(&meant.id));
+    (mode, text::one_line(&lock))
+}
+
+/// For those inside: the locks of those around them, and this one.
+fn within(args: &RunArgs, meant: &Meant, database: &Database) -> String {
+    let around = std::env::var(WITHIN).unwrap_or_default();
+    let (mode, lock) = this_lock(args, meant, database);
+    format!("{around}{} {mode}{lock}\n", std::process::id())
+}
+
+/// Kills what is left of a group that is being ended, when its time is over.
+async fn end_others(child: &Child, kill_at: tokio::time::Instant) {
+    while child.leaves_others() {
+        if tokio::time::Instant::now() >= kill_at {
+            child.signal(signals::KILL);
+            return;
+        }
+        tokio::time::sleep(LOOK_AGAIN).await;
+    }
 }
 
 /// As errors of the library name a holder.
@@ -112,7 +159,8 @@ impl Run<'_> {
         let environment = [
             ("PGLOCK_HELD", "1".to_owned()),
             ("PGLOCK_NAME", self.args.name.clone()),
-            (KEY, key_text(&self.meant.id)),
+            ("PGLOCK_KEY", key_text(&self.meant.id)),
+            (WITHIN, within(self.args, &self.meant, &self.database)),
         ];
         let mut child = Child::spawn(&self.args.command, environment)?;
         let (ended, why) = self.until_end(&mut child, signals, &guard).await?;
@@ -124,7 +172,11 @@ impl Run<'_> {
     async fn wait(&self, signals: &mut Signals) -> Waited {
         let lock = self.lock();
         let mut acquire = std::pin::pin!(lock.acquire_async());
-        let mut say = std::pin::pin!(tokio::time::sleep(SAY_AFTER));
+        let say = async {
+            tokio::time::sleep(SAY_AFTER).await;
+            self.say_who_has_it().await;
+        };
+        let mut say = std::pin::pin!(say);
         let mut said = self.args.quiet;
         loop {
             tokio::select! {
@@ -133,10 +185,7 @@ impl Run<'_> {
                     Err(error) => Waited::Failed(error),
                 },
                 signal = signals.next_that_ends() => return Waited::Signaled(signal),
-                () = &mut say, if !said => {
-                    said = true;
-                    self.say_who_has_it().await;
-                }
+                () = &mut say, if !said => said = true,
             }
         }
     }
@@ -212,8 +261,14 @@ impl Run<'_> {
                 }
             };
             tokio::select! {
-                ended = child.wait() => return Ok((ended?, why)),
-                signal = signals.next() => child.signal(signal),
+                ended = child.wait() => {
+                    let ended = ended?;
+                    if let Some(at) = kill_at {
+                        end_others(child, at).await;
+                    }
+                    return Ok((ended, why));
+                }
+                signal = signals.next() => child.pass_on(signal),
                 error = &mut lost, if !is_lost => {
                     is_lost = true;
                     if self.args.on_lost == OnLost::End {

@@ -24,6 +24,18 @@ const ALL: [(Signal, bool); 8] = [
     (Signal::CONT, false),
 ];
 
+/// Those that a terminal sends to all of the group that it has.
+pub(crate) fn is_of_terminal(signal: Signal) -> bool {
+    [
+        Signal::INT,
+        Signal::QUIT,
+        Signal::HUP,
+        Signal::WINCH,
+        Signal::CONT,
+    ]
+    .contains(&signal)
+}
+
 pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);
 
 impl Signals {

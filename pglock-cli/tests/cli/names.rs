@@ -126,6 +126,12 @@ fn databases_have_names() {
         let ls = said(bare().args(arguments).current_dir(folder.path()));
         assert_eq!(ls.code, 0, "{ls:?}");
     }
+    // What lacks the beginning of a URL is no name, and has a password.
+    let cut_off = said(bare().args(["-d", "app:s3cret@db.example/app"]));
+    assert!(
+        cut_off.code == 2 && !cut_off.err.contains("s3cret"),
+        "{cut_off:?}"
+    );
     let unknown = said(bare().args(["-d", "prod"]).current_dir(folder.path()));
     assert_eq!(unknown.code, 2);
     assert!(unknown.err.contains("again, here"), "{}", unknown.err);

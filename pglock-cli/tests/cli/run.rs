@@ -303,6 +303,72 @@ fn inside_itself_it_is_refused() {
 }
 
 #[test]
+fn what_shares_or_is_elsewhere_is_not_inside_itself() {
+    let (db, other) = (database(), database());
+    let pglock = env!("CARGO_BIN_EXE_pglock");
+    let shared = [
+        "run", "-s", "job", "--", pglock, "run", "-s", "job", "--", "true",
+    ];
+    assert_eq!(on(&db, &shared).code, 0);
+    let elsewhere = [
+        "run",
+        "job",
+        "--",
+        pglock,
+        "-d",
+        other.url(),
+        "run",
+        "job",
+        "--",
+        "true",
+    ];
+    assert_eq!(on(&db, &elsewhere).code, 0);
+    let between = [
+        "run", "a", "--", pglock, "run", "b", "--", pglock, "run", "a", "--", "true",
+    ];
+    assert_eq!(on(&db, &between).code, 125);
+    // Left over from one that has ended.
+    let left_over = "sh -c \"$0 run job -- env\" | grep -A1 ^PGLOCK_WITHIN= > \"$1\"; PGLOCK_WITHIN=$(sed s/.*=// \"$1\") $0 run job -- true";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("within");
+    let mut shell = std::process::Command::new("sh");
+    shell
+        .args(["-c", left_over, pglock])
+        .arg(file)
+        .env("DATABASE_URL", db.url());
+    assert_eq!(said(&mut shell).code, 0);
+}
+
+#[test]
+fn a_group_that_is_ended_is_killed_when_only_its_leader_has_ended() {
+    let db = database();
+    let script =
+        "(trap '' TERM; echo $(sh -c 'echo $PPID'); while :; do sleep 0.05; done) & echo $!; wait";
+    let options = ["--at-most", "500ms", "--grace", "300ms"];
+    let running = Running::start(&mut run(&db, &options), script, 2);
+    let pids = running.pids.clone();
+    let ended = running.end();
+    assert_eq!(ended.code, 124, "{ended:?}");
+    pids.into_iter().for_each(wait_until_gone);
+}
+
+#[test]
+fn a_signal_ends_the_time_for_which_a_lock_is_kept() {
+    let db = database();
+    let running = Running::start(&mut run(&db, &["--at-least", "10min"]), "echo $$", 1);
+    wait_until_gone(running.pids[0]);
+    let text = |process: &Child| {
+        std::fs::read_to_string(format!("/proc/{}/task/{0}/children", process.id()))
+    };
+    wait_until("the command is seen to have ended", BOUND, || {
+        text(&running.process).is_ok_and(|children| children.is_empty())
+    });
+    running.signal(Signal::TERM);
+    assert_eq!(running.end().code, 143);
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn three_that_start_at_once_run_one_after_the_other() {
     let db = database();
     let script = "mkdir \"$0\" || exit 1; sleep 0.1; rmdir \"$0\"";

@@ -125,6 +125,9 @@ impl Blockers {
             let session = (blocking_activity.pid, blocking_activity.backend_start);
             blockers.insert(session, blocking_activity);
         }
+        // One that comes back is a new case.
+        self.done
+            .retain(|session, _| blockers.contains_key(session));
         for (session, activity) in blockers {
             if let Some(step) = self.next_step(session, activity.state) {
                 self.done.insert(session, (step, Instant::now()));

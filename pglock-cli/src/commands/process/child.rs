@@ -1,13 +1,17 @@
-//! The command that runs under the lock, as the leader of a process group.
+//! The command that runs under the lock.
 
 use std::ffi::OsString;
 use std::io::{self, IsTerminal as _};
 use std::os::unix::process::ExitStatusExt as _;
 use std::process::ExitStatus;
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{
+    Pid, Signal, getpgrp, kill_process, kill_process_group, test_kill_process_group,
+};
+use rustix::termios::tcgetpgrp;
 use tokio::process::Command;
 
+use crate::commands::signals;
 use crate::failure::Failure;
 
 /// How the command ended.
@@ -28,13 +32,14 @@ impl Ended {
 
 pub(crate) struct Child {
     process: tokio::process::Child,
-    group: Pid,
-    /// Whether the terminal was given to it.
-    has_terminal: bool,
+    pid: Pid,
+    /// Whether it leads a group of its own.
+    has_group: bool,
 }
 
 impl Child {
-    /// Runs the command in a group of its own, so that what it starts can be ended with it. It ends with this process: see
+    /// Runs the command in a group of its own, so that what it starts can be ended with it. Not on a terminal that this process
+    /// has: there the keys reach the whole group, and all of it stops and goes on together. It ends with this process: see
     /// [`exec`](super::exec).
     pub(crate) fn spawn(
         command: &[OsString],
@@ -42,20 +47,20 @@ impl Child {
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("cannot start the command: {error}"));
         let this = std::env::current_exe().map_err(failed)?;
+        let has_group = !is_on_terminal();
         let mut exec = Command::new(this);
-        exec.arg("__exec")
-            .arg(std::process::id().to_string())
-            .arg("--")
-            .args(command);
-        exec.envs(environment).process_group(0);
+        exec.arg("__exec").arg(std::process::id().to_string());
+        exec.arg("--").args(command).envs(environment);
+        if has_group {
+            exec.process_group(0);
+        }
         let process = exec.spawn().map_err(failed)?;
         let id = process.id().and_then(|id| Pid::from_raw(id.cast_signed()));
-        let group =
-            id.ok_or_else(|| Failure::new("cannot start the command: it has no process id"))?;
+        let no_id = || Failure::new("cannot start the command: it has no process id");
         Ok(Self {
             process,
-            group,
-            has_terminal: give_terminal_to(group),
+            pid: id.ok_or_else(no_id)?,
+            has_group,
         })
     }
 
@@ -66,27 +71,32 @@ impl Child {
             .map_err(|error| Failure::new(format!("cannot wait for the command: {error}")))
     }
 
-    /// To all processes of its group.
-    pub(crate) fn signal(&self, signal: Signal) {
-        // It may have ended just now.
-        let _ = rustix::process::kill_process_group(self.group, signal);
-    }
-}
-
-impl Drop for Child {
-    fn drop(&mut self) {
-        if self.has_terminal {
-            give_terminal_to(rustix::process::getpgrp());
+    /// Passes a signal on that this process got. What a terminal's keys send has reached the command by itself.
+    pub(crate) fn pass_on(&self, signal: Signal) {
+        if self.has_group || !signals::is_of_terminal(signal) {
+            self.signal(signal);
         }
     }
+
+    /// To all processes of its group, or to the command alone where it has none.
+    pub(crate) fn signal(&self, signal: Signal) {
+        // It may have ended just now.
+        let _ = if self.has_group {
+            kill_process_group(self.pid, signal)
+        } else {
+            kill_process(self.pid, signal)
+        };
+    }
+
+    /// Whether others of its group are left when the command has ended.
+    pub(crate) fn leaves_others(&self) -> bool {
+        self.has_group && test_kill_process_group(self.pid).is_ok()
+    }
 }
 
-/// Makes the group the one that a terminal's keys reach. Only where this process is in that group now: in the background
-/// it has no right to.
-fn give_terminal_to(group: Pid) -> bool {
+/// Whether the keys of the terminal reach this process.
+fn is_on_terminal() -> bool {
     let stdin = io::stdin();
-    if !stdin.is_terminal() {
-        return false;
-    }
-    rustix::termios::tcsetpgrp(&stdin, group).is_ok()
+    let in_front = stdin.is_terminal().then(|| tcgetpgrp(&stdin));
+    matches!(in_front, Some(Ok(group)) if group == getpgrp())
 }
