@@ -40,10 +40,6 @@ impl From<LockRequest> for ConnectionRequest {
     }
 }
 
-/// How often the release of a dropped guard is queued. Nobody reads whether it succeeded, and somebody who cancels the
-/// session's statements at that moment may hit the first.
-const QUEUED_RELEASES: usize = 2;
-
 impl ConnectionRequest {
     pub(crate) fn acquire(
         self,
@@ -208,13 +204,14 @@ impl ConnectionLock {
             return;
         }
         let is_closed = connection.is_closed();
-        let release = sql::advisory::release_unless_done(*key, *mode, self.request.release_token);
-        for _ in 0..QUEUED_RELEASES {
-            for sql in sql::transaction::END_ANY_TRANSACTION {
-                connection.queue(sql);
-            }
-            connection.queue(&release);
+        for sql in sql::transaction::END_ANY_TRANSACTION {
+            connection.queue(sql);
         }
+        connection.queue(&sql::advisory::release_unless_done(
+            *key,
+            *mode,
+            self.request.release_token,
+        ));
         // Nobody reads the answer, so a lock on an open connection counts as released.
         self.record.released(&self.lost_if_closed(is_closed));
     }

@@ -10,6 +10,9 @@ use crate::sql::cancel::TERMINATE_OWN_SESSION;
 /// How often a statement is repeated.
 const CANCELED_AT_MOST: usize = 1_000;
 
+/// After how many answers of which is not known what they mean a session is not told again to end.
+const OTHER_ANSWERS_AT_MOST: usize = 100;
+
 /// Repeats what may be canceled as the statement before was. A session that many use is not given up for that.
 pub(crate) async fn until_not_canceled(
     wire: &mut impl SimpleQuery,
@@ -29,10 +32,19 @@ pub(crate) async fn until_not_canceled(
 /// Ends a session that may hold a lock which could not be released: only its end is certain to do that. Not every driver
 /// says whether a statement was canceled, so any other answer than the end is asked again.
 pub(crate) async fn end_session(wire: &mut impl SimpleQuery) {
+    let mut other_answers = 0;
     for _ in 0..CANCELED_AT_MOST {
-        let answer = wire.simple_query(TERMINATE_OWN_SESSION).await;
-        if answer.is_err_and(|failure| failure.session_ended) {
-            return;
+        match wire.simple_query(TERMINATE_OWN_SESSION).await {
+            Err(failure) if failure.session_ended => return,
+            Err(failure) if failure.is(&SqlState::QUERY_CANCELED) => {}
+            // A server that does not know the function, say.
+            Err(failure) if failure.sql_state.is_some() => return,
+            Ok(_) | Err(_) => {
+                other_answers += 1;
+                if other_answers == OTHER_ANSWERS_AT_MOST {
+                    return;
+                }
+            }
         }
     }
 }

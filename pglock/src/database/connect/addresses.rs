@@ -49,7 +49,11 @@ impl Database {
                 Some(Host::Unix(folder)) if local::is_default_folder(folder) => "localhost".into(),
                 #[cfg(unix)]
                 Some(Host::Unix(folder)) => folder.display().to_string(),
-                None => String::new(),
+                // As in libpq.
+                None => addresses
+                    .get(at)
+                    .map(ToString::to_string)
+                    .unwrap_or_default(),
             },
         });
         hosts.collect()
