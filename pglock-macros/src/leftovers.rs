@@ -32,16 +32,38 @@ pub(crate) fn mark_async_body(
 
 /// `#[tokio::main]` and `#[tokio::test]`: `let body = async { .. }; .. { .. block_on(body) .. }`.
 fn tokio(sig: &Signature, trees: &[TokenTree]) -> Option<(usize, Group)> {
-    let (at, body) = match trees {
-        [let_, name, equals, async_, body, ..]
-            if is(let_, "let") && is(name, "body") && is(equals, "=") && is(async_, "async") =>
+    let (body, rest) = match trees {
+        [let_, name, equals, async_, body, semicolon, rest @ ..]
+            if is(let_, "let")
+                && is(name, "body")
+                && is(equals, "=")
+                && is(async_, "async")
+                && is(semicolon, ";") =>
         {
-            (4, block(body)?)
+            (block(body)?, rest)
         }
         _ => return None,
     };
-    let runs_it = block(trees.last()?)?.to_string().contains("block_on");
-    runs_it.then(|| (at, marked(sig.clone(), body)))
+    // What a user wrote between the two would run without the lock.
+    let (last, between) = rest.split_last()?;
+    let runs_it = block(last)?.to_string().contains("block_on");
+    (runs_it && pins_or_allows(between)).then(|| (4, marked(sig.clone(), body)))
+}
+
+/// Nothing but what tokio puts between the body and the runtime: the body pinned, given a type, and an attribute.
+fn pins_or_allows(trees: &[TokenTree]) -> bool {
+    let mut statements: Vec<_> = trees.split(|tree| is(tree, ";")).collect();
+    let is_attribute = match statements.pop() {
+        None | Some([]) => true,
+        Some([hash, _]) => is(hash, "#"),
+        Some(_) => false,
+    };
+    let is_of_body = |statement: &&[TokenTree]| match statement {
+        [let_, name, ..] if is(let_, "let") => is(name, "body"),
+        [.., pin, exclamation_mark, _] => is(pin, "pin") && is(exclamation_mark, "!"),
+        _ => false,
+    };
+    is_attribute && statements.iter().all(is_of_body)
 }
 
 /// `#[async_trait]` and its like: `Box::pin(async move { .. })`, and nothing else.
@@ -79,9 +101,19 @@ fn boxed(sig: &Signature, trees: &[TokenTree]) -> Option<(usize, Group)> {
 
 /// `#[async_std::main]`, `#[sqlx::test]` and their like: the `async fn` itself, in a plain `fn` of the same name.
 fn inner_function<'t>(sig: &Signature, trees: &'t [TokenTree]) -> Option<&'t Ident> {
-    trees.windows(3).find_map(|trees| match trees {
-        [async_, fn_, TokenTree::Ident(name)]
-            if is(async_, "async") && is(fn_, "fn") && *name == sig.ident =>
+    let has_its_arguments = |inside: &TokenTree| match inside {
+        TokenTree::Group(arguments) => {
+            arguments.stream().to_string() == sig.inputs.to_token_stream().to_string()
+        }
+        _ => false,
+    };
+    // A function that only has the name is a helper of the user's.
+    trees.windows(4).find_map(|trees| match trees {
+        [async_, fn_, TokenTree::Ident(name), arguments]
+            if is(async_, "async")
+                && is(fn_, "fn")
+                && *name == sig.ident
+                && has_its_arguments(arguments) =>
         {
             Some(name)
         }
