@@ -164,7 +164,19 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut *self.0.lock() {
-            SocketState::Registered(socket) => socket.poll_read(cx, buffer),
+            SocketState::Registered(socket) => match socket.poll_read(cx, buffer) {
+                // The server ended with something unread. The kernel says that before it hands over what the server said.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
+                    let before = buffer.filled().len();
+                    match socket.poll_read(cx, buffer) {
+                        Poll::Ready(Ok(())) if buffer.filled().len() > before => {
+                            Poll::Ready(Ok(()))
+                        }
+                        _ => Poll::Ready(Err(error)),
+                    }
+                }
+                read => read,
+            },
             SocketState::Lent { socket, may_read } => {
                 if !std::mem::take(may_read) {
                     return Poll::Pending;
@@ -184,7 +196,14 @@ impl AsyncWrite for Socket {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         match &mut *self.0.lock() {
-            SocketState::Registered(socket) => socket.poll_write(cx, bytes),
+            SocketState::Registered(socket) => match socket.poll_write(cx, bytes) {
+                // The server has closed its side. What it said last is still to be read, and then the end of the stream: that
+                // tells why, and a broken pipe would not.
+                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                    Poll::Ready(Ok(bytes.len()))
+                }
+                written => written,
+            },
             SocketState::Lent { socket, .. } => in_time(socket.write(bytes)),
             SocketState::Broken => Poll::Ready(Err(broken())),
         }
