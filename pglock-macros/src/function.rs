@@ -1,6 +1,6 @@
 //! The annotated function: what attributes ask of it, what no attribute can be put on, and the body in its new place.
 
-use proc_macro2::{Delimiter, Group, Span, TokenStream};
+use proc_macro2::{Delimiter, Group, Span, TokenStream, TokenTree};
 use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
@@ -237,6 +237,7 @@ impl Function {
                 return #returned;
             }
         };
+        let body = in_more_braces(body);
         let mut inside = Group::new(Delimiter::Brace, quote!(#edge #body));
         if let Body::Block { span, .. } = &self.body {
             // See `block`.
@@ -268,7 +269,8 @@ impl Function {
             return block.to_token_stream();
         }
         // In a block of its own, or clippy would want its items to come first.
-        let mut whole = Group::new(Delimiter::Brace, quote!(#before #block));
+        let inner = in_more_braces(&block.to_token_stream());
+        let mut whole = Group::new(Delimiter::Brace, quote!(#before #inner));
         whole.set_span(block.span());
         whole.to_token_stream()
     }
@@ -289,6 +291,19 @@ impl Function {
         ];
         let is_inert = |path: &Path| INERT.iter().any(|inert| path.is_ident(inert));
         !self.item.attrs.iter().all(|other| is_inert(other.path()))
+    }
+}
+
+/// A block for the end of another one, with the hygiene of a macro: as the user's, the compiler would call its braces
+/// unnecessary.
+fn in_more_braces(block: &TokenStream) -> TokenStream {
+    let mut trees = block.clone().into_iter();
+    match (trees.next(), trees.next()) {
+        (Some(TokenTree::Group(mut block)), None) => {
+            block.set_span(block.span().resolved_at(Span::mixed_site()));
+            block.to_token_stream()
+        }
+        _ => block.clone(),
     }
 }
 

@@ -42,6 +42,15 @@ fn default_id() -> Result<(), Error> {
     Ok(())
 }
 
+/// The compiler calls braces around one line unnecessary.
+#[rustfmt::skip]
+#[pglock::advisory]
+async fn one_line_async(_name: String) -> Result<(), Error> { Ok(()) }
+
+#[rustfmt::skip]
+#[pglock::advisory]
+fn one_line(_name: String) -> Result<(), Error> { Ok(()) }
+
 #[pglock::advisory]
 async fn default_id_async() -> Result<(), Error> {
     tokio::task::yield_now().await;
@@ -235,6 +244,8 @@ fn functions_are_used() {
     let _ = (
         default_id,
         default_id_async,
+        one_line,
+        one_line_async,
         options,
         formats::<1>,
         taken_by_value,
