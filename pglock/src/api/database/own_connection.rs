@@ -61,4 +61,4 @@ impl Database {
     }
 }
 
-const OPENED_FOR: &str = "a connection of your own";
+const OPENED_FOR: &str = "a connection of this program";
