@@ -2,13 +2,13 @@
 
 use std::time::{Duration, SystemTime};
 
-use pglock::{Activity, Lock, LockKind, LockMode, RelKind, State};
+use pglock::{Activity, Lock, LockKind, LockMode, State};
 
 use super::text;
 use crate::failure::Failure;
 use crate::names::{NamedBy, Names};
 
-/// A lock, who has it or waits for it, and who is in the way, where that was asked.
+/// A lock, who has it or waits for it, and who blocks it, where that was asked.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Found<'f> {
     pub(crate) lock: &'f Lock,
@@ -267,7 +267,7 @@ pub(crate) fn idles(activity: &Activity) -> bool {
     )
 }
 
-/// What a session is called: its application, or what the server's process is, where it is no client's.
+/// What a session is called: its application, or what kind of process of the server it is.
 #[cfg(feature = "watch")]
 pub(crate) fn name(activity: &Activity) -> String {
     let given = activity.application_name.as_deref().map(text::one_line);
@@ -314,34 +314,11 @@ pub(crate) fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_millis(time).to_string()
 }
 
-/// What is locked, in words.
+/// What is locked, in words; an advisory lock by the names that the command knows.
 pub(crate) fn what(lock: &Lock, naming: Naming<'_>) -> String {
-    let relation = || match (&lock.schema, &lock.rel_name) {
-        (Some(schema), Some(name)) => format!("{schema}.{name}"),
-        _ => match lock.rel_oid {
-            Some(oid) => format!("relation {oid}"),
-            None => "a relation".to_owned(),
-        },
-    };
     match lock.kind {
         LockKind::Advisory => advisory(lock, naming),
-        LockKind::Relation => match lock.rel_kind {
-            Some(kind) => format!("{} {}", kind_in_words(kind), relation()),
-            None => relation(),
-        },
-        LockKind::Extend => format!("length of {}", relation()),
-        LockKind::Page => format!("page of {}", relation()),
-        LockKind::Tuple => format!("row of {}", relation()),
-        LockKind::TransactionId | LockKind::SpecToken if lock.rel_of_row => {
-            format!("row of {}", relation())
-        }
-        LockKind::TransactionId => "transaction".to_owned(),
-        LockKind::VirtualXid => "virtual transaction".to_owned(),
-        LockKind::Object => lock
-            .object
-            .clone()
-            .unwrap_or_else(|| "an object".to_owned()),
-        kind => kind.to_string().to_lowercase(),
+        _ => lock.locked_object(),
     }
 }
 
@@ -355,10 +332,6 @@ fn advisory(lock: &Lock, naming: Naming<'_>) -> String {
         (None, Some(key)) => format!("advisory {key}"),
         (None, None) => "advisory".to_owned(),
     }
-}
-
-fn kind_in_words(kind: RelKind) -> String {
-    kind.as_str().to_lowercase().replace('_', " ")
 }
 
 /// Why the lock is of no interest to others, if so. `own_pid` is that of the session that looks; what was asked for

@@ -111,40 +111,7 @@ pub(crate) fn statement(activity: &Activity) -> Option<String> {
 
 /// The mode, and what is locked.
 pub(crate) fn lock(lock: &Lock) -> String {
-    let relation = || match (&lock.schema, &lock.rel_name) {
-        (Some(schema), Some(relation)) => format!("{}.{}", name(schema), name(relation)),
-        _ => match lock.rel_oid {
-            Some(oid) => format!("relation {oid}"),
-            None => "a relation".to_owned(),
-        },
-    };
-    let what = match lock.kind {
-        LockKind::Relation => match lock.rel_kind {
-            Some(kind) if lock.rel_name.is_some() => {
-                let kind = kind.as_str().to_lowercase().replace('_', " ");
-                format!("{kind} {}", relation())
-            }
-            _ => relation(),
-        },
-        LockKind::Extend => format!("the length of {}", relation()),
-        LockKind::Page => format!("a page of {}", relation()),
-        LockKind::Tuple => format!("a row of {}", relation()),
-        LockKind::TransactionId | LockKind::SpecToken if lock.rel_of_row => {
-            format!("a transaction, for a row of {}", relation())
-        }
-        LockKind::TransactionId | LockKind::VirtualXid => "a transaction".to_owned(),
-        LockKind::Advisory => match (&lock.advisory_name, &lock.advisory_key) {
-            (Some(text), _) => format!("advisory lock \"{}\"", name(text)),
-            (None, Some(key)) => format!("advisory lock {key}"),
-            (None, None) => "an advisory lock".to_owned(),
-        },
-        LockKind::Object => match &lock.object {
-            Some(object) => name(object),
-            None => "an object".to_owned(),
-        },
-        kind => kind.to_string(),
-    };
-    format!("{} on {what}", lock.mode)
+    format!("{} on {}", lock.mode, lock.locked_object())
 }
 
 /// The session that waits, for how long, and for which lock.
@@ -157,6 +124,61 @@ fn wait(waiting: &Lock) -> String {
         session(&waiting.activity),
         lock(waiting)
     )
+}
+
+impl Lock {
+    /// What is locked, as the text of the lock has it: `table public.orders`, `advisory lock "invoices"`.
+    ///
+    /// Each name is cut to 63 characters, and its control characters are replaced.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// let mut locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// let locks = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut locked)?;
+    /// assert_eq!(locks[0].locked_object(), "advisory lock \"invoices\"");
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+    #[must_use]
+    pub fn locked_object(&self) -> String {
+        let relation = || match (&self.schema, &self.rel_name) {
+            (Some(schema), Some(relation)) => format!("{}.{}", name(schema), name(relation)),
+            _ => match self.rel_oid {
+                Some(oid) => format!("relation {oid}"),
+                None => "a relation".to_owned(),
+            },
+        };
+        match self.kind {
+            LockKind::Relation => match self.rel_kind {
+                Some(kind) if self.rel_name.is_some() => {
+                    let kind = kind.as_str().to_lowercase().replace('_', " ");
+                    format!("{kind} {}", relation())
+                }
+                _ => relation(),
+            },
+            LockKind::Extend => format!("the length of {}", relation()),
+            LockKind::Page => format!("a page of {}", relation()),
+            LockKind::Tuple => format!("a row of {}", relation()),
+            LockKind::TransactionId | LockKind::SpecToken if self.rel_of_row => {
+                format!("a transaction, for a row of {}", relation())
+            }
+            LockKind::TransactionId | LockKind::VirtualXid => "a transaction".to_owned(),
+            LockKind::Advisory => match (&self.advisory_name, &self.advisory_key) {
+                (Some(text), _) => format!("advisory lock \"{}\"", name(text)),
+                (None, Some(key)) => format!("advisory lock {key}"),
+                (None, None) => "an advisory lock".to_owned(),
+            },
+            LockKind::Object => match &self.object {
+                Some(object) => name(object),
+                None => "an object".to_owned(),
+            },
+            kind => kind.to_string(),
+        }
+    }
 }
 
 /// A line as in the tree of a [wait graph](crate::WaitGraph): the session, what it is doing, and its statement, cut to 80
