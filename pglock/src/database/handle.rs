@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -164,7 +165,14 @@ impl Database {
             #[cfg(unix)]
             Host::Unix(path) => path.display().to_string(),
         });
+        // A host without a name has its address in the place of one.
+        let addresses = config.get_hostaddrs().iter().map(|address| match address {
+            IpAddr::V4(address) => address.to_string(),
+            IpAddr::V6(address) => format!("[{address}]"),
+        });
+        let addresses = addresses.filter(|_| config.get_hosts().is_empty());
         let hosts: Vec<String> = hosts
+            .chain(addresses)
             .enumerate()
             .map(|(at, host)| format!("{host}:{}", port(at)))
             .collect();

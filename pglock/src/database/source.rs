@@ -109,7 +109,7 @@ impl ConfigSource {
                 (None, true) => conninfo::read_environment()?,
                 (None, false) => {
                     return Err(Error::config(
-                        "there is no default database; call `pglock::configure(url)` first, or set DATABASE_URL, or PGHOST and libpq's other variables",
+                        "there is no default database; set DATABASE_URL, or PGHOST and libpq's other variables, or name it, in code by `pglock::configure(url)`, to the command by `-d`",
                     ));
                 }
             },

@@ -150,12 +150,16 @@ impl Conninfo {
     /// The hosts, their addresses and their ports.
     fn set_place(&self, config: &mut Config) -> Result<(), Error> {
         for port in self.list("port") {
+            let why = if port.contains(&b':') {
+                "is not a number from 1 to 65535; write an IPv6 address in brackets, as in `postgres://user@[::1]:5432/database`"
+            } else {
+                "is not a number from 1 to 65535; write one"
+            };
             let port = if port.is_empty() {
                 Some(5432)
             } else {
                 parsed(port)
             };
-            let why = "is not a number from 1 to 65535; write one, and an IPv6 address in brackets, as in `postgres://user@[::1]:5432/database`";
             let port = port.filter(|port| *port > 0);
             config.port(port.ok_or_else(|| self.invalid("port", why))?);
         }

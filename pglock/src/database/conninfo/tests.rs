@@ -151,7 +151,7 @@ fn a_value_that_cannot_be_read_is_named_and_not_shown() {
     for (text, says) in [
         (
             "postgres://app:p@localhost:hunter2/app",
-            "the `port` of the database URL is not a number from 1 to 65535",
+            "the `port` of the database URL is not a number from 1 to 65535; write one",
         ),
         ("postgres://localhost:0/app", "`port`"),
         (
@@ -228,6 +228,12 @@ fn an_ipv6_address_is_shown_in_brackets() {
     let database = Database::builder("postgres://app@[::1]:5433,db/app").build();
     let place = database.unwrap().place();
     assert_eq!(place, r#"database "app" at [::1]:5433,db:5432 as "app""#);
+    let database = Database::builder("hostaddr=::1,10.0.0.1 port=5433 dbname=app user=app").build();
+    let place = database.unwrap().place();
+    assert_eq!(
+        place,
+        r#"database "app" at [::1]:5433,10.0.0.1:5433 as "app""#
+    );
 }
 
 #[test]
