@@ -20,7 +20,7 @@ pub(crate) struct Failure {
 enum Why {
     Said(String),
     Usage(Box<clap::Error>),
-    /// Who reads our output has gone away, which is no failure.
+    /// Who reads our output has gone away, which is not a failure.
     ClosedPipe,
 }
 

@@ -7,6 +7,7 @@
 mod global;
 mod run;
 mod select;
+mod time;
 #[cfg(feature = "watch")]
 mod watch;
 
@@ -17,8 +18,9 @@ use clap::{Args, CommandFactory as _, Parser, Subcommand};
 use clap_complete::Shell;
 
 pub(crate) use global::{Format, Global};
-pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme};
+pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme, refuse_option};
 pub(crate) use select::{LsArgs, Select};
+use time::time;
 #[cfg(feature = "watch")]
 pub(crate) use watch::{View, WatchArgs, refresh};
 
@@ -43,7 +45,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Locks that are held and waited for, one row each
     Ls(LsArgs),
-    /// Who waits, and who is in the way
+    /// Who waits, and who blocks them
     Blocked(LsArgs),
     /// Who blocks whom, roots first
     Tree(TreeArgs),
@@ -69,7 +71,7 @@ pub(crate) enum Command {
     Free(FreeArgs),
     /// Run a command while holding a lock
     Run(RunArgs),
-    /// Run a command, and move whoever keeps its sessions waiting out of the way
+    /// Run a command, and end or cancel the sessions that block it
     Guard(GuardArgs),
     /// Shell completions
     Completions {
@@ -95,7 +97,7 @@ pub(crate) struct TreeArgs {
     #[arg(short, long, value_name = "TABLE")]
     pub(crate) on: Vec<String>,
     /// Only trees with somebody who has waited so long
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) min_wait: Option<std::time::Duration>,
     /// For Graphviz
     #[arg(long, conflicts_with = "svg")]
@@ -137,7 +139,7 @@ pub(crate) struct DoctorArgs {
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,
     /// For how long a session may be idle with a lock, and a transaction prepared
-    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) idle: std::time::Duration,
 }
 
@@ -164,7 +166,7 @@ pub(crate) struct FreeArgs {
     #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
     pub(crate) scheme: Scheme,
     /// Until when pg_locks has to show that it is free
-    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = time)]
     pub(crate) wait: std::time::Duration,
     /// Shows who would be hit
     #[arg(long)]
@@ -175,7 +177,7 @@ pub(crate) struct FreeArgs {
 }
 
 /// Makes `pglock ARGS` out of `pglock ls ARGS`: a line that was written for `manage.py pglock` carries over. A word in the
-/// place of a command that is none stays, so that the one which was meant is suggested.
+/// place of a command that is not one stays, so that the one which was meant is suggested.
 pub(crate) fn with_ls(mut arguments: Vec<OsString>) -> Vec<OsString> {
     let place = place_of_command(&arguments);
     let is_ls = arguments.get(place).is_none_or(|word| {

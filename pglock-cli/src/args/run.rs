@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
+use super::time::time;
+use crate::failure::Failure;
+
 const EXAMPLES_OF_RUN: &str = "\
 Examples:
   pglock run nightly-report -n --skip -- ./report.sh      cron on every host: one of them runs it
@@ -43,7 +46,7 @@ pub(crate) struct RunArgs {
     )]
     pub(crate) command: Vec<OsString>,
     /// Wait so long [default: without end]
-    #[arg(short = 'w', long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(short = 'w', long, value_name = "TIME", value_parser = time)]
     pub(crate) timeout: Option<Duration>,
     /// Try once
     #[arg(short = 'n', long = "try", conflicts_with = "timeout")]
@@ -58,16 +61,16 @@ pub(crate) struct RunArgs {
     #[arg(long, conflicts_with = "busy_code")]
     pub(crate) skip: bool,
     /// Keep the lock so long, however soon the command ends
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at_least: Option<Duration>,
     /// End the command after that; exit code 124
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) at_most: Option<Duration>,
     /// What to do with the command when the lock is lost
     #[arg(long, value_name = "WHAT", default_value = "end")]
     pub(crate) on_lost: OnLost,
     /// Between TERM and KILL, when the command is ended
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) grace: Duration,
     /// How NAME becomes a key
     #[arg(long = "as", value_name = "SCHEME", default_value = "auto")]
@@ -106,6 +109,17 @@ pub(crate) enum Scheme {
     WithAdvisoryLock,
 }
 
+/// Refuses an option in the place of the command, which would be run under its name.
+pub(crate) fn refuse_option(command: &[OsString]) -> Result<(), Failure> {
+    let first = command.first().and_then(|first| first.to_str());
+    match first.filter(|first| first.starts_with('-')) {
+        None => Ok(()),
+        Some(option) => Err(Failure::new(format!(
+            "`{option}` stands where the command begins; write options before the name of the lock or the `--`, and the command after `--`"
+        ))),
+    }
+}
+
 #[derive(Args, Debug)]
 pub(crate) struct ExecArgs {
     /// The process that it is to end with
@@ -133,31 +147,31 @@ pub(crate) struct GuardArgs {
         value_name = "COMMAND"
     )]
     pub(crate) command: Vec<OsString>,
-    /// End the sessions that are in the way
+    /// End the sessions that block it
     #[arg(long)]
     terminate: bool,
     /// Cancel their statements
     #[arg(long)]
     cancel: bool,
-    /// Cancel, and end those that are still in the way after --grace
+    /// Cancel, and end those that still block it after --grace
     #[arg(long)]
     escalate: bool,
     /// How long the command has to have waited
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) after: Duration,
     /// How often to look
-    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "500ms", value_parser = time)]
     pub(crate) interval: Duration,
     /// Until what was hit is hit again
-    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = time)]
     pub(crate) grace: Duration,
     /// lock_timeout for the sessions of the command, by PGOPTIONS
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) lock_timeout: Option<Duration>,
     /// The application's name of the command's sessions, where it doesn't take it from PGAPPNAME
     #[arg(long, value_name = "NAME")]
     pub(crate) app: Option<String>,
-    /// Only those in the way that this fits, as blocking_activity__user=etl; repeatable
+    /// Only blocking sessions that this fits, as blocking_activity__user=etl; repeatable
     #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
     pub(crate) filter: Vec<String>,
     /// Not those; repeatable
@@ -171,7 +185,7 @@ pub(crate) struct GuardArgs {
     pub(crate) quiet: bool,
 }
 
-/// What is done to those in the way.
+/// What is done to blocking sessions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum How {
     Terminate,

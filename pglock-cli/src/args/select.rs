@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::time::time;
 use clap::Args;
 
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +35,7 @@ pub(crate) struct Select {
     #[arg(long)]
     pub(crate) held: bool,
     /// Only those that were waited for so long, as 5s or 2min
-    #[arg(long, value_name = "TIME", value_parser = humantime::parse_duration)]
+    #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) min_wait: Option<Duration>,
 }
 
@@ -46,7 +47,7 @@ pub(crate) struct Select {
 pub(crate) struct LsArgs {
     #[command(flatten)]
     pub(crate) select: Select,
-    /// Who is in the way, too: the same as pglock blocked
+    /// Who blocks them, too: the same as pglock blocked
     #[arg(long, overrides_with = "no_blocking")]
     pub(crate) blocking: bool,
     #[arg(long, hide = true, overrides_with = "blocking")]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use super::Select;
+use super::time::time;
 
 #[derive(Args, Debug)]
 pub(crate) struct WatchArgs {
@@ -44,13 +45,9 @@ impl View {
     }
 }
 
-/// How long there is between two looks. As for `watch(1)`, a bare number is one of seconds.
+/// How long there is between two looks.
 pub(crate) fn refresh(text: &str) -> Result<Duration, String> {
-    let seconds = text.trim().parse().ok().map(Duration::try_from_secs_f64);
-    let refresh = match seconds {
-        Some(seconds) => seconds.map_err(|error| error.to_string()),
-        None => humantime::parse_duration(text).map_err(|error| error.to_string()),
-    }?;
+    let refresh = time(text)?;
     if (Duration::from_millis(500)..=Duration::from_secs(3_600)).contains(&refresh) {
         Ok(refresh)
     } else {

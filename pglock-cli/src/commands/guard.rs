@@ -19,7 +19,7 @@ use tokio_postgres::Client;
 
 use super::process::{Child, Ended};
 use super::signals::Signals;
-use crate::args::{Global, GuardArgs};
+use crate::args::{Global, GuardArgs, refuse_option};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
@@ -30,6 +30,7 @@ use blockers::{Blockers, Guarded};
 const LOOK_BOUND: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(global: &Global, args: &GuardArgs) -> Result<ExitCode, Failure> {
+    refuse_option(&args.command)?;
     if !args.dry_run {
         global.may_act("guard")?;
     }
@@ -66,7 +67,7 @@ fn environment(args: &GuardArgs, application: &str) -> Vec<(&'static str, String
     environment
 }
 
-/// Looks who is in the way again and again, until the command has ended.
+/// Looks for blocking sessions again and again, until the command has ended.
 async fn watch(
     child: &mut Child,
     signals: &mut Signals,
@@ -122,7 +123,7 @@ fn unique_name(command: &OsStr) -> String {
     let program = text::one_line(&program.to_string_lossy());
     // Postgres keeps 63 bytes of it, and replaces what is not ASCII.
     let program: String = program.chars().filter(char::is_ascii).take(30).collect();
-    // In containers processes have the same numbers, and one guard must not move those out of the way who block another's.
+    // In containers processes have the same numbers, and one guard must not end those who block another's command.
     let random = RandomState::new().hash_one(std::process::id());
     format!("guarded {program} {random:016x}")
 }

@@ -7,7 +7,7 @@ use pglock::{Activity, Advisory, Database, Error, Guard};
 use rustix::process::{Pid, test_kill_process};
 
 use super::process::{Child, Ended};
-use crate::args::{Global, OnLost, RunArgs};
+use crate::args::{Global, OnLost, RunArgs, refuse_option};
 use crate::commands::look::query::Server;
 use crate::commands::look::who;
 use crate::commands::signals::{self, Signals};
@@ -34,6 +34,7 @@ const LOST: u8 = 74;
 const TOO_LONG: u8 = 124;
 
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
+    refuse_option(&args.command)?;
     let config = Config::find(global)?;
     let code = connect::block_on(async {
         let database = connect::database(global, &config, &format!("run {}", args.name))?;

@@ -61,7 +61,7 @@ fn who_is_in_the_way_is_terminated_and_reported() {
     assert_eq!(told.code, 0, "{told:?}");
     assert!(
         told.err
-            .contains(&format!("in the way: pid {pid} (\"report\")")),
+            .contains(&format!("blocking: pid {pid} (\"report\")")),
         "{}",
         told.err
     );
@@ -135,7 +135,7 @@ fn others_who_wait_are_not_guarded_and_filters_spare() {
     let waiter = pglock_tests::Waiter::of(&db, db.connect_as("somebody else"), ALTER);
     let told = said(&mut guard(&db, &["--terminate"], "SELECT pg_sleep(1)"));
     assert_eq!(told.code, 0, "{told:?}");
-    assert!(told.err.contains("nobody was in the way"), "{}", told.err);
+    assert!(told.err.contains("nobody blocked it"), "{}", told.err);
     report.batch_execute("ROLLBACK").unwrap();
     waiter.finish();
     let mut report = in_the_way(&db);

@@ -58,6 +58,7 @@ fn keys_of_other_programs_are_made_as_they_make_them() {
     ] {
         assert!(every.out.contains(key), "{key}: {}", every.out);
     }
+    assert!(!every.out.contains("auto"), "{}", every.out);
 }
 
 #[test]

@@ -82,7 +82,7 @@ fn what_cannot_be_run_has_the_codes_of_a_shell() {
     let none = on(&db, &["run", "job", "--", "/nonexistent"]);
     assert_eq!(none.code, 127, "{none:?}");
     assert!(
-        none.err.contains("there is no such command"),
+        none.err.contains("the command does not exist"),
         "{}",
         none.err
     );
@@ -93,8 +93,15 @@ fn what_cannot_be_run_has_the_codes_of_a_shell() {
     );
     let usage = on(&db, &["run", "job"]);
     assert_eq!(usage.code, 125, "{usage:?}");
+    let option = on(&db, &["run", "job", "-t", "5s", "true"]);
+    assert_eq!(option.code, 125, "{option:?}");
+    assert!(
+        option.err.contains("`-t` stands where the command begins"),
+        "{}",
+        option.err
+    );
     assert_eq!(
-        on(&db, &["run", "job", "-E", "300", "--", "true"]).code,
+        on(&db, &["run", "-E", "300", "job", "--", "true"]).code,
         125
     );
     let no_server = said(

@@ -86,7 +86,7 @@ impl Victim {
             .filter(|kind| *kind != "CLIENT_BACKEND")
         {
             return Some(format!(
-                "it is no client's session but one of the server's ({})",
+                "it is not a client's session but a process of the server ({})",
                 kind.to_lowercase().replace('_', " ")
             ));
         }

@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Result<ExitCode, Failur
     {
         let known: Vec<_> = CHECKS.iter().map(|(name, _)| *name).collect();
         return Err(Failure::new(format!(
-            "there is no check {unknown:?}; write one of {}",
+            "{unknown:?} is not a check; write one of {}",
             known.join(", ")
         )));
     }

@@ -20,7 +20,7 @@ pub(super) struct Guarded {
     dry_run: bool,
     quiet: bool,
     interval: Duration,
-    /// Of those in the way.
+    /// Of the blocking sessions.
     filters: Vec<String>,
     /// Of those that are left alone.
     excludes: Vec<String>,
@@ -154,7 +154,7 @@ impl Blockers {
         })
     }
 
-    /// The session is found again by pid and start, in the statement that hits it, and hit only if it is still in the way.
+    /// The session is found again by pid and start, in the statement that hits it, and hit only if it still blocks.
     async fn act(
         &mut self,
         client: &mut Client,
@@ -197,7 +197,7 @@ impl Blockers {
     fn say(&mut self, what: String) {
         if !self.said.contains(&what) {
             if !self.guarded.quiet {
-                show::say(&format!("pglock: in the way: {what}"));
+                show::say(&format!("pglock: blocking: {what}"));
             }
             self.said.push(what);
         }
@@ -214,7 +214,7 @@ impl Blockers {
                 self.guarded.application
             ));
         } else if self.said.is_empty() {
-            show::say("pglock: nobody was in the way");
+            show::say("pglock: nobody blocked it");
         }
     }
 }

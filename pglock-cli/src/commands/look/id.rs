@@ -74,7 +74,9 @@ fn every(name: &str, database: Option<&str>) -> String {
         shrinks,
     });
     let mut rows = Vec::new();
-    for scheme in Scheme::value_variants() {
+    // `auto` is one of the others.
+    let schemes = Scheme::value_variants().iter();
+    for scheme in schemes.filter(|scheme| **scheme != Scheme::Auto) {
         let Some(called) = scheme.to_possible_value() else {
             continue;
         };
@@ -107,7 +109,7 @@ fn way_back(
         Some(2) => LockId::Pair(classid.cast_signed(), objid.cast_signed()),
         Some(other) => {
             return Err(Failure::new(format!(
-                "there is no advisory lock with objsubid {other}; it is 1 or 2"
+                "{other} is not the objsubid of an advisory lock; write 1 or 2"
             )));
         }
     };

@@ -11,7 +11,7 @@ use rustix::process::{Pid, Signal};
 use crate::args::ExecArgs;
 use crate::failure::Failure;
 
-/// As the shell says that there is no such command, and that it is none.
+/// The exit codes of a shell for a command that does not exist, and for one that cannot be executed.
 const NOT_FOUND: u8 = 127;
 const NOT_EXECUTABLE: u8 = 126;
 
@@ -32,7 +32,7 @@ pub(crate) fn run(args: &ExecArgs) -> Result<ExitCode, Failure> {
         NOT_EXECUTABLE
     };
     let why = match code {
-        NOT_FOUND => "there is no such command".to_owned(),
+        NOT_FOUND => "the command does not exist".to_owned(),
         _ => error.to_string(),
     };
     Err(Failure::new(format!("cannot run {}: {why}", command.display())).with_code(code))

@@ -168,7 +168,7 @@ impl Watch<'_> {
         terminal.draw(|frame| draw::draw(frame, &mut self.model, &self.status))
     }
 
-    /// All that were typed by now; but those before a question was drawn are no answer to it.
+    /// All that were typed by now; but those before a question was drawn do not answer it.
     fn keys(&mut self, terminal: &mut Terminal) -> io::Result<Next> {
         while let Some(key) = terminal.next_key()? {
             let Some(action) = keys::action(&self.model.mode, key) else {
