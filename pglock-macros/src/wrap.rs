@@ -39,7 +39,7 @@ impl<'a> Wrapper<'a> {
     }
 
     /// The whole of what surrounds the body; `request` is the builder, `skipped` what is returned when the lock is busy, if
-    /// that is no error.
+    /// that is not an error.
     ///
     /// `skipped` comes after the match, whose borrow of the connection has ended there: it can use the connection. It is in
     /// no `return`, which nothing would reach if it diverges.

@@ -29,7 +29,7 @@ pub(crate) enum HolderColumn {
 /// Who blocks the lock in this mode: its holder, our own session last, or else who waits for it first.
 pub(crate) fn holder(key: Key, mode: AdvisoryMode) -> String {
     let in_the_way = match mode {
-        // Whoever holds it is in the way, so nobody is in the way by waiting alone.
+        // Whoever holds it blocks, so nobody blocks by waiting alone.
         AdvisoryMode::Exclusive => "l.granted",
         AdvisoryMode::Shared => "l.mode = 'ExclusiveLock'",
     };

@@ -48,7 +48,7 @@ pub(super) fn pg_locks_mode(mode: AdvisoryMode) -> &'static str {
     }
 }
 
-/// `lock_timeout` in milliseconds; 0 is no limit.
+/// `lock_timeout` in milliseconds; 0 means without a limit.
 pub(super) fn lock_timeout(wait: WaitPolicy) -> i32 {
     match wait {
         WaitPolicy::Millis(millis) => millis,

@@ -60,7 +60,7 @@ pub(crate) async fn acquire_in_slices(
     }
 }
 
-/// After how many deadlocks in a row over the same transaction it is none of a slice. A slice has ended after three at the
+/// After how many deadlocks in a row over the same transaction it is not one of a slice. A slice has ended after three at the
 /// latest, since they are `deadlock_timeout` apart.
 const NO_SLICE: usize = 4;
 

@@ -84,7 +84,7 @@ impl Pool {
     /// Whether the network of a session in the middle of a conversation is silent: the helper session was asked
     /// something, and since then neither it nor this session has got an answer, nor any other a while later.
     ///
-    /// That there is no helper session is no evidence: logging in may be slow, or the server or a pooler full. Until
+    /// A missing helper session is not evidence: logging in may be slow, or the server or a pooler full. Until
     /// there is one, only the kernel watches.
     pub(in crate::engine) async fn is_silent_for(self: &Rc<Self>, session: &Session) -> bool {
         self.keep_helper();

@@ -32,7 +32,7 @@ const LOOK_AFTER: Duration = Duration::from_millis(300);
 /// The longest time between two looks while nothing changes.
 const LOOK_AT_MOST_AFTER: Duration = Duration::from_secs(8);
 
-/// A cycle has to be seen twice, this long apart: a look is no snapshot, and a wait may have ended in the middle of it.
+/// A cycle has to be seen twice, this long apart: a look is not a snapshot, and a wait may have ended in the middle of it.
 const SEEN_TWICE: Duration = Duration::from_millis(100);
 
 /// The markers that are placed for one wait, and on which sessions.
