@@ -134,9 +134,9 @@ impl Lock {
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// # let database = pglock_tests::database();
-    /// # let mut client = database.connect();
-    /// let mut locked = pglock::advisory("invoices").on(&mut client).acquire()?;
-    /// let locks = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut locked)?;
+    /// # let (mut client, mut other) = (database.connect(), database.connect());
+    /// let locked = pglock::advisory("invoices").on(&mut client).acquire()?;
+    /// let locks = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut other)?;
     /// assert_eq!(locks[0].locked_object(), "advisory lock \"invoices\"");
     /// # Ok(())
     /// # }
