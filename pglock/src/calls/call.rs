@@ -146,7 +146,7 @@ impl Call {
     /// Ends the call; the last one that shares a lock releases it.
     async fn end(self) -> Result<(), Error> {
         match Arc::try_unwrap(self.hold) {
-            Ok(hold) => hold.release().await,
+            Ok(hold) => engine::release(&hold).await,
             Err(shared) => shared.check_session(),
         }
         .map_err(Error::after_the_body)

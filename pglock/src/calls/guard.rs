@@ -110,7 +110,7 @@ impl Guard {
     ///
     /// If the future is dropped, the lock is released all the same, in the background; a loss is not reported then.
     pub async fn release_async(self) -> Result<(), Error> {
-        self.hold.release().await
+        engine::release(&self.hold).await
     }
 }
 

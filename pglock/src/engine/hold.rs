@@ -7,7 +7,7 @@ use std::task::Poll;
 use std::time::Instant;
 
 use tokio::sync::oneshot::error::RecvError;
-use tokio::sync::{oneshot, watch};
+use tokio::sync::watch;
 
 use super::ids::SessionState;
 use super::ledger::HoldId;
@@ -88,8 +88,17 @@ impl HeldLock {
         Error::lost(&self.lock.id, why)
     }
 
-    /// Begins the release. `false` if the thread has ended.
-    fn send_release(&self, reply: Option<ReleaseReply>) -> bool {
+    /// Has pglock's thread release it, and answer that.
+    pub(super) fn send_release(&self, reply: ReleaseReply) -> Result<(), Error> {
+        if self.release_in_background(Some(reply)) {
+            Ok(())
+        } else {
+            Err(self.lost(ENGINE_ENDED))
+        }
+    }
+
+    /// `false` if the thread has ended.
+    fn release_in_background(&self, reply: Option<ReleaseReply>) -> bool {
         let release = Release {
             hold: self.id,
             keep_until: self.keep_until(),
@@ -168,32 +177,12 @@ impl HeldLock {
         lost.unwrap_or_else(|| self.lost(ENGINE_ENDED))
     }
 
-    /// Releases the lock and waits for the server's answer. With `hold_at_least` it only waits for the answer that the
-    /// lock is still held, and the release follows later.
-    ///
-    /// If the future is dropped, the release continues in the background.
-    pub(crate) async fn release(&self) -> Result<(), Error> {
-        if self.begin_release()? {
-            self.finish_release().await
-        } else {
-            Ok(())
-        }
-    }
-
     /// Whether it has not been released yet. From now on it counts as released.
     pub(super) fn begin_release(&self) -> Result<bool, Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
         Ok(!self.released.swap(true, Ordering::Relaxed))
-    }
-
-    pub(super) async fn finish_release(&self) -> Result<(), Error> {
-        let (reply, answer) = oneshot::channel();
-        if !self.send_release(Some(reply)) {
-            return Err(self.lost(ENGINE_ENDED));
-        }
-        self.release_result(answer.await)
     }
 
     /// The result of a release, from its answer; without one, the thread has ended.
@@ -219,7 +208,7 @@ impl Drop for HeldLock {
     fn drop(&mut self) {
         if !self.released.swap(true, Ordering::Relaxed) && self.is_of_this_process() {
             // If the thread has ended, its sessions and so this lock are gone already.
-            self.send_release(None);
+            self.release_in_background(None);
         }
     }
 }

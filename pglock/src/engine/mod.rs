@@ -5,6 +5,7 @@
 //! is done here.
 
 mod arbiter;
+mod asked;
 mod borrow;
 mod cancel;
 mod heartbeat;
@@ -12,7 +13,6 @@ mod helper;
 mod hold;
 mod ids;
 mod ledger;
-mod loan;
 mod lock;
 pub(crate) mod pool;
 mod register;
@@ -21,49 +21,17 @@ pub(crate) mod section_waits;
 mod session;
 mod state;
 
-use tokio::sync::oneshot;
-
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
 
-pub(crate) use borrow::{acquire_blocking, release_blocking};
+pub(crate) use borrow::{acquire, acquire_blocking, release, release_blocking};
 pub(crate) use hold::HeldLock;
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;
 pub(crate) use lock::DatabaseLock;
 pub(crate) use request::Request;
 pub(crate) use state::State;
-
-use ids::Ticket;
-
-/// Requests a lock from the engine. Dropping the future withdraws the request, and cancels the wait in the server.
-pub(crate) async fn acquire(request: Request) -> Result<HeldLock, Error> {
-    let id = request.lock.id.clone();
-    let (reply, answer) = oneshot::channel();
-    let ticket = Ticket::next();
-    let mut unanswered = Unanswered(Some(ticket));
-    background::run(move || {
-        let arbiter = State::here().arbiter(&request.lock.database);
-        arbiter.ask(ticket, request, reply);
-    })?;
-    let answer = answer.await;
-    unanswered.0 = None;
-    answer.unwrap_or_else(|_| Err(Error::engine_ended(&id)))
-}
-
-/// Withdraws a request whose caller goes away before the answer.
-struct Unanswered(Option<Ticket>);
-
-impl Drop for Unanswered {
-    fn drop(&mut self) {
-        if let Some(ticket) = self.0
-            && let Some(thread) = background::running()
-        {
-            thread.run(move || State::here().forget(ticket));
-        }
-    }
-}
 
 /// Asks a database something on a session that could hold a lock.
 pub(crate) async fn ping(database: Database) -> Result<(), Error> {

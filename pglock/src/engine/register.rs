@@ -4,13 +4,14 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot};
 
+use super::borrow::crowd::Crowd;
 use super::ledger::{Effect, HoldId, Ledger, Limits, Op, Order, RequestId, SessionId};
 use super::lock::DatabaseLock;
-use super::session::{Borrowed, SessionLink};
+use super::session::{Borrowed, Borrower, SessionLink};
 use crate::background::{self, OwnerProcess};
 use crate::error::Error;
 use crate::telemetry::HoldRecord;
@@ -26,9 +27,6 @@ pub(super) struct Release {
     pub(super) reply: Option<ReleaseReply>,
 }
 
-/// For how long after callers shared a statement nobody borrows: together they are faster than one after the other.
-const CROWD: Duration = Duration::from_millis(1);
-
 pub(super) struct Register {
     entries: Mutex<Entries>,
     /// Closed once the thread has ended. No other can release its locks.
@@ -36,6 +34,8 @@ pub(super) struct Register {
     /// The thread that it belongs to.
     pub(super) thread: background::Handle,
     process: OwnerProcess,
+    /// In a crowd nobody borrows.
+    pub(super) crowd: Crowd,
 }
 
 pub(super) struct Entries {
@@ -43,8 +43,6 @@ pub(super) struct Entries {
     pub(super) held: HashMap<HoldId, Held>,
     /// The sessions that many locks share, by the ledger's names.
     pub(super) shared: HashMap<SessionId, Arc<SessionLink>>,
-    /// When callers last had to share a statement.
-    pub(super) last_crowd: Option<Instant>,
     /// Requests whose callers have borrowed a session, and what the ledger has decided about them.
     pub(super) borrowers: Vec<RequestId>,
     for_borrowers: Vec<Effect>,
@@ -71,7 +69,6 @@ impl Register {
                 ledger: Ledger::new(Limits::default()),
                 held: HashMap::new(),
                 shared: HashMap::new(),
-                last_crowd: None,
                 borrowers: Vec::new(),
                 for_borrowers: Vec::new(),
                 left_over: Default::default(),
@@ -79,6 +76,7 @@ impl Register {
             releases,
             thread: background::Handle::current(),
             process: OwnerProcess::current(),
+            crowd: Crowd::default(),
         })
     }
 
@@ -90,22 +88,28 @@ impl Register {
     pub(super) fn is_of_this_process(&self) -> bool {
         self.process.is_current()
     }
+
+    /// Lends a session to the thread that calls this, unless it is in use, or would be in a moment.
+    pub(super) fn lend(
+        &self,
+        entries: &Entries,
+        session: Option<SessionId>,
+        borrower: Borrower,
+    ) -> Option<(SessionId, Borrowed)> {
+        let session = session?;
+        let link = entries.shared.get(&session)?;
+        if self.crowd.is_now() || !link.is_quick_for(borrower) {
+            return None;
+        }
+        let lent = link.lend(borrower);
+        if lent.is_none() {
+            self.crowd.note();
+        }
+        Some((session, lent?))
+    }
 }
 
 impl Entries {
-    /// Lends a session to the thread that calls this, unless it is in use, or would be in a moment.
-    pub(super) fn lend(&mut self, session: Option<SessionId>) -> Option<(SessionId, Borrowed)> {
-        let session = session?;
-        if self.last_crowd.is_some_and(|crowd| crowd.elapsed() < CROWD) {
-            return None;
-        }
-        let borrowed = self.shared.get(&session)?.lend();
-        if borrowed.is_none() {
-            self.last_crowd = Some(Instant::now());
-        }
-        Some((session, borrowed?))
-    }
-
     /// What a session is to be sent next, as if pglock's thread had asked.
     pub(super) fn take_batch(&mut self, session: SessionId) -> Vec<Op> {
         self.collect_orders(Some(session));
@@ -157,11 +161,7 @@ impl Entries {
         self.collect_orders(None);
         self.collect_effects();
         let (effects, orders) = &self.left_over;
-        let is_any = !effects.is_empty() || !orders.is_empty();
-        if is_any {
-            self.last_crowd = Some(Instant::now());
-        }
-        is_any
+        !effects.is_empty() || !orders.is_empty()
     }
 
     pub(super) fn collect_orders(&mut self, lent: Option<SessionId>) {

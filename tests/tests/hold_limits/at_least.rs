@@ -153,7 +153,8 @@ fn a_call_that_is_dropped_before_it_has_the_lock_leaves_nothing() {
     let here = handle(&db);
     let lock = || pglock::advisory("job").using(&here);
     let never = || {
-        let lock = lock().hold_at_least(LONG);
+        // One that has a session of its own is asked for at the first poll, and granted at a later one.
+        let lock = lock().dedicated().hold_at_least(LONG);
         lock.run_async(std::future::poll_fn(|_| -> Poll<Result<(), Error>> {
             panic!("it has begun")
         }))

@@ -26,9 +26,10 @@ struct SharedSocket(Mutex<SocketState>);
 enum SocketState {
     /// The runtime of pglock's thread waits for it.
     Registered(Registered),
-    /// Reading and writing block for a moment.
     Lent {
         socket: StdSocket,
+        /// For how long reading and writing may sleep.
+        sleeps_for: Option<Duration>,
         /// Whether the driver may read. It reads until there is nothing more, and would wait for what doesn't come.
         may_read: bool,
     },
@@ -73,26 +74,40 @@ impl Inherited for SharedSocket {
 }
 
 impl SocketSwitch {
-    /// Lends the socket to the thread that calls this, which then waits for `patience` at most when it reads or writes. Says
-    /// whether it was pglock's thread that had it before.
-    pub(crate) fn lend(&self, patience: Duration) -> io::Result<bool> {
-        self.change(|state| match state {
-            SocketState::Registered(socket) => {
-                let lent = SocketState::Lent {
-                    socket: waiting_for(patience, socket.into_std()?)?,
-                    may_read: false,
-                };
-                Ok((lent, true))
-            }
-            SocketState::Lent { socket, .. } => {
-                let lent = SocketState::Lent {
-                    socket,
-                    may_read: false,
-                };
-                Ok((lent, false))
-            }
-            SocketState::Broken => Err(broken()),
+    /// Lends the socket to the thread that calls this. Says whether it was pglock's thread that had it before.
+    pub(crate) fn lend(&self) -> io::Result<bool> {
+        self.change(|state| {
+            let (socket, sleeps_for, was_registered) = match state {
+                // There it never sleeps.
+                SocketState::Registered(socket) => (socket.into_std()?, None, true),
+                SocketState::Lent {
+                    socket, sleeps_for, ..
+                } => (socket, sleeps_for, false),
+                SocketState::Broken => return Err(broken()),
+            };
+            let lent = SocketState::Lent {
+                socket,
+                sleeps_for,
+                may_read: false,
+            };
+            Ok((lent, was_registered))
         })
+    }
+
+    /// Has reading and writing sleep for as long while the socket is lent; without a time, not at all.
+    pub(crate) fn sleep(&self, time: Option<Duration>) -> io::Result<()> {
+        match &mut *self.0.lock() {
+            SocketState::Lent {
+                socket, sleeps_for, ..
+            } => {
+                if *sleeps_for != time {
+                    socket.set_patience(time)?;
+                    *sleeps_for = time;
+                }
+                Ok(())
+            }
+            SocketState::Registered(_) | SocketState::Broken => Err(broken()),
+        }
     }
 
     /// Lets the driver read once.
@@ -122,11 +137,6 @@ impl SocketSwitch {
         *state = new;
         Ok(answer)
     }
-}
-
-fn waiting_for(patience: Duration, socket: StdSocket) -> io::Result<StdSocket> {
-    socket.set_patience(Some(patience))?;
-    Ok(socket)
 }
 
 /// Nobody is woken for what is pending: the borrower tries again, or hands the session back.
@@ -177,7 +187,9 @@ impl AsyncRead for Socket {
                 }
                 read => read,
             },
-            SocketState::Lent { socket, may_read } => {
+            SocketState::Lent {
+                socket, may_read, ..
+            } => {
                 if !std::mem::take(may_read) {
                     return Poll::Pending;
                 }

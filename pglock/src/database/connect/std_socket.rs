@@ -13,18 +13,28 @@ pub(super) enum StdSocket {
 impl StdSocket {
     /// Has reading and writing block for that time at most; without one, it returns at once.
     pub(super) fn set_patience(&self, patience: Option<Duration>) -> io::Result<()> {
+        self.set_nonblocking(patience.is_none())?;
+        if patience.is_none() {
+            return Ok(());
+        }
         match self {
             Self::Tcp(socket) => {
-                socket.set_nonblocking(patience.is_none())?;
                 socket.set_read_timeout(patience)?;
                 socket.set_write_timeout(patience)
             }
             #[cfg(unix)]
             Self::Unix(socket) => {
-                socket.set_nonblocking(patience.is_none())?;
                 socket.set_read_timeout(patience)?;
                 socket.set_write_timeout(patience)
             }
+        }
+    }
+
+    fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
+        match self {
+            Self::Tcp(socket) => socket.set_nonblocking(nonblocking),
+            #[cfg(unix)]
+            Self::Unix(socket) => socket.set_nonblocking(nonblocking),
         }
     }
 

@@ -58,7 +58,7 @@ impl Arbiter {
             let mut entries = self.register();
             entries.ledger.next_batch(id, MAX_OPERATIONS, &mut ops);
             if ops.len() > 1 {
-                entries.last_crowd = Some(Instant::now());
+                self.register.crowd.note();
             }
         }
         self.settle(None);

@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use super::Arbiter;
 use super::batches::SentBatch;
+use crate::engine::borrow::handed_back::{Asks, HandedBack};
 use crate::engine::heartbeat;
 use crate::engine::ledger::SessionId;
-use crate::engine::loan::{Asks, HandedBack};
 use crate::engine::session::Begun;
 use crate::engine::session::answer::answered;
 use crate::error::{Error, Failure};

@@ -22,9 +22,9 @@ use std::time::Instant;
 
 use tokio::sync::watch;
 
+use super::borrow::handed_back::Reply;
 use super::ids::Ticket;
 use super::ledger::{HeldBy, LedgerRequest, Order, RequestId, SessionId};
-use super::loan::Reply;
 use super::pool::Pool;
 use super::register::{Entries, Register};
 use super::request::Request;

@@ -2,30 +2,30 @@
 
 use tokio::sync::{OwnedMutexGuard, oneshot};
 
-use super::hold::HeldLock;
-use super::ids::Ticket;
-use super::ledger::{Op, RequestId, SessionId};
-use super::request::Request;
-use super::session::Begun;
+use crate::engine::hold::HeldLock;
+use crate::engine::ids::Ticket;
+use crate::engine::ledger::{Op, RequestId, SessionId};
+use crate::engine::request::Request;
+use crate::engine::session::Begun;
 use crate::error::Error;
 
 /// Where a lock goes; closed when the caller has gone away.
-pub(super) type Reply = oneshot::Sender<Result<HeldLock, Error>>;
+pub(in crate::engine) type Reply = oneshot::Sender<Result<HeldLock, Error>>;
 
-pub(super) struct HandedBack {
-    pub(super) session: SessionId,
+pub(in crate::engine) struct HandedBack {
+    pub(in crate::engine) session: SessionId,
     /// Exclusive use of the session.
-    pub(super) permit: OwnedMutexGuard<()>,
-    pub(super) ops: Vec<Op>,
-    pub(super) begun: Begun,
+    pub(in crate::engine) permit: OwnedMutexGuard<()>,
+    pub(in crate::engine) ops: Vec<Op>,
+    pub(in crate::engine) begun: Begun,
     /// Whose request it is. The caller of a release is in the register.
-    pub(super) asks: Option<Asks>,
+    pub(in crate::engine) asks: Option<Asks>,
 }
 
 /// A caller whose request the ledger knows.
-pub(super) struct Asks {
-    pub(super) id: RequestId,
-    pub(super) ticket: Ticket,
-    pub(super) request: Request,
-    pub(super) reply: Reply,
+pub(in crate::engine) struct Asks {
+    pub(in crate::engine) id: RequestId,
+    pub(in crate::engine) ticket: Ticket,
+    pub(in crate::engine) request: Request,
+    pub(in crate::engine) reply: Reply,
 }

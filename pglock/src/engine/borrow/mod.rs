@@ -1,94 +1,176 @@
-//! The way of a blocking caller that is alone: it borrows the shared session, and sends its statement itself.
+//! The way of a caller that is alone: it borrows the shared session, and sends its statement itself.
 //!
 //! pglock's thread has no part in that. To wake a thread takes longer than the statement, and it would take two for each.
 //! The ledger is told the same as always, so all others see what they would see otherwise. What doesn't end well, and at
 //! once, is handed to pglock's thread.
 
+pub(super) mod crowd;
+pub(super) mod handed_back;
+
 use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
+use handed_back::{Asks, HandedBack};
+
+use super::asked::Asked;
 use super::hold::HeldLock;
-use super::ids::Ticket;
 use super::ledger::{Answer, LedgerRequest, Op, SessionId};
-use super::loan::{Asks, HandedBack};
-use super::register::Register;
+use super::register::{Register, ReleaseReply};
 use super::request::Request;
-use super::session::{BatchDone, BatchEnd, Begun, Borrowed};
+use super::session::{BatchDone, BatchEnd, Begun, Borrowed, Borrower};
 use super::state::State;
 use crate::background::{block_on, may_block_here};
 use crate::database::Database;
 use crate::error::Error;
 use crate::telemetry::{HoldRecord, Subject};
 
-/// Requests a lock, and blocks this thread until it is answered.
-pub(crate) fn acquire_blocking(request: Request) -> Result<HeldLock, Error> {
-    let register = request.lock.database.attached::<Register>();
-    let register = register.filter(|it| it.is_of_this_process() && may_block_here());
-    match register {
-        Some(register) if !request.needs_own_session() => acquire_alone(&register, request),
-        _ => block_on(super::acquire(request)),
+/// Requests a lock. Dropping the future withdraws the request, and cancels the wait in the server.
+#[allow(
+    clippy::manual_async_fn,
+    reason = "an `async fn` would have room for the request twice"
+)]
+pub(crate) fn acquire(request: Request) -> impl Future<Output = Result<HeldLock, Error>> + Send {
+    async move {
+        let requested = match lender(&request) {
+            Some(register) if register.crowd.is_task_alone().await => {
+                acquire_alone(&register, request, Borrower::Task)?
+            }
+            _ => Requested::Asked(Asked::send(request)?),
+        };
+        match requested {
+            Requested::Granted(hold) => Ok(hold),
+            Requested::Asked(asked) => asked.answer().await,
+        }
     }
 }
 
-/// Like [`HeldLock::release`], but blocks this thread.
-pub(crate) fn release_blocking(hold: &HeldLock) -> Result<(), Error> {
-    if !hold.begin_release()? {
-        return Ok(());
-    }
-    let alone = if hold.is_to_be_kept() || !may_block_here() {
-        None
-    } else {
-        release_alone(hold)
+/// Like [`acquire`], but blocks this thread until the request is answered.
+pub(crate) fn acquire_blocking(request: Request) -> Result<HeldLock, Error> {
+    let requested = match lender(&request) {
+        Some(register) => acquire_alone(&register, request, Borrower::Thread)?,
+        None => Requested::Asked(Asked::send(request)?),
     };
-    alone.unwrap_or_else(|| block_on(hold.finish_release()))
+    match requested {
+        Requested::Granted(hold) => Ok(hold),
+        Requested::Asked(asked) => block_on(asked.answer()),
+    }
+}
+
+/// Releases a lock and waits for the server's answer. With `hold_at_least` it only waits for the answer that the lock is
+/// still held, and the release follows later.
+///
+/// If the future and the lock are dropped, the release continues in the background.
+pub(crate) async fn release(hold: &HeldLock) -> Result<(), Error> {
+    let is_alone = may_be_released_alone(hold) && hold.register().crowd.is_task_alone().await;
+    match begin_release(hold, is_alone.then_some(Borrower::Task))? {
+        Some(answer) => hold.release_result(answer.await),
+        None => Ok(()),
+    }
+}
+
+/// Like [`release`], but blocks this thread.
+pub(crate) fn release_blocking(hold: &HeldLock) -> Result<(), Error> {
+    let is_alone = may_be_released_alone(hold);
+    match begin_release(hold, is_alone.then_some(Borrower::Thread))? {
+        Some(answer) => hold.release_result(block_on(answer)),
+        None => Ok(()),
+    }
+}
+
+/// Whose session this thread may borrow for a request.
+fn lender(request: &Request) -> Option<Arc<Register>> {
+    let register = request.lock.database.attached::<Register>()?;
+    let may_borrow =
+        register.is_of_this_process() && may_block_here() && !request.needs_own_session();
+    may_borrow.then_some(register)
+}
+
+fn may_be_released_alone(hold: &HeldLock) -> bool {
+    hold.is_of_this_process() && !hold.is_to_be_kept() && may_block_here()
+}
+
+/// What became of a request.
+enum Requested {
+    Granted(HeldLock),
+    /// pglock's thread has it.
+    Asked(Asked),
+}
+
+/// Where the result of a release comes from.
+type ReleaseAnswer = oneshot::Receiver<Result<(), Error>>;
+
+/// `None`: it has been released, now or before.
+fn begin_release(
+    hold: &HeldLock,
+    borrower: Option<Borrower>,
+) -> Result<Option<ReleaseAnswer>, Error> {
+    if !hold.begin_release()? {
+        return Ok(None);
+    }
+    let (reply, answer) = oneshot::channel();
+    let reply = match borrower {
+        Some(borrower) => release_alone(hold, borrower, reply),
+        None => Released::NotAlone(reply),
+    };
+    match reply {
+        Released::Yes => return Ok(None),
+        Released::Begun => {}
+        Released::NotAlone(reply) => hold.send_release(reply)?,
+    }
+    Ok(Some(answer))
+}
+
+/// What became of a release.
+enum Released {
+    Yes,
+    /// It is answered by pglock's thread.
+    Begun,
+    /// It has to go the usual way.
+    NotAlone(ReleaseReply),
 }
 
 /// A session that is lent to this thread, and what the ledger has for it.
 struct Loan {
     session: SessionId,
-    borrowed: Borrowed,
+    lent: Borrowed,
     ops: Vec<Op>,
 }
 
-fn acquire_alone(register: &Arc<Register>, request: Request) -> Result<HeldLock, Error> {
+fn acquire_alone(
+    register: &Arc<Register>,
+    request: Request,
+    borrower: Borrower,
+) -> Result<Requested, Error> {
     let (id, loan) = {
         let mut entries = register.lock();
         let session = entries.ledger.session_to_try_on(request.lock.key);
-        let Some((session, borrowed)) = entries.lend(session) else {
+        let Some((session, lent)) = register.lend(&entries, session, borrower) else {
             drop(entries);
-            return block_on(super::acquire(request));
+            return Asked::send(request).map(Requested::Asked);
         };
         let id = entries.ledger.ask(LedgerRequest::from(&request));
         entries.borrowers.push(id);
         let ops = entries.take_batch(session);
-        let loan = Loan {
-            session,
-            borrowed,
-            ops,
-        };
+        let loan = Loan { session, lent, ops };
         (id, loan)
     };
-    let (database, lock_id) = (request.lock.database.clone(), request.lock.id.clone());
+    let database = request.lock.database.clone();
     let begun = loan.run(register, &database);
-    let asks = |request| {
-        let (reply, answer) = oneshot::channel();
-        let ticket = Ticket::next();
+    let asks = |request: Request| {
+        let (asked, ticket, reply) = Asked::new(request.lock.id.clone());
         let asks = Asks {
             id,
             ticket,
             request,
             reply,
         };
-        (asks, answer)
-    };
-    let wait_for = |answer: oneshot::Receiver<_>| {
-        block_on(answer).unwrap_or_else(|_| Err(Error::engine_ended(&lock_id)))
+        (asks, Ok(Requested::Asked(asked)))
     };
     if !is_yes(&begun) {
-        let (asks, answer) = asks(request);
+        let (asks, requested) = asks(request);
         loan.hand_back(register, database, begun, Some(asks));
-        return wait_for(answer);
+        return requested;
     }
     let granted = {
         let mut entries = register.lock();
@@ -99,15 +181,15 @@ fn acquire_alone(register: &Arc<Register>, request: Request) -> Result<HeldLock,
     let Some(hold) = granted else {
         drop(loan);
         // A caller that waits came before this one, which doesn't.
-        let (asks, answer) = asks(request);
+        let (asks, requested) = asks(request);
         register
             .thread
             .run(move || State::here().arbiter(&database).take_over_request(asks));
-        return wait_for(answer);
+        return requested;
     };
     let lock = Arc::new(request.lock);
     let record = Arc::new(HoldRecord::begin(Subject::from(&*lock), &request.context));
-    let link = Arc::clone(loan.borrowed.link());
+    let link = Arc::clone(loan.lent.link());
     {
         let mut entries = register.lock();
         entries.end_loan(id);
@@ -117,33 +199,32 @@ fn acquire_alone(register: &Arc<Register>, request: Request) -> Result<HeldLock,
     drop(loan);
     settle_left_over(register, &database);
     let register = Arc::clone(register);
-    Ok(HeldLock::new(register, lock, hold, link.state(), record))
+    let hold = HeldLock::new(register, lock, hold, link.state(), record);
+    Ok(Requested::Granted(hold))
 }
 
-/// `None`: it has to go the usual way.
-fn release_alone(hold: &HeldLock) -> Option<Result<(), Error>> {
+fn release_alone(hold: &HeldLock, borrower: Borrower, reply: ReleaseReply) -> Released {
     let register = hold.register();
-    let (reply, answer) = oneshot::channel();
     let loan = {
         let mut entries = register.lock();
         let session = entries.ledger.session_to_unlock_on(hold.id);
-        let (session, borrowed) = entries.lend(session)?;
-        let entry = entries.held.get_mut(&hold.id)?;
+        let Some((session, lent)) = register.lend(&entries, session, borrower) else {
+            return Released::NotAlone(reply);
+        };
+        let Some(entry) = entries.held.get_mut(&hold.id) else {
+            return Released::NotAlone(reply);
+        };
         entry.released = Some(reply);
         entry.link.held_locks().remove(hold.id);
         entries.ledger.release(hold.id);
         let ops = entries.take_batch(session);
-        Loan {
-            session,
-            borrowed,
-            ops,
-        }
+        Loan { session, lent, ops }
     };
     let database = &hold.lock.database;
     let begun = loan.run(register, database);
     if !is_yes(&begun) {
         loan.hand_back(register, database.clone(), begun, None);
-        return Some(hold.release_result(block_on(answer)));
+        return Released::Begun;
     }
     let entry = {
         let mut entries = register.lock();
@@ -153,10 +234,10 @@ fn release_alone(hold: &HeldLock) -> Option<Result<(), Error>> {
     drop(loan);
     settle_left_over(register, database);
     let Some(entry) = entry else {
-        return Some(hold.release_result(block_on(answer)));
+        return Released::Begun;
     };
     entry.record.released(&Ok(()));
-    Some(Ok(()))
+    Released::Yes
 }
 
 fn is_yes(begun: &Begun) -> bool {
@@ -166,6 +247,7 @@ fn is_yes(begun: &Begun) -> bool {
 /// Has pglock's thread carry out what is not for this caller.
 fn settle_left_over(register: &Arc<Register>, database: &Database) {
     if register.lock().collect_left_over() {
+        register.crowd.note();
         let database = database.clone();
         register
             .thread
@@ -175,19 +257,19 @@ fn settle_left_over(register: &Arc<Register>, database: &Database) {
 
 impl Loan {
     fn run(&self, register: &Register, database: &Database) -> Begun {
-        if self.borrowed.is_first {
+        if self.lent.is_first {
             let (database, session) = (database.clone(), self.session);
             register
                 .thread
                 .run(move || State::here().arbiter(&database).watch_loans(session));
         }
-        self.borrowed.run_batch(self.ops.clone())
+        self.lent.run_batch(self.ops.clone())
     }
 
     fn hand_back(self, register: &Register, database: Database, begun: Begun, asks: Option<Asks>) {
         let handed_back = HandedBack {
             session: self.session,
-            permit: self.borrowed.into_permit(),
+            permit: self.lent.into_permit(),
             ops: self.ops,
             begun,
             asks,

@@ -12,15 +12,26 @@ use std::time::{Duration, Instant};
 
 use futures_util::task::AtomicWaker;
 
+use super::pace::{Pace, SPIN, Wait};
 use crate::database::{Driver, SocketSwitch};
 
-/// For how long a caller drives a session that doesn't answer. Then pglock's thread does it, so that a slow network keeps
-/// nobody else waiting.
-pub(super) const PATIENCE: Duration = Duration::from_millis(2);
+/// Who drives a session that is lent to it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(in crate::engine) enum Borrower {
+    /// A blocking caller, whose thread has nothing else to do.
+    Thread,
+    /// An async caller, whose thread has other tasks.
+    Task,
+}
+
+/// For how long a blocking caller drives a session that doesn't answer. Then pglock's thread does it, so that a slow network
+/// keeps nobody else waiting. A task never sleeps, so its patience ends with [`SPIN`].
+const PATIENCE: Duration = Duration::from_millis(2);
 
 pub(super) struct SharedDriver {
     driving: Mutex<Driving>,
     switch: SocketSwitch,
+    pace: Pace,
     /// The task on pglock's thread.
     task: AtomicWaker,
     is_lent: AtomicBool,
@@ -56,6 +67,7 @@ impl SharedDriver {
                 ended: None,
             }),
             switch,
+            pace: Pace::default(),
             task: AtomicWaker::new(),
             is_lent: AtomicBool::new(false),
             is_closed: AtomicBool::new(false),
@@ -99,6 +111,11 @@ impl SharedDriver {
         }
     }
 
+    /// Whether the server is expected to answer while a borrower spins.
+    pub(super) fn is_quick(&self) -> bool {
+        self.pace.is_quick()
+    }
+
     /// Lends the connection to the thread that calls this, which has exclusive use of the session, and says whether it was
     /// with its task before. `None`: it can't be lent.
     pub(super) fn lend(&self) -> Option<bool> {
@@ -107,7 +124,7 @@ impl SharedDriver {
         }
         // Its task may be polling it just now.
         let driving = self.lock();
-        let was_with_task = self.switch.lend(PATIENCE).ok()?;
+        let was_with_task = self.switch.lend().ok()?;
         self.is_lent.store(true, Ordering::SeqCst);
         drop(driving);
         if was_with_task {
@@ -117,25 +134,43 @@ impl SharedDriver {
         Some(was_with_task)
     }
 
-    /// Drives the connection until the future is ready, as the one to whom it is lent. `None`: the server takes longer than a
-    /// borrower waits.
+    /// Drives the connection until the future is ready, as the one to whom it is lent. `None`: the server takes longer than
+    /// the borrower waits.
     pub(super) fn drive<T>(
         &self,
+        borrower: Borrower,
         mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
     ) -> Option<T> {
         let began = Instant::now();
         let mut cx = Context::from_waker(Waker::noop());
+        let mut wait = match borrower {
+            Borrower::Thread => self.pace.of_thread(),
+            Borrower::Task => Wait::Spin,
+        };
+        self.switch.sleep(sleep(wait)).ok()?;
         loop {
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                self.pace.note(wait, began.elapsed());
                 return Some(output);
             }
             // Writes what the future asks for, and passes on what has been read.
             self.step(&mut cx);
             if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
+                self.pace.note(wait, began.elapsed());
                 return Some(output);
             }
-            if began.elapsed() >= PATIENCE {
+            let elapsed = began.elapsed();
+            if wait == Wait::Spin && elapsed >= SPIN {
+                self.pace.note(wait, elapsed);
+                wait = Wait::Sleep;
+                self.switch.sleep(sleep(wait)).ok()?;
+            }
+            if elapsed >= PATIENCE || wait == Wait::Sleep && borrower == Borrower::Task {
                 return None;
+            }
+            if wait == Wait::Spin {
+                // The server may need this very core.
+                std::thread::yield_now();
             }
             self.switch.allow_read();
             self.step(&mut cx);
@@ -159,5 +194,13 @@ impl SharedDriver {
 
     fn lock(&self) -> MutexGuard<'_, Driving> {
         self.driving.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// For how long a read may sleep.
+fn sleep(wait: Wait) -> Option<Duration> {
+    match wait {
+        Wait::Spin => None,
+        Wait::Sleep => Some(PATIENCE),
     }
 }

@@ -10,7 +10,7 @@ use tokio_postgres::Client;
 
 use super::batch::{self, BatchEnd, Statements};
 use super::connection::note_answer;
-use super::driver::SharedDriver;
+use super::driver::{Borrower, SharedDriver};
 use super::held::HeldLocks;
 use super::stamp::Stamp;
 use crate::engine::ids::SessionState;
@@ -67,8 +67,13 @@ impl SessionLink {
         self.loans.load(Ordering::Relaxed)
     }
 
+    /// Whether an answer is expected within the borrower's patience.
+    pub(in crate::engine) fn is_quick_for(&self, borrower: Borrower) -> bool {
+        borrower == Borrower::Thread || self.driver.is_quick()
+    }
+
     /// Lends the session to the thread that calls this, unless it is in use.
-    pub(in crate::engine) fn lend(self: &Arc<Self>) -> Option<Borrowed> {
+    pub(in crate::engine) fn lend(self: &Arc<Self>, borrower: Borrower) -> Option<Borrowed> {
         let permit = Arc::clone(&self.exclusive).try_lock_owned().ok()?;
         if *self.state.borrow() != SessionState::Open || self.client.is_closed() {
             return None;
@@ -79,6 +84,7 @@ impl SessionLink {
         Some(Borrowed {
             link: Arc::clone(self),
             permit,
+            borrower,
             is_first,
         })
     }
@@ -88,6 +94,7 @@ impl SessionLink {
 pub(in crate::engine) struct Borrowed {
     link: Arc<SessionLink>,
     permit: OwnedMutexGuard<()>,
+    borrower: Borrower,
     /// Whether pglock's thread waited for its socket until then.
     pub(in crate::engine) is_first: bool,
 }
@@ -112,7 +119,7 @@ impl Borrowed {
             let end = link.run_batch(&ops, &mut answers).await;
             BatchDone { answers, end }
         });
-        let done = self.link.driver.drive(batch.as_mut());
+        let done = self.link.driver.drive(self.borrower, batch.as_mut());
         self.link.last_used.renew();
         match done {
             Some(done) => Begun::Done(done),

@@ -8,6 +8,7 @@ mod driver;
 mod environment;
 mod held;
 mod link;
+mod pace;
 mod stamp;
 
 use std::cell::Cell;
@@ -24,6 +25,7 @@ use super::lock::DatabaseLock;
 pub(super) use batch::BatchEnd;
 use batch::Statements;
 use connection::{ClientWire, ConnectionTask, RawConnection};
+pub(super) use driver::Borrower;
 pub(super) use environment::NoSession;
 pub(super) use held::{HeldLocks, HoldTimes};
 pub(super) use link::{BatchDone, Begun, Borrowed, SessionLink};
