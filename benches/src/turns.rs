@@ -6,22 +6,26 @@ use std::time::{Duration, Instant};
 use crate::sides::{Failure, OneCaller, Pair};
 use crate::stats::Samples;
 
-/// Lets each caller do `pairs` pairs in each of `rounds` turns, after one that is not counted.
+/// Lets each of those that `connect` returns do `pairs` pairs in each of `rounds` turns, after as many that are not counted.
+///
+/// They connect anew for each turn. Which core a server's process is on is decided as it starts, and stays; a pair takes three
+/// times as long on another core than the client's.
 pub(crate) fn one_caller(
-    callers: &mut [Box<dyn OneCaller>],
+    mut connect: impl FnMut() -> Result<Vec<Box<dyn OneCaller>>, Failure>,
     rounds: usize,
     pairs: usize,
-) -> Result<Vec<Samples>, Failure> {
-    let mut samples = vec![Samples::default(); callers.len()];
-    for caller in callers.iter_mut() {
-        caller.pairs(pairs)?;
-    }
+) -> Result<Vec<(String, Samples)>, Failure> {
+    let mut sides: Vec<(String, Samples)> = Vec::new();
     for _ in 0..rounds {
-        for (caller, samples) in callers.iter_mut().zip(&mut samples) {
+        let mut callers = connect()?;
+        sides.resize_with(callers.len(), Default::default);
+        for (caller, (name, samples)) in callers.iter_mut().zip(&mut sides) {
+            caller.name().clone_into(name);
+            caller.pairs(pairs)?;
             samples.extend(caller.pairs(pairs)?);
         }
     }
-    Ok(samples)
+    Ok(sides)
 }
 
 /// What many callers did in one turn.

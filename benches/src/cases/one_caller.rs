@@ -13,20 +13,12 @@ use crate::{server, turns};
 pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
     let server = server::start();
     let database = server.create_database();
-    let Callers {
-        mut present,
-        missing,
-    } = Callers::of(database.url())?;
-    let rounds = effort.pick(2, 25);
-    let samples = turns::one_caller(&mut present, rounds, effort.pick(10, 200))?;
-    let sides: Vec<(&str, &Samples)> = present
-        .iter()
-        .map(|caller| caller.name())
-        .zip(&samples)
-        .collect();
+    let missing = Callers::of(database.url())?.missing;
+    let connect = || Ok(Callers::of(database.url())?.present);
+    let sides = turns::one_caller(connect, effort.pick(2, 25), effort.pick(10, 200))?;
     let of = |name: &str| {
         let side = sides.iter().find(|side| side.0 == name);
-        side.map(|side| side.1).ok_or("a side is missing")
+        side.map(|side| &side.1).ok_or("a side is missing")
     };
     let (bare, sqlx) = (of(BARE)?, of(SQLX)?);
 
@@ -41,7 +33,7 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
     ]);
     for (name, samples) in &sides {
         table.rows.push(vec![
-            (*name).to_owned(),
+            name.clone(),
             time(samples.p10()),
             time(samples.median()),
             time(samples.quantile(0.99)),
@@ -74,8 +66,8 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
         )?,
     ];
     let mut text = vec![format!(
-        "The time of a pair, each on a lock that is free, {} pairs a side. \"Bare\" is {BARE}: \
-         `pg_try_advisory_lock` and `pg_advisory_unlock`.",
+        "The time of a pair, each on a lock that is free, {} pairs a side, on new connections for each turn. \
+         \"Bare\" is {BARE}: `pg_try_advisory_lock` and `pg_advisory_unlock`.",
         whole(bare.len()),
     )];
     for why in &missing {
@@ -91,11 +83,13 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
     })
 }
 
-fn chart(sides: &[(&str, &Samples)]) -> Chart {
+fn chart(sides: &[(String, Samples)]) -> Chart {
     // The others are near one of these.
     let left_out = [BARE_ASYNC, SQLX_NO_PING, ACQUIRE_TIMEOUT, TRY_ACQUIRE, RUN];
-    let drawn = sides.iter().filter(|side| !left_out.contains(&side.0));
-    let line = |(name, samples): &(&str, &Samples)| Line {
+    let drawn = sides
+        .iter()
+        .filter(|side| !left_out.contains(&side.0.as_str()));
+    let line = |(name, samples): &(String, Samples)| Line {
         // Without the versions of other languages.
         name: name.split(" (").next().unwrap_or(name).replace('`', ""),
         points: (1..100)

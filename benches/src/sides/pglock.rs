@@ -22,6 +22,14 @@ impl Pglock {
         })
     }
 
+    /// With sessions that no other side has, and that are opened anew.
+    fn anew(name: &str, url: &str) -> Result<Pglock, Failure> {
+        let database = Database::builder(url).application_name(name).build()?;
+        // What is left of an equal one.
+        database.close();
+        Ok(Pglock { database })
+    }
+
     /// A lock of this database.
     pub(crate) fn lock(&self, key: i64) -> Advisory {
         pglock::advisory(key).using(&self.database)
@@ -43,36 +51,35 @@ impl Pair for Pglock {
 }
 
 pub(super) fn callers(url: &str) -> Result<[Box<dyn OneCaller>; 5], Failure> {
-    let pglock = Pglock::new(url)?;
     Ok([
-        blocking(ACQUIRE, &pglock, Pglock::blocking_pair),
-        blocking(ACQUIRE_TIMEOUT, &pglock, |pglock, key| {
+        blocking(ACQUIRE, url, Pglock::blocking_pair)?,
+        blocking(ACQUIRE_TIMEOUT, url, |pglock, key| {
             let lock = pglock.lock(key).timeout(Duration::from_secs(2));
             Ok(lock.acquire()?.release()?)
-        }),
-        blocking(TRY_ACQUIRE, &pglock, |pglock, key| {
+        })?,
+        blocking(TRY_ACQUIRE, url, |pglock, key| {
             let guard = pglock.lock(key).try_acquire()?;
             Ok(guard.ok_or("the lock is busy")?.release()?)
-        }),
-        blocking(RUN, &pglock, |pglock, key| {
+        })?,
+        blocking(RUN, url, |pglock, key| {
             pglock.lock(key).run(|| Ok::<(), Failure>(()))
-        }),
+        })?,
         Box::new(Awaiting {
             name: ACQUIRE_ASYNC,
             runtime: runtime(),
-            side: pglock,
+            side: Pglock::anew(ACQUIRE_ASYNC, url)?,
         }),
     ])
 }
 
 fn blocking(
     name: &'static str,
-    pglock: &Pglock,
+    url: &str,
     pair: impl Fn(&Pglock, i64) -> Result<(), Failure> + 'static,
-) -> Box<dyn OneCaller> {
-    let pglock = pglock.clone();
-    Box::new(Blocking {
+) -> Result<Box<dyn OneCaller>, Failure> {
+    let pglock = Pglock::anew(name, url)?;
+    Ok(Box::new(Blocking {
         name,
         pair: move |key| pair(&pglock, key),
-    })
+    }))
 }
