@@ -198,13 +198,48 @@ fn a_child_that_knows_that_it_is_one_keeps_no_lock_of_a_parent_that_dies() {
         return fork_and_die();
     }
     let db = database();
-    for call in ["check", "drop", "acquire", "close"] {
+    for call in [
+        "check",
+        "drop",
+        "acquire",
+        "close",
+        "outside",
+        "build",
+        "connection",
+        "xact",
+        "look",
+        "timeout",
+    ] {
         let mut parent = Child::of(test, call).argument("URL", db.url()).start();
         let forked = parent.wait_for_line("child", BOUND).parse().unwrap();
         assert_eq!(db.held(pglock::advisory_id("kept")), 1, "{call}");
         parent.kill();
         db.wait_for_no_locks_within(BOUND);
         assert!(pglock_tests::is_alive(forked), "{call}");
+    }
+}
+
+/// What needs no session of pglock's own.
+fn on_a_connection(call: &str) -> bool {
+    let url = child::argument("URL");
+    let Ok(mut client) = postgres::Client::connect(&url, postgres::NoTls) else {
+        return false;
+    };
+    match call {
+        "connection" => {
+            let lock = pglock::advisory("child").on(&mut client).acquire();
+            lock.is_ok_and(|lock| lock.release().is_ok())
+        }
+        "xact" => client.transaction().is_ok_and(|mut transaction| {
+            let lock = pglock::advisory("child").acquire_xact(&mut transaction);
+            lock.is_ok()
+        }),
+        "look" => pglock::locks().fetch(&mut client).is_ok(),
+        "timeout" => {
+            let scope = pglock::timeout(Duration::from_secs(1)).on(&mut client);
+            scope.is_ok()
+        }
+        _ => false,
     }
 }
 
@@ -233,10 +268,14 @@ fn fork_and_die() {
                         true
                     }
                     Some("acquire") => lock("child").acquire().is_ok(),
-                    _ => {
+                    Some("outside") => pglock::check().is_err(),
+                    Some("build") => Database::builder(child::argument("URL")).build().is_ok(),
+                    Some("close") => {
                         here.close();
                         true
                     }
+                    Some(call) => on_a_connection(call),
+                    None => false,
                 };
                 // Those of three sessions are closed.
                 if is_as_ever && before.difference(&sockets()).count() == 3 {

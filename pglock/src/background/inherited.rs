@@ -1,6 +1,7 @@
 //! What a forked child inherits and has to close: while it has copies of its parent's sockets, the server takes the parent
 //! for alive, and keeps the locks of one that is not.
 
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, TryLockError, Weak};
 
 use super::growing_list::GrowingList;
@@ -14,6 +15,9 @@ pub(crate) trait Inherited: Send + Sync {
 /// What each process has open.
 static OPEN: GrowingList<Opened> = GrowingList::new();
 
+/// The process that has last opened something, or looked whether it is a child; zero: none.
+static SEEN: AtomicU32 = AtomicU32::new(0);
+
 struct Opened {
     process: u32,
     list: Mutex<Vec<Weak<dyn Inherited>>>,
@@ -22,6 +26,7 @@ struct Opened {
 /// Notes what this process has opened, for its children.
 pub(crate) fn note<T: Inherited + 'static>(opened: &Arc<T>) {
     let process = std::process::id();
+    SEEN.store(process, Ordering::Relaxed);
     let here = OPEN.find_or_add(
         |it| it.process == process,
         || Opened {
@@ -33,6 +38,16 @@ pub(crate) fn note<T: Inherited + 'static>(opened: &Arc<T>) {
     list.retain(|it| it.strong_count() > 0);
     let opened: Weak<T> = Arc::downgrade(opened);
     list.push(opened);
+}
+
+/// Has a process that is a child of one that has opened something close its copies.
+pub(crate) fn close_copies_in_child() {
+    let process = std::process::id();
+    let seen = SEEN.load(Ordering::Relaxed);
+    if seen != 0 && seen != process {
+        SEEN.store(process, Ordering::Relaxed);
+        close_copies();
+    }
 }
 
 /// Closes the copies of what other processes have opened. Called wherever a process finds out that it is a child.

@@ -9,7 +9,7 @@ mod thread;
 
 pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use growing_list::GrowingList;
-pub(crate) use inherited::{Inherited, note as note_inherited};
+pub(crate) use inherited::{Inherited, close_copies_in_child, note as note_inherited};
 pub(crate) use owner_process::OwnerProcess;
 pub(crate) use per_process::PerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start, thread_ended};

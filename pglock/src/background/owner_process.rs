@@ -8,8 +8,9 @@ use super::inherited;
 pub(crate) struct OwnerProcess(u32);
 
 impl OwnerProcess {
-    /// This process.
+    /// This process. If it is a child, the copies of the parent's sockets are closed.
     pub(crate) fn current() -> Self {
+        inherited::close_copies_in_child();
         Self(std::process::id())
     }
 

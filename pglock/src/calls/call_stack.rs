@@ -12,6 +12,7 @@ use std::task::Poll;
 
 use tokio::task;
 
+use crate::background::close_copies_in_child;
 use crate::engine::{DatabaseLock, HeldLock, HoldId, SectionId};
 use crate::error::Error;
 use crate::model::options::AdvisoryMode;
@@ -251,6 +252,7 @@ pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock) -> Result<(), Error> {
 /// }
 /// ```
 pub fn check() -> Result<(), Error> {
+    close_copies_in_child();
     if frames().all(|frame| matches!(frame.kind, FrameKind::Prioritized(_))) {
         return Err(Error::config(
             "`pglock::check` checks the locks of the calls around it, and there is no such call; call it inside a function under `#[pglock::advisory]` or inside `run`, or use `check()` of the guard",

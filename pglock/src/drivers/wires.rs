@@ -1,7 +1,10 @@
 //! The caller's connections, in the form that the protocols of `wire` use.
+//!
+//! A forked child that uses nothing but connections of its own learns here that it is one.
 
 use super::clean_up::CleanUp;
 use super::sealed;
+use crate::background::close_copies_in_child;
 use crate::error::Failure;
 use crate::sql::Rows;
 use crate::wire::{ExtendedQuery, SimpleQuery};
@@ -11,6 +14,7 @@ pub(crate) struct BlockingWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
     fn simple_query(&mut self, sql: &str) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        close_copies_in_child();
         std::future::ready(self.0.simple_query(sql))
     }
 
@@ -25,6 +29,7 @@ impl<C: sealed::Blocking + ?Sized> ExtendedQuery for BlockingWire<'_, C> {
         sql: &str,
         values: &[String],
     ) -> impl Future<Output = Result<Rows, Failure>> + Send {
+        close_copies_in_child();
         std::future::ready(self.0.query(sql, values))
     }
 }
@@ -34,12 +39,14 @@ pub(crate) struct AsyncWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        close_copies_in_child();
         self.0.simple_query(sql).await
     }
 }
 
 impl<C: sealed::Async + ?Sized> ExtendedQuery for AsyncWire<'_, C> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        close_copies_in_child();
         self.0.query(sql, values).await
     }
 }
@@ -49,6 +56,7 @@ pub(crate) struct AsyncReaderWire<'c, C: ?Sized>(pub(crate) &'c mut C);
 
 impl<C: sealed::AsyncRead + ?Sized> ExtendedQuery for AsyncReaderWire<'_, C> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
+        close_copies_in_child();
         self.0.read(sql, values).await
     }
 }
@@ -71,10 +79,12 @@ impl<'c, C: ?Sized> CleanUpOnDrop<'c, C> {
 
 impl<C: sealed::Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+        close_copies_in_child();
         self.connection.simple_query(sql).await
     }
 
     async fn simple_query_or_clean_up(&mut self, sql: &str) -> Result<Rows, Failure> {
+        close_copies_in_child();
         let clean_up = self.clean_up.clone();
         self.connection.simple_query_or(sql, clean_up).await
     }

@@ -14,6 +14,7 @@ use super::handle::{Attached, Database, Settings};
 use super::session_name::session_name;
 use super::source::{ConfigSource, DatabaseConfig};
 use super::tls::Tls;
+use crate::background::close_copies_in_child;
 use crate::error::Error;
 use crate::model::liveness::Liveness;
 
@@ -127,6 +128,7 @@ impl DatabaseBuilder {
 
     /// Like [`build`](Self::build). `place` says in errors where the URL is from.
     pub(super) fn build_for(self, place: &str) -> Result<Database, Error> {
+        close_copies_in_child();
         let liveness = self.liveness()?;
         let max_sessions = self.checked_max_sessions()?;
         let idle_timeout = match (self.idle_timeout, &self.config.0) {
