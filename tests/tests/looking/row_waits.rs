@@ -207,3 +207,39 @@ fn a_row_of_one_of_two_tables() {
     db.terminate(pid);
     waiter.finish();
 }
+
+/// Who cleans the list of a GIN index waits for another who does, by a lock on its first page.
+#[test]
+fn a_page_of_an_index() {
+    let db = database();
+    db.execute(
+        "CREATE FUNCTION slowly(a int, b int) RETURNS int LANGUAGE plpgsql IMMUTABLE AS $$ BEGIN \
+         PERFORM pg_advisory_lock_shared(42); PERFORM pg_advisory_unlock_shared(42); RETURN btint4cmp(a, b); END $$; \
+         CREATE OPERATOR CLASS slow_ops FOR TYPE int[] USING gin AS OPERATOR 3 = (anyarray, anyarray), \
+         FUNCTION 1 slowly(int, int), FUNCTION 2 ginarrayextract(anyarray, internal, internal), \
+         FUNCTION 3 ginqueryarrayextract(anyarray, internal, int2, internal, internal, internal, internal), \
+         FUNCTION 4 ginarrayconsistent(internal, int2, anyarray, int4, internal, internal, internal, internal), \
+         STORAGE int; \
+         CREATE TABLE docs (words int[]) WITH (autovacuum_enabled = false); CREATE TABLE notes (id int); \
+         CREATE INDEX of_docs ON docs USING gin (words slow_ops); INSERT INTO docs VALUES ('{1}'), ('{2}')",
+    );
+    let clean = "SELECT gin_clean_pending_list('of_docs')";
+    let (gate, _) = holder(&db, "SELECT pg_advisory_lock(42)");
+    let first = Waiter::start(&db, clean);
+    let second = Waiter::start(&db, clean);
+    let (found, of_another) = (on(&db, "docs"), on(&db, "notes"));
+    drop(gate);
+    assert_eq!(of_another, []);
+    let [blocked] = &found[..] else {
+        panic!("{found:#?}")
+    };
+    assert_eq!(blocked.kind, LockKind::Page);
+    assert_eq!(
+        (blocked.activity.pid, blocked.blocking_activity.pid),
+        (second.pid, first.pid)
+    );
+    assert_eq!(blocked.rel_name.as_deref(), Some("of_docs"));
+    assert_eq!(blocked.rel_kind, Some(RelKind::Index));
+    first.finish();
+    second.finish();
+}
