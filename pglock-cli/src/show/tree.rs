@@ -7,7 +7,7 @@ use pglock::{WaitEdge, WaitGraph, WaitSession};
 use serde_json::{Value, json};
 
 use super::attribute::{Naming, does, idles, what};
-use super::{json, style, text};
+use super::{style, text};
 
 /// The graph, in words.
 pub(crate) struct Tree<'t> {
@@ -200,44 +200,18 @@ impl<'t> Tree<'t> {
 
     /// `server` is who was asked.
     pub(crate) fn json(&self, server: &Value) -> Value {
-        let places = self.graph.sessions().iter().enumerate();
-        let places: HashMap<_, _> = places
-            .map(|(place, session)| (std::ptr::from_ref(session), place))
-            .collect();
-        let index = |session: &WaitSession| places.get(&std::ptr::from_ref(session));
-        let sessions: Vec<_> = self
-            .graph
-            .sessions()
-            .iter()
-            .map(|session| {
-                json!({
-                    "activity": json::activity(&session.activity),
-                    "prepared": session.prepared.as_ref().map(|prepared| json!({ "gid": prepared.gid, "owner": prepared.owner, "since": json::times(prepared.since) })),
-                })
-            })
-            .collect();
-        let edges: Vec<_> = self
-            .graph
-            .edges()
-            .map(|edge| {
-                json!({
-                    "waiter": index(edge.waiter), "blocker": index(edge.blocker), "hard": edge.hard,
-                    "mode": edge.lock.mode.as_str(), "lock": what(edge.lock, self.naming),
-                    "wait_seconds": json::seconds(edge.lock.wait_duration),
-                })
-            })
-            .collect();
-        let indices =
-            |sessions: Vec<&WaitSession>| sessions.into_iter().map(index).collect::<Vec<_>>();
-        let cycles: Vec<_> = self.graph.cycles().into_iter().map(indices).collect();
-        json!({
-            "schema": "pglock/graph/1",
-            "server": server,
-            "sessions": sessions,
-            "edges": edges,
-            "roots": indices(self.graph.roots()),
-            "cycles": cycles,
-        })
+        let mut value = json!(self.graph);
+        value["schema"] = json!("pglock/graph/1");
+        value["server"] = server.clone();
+        for (shown, edge) in value["edges"]
+            .as_array_mut()
+            .into_iter()
+            .flatten()
+            .zip(self.graph.edges())
+        {
+            shown["lock"] = json!(what(edge.lock, self.naming));
+        }
+        value
     }
 }
 

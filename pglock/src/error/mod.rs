@@ -11,6 +11,8 @@ pub(crate) mod humanize;
 mod io;
 mod locks;
 mod prioritize;
+#[cfg(feature = "serde")]
+pub(crate) mod serialize;
 mod sessions;
 mod statements;
 

@@ -7,5 +7,7 @@ pub(crate) mod liveness;
 pub(crate) mod lock_id;
 pub(crate) mod lock_request;
 pub(crate) mod options;
+#[cfg(feature = "serde")]
+mod serialize;
 pub(crate) mod skippable;
 pub(crate) mod table;

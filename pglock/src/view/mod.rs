@@ -6,6 +6,8 @@ mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
 mod rows;
+#[cfg(feature = "serde")]
+mod serialize;
 pub(crate) mod sql;
 pub(crate) mod text;
 

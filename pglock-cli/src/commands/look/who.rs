@@ -135,7 +135,7 @@ fn described_in_json(meant: &Meant, locks: &[Lock]) -> Value {
             "mode": lock.mode.as_str(),
             "wait_seconds": json::seconds(lock.wait_duration),
             "held_since": json::times(lock.held_since),
-            "activity": json::activity(&lock.activity),
+            "activity": lock.activity,
         })
     };
     json!({

@@ -6,6 +6,8 @@ mod dot;
 #[cfg(test)]
 mod fixture;
 mod model;
+#[cfg(feature = "serde")]
+mod serialize;
 mod sql;
 mod text;
 mod tree;
