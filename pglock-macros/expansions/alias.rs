@@ -11,6 +11,19 @@ fn rows() -> Result<Option<Rows>, Error> {
         use ::pglock::__rt::{HasRun as _, RunsLater as _};
         (&::pglock::__rt::Returned::<Rows>(::core::marker::PhantomData)).runs()
     });
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "rows"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("rows"));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("rows").label("rows");
     let on_error = <Result<Option<Rows>, Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;

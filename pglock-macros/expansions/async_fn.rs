@@ -4,6 +4,19 @@
 // }
 
 async fn report() -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("report"));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("report")
         .label("report")
         .hold_at_least(::core::time::Duration::new(30u64, 0u32))

@@ -4,6 +4,19 @@
 // }
 
 fn report(conn: &mut Client) -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("report"));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("report").label("report");
     let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;

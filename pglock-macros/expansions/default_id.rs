@@ -6,11 +6,13 @@
 pub fn r#match() -> Result<(), Error> {
     let builder = {
         static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
-            ::core::concat!(::core::module_path!(), "::", "match"),
-            ::core::file!(),
-            ::core::line!(),
-            ::core::column!(),
-        );
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "match"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Function);
         ::pglock::__rt::inventory::submit! {
             ::pglock::__rt::Registration(& SITE)
         }

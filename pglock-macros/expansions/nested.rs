@@ -12,6 +12,19 @@ fn report(conn: &mut Client) -> Result<(), Error> {
     use pglock::advisory as _;
     #[allow(unused_imports)]
     use ::pglock::timeout as _;
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("outer"));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("outer").label("outer");
     let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;
@@ -20,6 +33,19 @@ fn report(conn: &mut Client) -> Result<(), Error> {
             return ::pglock::__rt::run(
                 call,
                 move || -> Result<(), Error> {
+                    const _: () = {
+                        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                                "advisory",
+                                ::core::concat!(::core::module_path!(), "::", "report"),
+                                ::core::file!(),
+                                ::core::line!(),
+                                ::core::column!(),
+                            )
+                            .id(::pglock::__rt::AnnotatedId::Name("middle"));
+                        ::pglock::__rt::inventory::submit! {
+                            ::pglock::__rt::Registration(& SITE)
+                        }
+                    };
                     let builder = ::pglock::__rt::advisory("middle").label("middle");
                     let on_error = <Result<
                         (),
@@ -30,6 +56,19 @@ fn report(conn: &mut Client) -> Result<(), Error> {
                             return ::pglock::__rt::run(
                                 call,
                                 move || -> Result<(), Error> {
+                                    const _: () = {
+                                        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                                                "timeout",
+                                                ::core::concat!(::core::module_path!(), "::", "report"),
+                                                ::core::file!(),
+                                                ::core::line!(),
+                                                ::core::column!(),
+                                            )
+                                            .timeout(::core::time::Duration::new(3u64, 0u32));
+                                        ::pglock::__rt::inventory::submit! {
+                                            ::pglock::__rt::Registration(& SITE)
+                                        }
+                                    };
                                     let builder = ::pglock::__rt::timeout(
                                         ::core::time::Duration::new(3u64, 0u32),
                                     );

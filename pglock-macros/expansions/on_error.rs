@@ -4,6 +4,19 @@
 // }
 
 fn report() {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("report"));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("report").label("report");
     let on_error = ::pglock::__rt::on_error::<(), _>(|error| log(error));
     let error = match ::pglock::__rt::enter(builder) {

@@ -4,6 +4,21 @@
 // }
 
 fn report() -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Key(-42i64))
+            .timeout(::core::time::Duration::new(90u64, 0u32))
+            .shared();
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory(-42i64)
         .label(::core::concat!(::core::module_path!(), "::", "report"))
         .shared()

@@ -4,6 +4,20 @@
 // }
 
 async fn migrate(conn: &mut Client) -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "prioritize",
+                ::core::concat!(::core::module_path!(), "::", "migrate"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .timeout(::core::time::Duration::new(10u64, 0u32))
+            .side_effect("Cancel");
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::prioritize()
         .interval(::core::time::Duration::new(0u64, 500000000u32))
         .periodic(false)

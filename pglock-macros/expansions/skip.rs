@@ -4,6 +4,21 @@
 // }
 
 fn report(id: u8) -> Result<Option<u8>, Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Template("report:{id}"))
+            .timeout(::core::time::Duration::new(0u64, 0u32))
+            .side_effect("Skip");
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::skip(
         ::pglock::__rt::advisory(
                 ::std::format!("report:{}", ::pglock::__rt::shown(& id)),

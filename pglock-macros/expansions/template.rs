@@ -4,6 +4,23 @@
 // }
 
 fn report<const N: usize>(&self, part: u8, kind: Kind) -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(
+                ::pglock::__rt::AnnotatedId::Template(
+                    "job-{self.id}:{part:03}:{N}:{kind:?}",
+                ),
+            );
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory(
             ::std::format!(
                 "job-{}:{:03}:{}:{:?}", ::pglock::__rt::shown(& self.id),

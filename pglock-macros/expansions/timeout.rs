@@ -4,6 +4,19 @@
 // }
 
 fn migrate(conn: &mut Client) -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "timeout",
+                ::core::concat!(::core::module_path!(), "::", "migrate"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .timeout(::core::time::Duration::new(3u64, 0u32));
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::timeout(::core::time::Duration::new(3u64, 0u32));
     let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;

@@ -4,6 +4,20 @@
 // }
 
 async fn report(tx: &mut Transaction<'_>) -> Result<(), Error> {
+    const _: () = {
+        static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
+                "advisory",
+                ::core::concat!(::core::module_path!(), "::", "report"),
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            )
+            .id(::pglock::__rt::AnnotatedId::Name("report"))
+            .xact();
+        ::pglock::__rt::inventory::submit! {
+            ::pglock::__rt::Registration(& SITE)
+        }
+    };
     let builder = ::pglock::__rt::advisory("report").label("report").xact();
     let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;

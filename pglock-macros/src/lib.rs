@@ -8,6 +8,7 @@
 
 mod arguments;
 mod attributes;
+mod catalog;
 mod function;
 mod item;
 mod leftovers;

@@ -44,6 +44,7 @@
 //! | trace and measure | the [observability](_guide::observability) page |
 //! | test my jobs | the [testing](_guide::testing) page |
 //! | find a lock by hand in `pg_locks` | [`advisory_id`] |
+//! | list the annotated functions of my program | [`catalog()`] |
 //! | move from django-pglock | [each name](_guide::django_pglock) |
 //!
 //! # Which door to take
@@ -103,7 +104,7 @@
 //! | `rustls` | [TLS](_guide::tls) of pglock's own sessions; without it, a URL that requires TLS is refused | |
 //! | `tracing` | [spans and events](_guide::observability) | a subscriber |
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
-//! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`], [`WaitGraph`], [`Holder`] and [`LockId`], as the command prints them | |
+//! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`], [`WaitGraph`], [`Holder`], [`LockId`] and [`Catalog`], as the command prints them; `answer_catalog` | |
 //! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(
@@ -152,6 +153,9 @@ pub mod _guide;
 pub use api::advisory::{
     Advisory, AdvisoryOn, AdvisoryOnAsync, SessionScope, TransactionScope, advisory,
 };
+#[cfg(feature = "serde")]
+pub use api::catalog::answer_catalog;
+pub use api::catalog::{Catalog, CatalogEntry, catalog};
 pub use api::drain::{drain, drain_and_close, drain_and_close_async, drain_async};
 pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{

@@ -26,7 +26,7 @@ use crate::model::options::Timeout;
 use crate::telemetry::HoldSpan;
 
 pub use crate::api::advisory::advisory;
-pub use crate::api::catalog::{AnnotatedFn, Registration};
+pub use crate::api::catalog::annotated::{AnnotatedFn, AnnotatedId, Registration};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
@@ -35,7 +35,7 @@ pub use inventory;
 
 /// The lock of a function without a `lock_id`.
 pub fn advisory_at(function: &'static AnnotatedFn) -> Advisory {
-    Advisory::new(function.id().into(), Some(function))
+    Advisory::new(function.path().into(), Some(function))
 }
 
 /// The value of a placeholder in a lock ID. `format!` does not see its type, and cannot complain of it a second time.

@@ -9,6 +9,7 @@ use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
 use super::lock_timeouts::{LockTimeout, Needs};
+use crate::catalog::CatalogEntry;
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
@@ -218,12 +219,25 @@ impl Attribute for Args {
             &self.shared_options,
             function,
             body,
+            &self.entry(),
             |krate| self.builder(krate),
         )
     }
 }
 
 impl Args {
+    fn entry(&self) -> CatalogEntry {
+        let side_effect = match self.side_effect.as_ref().map(|it| &it.value) {
+            Some(PrioritizeSideEffect::Named(word)) => Some(word.to_string()),
+            // The runtime's default.
+            None => Some("Terminate".to_owned()),
+            Some(PrioritizeSideEffect::Expression(_)) => None,
+        };
+        CatalogEntry::new("prioritize")
+            .timeout(self.timeout.as_ref())
+            .side_effect(side_effect)
+    }
+
     // Expansion: expansions/prioritize.rs
     fn builder(&self, krate: &Path) -> TokenStream {
         let mut builder = quote!(#krate::__rt::prioritize());

@@ -55,6 +55,29 @@ impl LockId {
         }
     }
 
+    /// What the catalog says of it; none if it is decided at run time.
+    // Input:  "invoices"            "invoices:{tenant}"                 -42              (1, 2)
+    // Output: Name("invoices")      Template("invoices:{tenant}")       Key(-42i64)      Pair(1, 2)
+    pub(crate) fn annotated(&self) -> Option<TokenStream> {
+        match self {
+            Self::Name(template) => {
+                let label = template.label();
+                Some(if template.is_name() {
+                    quote!(Name(#label))
+                } else {
+                    quote!(Template(#label))
+                })
+            }
+            Self::Key(number) => Some(quote!(Key(#number))),
+            Self::Pair(pair) => {
+                let mut numbers = pair.elems.iter();
+                let (first, second) = (numbers.next()?, numbers.next()?);
+                (is_literal(first) && is_literal(second)).then(|| quote!(Pair(#first, #second)))
+            }
+            Self::Expression(_) => None,
+        }
+    }
+
     // Input:  "invoices:{tenant}"    KEY, of `fn bill`
     // Output: "invoices:{tenant}"    ::core::concat!(::core::module_path!(), "::", "bill")
     pub(crate) fn expand_label(&self, function: &Function) -> TokenStream {

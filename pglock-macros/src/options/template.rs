@@ -105,9 +105,14 @@ impl Template {
         ))
     }
 
+    /// Whether it is the name of one lock, without placeholders.
+    pub(crate) fn is_name(&self) -> bool {
+        self.placeholders.is_empty()
+    }
+
     /// The name of all locks of this template in metrics.
     pub(crate) fn label(&self) -> String {
-        if self.placeholders.is_empty() {
+        if self.is_name() {
             self.text.clone()
         } else {
             self.literal.value()

@@ -42,7 +42,7 @@ fn attributes_around_and_inside_stay() {
     };
     assert!(expanded.starts_with(&start.to_string()), "{expanded}");
     assert!(
-        expanded.contains("{ # ! [allow (unused)] let builder ="),
+        expanded.contains("{ # ! [allow (unused)] const _ :"),
         "{expanded}"
     );
 }

@@ -73,6 +73,17 @@ impl LockId {
     }
 }
 
+#[cfg(feature = "serde")]
+impl LockId {
+    /// Its key as a text: one integer, or the two of a pair with a comma between them.
+    pub(crate) fn key_text(&self) -> String {
+        match self.to_key() {
+            Self::Pair(first, second) => format!("{first},{second}"),
+            key => key.to_string(),
+        }
+    }
+}
+
 impl fmt::Display for LockId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -75,10 +75,7 @@ struct Advisory<'l>(&'l Lock);
 impl Serialize for Advisory<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Self(lock) = self;
-        let key = lock.advisory_key.as_ref().map(|id| match id.to_key() {
-            LockId::Pair(first, second) => format!("{first},{second}"),
-            key => key.to_string(),
-        });
+        let key = lock.advisory_key.as_ref().map(LockId::key_text);
         let mut fields = serializer.serialize_struct("Advisory", 5)?;
         fields.serialize_field("key", &key)?;
         fields.serialize_field("classid", &lock.classid)?;

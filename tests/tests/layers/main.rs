@@ -42,6 +42,7 @@ const PGLOCK_MACROS: &[&str] = &[
     "function.rs",
     "arguments.rs",
     "options",
+    "catalog.rs",
     "wrap.rs",
     "attributes",
     "nest.rs",

@@ -4,7 +4,7 @@ use pglock::{Blocker, BlockerAction, Spared};
 use pglock_tests::{BOUND, Child, Server, TestDb, child, database, wait_until};
 use postgres::{Client, Config, NoTls};
 
-use crate::{Waiter, pid_of};
+use crate::{NOBODY, Waiter, pid_of};
 
 fn is_alive(db: &TestDb, pid: i32) -> bool {
     let mut client = db.connect();
@@ -35,7 +35,7 @@ fn the_sessions_of_the_rows_are_canceled_and_no_others() {
     one.was_canceled();
     assert_eq!(db.blocked_pids(), [other.pid]);
     let limited = pglock::locks().granted(false).limit(0);
-    assert_eq!(limited.terminate_activity(&mut client).unwrap(), []);
+    assert_eq!(limited.terminate_activity(&mut client).unwrap(), NOBODY);
     assert!(is_alive(&db, holder));
     db.terminate(holder);
     other.finish();
@@ -67,7 +67,7 @@ fn blockers_are_ended_all_of_them() {
     // They idle, so there is nothing to cancel. They were counted.
     let blocked = pglock::blocked_locks().pid([waiter.pid]);
     let canceled = blocked.clone().cancel_blocking_activity(&mut client);
-    assert_eq!(canceled.unwrap(), []);
+    assert_eq!(canceled.unwrap(), NOBODY);
     let report = blocked.clone().report();
     let report = report.cancel_blocking_activity(&mut client).unwrap();
     let idle = BlockerAction::Spared(Spared::Idle);
@@ -76,7 +76,10 @@ fn blockers_are_ended_all_of_them() {
     assert_eq!(db.blocked_pids(), [waiter.pid]);
 
     let none = blocked.clone().filter("wait_duration__gte=1 hour").unwrap();
-    assert_eq!(none.terminate_blocking_activity(&mut client).unwrap(), []);
+    assert_eq!(
+        none.terminate_blocking_activity(&mut client).unwrap(),
+        NOBODY
+    );
     let killed = blocked.terminate_blocking_activity(&mut client).unwrap();
     assert_eq!(killed, expected);
     waiter.finish();
@@ -122,7 +125,7 @@ fn our_own_session_is_spared_unless_asked() {
             .pid([pid])
             .terminate_activity(&mut client)
             .unwrap(),
-        []
+        NOBODY
     );
 
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
@@ -132,7 +135,7 @@ fn our_own_session_is_spared_unless_asked() {
     assert!(is_alive(&db, pid));
 
     let asked = advisory().granted(true).include_own_session();
-    assert_eq!(asked.clone().cancel_activity(&mut client).unwrap(), []);
+    assert_eq!(asked.clone().cancel_activity(&mut client).unwrap(), NOBODY);
     client.batch_execute("SELECT 1").unwrap();
     let killed = blocked
         .include_own_session()
@@ -160,12 +163,15 @@ fn a_session_is_signaled_only_if_it_is_the_one_that_was_seen() {
         pglock::locks().pid([pid]).filter(filter).unwrap()
     };
     let before = seen("2001-01-01 00:00+00");
-    assert_eq!(before.terminate_activity(&mut client).unwrap(), []);
+    assert_eq!(before.terminate_activity(&mut client).unwrap(), NOBODY);
     assert!(is_alive(&db, pid));
     assert_eq!(seen(&start).terminate_activity(&mut client).unwrap(), [pid]);
     wait_until_gone(&db, pid);
     // It has vanished: that is no error.
-    assert_eq!(seen(&start).terminate_activity(&mut client).unwrap(), []);
+    assert_eq!(
+        seen(&start).terminate_activity(&mut client).unwrap(),
+        NOBODY
+    );
 }
 
 #[test]
@@ -174,7 +180,7 @@ fn in_a_transaction_who_came_since_is_seen() {
     let mut client = db.connect();
     let mut tx = client.transaction().unwrap();
     let advisory = || pglock::locks().filter("kind=ADVISORY").unwrap();
-    assert_eq!(advisory().terminate_activity(&mut tx).unwrap(), []);
+    assert_eq!(advisory().terminate_activity(&mut tx).unwrap(), NOBODY);
     let (_holder, pid) = holder(&db, "SELECT pg_advisory_lock(1)");
     assert_eq!(advisory().terminate_activity(&mut tx).unwrap(), [pid]);
     wait_until_gone(&db, pid);
@@ -236,7 +242,10 @@ fn a_missing_right_is_no_error() {
     let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
     let mut tx = client.transaction().unwrap();
     let blocked = pglock::blocked_locks();
-    assert_eq!(blocked.terminate_blocking_activity(&mut tx).unwrap(), []);
+    assert_eq!(
+        blocked.terminate_blocking_activity(&mut tx).unwrap(),
+        NOBODY
+    );
     assert_eq!(advisory().terminate_activity(&mut tx).unwrap(), [poor_pid]);
     tx.query_one("SELECT 1", &[]).unwrap();
     drop(tx);
@@ -300,7 +309,7 @@ fn why_a_session_was_left_alone_is_in_the_report() {
     let blocked = pglock::blocked_locks();
     assert_eq!(
         blocked.terminate_blocking_activity(&mut client).unwrap(),
-        []
+        NOBODY
     );
 
     let asked = pglock::locks().filter("kind=ADVISORY").unwrap();
@@ -358,7 +367,7 @@ async fn async_connections_signal_the_same() {
     let blocked = pglock::blocked_locks();
     let hit = blocked.clone().cancel_blocking_activity_async(&mut client);
     // It idles.
-    assert_eq!(hit.await.unwrap(), []);
+    assert_eq!(hit.await.unwrap(), NOBODY);
     let mut tx = client.transaction().await.unwrap();
     let hit = blocked.terminate_blocking_activity_async(&mut tx);
     assert_eq!(hit.await.unwrap(), [holder_pid]);

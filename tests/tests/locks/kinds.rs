@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 use pglock::{BlockedLock, Lock, LockId, LockKind, LockMode, RelKind, State};
 use pglock_tests::{TestDb, database};
 
-use crate::{Waiter, pid_of};
+use crate::{NOBODY, Waiter, pid_of};
 
 fn locks_of(db: &TestDb, pid: i32) -> Vec<Lock> {
     pglock::locks().pid([pid]).fetch(&mut db.connect()).unwrap()
@@ -263,7 +263,7 @@ fn a_prepared_transaction_has_no_pid() {
     assert_eq!(blocked[0].blocking_activity.pid, 0);
     assert_eq!(blocked[0].blocking_activity.state, None);
     let hit = pglock::blocked_locks().terminate_blocking_activity(&mut client);
-    assert_eq!(hit.unwrap(), []);
+    assert_eq!(hit.unwrap(), NOBODY);
     db.execute("ROLLBACK PREPARED 'p'");
     waiter.finish();
 }

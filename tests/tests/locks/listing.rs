@@ -7,7 +7,7 @@ use pglock_tests::{BOUND, TestDb, database, wait_until};
 use postgres::Client;
 use tokio_postgres::NoTls;
 
-use crate::{Waiter, pid_of};
+use crate::{NOBODY, Waiter, pid_of};
 
 /// Only `&mut Client` was taken, which tasks that share a client do not have.
 #[tokio::test]
@@ -142,7 +142,10 @@ fn what_is_waited_for_comes_first_and_the_longest_wait_before_others() {
         pids(advisory().limit(1).fetch(&mut client).unwrap()),
         [first.pid]
     );
-    assert_eq!(pids(advisory().limit(0).fetch(&mut client).unwrap()), []);
+    assert_eq!(
+        pids(advisory().limit(0).fetch(&mut client).unwrap()),
+        NOBODY
+    );
     let waiting = advisory().granted(false).fetch(&mut client).unwrap();
     assert_eq!(pids(waiting), [first.pid, second.pid]);
     let held = advisory().granted(true).fetch(&mut client).unwrap();

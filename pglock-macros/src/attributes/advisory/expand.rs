@@ -6,6 +6,7 @@ use syn::spanned::Spanned as _;
 
 use super::args::Args;
 use super::side_effect::AdvisorySideEffect;
+use crate::catalog::CatalogEntry;
 use crate::function::Function;
 use crate::options::parse::Spanned;
 use crate::wrap::Wrapper;
@@ -35,8 +36,33 @@ impl<'a> Expansion<'a> {
             Some(client) if self.args.is_xact() => self.wrapper.in_transaction(client, body),
             Some(client) => self.wrapper.on_client("enter_advisory_on", client, body),
         };
-        self.wrapper
-            .statements(&self.builder(), &steps, self.skipped())
+        let statements = self
+            .wrapper
+            .statements(&self.builder(), &steps, self.skipped());
+        // With a default ID, the lock is made of the site itself.
+        let site = self
+            .args
+            .lock_id
+            .as_ref()
+            .map(|_| self.entry().hidden_site(self.function, &self.wrapper.krate));
+        quote!(#site #statements)
+    }
+
+    fn entry(&self) -> CatalogEntry {
+        let id = match &self.args.lock_id {
+            None => Some(quote!(Function)),
+            Some(id) => id.value.annotated(),
+        };
+        let side_effect = match self.args.side_effect() {
+            AdvisorySideEffect::Raise => None,
+            AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
+        };
+        let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
+        CatalogEntry::new("advisory")
+            .id(id)
+            .timeout(self.args.timeout.as_ref())
+            .side_effect(side_effect.map(str::to_owned))
+            .scope(is_shared, self.args.is_xact())
     }
 
     /// The lock with its options.
@@ -84,19 +110,8 @@ impl<'a> Expansion<'a> {
     // Expansion: expansions/default_id.rs
     fn default_id(&self) -> TokenStream {
         let krate = &self.wrapper.krate;
-        let path = self.function.path();
-        quote! {
-            {
-                static SITE: #krate::__rt::AnnotatedFn = #krate::__rt::AnnotatedFn::new(
-                    #path,
-                    ::core::file!(),
-                    ::core::line!(),
-                    ::core::column!(),
-                );
-                #krate::__rt::inventory::submit! { #krate::__rt::Registration(&SITE) }
-                #krate::__rt::advisory_at(&SITE)
-            }
-        }
+        let site = self.entry().site(self.function, krate);
+        quote!({ #site #krate::__rt::advisory_at(&SITE) })
     }
 
     /// What is returned when the lock is busy, with `Skip`.

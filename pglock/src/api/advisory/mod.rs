@@ -8,7 +8,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::time::Duration;
 
-use crate::api::catalog::AnnotatedFn;
+use crate::api::catalog::annotated::AnnotatedFn;
 use crate::calls::call::CallRequest;
 use crate::calls::on_connection::ConnectionRequest;
 use crate::database::Using;
@@ -98,7 +98,7 @@ impl Advisory {
         Self {
             id,
             function,
-            label: function.map(AnnotatedFn::id),
+            label: function.map(AnnotatedFn::path),
             mode: AdvisoryMode::Exclusive,
             scope: Scope::Session,
             dedicated: false,

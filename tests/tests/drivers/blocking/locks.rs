@@ -118,7 +118,7 @@ fn a_blocker_can_be_ended<D: Driver>() {
         let blocked = || pglock::blocked_locks();
         let later = blocked().filter("wait_duration__gte=1 hour").unwrap();
         let ended = later.terminate_blocking_activity(driver.connection());
-        assert_eq!(ended.unwrap(), []);
+        assert!(ended.unwrap().is_empty());
         let report = blocked().pid([waiting]).report();
         let report = report.terminate_blocking_activity(driver.connection());
         let [ended] = &report.unwrap()[..] else {

@@ -1,0 +1,95 @@
+//! What the catalog of a program says of an attribute: a static that the linker puts into a list.
+
+use std::time::Duration;
+
+use proc_macro2::TokenStream;
+use quote::quote;
+use syn::Path;
+
+use crate::function::Function;
+use crate::options::duration::DurationArg;
+use crate::options::parse::Spanned;
+
+/// What is known of an attribute at compile time.
+pub(crate) struct CatalogEntry {
+    attribute: &'static str,
+    /// A variant of the runtime's `AnnotatedId`; none: no lock, or one that is chosen at run time.
+    id: Option<TokenStream>,
+    timeout: Option<Duration>,
+    side_effect: Option<String>,
+    is_shared: bool,
+    is_xact: bool,
+}
+
+impl CatalogEntry {
+    pub(crate) fn new(attribute: &'static str) -> Self {
+        Self {
+            attribute,
+            id: None,
+            timeout: None,
+            side_effect: None,
+            is_shared: false,
+            is_xact: false,
+        }
+    }
+
+    pub(crate) fn id(mut self, id: Option<TokenStream>) -> Self {
+        self.id = id;
+        self
+    }
+
+    pub(crate) fn timeout(mut self, timeout: Option<&Spanned<DurationArg>>) -> Self {
+        self.timeout = match timeout.map(|timeout| &timeout.value) {
+            Some(DurationArg::Literal(timeout)) => Some(*timeout),
+            Some(DurationArg::Expression(_) | DurationArg::Unlimited) | None => None,
+        };
+        self
+    }
+
+    pub(crate) fn side_effect(mut self, word: Option<String>) -> Self {
+        self.side_effect = word;
+        self
+    }
+
+    pub(crate) fn scope(mut self, is_shared: bool, is_xact: bool) -> Self {
+        (self.is_shared, self.is_xact) = (is_shared, is_xact);
+        self
+    }
+
+    /// The static `SITE`, and what puts it into the list.
+    // Expansion: expansions/default_id.rs
+    pub(crate) fn site(&self, function: &Function, krate: &Path) -> TokenStream {
+        let (attribute, path) = (self.attribute, function.path());
+        let id = self
+            .id
+            .as_ref()
+            .map(|id| quote!(.id(#krate::__rt::AnnotatedId::#id)));
+        let timeout = self.timeout.map(|timeout| {
+            let timeout = DurationArg::Literal(timeout).expand();
+            quote!(.timeout(#timeout))
+        });
+        let side_effect = self
+            .side_effect
+            .iter()
+            .map(|word| quote!(.side_effect(#word)));
+        let shared = self.is_shared.then(|| quote!(.shared()));
+        let xact = self.is_xact.then(|| quote!(.xact()));
+        quote! {
+            static SITE: #krate::__rt::AnnotatedFn = #krate::__rt::AnnotatedFn::new(
+                #attribute,
+                #path,
+                ::core::file!(),
+                ::core::line!(),
+                ::core::column!(),
+            ) #id #timeout #(#side_effect)* #shared #xact;
+            #krate::__rt::inventory::submit! { #krate::__rt::Registration(&SITE) }
+        }
+    }
+
+    /// The same where nothing else needs the static: no name of it is seen by what users have written.
+    // Expansion: expansions/options.rs
+    pub(crate) fn hidden_site(&self, function: &Function, krate: &Path) -> TokenStream {
+        let site = self.site(function, krate);
+        quote!(const _: () = { #site };)
+    }
+}

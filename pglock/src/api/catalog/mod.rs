@@ -1,0 +1,148 @@
+//! The annotated functions of a program.
+
+pub(crate) mod annotated;
+#[cfg(feature = "serde")]
+mod answer;
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::model::lock_id::LockId;
+use annotated::{AnnotatedFn, AnnotatedId};
+
+#[cfg(feature = "serde")]
+pub use answer::answer_catalog;
+
+/// Every function of this program under an attribute of pglock's, also those of the crates that it is made of.
+///
+/// `Display` writes one in a line. With the feature `serde` it can be serialized, and `answer_catalog` gives it to the
+/// command, which then knows the names of this program's locks.
+///
+/// ```
+/// #[pglock::advisory("nightly-report", timeout = "30s")]
+/// fn report() -> Result<(), pglock::Error> {
+///     Ok(())
+/// }
+///
+/// let catalog = pglock::catalog();
+/// let entry = catalog.iter().find(|entry| entry.id == Some("nightly-report")).unwrap();
+/// assert_eq!(entry.attribute, "advisory");
+/// assert!(entry.function.ends_with("::report"));
+/// assert!(entry.to_string().contains("advisory \"nightly-report\", timeout 30 s"));
+/// ```
+#[must_use]
+pub fn catalog() -> Catalog {
+    let mut entries: Vec<_> = AnnotatedFn::all().map(CatalogEntry::of).collect();
+    entries.sort_by_key(|entry| (entry.file, entry.line, entry.attribute));
+    Catalog { entries }
+}
+
+/// Returned by [`catalog`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Catalog {
+    entries: Vec<CatalogEntry>,
+}
+
+impl Catalog {
+    /// The attributes, by file and line.
+    pub fn iter(&self) -> std::slice::Iter<'_, CatalogEntry> {
+        self.entries.iter()
+    }
+}
+
+impl<'c> IntoIterator for &'c Catalog {
+    type Item = &'c CatalogEntry;
+    type IntoIter = std::slice::Iter<'c, CatalogEntry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
+impl fmt::Display for Catalog {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.iter().try_for_each(|entry| writeln!(f, "{entry}"))
+    }
+}
+
+/// An attribute on a function, of a [`Catalog`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct CatalogEntry {
+    /// `advisory`, `prioritize` or `timeout`.
+    pub attribute: &'static str,
+    /// The function, with the modules that it is in.
+    pub function: &'static str,
+    /// The source file that it is in.
+    pub file: &'static str,
+    /// The line of the attribute.
+    pub line: u32,
+    /// The name of the lock, with its placeholders as they are written, or the function's path where the attribute has no
+    /// `lock_id`; `None` for a number, for an expression, and where there is no advisory lock.
+    pub id: Option<&'static str>,
+    /// The lock; `None` where that is decided at run time, and where there is no advisory lock.
+    pub lock: Option<LockId>,
+    /// For how long it waits; `None` without a timeout, and where that is decided at run time.
+    pub timeout: Option<Duration>,
+    /// The side effect, by the word that is written; `None` for an expression, and where there is none.
+    pub side_effect: Option<&'static str>,
+    /// Whether the lock is shared.
+    pub shared: bool,
+    /// Whether the lock is held until the end of a transaction; else it is the session's.
+    pub xact: bool,
+}
+
+impl CatalogEntry {
+    fn of(function: &AnnotatedFn) -> Self {
+        let (id, lock) = match function.id {
+            AnnotatedId::Unknown => (None, None),
+            AnnotatedId::Function => (Some(function.function), Some(function.function.into())),
+            AnnotatedId::Name(name) => (Some(name), Some(name.into())),
+            AnnotatedId::Template(template) => (Some(template), None),
+            AnnotatedId::Key(key) => (None, Some(LockId::Key(key))),
+            AnnotatedId::Pair(first, second) => (None, Some(LockId::Pair(first, second))),
+        };
+        Self {
+            attribute: function.attribute,
+            function: function.function,
+            file: function.file,
+            line: function.line,
+            id,
+            lock,
+            timeout: function.timeout,
+            side_effect: function.side_effect,
+            shared: function.is_shared,
+            xact: function.is_xact,
+        }
+    }
+}
+
+// Output: src/billing.rs:7: app::billing::bill: advisory "invoices-{customer}", timeout 30 s, Skip
+impl fmt::Display for CatalogEntry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            file,
+            line,
+            function,
+            attribute,
+            ..
+        } = self;
+        write!(f, "{file}:{line}: {function}: {attribute}")?;
+        match (self.id, &self.lock) {
+            (Some(id), _) => write!(f, " {id:?}")?,
+            (None, Some(lock)) => write!(f, " {lock}")?,
+            (None, None) => {}
+        }
+        if let Some(timeout) = self.timeout {
+            write!(f, ", timeout {}", crate::error::humanize::duration(timeout))?;
+        }
+        if let Some(side_effect) = self.side_effect {
+            write!(f, ", {side_effect}")?;
+        }
+        let words = [(self.shared, ", shared"), (self.xact, ", xact")];
+        words
+            .iter()
+            .filter(|(is_so, _)| *is_so)
+            .try_for_each(|(_, word)| f.write_str(word))
+    }
+}
