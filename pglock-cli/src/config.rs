@@ -1,6 +1,7 @@
 //! `pglock.toml`, as the command reads it. The library reads the tables `[configs.NAME]` of the same file.
 
 use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -23,11 +24,16 @@ const KEYS: [(&str, &str); 9] = [
     ("configs", "a table"),
 ];
 
+/// The keys of `[names]`.
+const NAMES: [&str; 3] = ["locks", "catalogs", "try"];
+
 /// What the file says; empty without one.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     path: PathBuf,
     table: Table,
+    /// Whether the caller has named it, or nobody else can write it.
+    is_trusted: bool,
 }
 
 impl Config {
@@ -38,7 +44,7 @@ impl Config {
             let text = text.map_err(|error| {
                 Failure::new(format!("cannot read {}: {error}", path.display()))
             })?;
-            return Self::parse(path, &text);
+            return Self::parse(path, &text, true);
         }
         let Ok(current) = std::env::current_dir() else {
             return Ok(Self::default());
@@ -46,7 +52,7 @@ impl Config {
         for folder in current.ancestors() {
             let path = folder.join(FILE);
             match std::fs::read_to_string(&path) {
-                Ok(text) => return Self::parse(&path, &text),
+                Ok(text) => return Self::parse(&path, &text, is_callers_own(&path)),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Failure::new(format!(
@@ -59,7 +65,7 @@ impl Config {
         Ok(Self::default())
     }
 
-    fn parse(path: &Path, text: &str) -> Result<Self, Failure> {
+    fn parse(path: &Path, text: &str, is_trusted: bool) -> Result<Self, Failure> {
         // The parser's message shows the line, which may have a password.
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error
@@ -85,6 +91,7 @@ impl Config {
         Ok(Self {
             path: path.to_owned(),
             table,
+            is_trusted,
         })
     }
 
@@ -122,8 +129,36 @@ impl Config {
             .transpose()
     }
 
+    /// Whether sessions may be hit. To be asked before anything is asked of a server.
+    pub(crate) fn may_act(&self, global: &Global, verb: &str) -> Result<(), Failure> {
+        global.may_act(verb)?;
+        let Some(name) = self.named(global)? else {
+            return Ok(());
+        };
+        let entry = self.table.get("databases").and_then(|it| it.get(name));
+        match entry.and_then(|entry| entry.get("read_only")) {
+            None | Some(Value::Boolean(false)) => Ok(()),
+            Some(Value::Boolean(true)) => Err(Failure::new(format!(
+                "`{verb}` is refused: the database `{name}` is `read_only` in {}; name it by its url, or change that",
+                self.path.display()
+            ))),
+            Some(_) => Err(Failure::new(format!(
+                "{}: `read_only` of the database `{name}` has to be true or false",
+                self.path.display()
+            ))),
+        }
+    }
+
+    /// What the command line or this file calls the database: a url, or a name in `[databases]`.
+    pub(crate) fn named<'c>(&'c self, global: &'c Global) -> Result<Option<&'c str>, Failure> {
+        match &global.database {
+            Some(named) => Ok(Some(named)),
+            None => self.database(),
+        }
+    }
+
     /// The database that the command is to use where the command line names none.
-    pub(crate) fn database(&self) -> Result<Option<&str>, Failure> {
+    fn database(&self) -> Result<Option<&str>, Failure> {
         self.text("database")
     }
 
@@ -155,22 +190,33 @@ impl Config {
             .unwrap_or_default()
     }
 
-    /// The names of locks in `[names] locks`.
-    pub(crate) fn names_of_locks(&self) -> Result<Vec<String>, Failure> {
+    /// The texts of one of [`NAMES`] in `[names]`.
+    pub(crate) fn names(&self, key: &str) -> Result<Vec<String>, Failure> {
         let Some(names) = self.table.get("names") else {
             return Ok(Vec::new());
         };
+        let names = names.as_table().ok_or_else(|| self.wrong("names"))?;
+        let path = self.path.display();
+        if let Some(other) = names.keys().find(|name| !NAMES.contains(&name.as_str())) {
+            let known = NAMES.join(", ");
+            return Err(Failure::new(format!(
+                "{path}: there is no key `{other}` in [names]; write one of {known}"
+            )));
+        }
         let wrong = || {
             Failure::new(format!(
-                "{}: `locks` in [names] has to be a list of texts",
-                self.path.display()
+                "{path}: `{key}` in [names] has to be a list of texts"
             ))
         };
-        let names = names.as_table().ok_or_else(|| self.wrong("names"))?;
-        match names.get("locks") {
+        match names.get(key) {
             None => Ok(Vec::new()),
-            Some(locks) => texts(locks).ok_or_else(wrong),
+            Some(value) => texts(value).ok_or_else(wrong),
         }
+    }
+
+    /// A path in the file is one from its folder.
+    pub(crate) fn path_of(&self, path: &str) -> PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
     /// Adds what the configuration says to the command line, which goes before it.
@@ -212,7 +258,8 @@ impl Config {
                 "expanded" => args.expanded |= flag()?,
                 "cancel" => args.cancel |= flag()? && !args.terminate,
                 "terminate" => args.terminate |= flag()? && !args.cancel,
-                "yes" => args.yes |= flag()?,
+                // Who may write the file could else have whole sessions ended by a command that asks nobody.
+                "yes" => args.yes |= flag()? && self.is_trusted,
                 "limit" => {
                     let limit = value
                         .as_integer()
@@ -237,6 +284,13 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether the file is the caller's, and nobody else's to write.
+fn is_callers_own(path: &Path) -> bool {
+    std::fs::metadata(path).is_ok_and(|file| {
+        file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0
+    })
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {

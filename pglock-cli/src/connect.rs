@@ -19,11 +19,7 @@ pub(crate) fn database(
     config: &Config,
     command: &str,
 ) -> Result<Database, Failure> {
-    let named = match &global.database {
-        Some(named) => Some(named.as_str()),
-        None => config.database()?,
-    };
-    let config = match named {
+    let config = match config.named(global)? {
         Some(named) => match config.url_of(named)? {
             Some(url) => DatabaseConfig::from(url),
             None if looks_like_a_name(named) => return Err(unknown(named, config)),

@@ -28,6 +28,16 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) config_file: Option<PathBuf>,
+    /// Names of locks: a catalog that `pglock::answer_catalog()` has written; repeatable
+    #[arg(
+        long = "names",
+        global = true,
+        value_name = "FILE",
+        env = "PGLOCK_NAMES",
+        value_delimiter = ':',
+        hide_env_values = true
+    )]
+    pub(crate) catalogs: Vec<PathBuf>,
     /// table, expanded, json or csv
     #[arg(
         long,

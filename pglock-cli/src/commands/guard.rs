@@ -31,10 +31,10 @@ const LOOK_BOUND: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(global: &Global, args: &GuardArgs) -> Result<ExitCode, Failure> {
     refuse_option(&args.command)?;
-    if !args.dry_run {
-        global.may_act("guard")?;
-    }
     let config = Config::find(global)?;
+    if !args.dry_run {
+        config.may_act(global, "guard")?;
+    }
     let code = connect::block_on(async {
         let database = connect::database(global, &config, "guard")?;
         let mut signals = Signals::listen()?;

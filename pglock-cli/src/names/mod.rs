@@ -1,56 +1,76 @@
 //! What locks are called: how a word becomes a key, and how a key gets its name back.
 
+mod catalogs;
+mod entry;
+mod guesses;
 mod known;
+
+use std::collections::HashMap;
 
 use pglock::{Lock, LockId};
 
-use crate::args::Scheme;
+use crate::args::{Global, Scheme};
 use crate::config::Config;
 use crate::failure::Failure;
 
+use entry::read_key;
+pub(crate) use entry::{Entry, NamedBy, Taken};
+use guesses::Guesses;
 pub(crate) use known::{Known, MIGRATORS};
 
-/// Where a name is known from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NamedBy {
-    /// A session says it, and it hashes to the key.
-    Session,
-    /// `pglock.toml`, or the command line.
-    Config,
-    BuiltIn,
-}
-
-impl NamedBy {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Session => "session",
-            Self::Config => "pglock.toml",
-            Self::BuiltIn => "built in",
-        }
-    }
-}
-
-/// The names that are known before a server is asked.
+/// All of them.
 #[derive(Debug, Default)]
 pub(crate) struct Names {
-    configured: Vec<String>,
+    entries: Vec<Entry>,
+    by_key: HashMap<LockId, usize>,
+    guesses: Guesses,
 }
 
 impl Names {
-    pub(crate) fn of(config: &Config) -> Result<Self, Failure> {
-        Ok(Self {
-            configured: config.names_of_locks()?,
-        })
+    /// Those of the files that the command line and `pglock.toml` name, and of the latter itself.
+    pub(crate) fn of(global: &Global, config: &Config) -> Result<Self, Failure> {
+        let mut names = Self {
+            guesses: Guesses::new(&config.names("try")?)?,
+            ..Self::default()
+        };
+        for name in config.names("locks")? {
+            names.add(Entry {
+                id: Some(name.as_str().into()),
+                name,
+                from: NamedBy::Config,
+                taken: None,
+            });
+        }
+        let configured = config.names("catalogs")?;
+        let configured = configured.iter().map(|path| config.path_of(path));
+        for path in global.catalogs.iter().cloned().chain(configured) {
+            for entry in catalogs::read(&path)? {
+                names.add(entry);
+            }
+        }
+        Ok(names)
     }
 
-    pub(crate) fn configured(&self) -> impl Iterator<Item = &str> {
-        self.configured.iter().map(String::as_str)
+    fn add(&mut self, entry: Entry) {
+        if let Some(id) = &entry.id {
+            self.by_key.entry(id.to_key()).or_insert(self.entries.len());
+        }
+        self.entries.push(entry);
+    }
+
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
     }
 
     /// A name that is asked for is known as well.
-    pub(crate) fn add(&mut self, id: &LockId) {
+    pub(crate) fn add_asked(&mut self, id: &LockId) {
         if let LockId::Name(name) = id {
-            self.configured.push(name.clone().into_owned());
+            self.add(Entry {
+                name: name.clone().into_owned(),
+                id: Some(id.clone()),
+                from: NamedBy::Config,
+                taken: None,
+            });
         }
     }
 
@@ -64,18 +84,37 @@ impl Names {
     }
 
     pub(crate) fn of_key(&self, key: &LockId, database: &str) -> Option<(String, NamedBy)> {
-        let is_it = |name: &&String| is_key_of(key, &LockId::from(name.as_str()));
-        if let Some(name) = self.configured.iter().find(is_it) {
-            return Some((name.clone(), NamedBy::Config));
+        if let Some(entry) = self.by_key.get(&key.to_key()) {
+            let entry = &self.entries[*entry];
+            return Some((entry.name.clone(), entry.from));
+        }
+        if let Some(name) = self.guesses.of_key(key) {
+            return Some((name, NamedBy::Tried));
         }
         let known = MIGRATORS.iter().find(|known| known.key(database) == *key)?;
         Some((known.name.to_owned(), NamedBy::BuiltIn))
     }
-}
 
-/// Whether a name, key or pair is this key of `pg_locks`.
-fn is_key_of(key: &LockId, id: &LockId) -> bool {
-    key.to_key() == id.to_key()
+    /// Where programs take this lock, by their catalogs.
+    pub(crate) fn taken(&self, id: &LockId) -> impl Iterator<Item = &Taken> {
+        let key = id.to_key();
+        let is_it = move |entry: &&Entry| entry.id.as_ref().is_some_and(|id| id.to_key() == key);
+        let entries = self.entries.iter().filter(is_it);
+        entries.filter_map(|entry| entry.taken.as_ref())
+    }
+
+    /// Each two names that have the same key, so that their locks exclude each other.
+    pub(crate) fn same_key(&self) -> Vec<(&str, &str)> {
+        let first = |entry: &Entry| {
+            let key = entry.id.as_ref()?.to_key();
+            self.by_key.get(&key).map(|first| &self.entries[*first])
+        };
+        let pairs = self.entries.iter().filter_map(|entry| {
+            let other = first(entry)?;
+            (other.name != entry.name).then_some((other.name.as_str(), entry.name.as_str()))
+        });
+        pairs.collect()
+    }
 }
 
 /// The lock that a word on the command line means, and what to call it.
@@ -135,16 +174,6 @@ fn of_migrator(known: &Known, database: Option<&str>) -> Result<Meant, Failure> 
     })
 }
 
-fn read_key(word: &str) -> Option<LockId> {
-    if let Some((first, second)) = word.split_once(',') {
-        return Some(LockId::Pair(
-            first.trim().parse().ok()?,
-            second.trim().parse().ok()?,
-        ));
-    }
-    word.parse().ok().map(LockId::Key)
-}
-
 /// Whether its key is a pair of integers.
 pub(crate) fn is_pair(id: &LockId) -> bool {
     matches!(id.to_key(), LockId::Pair(..))
@@ -190,10 +219,25 @@ mod tests {
     }
 
     #[test]
-    fn a_pair_is_not_the_key_of_the_same_bits() {
-        let names = Names {
-            configured: vec!["nightly-report".to_owned()],
+    fn names_of_one_key_are_told_once() {
+        let mut names = Names::default();
+        let entry = |name: &str, id: LockId| Entry {
+            name: name.to_owned(),
+            id: Some(id),
+            from: NamedBy::Catalog,
+            taken: None,
         };
+        names.add(entry("a", 1_i64.into()));
+        names.add(entry("a", 1_i64.into()));
+        names.add(entry("b", 1_i64.into()));
+        names.add(entry("c", (0, 1).into()));
+        assert_eq!(names.same_key(), [("a", "b")]);
+    }
+
+    #[test]
+    fn a_pair_is_not_the_key_of_the_same_bits() {
+        let mut names = Names::default();
+        names.add_asked(&"nightly-report".into());
         let key = LockId::Key(-8_663_603_374_018_903_193);
         assert_eq!(
             names.of_key(&key, ""),

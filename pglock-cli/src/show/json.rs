@@ -6,7 +6,7 @@ use pglock::{Activity, Lock};
 use serde_json::{Value, json};
 
 use super::attribute::{Naming, time};
-use crate::names::NamedBy;
+use crate::names::{NamedBy, Taken};
 
 pub(crate) fn times(at: Option<SystemTime>) -> Value {
     at.map(time).into()
@@ -27,6 +27,16 @@ pub(crate) fn lock(lock: &Lock, blocker: Option<&Activity>, naming: Naming<'_>) 
     }
     value["blocking_activity"] = json!(blocker);
     value
+}
+
+/// Where a program takes a lock.
+pub(crate) fn taken(taken: &Taken) -> Value {
+    json!({
+        "catalog": taken.catalog,
+        "place": taken.place,
+        "function": taken.function,
+        "how": taken.how,
+    })
 }
 
 /// As it is printed.

@@ -185,3 +185,211 @@ fn mistakes_in_the_file_are_named_by_line_or_key_without_its_text() {
         wrong.err
     );
 }
+
+/// As a program writes it.
+const CATALOG: &str = r#"{"schema": "pglock/catalog/1", "program": "app", "locks": [
+    {"attribute": "advisory", "id": "nightly-report", "key": "-8663603374018903193", "function": "app::report",
+     "file": "src/jobs.rs", "line": 14, "timeout_seconds": 30.0, "side_effect": null, "shared": false, "scope": "session"},
+    {"attribute": "advisory", "id": "invoices-{customer}", "key": null, "function": "app::bill",
+     "file": "src/billing.rs", "line": 7, "timeout_seconds": null, "side_effect": "Skip", "shared": false, "scope": "session"},
+    {"attribute": "timeout", "id": null, "key": null, "function": "app::bill",
+     "file": "src/billing.rs", "line": 8, "timeout_seconds": 3.0, "side_effect": null, "shared": false, "scope": "session"}]}"#;
+
+#[test]
+fn the_catalog_of_a_program_names_its_locks() {
+    let db = database();
+    let mut client = db.connect();
+    client
+        .batch_execute("SELECT pg_advisory_lock(-8663603374018903193)")
+        .unwrap();
+    let folder = folder("[names]\ncatalogs = [\"locks.json\"]");
+    fs::write(folder.path().join("locks.json"), CATALOG).unwrap();
+    let within = folder.path().join("within");
+    fs::create_dir(&within).unwrap();
+    let at = "src/jobs.rs:14: app::report: advisory, timeout 30s";
+    // The path is one from the folder of the file that has it.
+    let ls = said(pglock(&db).args(["ls", "--json"]).current_dir(&within));
+    assert!(
+        ls.out.contains(r#""name": "nightly-report""#)
+            && ls.out.contains(r#""named_by": "catalog""#),
+        "{}",
+        ls.out
+    );
+    let who = said(
+        pglock(&db)
+            .args(["who", "nightly-report"])
+            .current_dir(&within),
+    );
+    assert!(
+        who.out.ends_with(&format!("{at} (locks.json)\n")),
+        "{}",
+        who.out
+    );
+    let json = said(
+        pglock(&db)
+            .args(["who", "nightly-report", "--json"])
+            .current_dir(&within),
+    );
+    assert!(
+        json.out.contains(r#""place": "src/jobs.rs:14""#),
+        "{}",
+        json.out
+    );
+    let names = said(bare().arg("names").current_dir(&within));
+    assert!(
+        names.out.contains(at) && names.out.contains("depends on the call"),
+        "{}",
+        names.out
+    );
+    assert!(!names.out.contains("src/billing.rs:8"), "{}", names.out);
+    let back = said(
+        bare()
+            .args(["id", "--of", "2277814946", "280642407"])
+            .current_dir(&within),
+    );
+    assert_eq!(
+        back.out,
+        "\"nightly-report\" (locks.json, src/jobs.rs:14), key -8663603374018903193\n"
+    );
+
+    let catalog = folder.path().join("locks.json");
+    let by_option = said(pglock(&db).arg("ls").arg("--names").arg(&catalog));
+    let by_variable = said(pglock(&db).arg("ls").env("PGLOCK_NAMES", &catalog));
+    for ls in [by_option, by_variable] {
+        assert!(ls.out.contains("\"nightly-report\""), "{}", ls.out);
+    }
+}
+
+#[test]
+fn what_is_no_catalog_is_refused() {
+    let folder = folder("database = \"x\"");
+    let missing = said(
+        bare()
+            .args(["names", "--names", "missing.json"])
+            .current_dir(folder.path()),
+    );
+    assert!(
+        missing.code == 2 && missing.err.contains("cannot read missing.json"),
+        "{missing:?}"
+    );
+    let other = said(
+        bare()
+            .args(["names", "--names", "pglock.toml"])
+            .current_dir(folder.path()),
+    );
+    assert!(
+        other.code == 2 && other.err.contains("is not a catalog of locks"),
+        "{other:?}"
+    );
+}
+
+#[test]
+fn names_are_guessed() {
+    let db = database();
+    let mut client = db.connect();
+    let lock = pglock::advisory("invoices-77")
+        .on(&mut client)
+        .acquire()
+        .unwrap();
+    let folder = folder("[names]\ntry = [\"invoices-{1..100}\"]");
+    let ls = said(
+        pglock(&db)
+            .args(["ls", "--json"])
+            .current_dir(folder.path()),
+    );
+    assert!(ls.out.contains(r#""named_by": "session""#), "{}", ls.out);
+    lock.release().unwrap();
+    let (classid, objid) = pglock::advisory_id("invoices-77");
+    let of = [classid.to_string(), objid.to_string()];
+    let back = said(
+        bare()
+            .args(["id", "--of"])
+            .args(&of)
+            .current_dir(folder.path()),
+    );
+    assert!(back.out.starts_with("\"invoices-77\" (tried)"), "{back:?}");
+
+    let folder = self::folder("[names]\ntry = [\"invoices\"]");
+    let refused = said(bare().arg("names").current_dir(folder.path()));
+    assert!(
+        refused.code == 2 && refused.err.contains("has no range"),
+        "{refused:?}"
+    );
+    let folder = self::folder("[names]\nlock = [\"a\"]");
+    let refused = said(bare().arg("names").current_dir(folder.path()));
+    assert!(
+        refused.code == 2 && refused.err.contains("there is no key `lock` in [names]"),
+        "{refused:?}"
+    );
+}
+
+#[test]
+fn a_database_can_be_for_looking_only() {
+    let db = database();
+    let folder = folder(&format!(
+        "[databases]\nprod = {{ url = \"{url}\", read_only = true }}\nwrong = {{ url = \"{url}\", read_only = 1 }}",
+        url = db.url()
+    ));
+    let on = |name: &str, arguments: &[&str]| {
+        said(
+            bare()
+                .args(["-d", name])
+                .args(arguments)
+                .current_dir(folder.path()),
+        )
+    };
+    assert_eq!(on("prod", &["ls"]).code, 0);
+    for verb in [
+        &["terminate", "1", "-y"][..],
+        &["cancel", "1", "-y"],
+        &["free", "a", "-y"],
+        &["guard", "--cancel", "--", "true"],
+        &["ls", "1", "--terminate", "-y"],
+    ] {
+        let refused = on("prod", verb);
+        assert_eq!(
+            refused.code,
+            if verb[0] == "guard" { 125 } else { 2 },
+            "{refused:?}"
+        );
+        assert!(
+            refused.err.contains("the database `prod` is `read_only`"),
+            "{refused:?}"
+        );
+    }
+    assert!(
+        on("wrong", &["free", "a", "-y"])
+            .err
+            .contains("has to be true or false")
+    );
+    assert_eq!(on(db.url(), &["free", "a", "-y"]).code, 0);
+}
+
+#[test]
+fn yes_of_a_file_that_others_can_write_counts_only_if_it_is_named() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let db = database();
+    let folder =
+        folder("[configs.kill]\nfilters = [\"kind=ADVISORY\"]\nterminate = true\nyes = true");
+    let file = folder.path().join("pglock.toml");
+    let kill = |arguments: &[&str]| {
+        let mut client = db.connect();
+        client.batch_execute("SELECT pg_advisory_lock(7)").unwrap();
+        said(
+            pglock(&db)
+                .args(["ls", "-c", "kill"])
+                .args(arguments)
+                .current_dir(folder.path()),
+        )
+    };
+    let write = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
+    write(0o644);
+    assert_eq!(kill(&[]).code, 0);
+    write(0o666);
+    let asked = kill(&[]);
+    assert!(
+        asked.code == 2 && asked.err.contains("pass -y"),
+        "{asked:?}"
+    );
+    assert_eq!(kill(&["--config-file", file.to_str().unwrap()]).code, 0);
+}

@@ -21,8 +21,8 @@ use crate::show::{self, json, text};
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
 
 pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure> {
-    global.may_act("free")?;
     let config = Config::find(global)?;
+    config.may_act(global, "free")?;
     connect::block_on(async {
         let database = connect::database(global, &config, "free")?;
         let mut client = connect::to_act(&database).await?;

@@ -17,19 +17,20 @@ use crate::names::Names;
 use crate::show::{self, json, text};
 
 pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCode, Failure> {
-    global.may_act(verb.name())?;
+    let config = Config::find(global)?;
+    config.may_act(global, verb.name())?;
     if args.select.is_empty() {
         return Err(Failure::new(format!(
             "`{}` needs a pid or a filter; without one it would hit every session",
             verb.name()
         )));
     }
-    let config = Config::find(global)?;
+    let names = Names::of(global, &config)?;
     connect::block_on(async {
         let database = connect::database(global, &config, verb.name())?;
         let mut client = connect::to_act(&database).await?;
         let server = Server::of(&client).await?;
-        let found = find(&mut client, &server, args, &config).await?;
+        let found = find(&mut client, &server, args, names).await?;
         let (spared, victims) = part(found, verb, &victims::never(&config)?);
         let mut told: Vec<(Victim, Option<Outcome>)> = Vec::new();
         told.extend(
@@ -86,9 +87,9 @@ async fn find(
     client: &mut Client,
     server: &Server,
     args: &HitArgs,
-    config: &Config,
+    mut names: Names,
 ) -> Result<Vec<Victim>, Failure> {
-    let by_name = ByName::of(&args.select, &server.database, &mut Names::of(config)?)?;
+    let by_name = ByName::of(&args.select, &server.database, &mut names)?;
     let mut sessions: BTreeMap<(i32, Option<std::time::SystemTime>), Activity> = BTreeMap::new();
     let mut add = |activity: Activity| {
         if activity.pid != server.pid {

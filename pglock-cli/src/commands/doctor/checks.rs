@@ -333,14 +333,8 @@ async fn clock(client: &Client) -> Found {
 }
 
 fn names(patient: &Patient<'_>) -> Vec<(Level, String)> {
-    let names: Vec<&str> = patient.names.configured().collect();
-    let pairs = names
-        .iter()
-        .enumerate()
-        .flat_map(|(nth, one)| names[nth + 1..].iter().map(move |other| (one, other)));
-    let key = |name: &str| pglock::advisory_id(name);
+    let pairs = patient.names.same_key().into_iter();
     pairs
-        .filter(|(one, other)| one != other && key(one) == key(other))
         .map(|(one, other)| {
             (
                 Level::Warn,

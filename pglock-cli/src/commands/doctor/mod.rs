@@ -49,7 +49,7 @@ pub(crate) fn run(global: &Global, args: &DoctorArgs) -> Result<ExitCode, Failur
         )));
     }
     let config = Config::find(global)?;
-    let names = Names::of(&config)?;
+    let names = Names::of(global, &config)?;
     let (place, findings) = connect::block_on(async {
         let database = connect::database(global, &config, "doctor")?;
         let client = connect::to_look(&database).await?;

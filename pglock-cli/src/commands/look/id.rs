@@ -33,11 +33,7 @@ pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
 
 /// Without a connection: from the URL, for the migrators whose key depends on it.
 fn name_of_database(global: &Global, config: &Config) -> Result<Option<String>, Failure> {
-    let named = match &global.database {
-        Some(named) => Some(named.as_str()),
-        None => config.database()?,
-    };
-    let named = match named {
+    let named = match config.named(global)? {
         Some(named) => Some(config.url_of(named)?.unwrap_or(named).to_owned()),
         None => std::env::var("DATABASE_URL").ok(),
     };
@@ -113,7 +109,7 @@ fn way_back(
             )));
         }
     };
-    let names = Names::of(config)?;
+    let names = Names::of(global, config)?;
     let (name, by) = names.of_key(&id, database.unwrap_or_default()).unzip();
     let by = by.map(names::NamedBy::as_str);
     if global.format() == Format::Json {
@@ -128,6 +124,15 @@ fn way_back(
             "key"
         };
         let text = if let (Some(name), Some(by)) = (&name, by) {
+            let taken: Vec<_> = names
+                .taken(&id)
+                .map(|taken| format!("{}, {}", taken.catalog, taken.place))
+                .collect();
+            let by = if taken.is_empty() {
+                by.to_owned()
+            } else {
+                taken.join("; ")
+            };
             format!("{name:?} ({by}), {what} {}\n", key_text(&id))
         } else {
             let hint = if database.is_none() {

@@ -44,7 +44,7 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
         };
         return hit::run(global, &args, verb);
     }
-    let mut names = Names::of(&config)?;
+    let mut names = Names::of(global, &config)?;
     let listing = connect::block_on(async {
         let database = connect::database(global, &config, "ls")?;
         let mut client = connect::to_look(&database).await?;

@@ -2,59 +2,41 @@
 
 use std::process::ExitCode;
 
-use pglock::LockId;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::{Format, Global};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::names::{MIGRATORS, NamedBy, Names, key_text};
+use crate::names::{Entry, Known, MIGRATORS, NamedBy, Names, Taken, key_text};
 use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json, text};
 
-struct Entry {
-    word: String,
-    name: String,
-    key: Option<String>,
-    from: NamedBy,
-}
-
 pub(crate) fn run(global: &Global) -> Result<ExitCode, Failure> {
-    let config = Config::find(global)?;
-    let entries = entries(&Names::of(&config)?);
-    let same = same_key(&entries);
+    let names = Names::of(global, &Config::find(global)?)?;
+    let rows: Vec<Row> = names.entries().iter().map(Row::of).collect();
+    let rows = rows
+        .into_iter()
+        .chain(MIGRATORS.iter().map(Row::of_migrator));
     if global.format() == Format::Json {
-        let entries: Vec<_> = entries
-            .iter()
-            .map(|entry| json!({ "word": entry.word, "name": entry.name, "key": entry.key, "known_from": entry.from.as_str() }))
-            .collect();
-        show::print(&json::document(
-            &json!({ "schema": "pglock/names/1", "names": entries }),
-        ))?;
+        let rows: Vec<_> = rows.map(|row| row.json()).collect();
+        let document = json!({ "schema": "pglock/names/1", "names": rows });
+        show::print(&json::document(&document))?;
     } else {
-        let columns =
-            [("WORD", 0), ("NAME", 1), ("KEY", 0), ("KNOWN FROM", 0)].map(|(head, shrinks)| {
-                Column {
-                    head: head.to_owned(),
-                    shrinks,
-                }
-            });
-        let rows: Vec<Vec<Cell>> = entries
-            .iter()
-            .map(|entry| {
-                let key = entry.key.as_deref().unwrap_or("depends on the database");
-                [
-                    text::one_line(&entry.word),
-                    text::one_line(&entry.name),
-                    key.to_owned(),
-                    entry.from.as_str().to_owned(),
-                ]
-                .map(Cell::plain)
-                .to_vec()
-            })
-            .collect();
+        let columns = [
+            ("WORD", 0),
+            ("NAME", 1),
+            ("KEY", 0),
+            ("KNOWN FROM", 0),
+            ("TAKEN AT", 2),
+        ];
+        let columns = columns.map(|(head, shrinks)| Column {
+            head: head.to_owned(),
+            shrinks,
+        });
+        let rows: Vec<Vec<Cell>> = rows.map(|row| row.cells()).collect();
         show::print(&table(&columns, &rows, show::width()).0)?;
     }
+    let same = names.same_key();
     for (one, other) in &same {
         show::say(&format!(
             "warning: {one:?} and {other:?} have the same key, and exclude each other"
@@ -63,29 +45,72 @@ pub(crate) fn run(global: &Global) -> Result<ExitCode, Failure> {
     Ok(ExitCode::from(u8::from(!same.is_empty())))
 }
 
-fn entries(names: &Names) -> Vec<Entry> {
-    let configured = names.configured().map(|name| Entry {
-        word: name.to_owned(),
-        name: name.to_owned(),
-        key: Some(key_text(&LockId::from(name))),
-        from: NamedBy::Config,
-    });
-    let known = MIGRATORS.iter().map(|known| Entry {
-        word: known.word.to_owned(),
-        name: known.name.to_owned(),
-        key: (!known.is_of_database()).then(|| key_text(&known.key(""))),
-        from: NamedBy::BuiltIn,
-    });
-    configured.chain(known).collect()
+struct Row {
+    /// What stands for it on the command line.
+    word: String,
+    name: String,
+    key: Option<String>,
+    /// Why it has no key.
+    keyless: &'static str,
+    from: NamedBy,
+    taken: Option<Taken>,
 }
 
-fn same_key(entries: &[Entry]) -> Vec<(&str, &str)> {
-    let pairs = entries
-        .iter()
-        .enumerate()
-        .flat_map(|(nth, one)| entries[nth + 1..].iter().map(move |other| (one, other)));
-    pairs
-        .filter(|(one, other)| one.key.is_some() && one.key == other.key && one.word != other.word)
-        .map(|(one, other)| (one.word.as_str(), other.word.as_str()))
-        .collect()
+impl Row {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            word: entry.name.clone(),
+            name: entry.name.clone(),
+            key: entry.id.as_ref().map(key_text),
+            keyless: "depends on the call",
+            from: entry.from,
+            taken: entry.taken.clone(),
+        }
+    }
+
+    fn of_migrator(known: &Known) -> Self {
+        Self {
+            word: known.word.to_owned(),
+            name: known.name.to_owned(),
+            key: (!known.is_of_database()).then(|| key_text(&known.key(""))),
+            keyless: "depends on the database",
+            from: NamedBy::BuiltIn,
+            taken: None,
+        }
+    }
+
+    fn json(&self) -> Value {
+        let taken = self.taken.as_ref();
+        json!({
+            "word": self.word,
+            "name": self.name,
+            "key": self.key,
+            "known_from": self.from.as_str(),
+            "taken": taken.map(json::taken),
+        })
+    }
+
+    fn cells(&self) -> Vec<Cell> {
+        let taken = self.taken.as_ref();
+        let from = match taken {
+            Some(taken) => text::one_line(&taken.catalog),
+            None => self.from.as_str().to_owned(),
+        };
+        let at = taken.map(
+            |Taken {
+                 place,
+                 function,
+                 how,
+                 ..
+             }| { text::one_line(&format!("{place}: {function}: {how}")) },
+        );
+        let cells = [
+            text::one_line(&self.word),
+            text::one_line(&self.name),
+            self.key.clone().unwrap_or_else(|| self.keyless.to_owned()),
+            from,
+            at.unwrap_or_default(),
+        ];
+        cells.map(Cell::plain).to_vec()
+    }
 }

@@ -106,7 +106,7 @@ impl ByName {
             .map(read)
             .collect::<Result<Vec<_>, Failure>>()?;
         for id in &ids {
-            names.add(id);
+            names.add_asked(id);
         }
         Ok(Self(ids))
     }

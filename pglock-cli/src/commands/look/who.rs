@@ -13,12 +13,13 @@ use crate::args::{Format, Global, Select, WhoArgs};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::names::{self, Meant, is_pair, key_text};
+use crate::names::{self, Meant, Names, is_pair, key_text};
 use crate::show::attribute::{session, time};
 use crate::show::{self, json, style, text};
 
 pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
+    let known = Names::of(global, &config)?;
     let found = connect::block_on(async {
         let database = connect::database(global, &config, "who")?;
         let mut client = connect::to_look(&database).await?;
@@ -34,7 +35,7 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
     if global.format() == Format::Json {
         let found: Vec<_> = found
             .iter()
-            .map(|(meant, locks)| described_in_json(meant, locks))
+            .map(|(meant, locks)| described_in_json(meant, locks, &known))
             .collect();
         show::print(&json::document(
             &json!({ "schema": "pglock/who/1", "locks": found }),
@@ -42,7 +43,7 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
     } else {
         let found: Vec<_> = found
             .iter()
-            .map(|(meant, locks)| described(meant, locks))
+            .map(|(meant, locks)| described(meant, locks) + &taken(meant, &known))
             .collect();
         show::print(&found.join("\n"))?;
     }
@@ -108,6 +109,14 @@ fn described(meant: &Meant, locks: &[Lock]) -> String {
     text
 }
 
+/// Where programs take it, by their catalogs.
+fn taken(meant: &Meant, known: &Names) -> String {
+    let lines = known.taken(&meant.id);
+    lines
+        .map(|taken| text::one_line(&taken.to_string()) + "\n")
+        .collect()
+}
+
 /// By this machine's clock, which may differ from the server's.
 fn since(then: SystemTime) -> String {
     let lasts = then.elapsed().unwrap_or_default();
@@ -128,7 +137,7 @@ fn waits(nth: usize, lock: &Lock) -> String {
     style::painted(&line, style::WAITS) + "\n"
 }
 
-fn described_in_json(meant: &Meant, locks: &[Lock]) -> Value {
+fn described_in_json(meant: &Meant, locks: &[Lock], known: &Names) -> Value {
     let (held, waiting): (Vec<_>, Vec<_>) = locks.iter().partition(|lock| lock.granted);
     let session = |lock: &Lock| {
         json!({
@@ -142,5 +151,6 @@ fn described_in_json(meant: &Meant, locks: &[Lock]) -> Value {
         "lock": { "name": meant.called, "key": key_text(&meant.id) },
         "holders": held.into_iter().map(session).collect::<Vec<_>>(),
         "waiters": waiting.into_iter().map(session).collect::<Vec<_>>(),
+        "catalog": known.taken(&meant.id).map(json::taken).collect::<Vec<_>>(),
     })
 }

@@ -20,6 +20,7 @@ use crate::args::{Global, View};
 use crate::commands::act::hit;
 use crate::commands::act::victims::{Verb, Victim};
 use crate::commands::signals::{self, Signals};
+use crate::config::Config;
 use crate::failure::Failure;
 use crate::show::attribute::{all_of_session, session};
 use crate::show::text;
@@ -34,8 +35,16 @@ const TICK: Duration = Duration::from_secs(1);
 pub(super) struct Limits<'g> {
     /// The applications that are never hit.
     pub(super) never: Vec<String>,
-    /// Knows whether anybody may be.
+    /// What the command line says of whether anybody may be.
     pub(super) global: &'g Global,
+    /// What `pglock.toml` says of it.
+    pub(super) config: &'g Config,
+}
+
+impl Limits<'_> {
+    fn may_act(&self, verb: Verb) -> Result<(), Failure> {
+        self.config.may_act(self.global, verb.name())
+    }
 }
 
 /// How it goes on, or ends.
@@ -227,7 +236,7 @@ impl Watch<'_> {
     }
 
     fn ask(&mut self, verb: Verb, chosen: &[SessionId]) {
-        if let Err(why) = self.limits.global.may_act(verb.name()) {
+        if let Err(why) = self.limits.may_act(verb) {
             return self.model.say(vec![why.text()]);
         }
         let found = chosen.iter().filter_map(|id| self.sessions.get(id));

@@ -33,7 +33,7 @@ const REFRESH: Duration = Duration::from_secs(2);
 
 pub(crate) fn run(global: &Global, args: &WatchArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
-    let names = Names::of(&config)?;
+    let names = Names::of(global, &config)?;
     let refresh = match args.refresh {
         Some(refresh) => refresh,
         None => configured(&config)?.unwrap_or(REFRESH),
@@ -75,12 +75,16 @@ pub(crate) fn run(global: &Global, args: &WatchArgs) -> Result<ExitCode, Failure
             at: None,
             outage: None,
             cost: Cost::default(),
-            may_act: global.may_act("terminate").is_ok(),
+            may_act: config.may_act(global, "terminate").is_ok(),
             palette: Palette {
                 has_colors: has_colors(),
             },
         };
-        let limits = Limits { never, global };
+        let limits = Limits {
+            never,
+            global,
+            config: &config,
+        };
         live::run(source, first, args.view, status, limits).await
     })?;
     Ok(ExitCode::from(code))

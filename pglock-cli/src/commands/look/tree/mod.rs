@@ -18,7 +18,7 @@ use crate::show::{self, json};
 
 pub(crate) fn run(global: &Global, args: &TreeArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
-    let names = Names::of(&config)?;
+    let names = Names::of(global, &config)?;
     let (server, graph) = connect::block_on(async {
         let database = connect::database(global, &config, "tree")?;
         let mut client = connect::to_look(&database).await?;

@@ -1,10 +1,10 @@
 //! Advisory locks: who holds each, and how many wait for it. Names that are known are shown while they are free, too.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use pglock::Lock;
+use pglock::{Lock, LockId};
 
 use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted};
 use crate::names::key_text;
@@ -34,12 +34,18 @@ pub(in super::super) fn sheet(locks: &[Lock], naming: Naming<'_>) -> Sheet {
         }
     }
     let held = keys.len();
-    let names = naming.names.configured().filter(|name| {
-        let is_it = |lock: &Lock| lock.is_advisory(*name);
-        !locks.iter().any(is_it)
-    });
+    let taken: HashSet<LockId> = locks
+        .iter()
+        .filter_map(|lock| Some(lock.advisory_key.as_ref()?.to_key()))
+        .collect();
+    let is_free = |id: &LockId| !taken.contains(&id.to_key());
+    let names = naming.names.entries().iter();
+    let names = names.filter(|entry| entry.id.as_ref().is_some_and(is_free));
     let free: BTreeMap<String, Key<'_>> = names
-        .map(|name| (text::one_line(&format!("{name:?}")), Key::default()))
+        .map(|entry| {
+            let called = format!("{:?}", entry.name);
+            (text::one_line(&called), Key::default())
+        })
         .collect();
     let summary = format!(
         "{} · {} waiting · {} free",
