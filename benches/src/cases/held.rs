@@ -4,6 +4,7 @@ use std::alloc::System;
 use std::future::Future;
 use std::time::{Duration, Instant};
 
+use pglock_tests::Server;
 use stats_alloc::Region;
 use tokio::runtime::Runtime;
 
@@ -79,6 +80,13 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
             ));
         }
     }
+    let bare = hold_on_one_connection(&server, counts[counts.len() - 1])?;
+    table.rows.push(bare.row("`postgres::Client`, one"));
+    text.push(
+        "The last row is the least that a server needs: one connection, one statement for all. Pglock's tables grow by \
+         doubling, so a lock costs the client least just before they do."
+            .to_owned(),
+    );
     let largest = pglock.last().filter(|held| held.wanted == 10_000);
     Ok(Section {
         title: "Locks held at once",
@@ -116,6 +124,25 @@ fn hold_with_pglock(runtime: &Runtime, url: &str, count: i64) -> Result<Held, Fa
         error,
         ..held.until_free(&mut observer, start)
     })
+}
+
+/// What nobody can do with less: all of them in one statement.
+fn hold_on_one_connection(server: &Server, count: i64) -> Result<Held, Failure> {
+    let database = server.create_database();
+    let mut observer = Observer::connect(database.url());
+    let region = Region::new(ALLOCATOR);
+    let start = Instant::now();
+    let mut client = postgres::Client::connect(database.url(), postgres::NoTls)?;
+    client.execute(
+        "SELECT count(pg_advisory_lock(key)) FROM generate_series(1::bigint, $1) key",
+        &[&count],
+    )?;
+    let taken = start.elapsed();
+    let got = usize::try_from(count)?;
+    let held = Held::measured(&mut observer, (count, got), taken, &region);
+    let start = Instant::now();
+    client.execute("SELECT pg_advisory_unlock_all()", &[])?;
+    Ok(held.until_free(&mut observer, start))
 }
 
 fn hold_with_sqlx(runtime: &Runtime, url: &str, count: i64) -> Result<Held, Failure> {
