@@ -7,6 +7,7 @@ mod looking;
 mod names;
 mod run;
 mod setting_up;
+mod started;
 #[cfg(feature = "watch")]
 mod terminal;
 #[cfg(feature = "watch")]
@@ -15,7 +16,9 @@ mod watch;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use pglock_tests::TestDb;
+use pglock_tests::{BOUND, TestDb};
+
+use started::Started;
 
 /// What would change what it does.
 const VARIABLES: [&str; 6] = [
@@ -54,7 +57,8 @@ struct Said {
 }
 
 fn said(command: &mut Command) -> Said {
-    Said::of(command.output().expect("cannot start it"))
+    // Some wait for servers, and for what they run.
+    Started::start(command).end(6 * BOUND)
 }
 
 impl Said {

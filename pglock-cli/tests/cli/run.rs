@@ -1,12 +1,12 @@
 //! `run`, under each fault.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use pglock_tests::{BOUND, TestDb, database, is_alive, wait_until};
 use rustix::process::{Pid, Signal, kill_process};
 
+use super::started::Started;
 use super::{Said, on, pglock, said};
 
 /// The lock of all of these tests.
@@ -17,31 +17,50 @@ fn held(db: &TestDb) -> usize {
 
 /// A `run` that goes on; its command says what processes it has, one in a line.
 struct Running {
-    process: Child,
+    process: Started,
     pids: Vec<i32>,
 }
 
 impl Running {
     /// `script` says `echo` of as many pids as `pids`.
     fn start(command: &mut Command, script: &str, pids: usize) -> Self {
-        command.args(["job", "--", "sh", "-c", script]);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut process = command.spawn().unwrap();
-        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines();
-        let pids = (0..pids)
-            .map(|_| lines.next().unwrap().unwrap().trim().parse().unwrap())
-            .collect();
-        Self { process, pids }
+        let process = Started::start(command.args(["job", "--", "sh", "-c", script]));
+        let mut running = Self {
+            process,
+            pids: Vec::new(),
+        };
+        wait_until("the command says its processes", BOUND, || {
+            let out = running.process.out();
+            // The last line may not be whole yet.
+            running.pids = out.split_inclusive('\n').filter_map(pid).collect();
+            running.pids.len() == pids
+        });
+        running
     }
 
     fn signal(&self, signal: Signal) {
-        let pid = Pid::from_raw(self.process.id().cast_signed()).unwrap();
-        kill_process(pid, signal).unwrap();
+        self.process.signal(signal);
     }
 
-    fn end(self) -> Said {
-        Said::of(self.process.wait_with_output().unwrap())
+    #[track_caller]
+    fn end(&mut self) -> Said {
+        self.process.end(BOUND)
     }
+}
+
+impl Drop for Running {
+    /// What a test that fails has found left over would go on for long.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for pid in self.pids.iter().filter_map(|pid| Pid::from_raw(*pid)) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        }
+    }
+}
+
+fn pid(line: &str) -> Option<i32> {
+    line.strip_suffix('\n')?.trim().parse().ok()
 }
 
 fn run(db: &TestDb, arguments: &[&str]) -> Command {
@@ -115,7 +134,7 @@ fn what_cannot_be_run_has_the_codes_of_a_shell() {
 #[test]
 fn a_busy_lock_has_a_code_of_its_own_and_names_its_holder() {
     let db = database();
-    let running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    let mut running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
     let busy = on(&db, &["run", "job", "-n", "--", "true"]);
     assert_eq!(busy.code, 75, "{busy:?}");
     assert!(
@@ -137,13 +156,10 @@ fn a_busy_lock_has_a_code_of_its_own_and_names_its_holder() {
 #[test]
 fn it_says_after_two_seconds_whom_it_waits_for() {
     let db = database();
-    let holder = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
-    let mut waiting = run(&db, &["job", "-w", "60s", "--", "true"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(waiting.stderr.take().unwrap()).lines();
-    let line = lines.next().unwrap().unwrap();
+    let mut holder = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    let mut waiting = Started::start(&mut run(&db, &["job", "-w", "60s", "--", "true"]));
+    wait_until("it says it", BOUND, || waiting.err().ends_with('\n'));
+    let line = waiting.err();
     assert!(
         line.contains("\"job\" is busy: pid")
             && line.contains("run job")
@@ -152,13 +168,13 @@ fn it_says_after_two_seconds_whom_it_waits_for() {
     );
     holder.signal(Signal::TERM);
     holder.end();
-    assert!(waiting.wait().unwrap().success());
+    assert_eq!(waiting.end(BOUND).code, 0);
 }
 
 #[test]
 fn locks_can_be_shared() {
     let db = database();
-    let running = Running::start(&mut run(&db, &["-s"]), "echo $$; exec sleep 60", 1);
+    let mut running = Running::start(&mut run(&db, &["-s"]), "echo $$; exec sleep 60", 1);
     assert_eq!(on(&db, &["run", "job", "-n", "-s", "--", "true"]).code, 0);
     assert_eq!(on(&db, &["run", "job", "-n", "--", "true"]).code, 75);
     running.signal(Signal::INT);
@@ -177,7 +193,7 @@ fn signals_are_passed_on() {
         (Signal::USR2, "USR2"),
     ] {
         let script = format!("trap 'exit 33' {name}; echo $$; while :; do sleep 0.05; done");
-        let running = Running::start(&mut run(&db, &[]), &script, 1);
+        let mut running = Running::start(&mut run(&db, &[]), &script, 1);
         running.signal(signal);
         assert_eq!(running.end().code, 33, "{name}");
     }
@@ -189,17 +205,10 @@ fn a_signal_ends_the_wait_and_leaves_nothing_queued() {
     let db = database();
     let mut client = db.connect();
     let held = pglock::advisory("job").on(&mut client).acquire().unwrap();
-    let waiting = run(&db, &["job", "--", "true"])
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
+    let mut waiting = Started::start(&mut run(&db, &["job", "--", "true"]));
     db.wait_for_waiters(1);
-    kill_process(
-        Pid::from_raw(waiting.id().cast_signed()).unwrap(),
-        Signal::TERM,
-    )
-    .unwrap();
-    assert_eq!(Said::of(waiting.wait_with_output().unwrap()).code, 143);
+    waiting.signal(Signal::TERM);
+    assert_eq!(waiting.end(BOUND).code, 143);
     wait_until("nobody waits", BOUND, || db.blocked_pids().is_empty());
     drop(held);
 }
@@ -208,9 +217,8 @@ fn a_signal_ends_the_wait_and_leaves_nothing_queued() {
 fn the_whole_group_ends_when_the_lock_is_lost() {
     let db = database();
     let script = "trap '' TERM; echo $$; sleep 60 & echo $!; wait; sleep 60";
-    let running = Running::start(&mut run(&db, &["--grace", "200ms"]), script, 2);
+    let mut running = Running::start(&mut run(&db, &["--grace", "200ms"]), script, 2);
     terminate_holders(&db);
-    let pids = running.pids.clone();
     let lost = running.end();
     assert_eq!(lost.code, 74, "{lost:?}");
     assert!(
@@ -218,13 +226,13 @@ fn the_whole_group_ends_when_the_lock_is_lost() {
         "{}",
         lost.err
     );
-    pids.into_iter().for_each(wait_until_gone);
+    running.pids.iter().copied().for_each(wait_until_gone);
 }
 
 #[test]
 fn a_loss_can_be_said_only() {
     let db = database();
-    let running = Running::start(
+    let mut running = Running::start(
         &mut run(&db, &["--on-lost", "warn"]),
         "echo $$; exec sleep 1",
         1,
@@ -238,7 +246,7 @@ fn a_loss_can_be_said_only() {
 #[test]
 fn no_orphan_is_left_when_it_is_killed() {
     let db = database();
-    let running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
+    let mut running = Running::start(&mut run(&db, &[]), "echo $$; exec sleep 60", 1);
     assert_eq!(held(&db), 1);
     running.signal(Signal::KILL);
     wait_until_gone(running.pids[0]);
@@ -278,13 +286,12 @@ fn a_command_that_takes_too_long_is_ended() {
 fn a_lock_is_kept_for_as_long_as_is_asked() {
     let db = database();
     let began = std::time::Instant::now();
-    let mut running = run(&db, &["job", "--at-least", "1500ms", "--", "true"])
-        .spawn()
-        .unwrap();
+    let kept = ["job", "--at-least", "1500ms", "--", "true"];
+    let mut running = Started::start(&mut run(&db, &kept));
     wait_until("it is held", BOUND, || held(&db) == 1);
     let busy = on(&db, &["run", "job", "-n", "--", "true"]);
     assert_eq!(busy.code, 75, "{busy:?}");
-    assert!(running.wait().unwrap().success());
+    assert_eq!(running.end(BOUND).code, 0);
     assert!(began.elapsed() >= Duration::from_millis(1500));
     db.wait_for_no_locks();
 }
@@ -352,23 +359,20 @@ fn a_group_that_is_ended_is_killed_when_only_its_leader_has_ended() {
     let script =
         "(trap '' TERM; echo $(sh -c 'echo $PPID'); while :; do sleep 0.05; done) & echo $!; wait";
     let options = ["--at-most", "500ms", "--grace", "300ms"];
-    let running = Running::start(&mut run(&db, &options), script, 2);
-    let pids = running.pids.clone();
+    let mut running = Running::start(&mut run(&db, &options), script, 2);
     let ended = running.end();
     assert_eq!(ended.code, 124, "{ended:?}");
-    pids.into_iter().for_each(wait_until_gone);
+    running.pids.iter().copied().for_each(wait_until_gone);
 }
 
 #[test]
 fn a_signal_ends_the_time_for_which_a_lock_is_kept() {
     let db = database();
-    let running = Running::start(&mut run(&db, &["--at-least", "10min"]), "echo $$", 1);
+    let mut running = Running::start(&mut run(&db, &["--at-least", "10min"]), "echo $$", 1);
     wait_until_gone(running.pids[0]);
-    let text = |process: &Child| {
-        std::fs::read_to_string(format!("/proc/{}/task/{0}/children", process.id()))
-    };
+    let children = format!("/proc/{}/task/{0}/children", running.process.pid());
     wait_until("the command is seen to have ended", BOUND, || {
-        text(&running.process).is_ok_and(|children| children.is_empty())
+        std::fs::read_to_string(&children).is_ok_and(|children| children.is_empty())
     });
     running.signal(Signal::TERM);
     assert_eq!(running.end().code, 143);
@@ -382,14 +386,9 @@ fn three_that_start_at_once_run_one_after_the_other() {
     let folder = tempfile::tempdir().unwrap();
     let inside = folder.path().join("inside");
     let started: Vec<_> = (0..3)
-        .map(|_| {
-            run(&db, &["job", "--", "sh", "-c", script])
-                .arg(&inside)
-                .spawn()
-                .unwrap()
-        })
+        .map(|_| Started::start(run(&db, &["job", "--", "sh", "-c", script]).arg(&inside)))
         .collect();
     for mut process in started {
-        assert!(process.wait().unwrap().success());
+        assert_eq!(process.end(BOUND).code, 0);
     }
 }
