@@ -1,7 +1,8 @@
 //! Where the command connects, and its session there.
 
 use pglock::{Database, DatabaseConfig};
-use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
+use tokio_postgres::{Client, Row};
 
 use crate::args::Global;
 use crate::config::Config;
@@ -66,6 +67,28 @@ async fn session(database: &Database, settings: &str) -> Result<Client, Failure>
         ))
     })?;
     Ok(client)
+}
+
+/// Asks in one message, with the types of the values: behind a pooler in transaction mode a statement that was prepared
+/// before may be on another session.
+pub(crate) async fn rows(
+    client: &Client,
+    sql: &str,
+    values: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Vec<Row>, Failure> {
+    let rows = client.query_typed(sql, values).await;
+    rows.map_err(|error| Failure::new(said(&error)))
+}
+
+/// The same for what is always answered with a row.
+pub(crate) async fn row(
+    client: &Client,
+    sql: &str,
+    values: &[(&(dyn ToSql + Sync), Type)],
+) -> Result<Row, Failure> {
+    let rows = rows(client, sql, values).await?;
+    let none = || Failure::new("the server sent no answer");
+    rows.into_iter().next().ok_or_else(none)
 }
 
 /// What the server said, without the driver's words.

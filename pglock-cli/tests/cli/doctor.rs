@@ -84,7 +84,12 @@ fn settings_and_prepared_transactions_are_found() {
 #[test]
 fn a_pooler_in_transaction_mode_fails() {
     let db = database();
-    let pooler = PgBouncer::start(server(), &[("pool_mode", "transaction")]);
+    // Each transaction is on a session that knows nothing of those before.
+    let settings = [
+        ("pool_mode", "transaction"),
+        ("server_reset_query_always", "1"),
+    ];
+    let pooler = PgBouncer::start(server(), &settings);
     let doctor = doctor(&pooler.url(db.name()));
     assert_one(&doctor, "locks", "fail", "pooler");
 }

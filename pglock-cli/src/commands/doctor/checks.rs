@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::time::{Duration, SystemTime};
 
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use super::Patient;
 use crate::commands::look::query::Server;
@@ -98,30 +99,21 @@ impl Check {
     }
 }
 
-async fn rows(client: &Client, sql: &str) -> Result<Vec<tokio_postgres::Row>, Failure> {
-    let rows = client.query(sql, &[]).await;
-    rows.map_err(|error| Failure::new(connect::said(&error)))
-}
-
 async fn setting(client: &Client, name: &str) -> Result<Option<String>, Failure> {
-    let row = client
-        .query_one("SELECT current_setting($1, true)", &[&name])
-        .await;
-    row.map(|row| row.get(0))
-        .map_err(|error| Failure::new(connect::said(&error)))
+    let sql = "SELECT current_setting($1, true)";
+    let row = connect::row(client, sql, &[(&name, Type::TEXT)]).await?;
+    Ok(row.get(0))
 }
 
 /// Which server it is.
 pub(super) async fn place(client: &Client, server: &Server) -> Result<String, Failure> {
-    let rows = rows(
+    let row = connect::row(
         client,
         "SELECT current_user::text, coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a local socket'), \
          pg_is_in_recovery(), coalesce((SELECT version FROM pg_stat_ssl WHERE pid = pg_backend_pid() AND ssl), '')",
+        &[],
     )
     .await?;
-    let row = rows
-        .first()
-        .ok_or_else(|| Failure::new("the server sent no answer"))?;
     let (user, at, standby, tls): (String, String, bool, String) =
         (row.get(0), row.get(1), row.get(2), row.get(3));
     let tls = if tls.is_empty() { "no TLS" } else { &tls };
@@ -182,11 +174,12 @@ async fn client_gone(client: &Client) -> Found {
 }
 
 async fn timeouts(client: &Client) -> Found {
-    let rows = rows(
+    let rows = connect::rows(
         client,
         "SELECT s.name, CASE WHEN s.unit = 'ms' THEN (s.reset_val::bigint / 1000.0)::text || ' s' ELSE s.reset_val END \
          FROM pg_settings s WHERE s.name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout') \
          AND s.reset_val <> '0' ORDER BY s.name",
+        &[],
     )
     .await?;
     let found = rows.iter().map(|row| {
@@ -210,18 +203,16 @@ async fn timeouts(client: &Client) -> Found {
 }
 
 async fn lock_table(client: &Client) -> Found {
-    let rows = rows(
+    let row = connect::row(
         client,
         "WITH held AS (SELECT pid, locktype FROM pg_locks WHERE NOT fastpath), \
          most AS (SELECT pid, count(*) AS n FROM held WHERE locktype = 'advisory' GROUP BY pid ORDER BY n DESC LIMIT 1) \
          SELECT current_setting('max_locks_per_transaction')::bigint * (current_setting('max_connections')::bigint + current_setting('max_prepared_transactions')::bigint), \
          (SELECT count(*) FROM held), most.pid, coalesce(most.n, 0), coalesce(a.application_name, '') \
          FROM (SELECT 1) one LEFT JOIN most ON true LEFT JOIN pg_stat_activity a ON a.pid = most.pid",
+        &[],
     )
     .await?;
-    let Some(row) = rows.first() else {
-        return Ok(Vec::new());
-    };
     let (room, used): (i64, i64) = (row.get(0), row.get(1));
     let (pid, most, name): (Option<i32>, i64, String) = (row.get(2), row.get(3), row.get(4));
     let percent = used * 100 / room.max(1);
@@ -275,19 +266,16 @@ async fn leaked(patient: &Patient<'_>) -> Found {
 /// The server's time, so long ago, as filters take it.
 async fn before(client: &Client, time: Duration) -> Result<String, Failure> {
     let ago = "SELECT (clock_timestamp() - make_interval(secs => $1))::text";
-    let row = client.query_one(ago, &[&time.as_secs_f64()]).await;
-    row.map(|row| row.get(0))
-        .map_err(|error| Failure::new(connect::said(&error)))
+    let seconds = time.as_secs_f64();
+    let row = connect::row(client, ago, &[(&seconds, Type::FLOAT8)]).await?;
+    Ok(row.get(0))
 }
 
 async fn prepared(patient: &Patient<'_>) -> Found {
     let old = "SELECT gid, extract(epoch FROM clock_timestamp() - prepared)::bigint FROM pg_prepared_xacts \
                WHERE database = current_database() AND prepared < clock_timestamp() - make_interval(secs => $1) ORDER BY prepared";
-    let rows = patient
-        .client
-        .query(old, &[&patient.idle.as_secs_f64()])
-        .await;
-    let rows = rows.map_err(|error| Failure::new(connect::said(&error)))?;
+    let seconds = patient.idle.as_secs_f64();
+    let rows = connect::rows(patient.client, old, &[(&seconds, Type::FLOAT8)]).await?;
     let found = rows.iter().map(|row| {
         let (gid, seconds): (String, i64) = (row.get(0), row.get(1));
         let lasts = text::duration(Duration::from_secs(seconds.cast_unsigned()));
@@ -301,11 +289,9 @@ async fn prepared(patient: &Patient<'_>) -> Found {
 }
 
 async fn failover(client: &Client) -> Found {
-    let rows = rows(client, "SELECT count(*) FROM pg_stat_replication").await;
-    let standbys: i64 = rows
-        .ok()
-        .and_then(|rows| Some(rows.first()?.get(0)))
-        .unwrap_or(0);
+    let standbys = "SELECT count(*) FROM pg_stat_replication";
+    let row = connect::row(client, standbys, &[]).await;
+    let standbys: i64 = row.map_or(0, |row| row.get(0));
     if standbys == 0 {
         return Ok(Vec::new());
     }
@@ -314,10 +300,8 @@ async fn failover(client: &Client) -> Found {
 }
 
 async fn clock(client: &Client) -> Found {
-    let row = client.query_one("SELECT clock_timestamp()", &[]).await;
-    let there: SystemTime = row
-        .map_err(|error| Failure::new(connect::said(&error)))?
-        .get(0);
+    let row = connect::row(client, "SELECT clock_timestamp()", &[]).await?;
+    let there: SystemTime = row.get(0);
     let here = SystemTime::now();
     let skew = here
         .duration_since(there)
@@ -345,15 +329,13 @@ fn names(patient: &Patient<'_>) -> Vec<(Level, String)> {
 }
 
 async fn rights(client: &Client) -> Found {
-    let rows = rows(
+    let row = connect::row(
         client,
         "SELECT current_user::text, (SELECT rolsuper FROM pg_roles WHERE rolname = current_user), \
          pg_has_role('pg_signal_backend', 'USAGE'), pg_has_role('pg_read_all_stats', 'USAGE')",
+        &[],
     )
     .await?;
-    let Some(row) = rows.first() else {
-        return Ok(Vec::new());
-    };
     let (role, superuser, signals, sees): (String, bool, bool, bool) =
         (row.get(0), row.get(1), row.get(2), row.get(3));
     if superuser {

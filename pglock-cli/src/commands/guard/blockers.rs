@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use pglock::{Activity, BlockedLock, Blocker, State};
 use tokio_postgres::Client;
+use tokio_postgres::types::Type;
 
 use crate::args::{GuardArgs, How};
 use crate::config::Config;
@@ -111,10 +112,8 @@ impl Blockers {
     pub(super) async fn look(&mut self, client: &mut Client) -> Result<(), Failure> {
         if !self.is_seen {
             let seen = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE application_name = $1)";
-            let row = client.query_one(seen, &[&self.guarded.application]).await;
-            self.is_seen = row
-                .map_err(|error| Failure::new(connect::said(&error)))?
-                .get(0);
+            let name = (&self.guarded.application as _, Type::TEXT);
+            self.is_seen = connect::row(client, seen, &[name]).await?.get(0);
         }
         let found = self.guarded.query()?.fetch_async(client).await?;
         let mut blockers: HashMap<Session, Activity> = HashMap::new();

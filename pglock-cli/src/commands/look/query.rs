@@ -23,15 +23,14 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn of(client: &Client) -> Result<Self, Failure> {
-        let row = client
-            .query_one(
+        let row = connect::row(
+                client,
                 "SELECT current_setting('server_version'), current_database()::text, \
                  to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.MS\"Z\"'), pg_backend_pid(), current_user::text, \
                  coalesce(host(inet_server_addr()) || ':' || inet_server_port(), 'a local socket')",
                 &[],
             )
-            .await;
-        let row = row.map_err(|error| Failure::new(connect::said(&error)))?;
+            .await?;
         Ok(Self {
             version: row.get(0),
             database: row.get(1),
