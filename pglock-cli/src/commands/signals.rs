@@ -24,16 +24,10 @@ const ALL: [(Signal, bool); 8] = [
     (Signal::CONT, false),
 ];
 
-/// Those that a terminal sends to all of the group that it has.
+/// Those that a terminal sends to all of the group that it has. Not HUP, which only the leader of the session gets when the
+/// terminal goes away.
 pub(crate) fn is_of_terminal(signal: Signal) -> bool {
-    [
-        Signal::INT,
-        Signal::QUIT,
-        Signal::HUP,
-        Signal::WINCH,
-        Signal::CONT,
-    ]
-    .contains(&signal)
+    [Signal::INT, Signal::QUIT, Signal::WINCH, Signal::CONT].contains(&signal)
 }
 
 pub(crate) struct Signals(Vec<(Signal, unix::Signal)>);

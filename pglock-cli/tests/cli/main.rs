@@ -8,7 +8,10 @@ mod names;
 mod run;
 mod setting_up;
 mod started;
-#[cfg(feature = "watch")]
+#[cfg_attr(
+    not(feature = "watch"),
+    allow(dead_code, reason = "most of it is for `watch`")
+)]
 mod terminal;
 #[cfg(feature = "watch")]
 mod watch;

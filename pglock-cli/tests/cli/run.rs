@@ -1,5 +1,7 @@
 //! `run`, under each fault.
 
+mod on_terminal;
+
 use std::process::Command;
 use std::time::Duration;
 
