@@ -1,6 +1,7 @@
 //! The binary, against real servers.
 
 mod acting;
+mod django;
 mod doctor;
 mod guard;
 mod looking;
