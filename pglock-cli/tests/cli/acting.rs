@@ -1,8 +1,9 @@
 //! `cancel`, `terminate`, `free`.
 
-use pglock_tests::{BOUND, Waiter, database, wait_until};
+use pglock_tests::{BOUND, TestDb, Waiter, database, pid_of, wait_until};
 use serde_json::Value;
 
+use super::terminal::{self, Terminal};
 use super::{Blocked, on, pglock, said};
 
 #[test]
@@ -34,6 +35,53 @@ fn a_dry_run_and_no_answer_do_nothing() {
     assert_eq!(no_terminal.code, 2);
     assert!(no_terminal.err.contains("pass -y"), "{}", no_terminal.err);
     blocked.end();
+}
+
+/// The code with which the command ends that was answered so.
+fn answered(db: &TestDb, arguments: &[&str], question: &str, answer: &str) -> Option<i32> {
+    let mut terminal = Terminal::run(terminal::pglock(db, arguments));
+    terminal.wait_for(question);
+    terminal.type_keys(answer);
+    let code = terminal.wait_for_end().code();
+    let outcome = if code == Some(0) {
+        ": terminated"
+    } else {
+        "nothing was done"
+    };
+    terminal.wait_for(outcome);
+    code
+}
+
+#[test]
+fn only_yes_is_an_answer_that_acts() {
+    let blocked = Blocked::on_orders();
+    let terminate = ["terminate", &blocked.holder_pid.to_string()];
+    let question = "End this session? [y/N]";
+    for no in ["n\n", "\n", "yet\n", "\u{4}"] {
+        let code = answered(&blocked.db, &terminate, question, no);
+        assert_eq!(code, Some(1), "{no:?}");
+    }
+    let code = answered(&blocked.db, &terminate, question, "y\n");
+    assert_eq!(code, Some(0));
+    blocked.waiter.finish();
+}
+
+#[test]
+fn free_asks_too() {
+    let db = database();
+    let mut holder = db.connect_as("worker-1");
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let no_terminal = on(&db, &["free", "42"]);
+    assert!(
+        no_terminal.code == 2 && no_terminal.err.contains("pass -y"),
+        "{no_terminal:?}"
+    );
+    let question = format!("End session {}? [y/N]", pid_of(&mut holder));
+    let code = answered(&db, &["free", "42"], &question, "n\n");
+    assert_eq!((code, db.held(42)), (Some(1), 1));
+    let code = answered(&db, &["free", "42"], &question, "YES\n");
+    assert_eq!(code, Some(0));
+    wait_until("it is free", BOUND, || db.held(42) == 0);
 }
 
 #[test]

@@ -176,6 +176,11 @@ fn its_own_failures_have_a_code_of_their_own() {
         read_only.code == 125 && read_only.err.contains("read-only"),
         "{read_only:?}"
     );
+    let option = on(&db, &["guard", "--terminate", "-t", "5s", "true"]);
+    assert!(
+        option.code == 125 && option.err.contains("`-t` stands where the command begins"),
+        "{option:?}"
+    );
     assert_eq!(
         on(&db, &["guard", "--terminate", "--", "/nonexistent"]).code,
         127

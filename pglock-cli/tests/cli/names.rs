@@ -117,6 +117,26 @@ fn a_name_of_the_file_is_shown_for_its_key() {
 }
 
 #[test]
+fn a_name_that_is_not_the_locks_is_not_believed() {
+    let db = database();
+    let forged = "/* pglock: \"nightly-report\" */; SELECT pg_advisory_lock(42)";
+    let mut liar = db.connect_as("liar");
+    liar.batch_execute(forged).unwrap();
+    let waiter = pglock_tests::Waiter::of(&db, db.connect_as("web"), forged);
+    for look in [&["ls"][..], &["blocked"], &["tree"]] {
+        let found = said(pglock(&db).args(look));
+        assert!(
+            found.out.contains("advisory 42") && !found.out.contains("nightly-report"),
+            "{found:?}"
+        );
+    }
+    let who = said(pglock(&db).args(["who", "nightly-report"]));
+    assert!(who.code == 1 && who.out.contains("is free"), "{who:?}");
+    drop(liar);
+    waiter.finish();
+}
+
+#[test]
 fn databases_have_names() {
     let db = database();
     let folder = folder(&format!(

@@ -172,3 +172,50 @@ fn tell(
     }
     Ok(ExitCode::from(u8::from(told.is_empty() || !all_hit)))
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use pglock::Database;
+    use pglock_tests::{database, pid_of};
+
+    use super::*;
+
+    /// As where its pid was given to another session after it had been shown.
+    #[test]
+    fn who_has_the_pid_of_a_session_that_was_shown_is_not_hit() {
+        let db = database();
+        let mut report = db.connect_as("report");
+        report.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+        let select = Select {
+            pid: vec![pid_of(&mut report)],
+            ..Select::default()
+        };
+        let outcomes = connect::block_on(async {
+            let database = Database::builder(db.url()).build()?;
+            let mut client = connect::to_act(&database).await?;
+            let mut found = query::locks(&select)?.fetch_async(&mut client).await?;
+            let shown = found.swap_remove(0).activity;
+            let mut before = shown.clone();
+            before.backend_start = shown
+                .backend_start
+                .map(|start| start - Duration::from_millis(1));
+            let mut outcomes = Vec::new();
+            for activity in [before, shown] {
+                let victim = Victim {
+                    activity,
+                    blocks: 0,
+                };
+                for verb in [Verb::Cancel, Verb::Terminate] {
+                    let select = victim.select();
+                    outcomes.push(signal(&mut client, &victim, &select, verb).await?);
+                }
+            }
+            Ok(outcomes)
+        });
+        let idle = Outcome::Spared(Spared::Idle.to_string());
+        let expected = [Outcome::Gone, Outcome::Gone, idle, Outcome::Hit];
+        assert_eq!(outcomes.expect("the server answers"), expected);
+    }
+}

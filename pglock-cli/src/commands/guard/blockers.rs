@@ -217,3 +217,53 @@ impl Blockers {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+    use pglock::Database;
+    use pglock_tests::{Waiter, database, pid_of};
+
+    use super::*;
+    use crate::args::{Cli, Command};
+
+    fn blockers(arguments: &[&str]) -> Blockers {
+        let cli = Cli::try_parse_from([&["pglock", "guard"], arguments].concat());
+        let Command::Guard(args) = cli.expect("it is valid").command else {
+            panic!("it is another command");
+        };
+        let guarded = Guarded::new(&args, String::new(), &Config::default());
+        Blockers::new(guarded.expect("it is valid"))
+    }
+
+    /// As where its pid was given to another session after it had been found.
+    #[test]
+    fn who_has_the_pid_of_a_session_that_blocked_is_not_hit() {
+        let db = database();
+        db.execute("CREATE TABLE orders (id int)");
+        let mut report = db.connect_as("report");
+        let pid = pid_of(&mut report);
+        report.batch_execute("BEGIN; LOCK orders").unwrap();
+        let waiter = Waiter::of(&db, db.connect_as("migration"), "TRUNCATE orders");
+        let options = ["--terminate", "--app", "migration", "--after", "0s"];
+        let mut blockers = blockers(&[&options[..], &["--", "true"]].concat());
+        let told = connect::block_on(async {
+            let database = Database::builder(db.url()).build()?;
+            let mut client = connect::to_act(&database).await?;
+            let mut found = blockers.guarded.query()?.fetch_async(&mut client).await?;
+            let activity = found.swap_remove(0).blocking_activity;
+            let start = activity.backend_start;
+            let before = start.map(|start| start - Duration::from_millis(1));
+            let mut told = Vec::new();
+            for start in [before, start] {
+                let session = (pid, start);
+                let acted = blockers.act(&mut client, session, &activity, Step::Terminate);
+                acted.await?;
+                told.push(blockers.said.len());
+            }
+            Ok(told)
+        });
+        assert_eq!(told.expect("the server answers"), [0, 1]);
+        waiter.finish();
+    }
+}
