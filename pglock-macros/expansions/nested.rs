@@ -89,6 +89,9 @@ fn report(conn: &mut Client) -> Result<(), Error> {
                                                     move || -> Result<(), Error> {
                                                         #[cfg(false)]
                                                         #[pglock_body]
+                                                        #[pglock::advisory("outer")]
+                                                        #[pglock::advisory("middle")]
+                                                        #[pglock::timeout("3s")]
                                                         fn report(conn: &mut Client) -> Result<(), Error> {}
                                                         work(conn)
                                                     },

@@ -5,7 +5,7 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type};
+use syn::{Attribute, Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type};
 
 use crate::item::{Content, Item};
 use crate::mark;
@@ -16,6 +16,8 @@ pub(crate) struct Function {
     pub(crate) item: Item,
     /// The signature of the body. It is not that of the item where another attribute has made a plain `fn` of an `async fn`.
     pub(crate) sig: Signature,
+    /// Those of pglock's attributes that are around the body: at first those that were expanded before.
+    pub(crate) around: Vec<Attribute>,
     body: Body,
 }
 
@@ -33,6 +35,7 @@ impl Parse for Function {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
         let item: Item = input.parse()?;
         let mut sig = item.sig.clone();
+        let mut around = Vec::new();
         let body = match &item.content {
             Content::Missing(_) => Body::Missing,
             Content::Block {
@@ -53,6 +56,7 @@ impl Parse for Function {
                     },
                     (Some(body), true) => {
                         sig = body.sig;
+                        around = body.around;
                         Body::Block {
                             span: body.span,
                             statements: body.statements,
@@ -62,7 +66,12 @@ impl Parse for Function {
                 }
             }
         };
-        Ok(Self { item, sig, body })
+        Ok(Self {
+            item,
+            sig,
+            around,
+            body,
+        })
     }
 }
 
@@ -260,7 +269,9 @@ impl Function {
             // `check` has refused it.
             return TokenStream::new();
         };
-        let mark = self.has_other_attributes().then(|| mark::mark(&self.sig));
+        let mark = self
+            .has_other_attributes()
+            .then(|| mark::mark(&self.around, &self.sig));
         let mut block = Group::new(Delimiter::Brace, quote!(#mark #statements));
         // The user's braces: errors are reported there, and what is measured of a body, such as its coverage, is measured only
         // of code that is not a macro's.

@@ -123,7 +123,7 @@ fn inner_function<'t>(sig: &Signature, trees: &'t [TokenTree]) -> Option<&'t Ide
 
 fn marked(mut sig: Signature, body: &Group) -> Group {
     sig.asyncness = Some(Token![async](sig.ident.span()));
-    let mut content = mark::mark(&sig);
+    let mut content = mark::mark(&[], &sig);
     content.extend(body.stream());
     with_content(body, content)
 }

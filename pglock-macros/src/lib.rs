@@ -22,8 +22,6 @@ mod wrap;
 
 use proc_macro::TokenStream;
 
-use self::attributes::{advisory, prioritize, timeout};
-
 /// A call waits for the lock, runs the body, and releases the lock, whatever becomes of the body. It can be put on any
 /// `fn` or `async fn` that has a body, methods and trait impls included, with `#[async_trait]` or without.
 ///
@@ -139,7 +137,7 @@ use self::attributes::{advisory, prioritize, timeout};
 /// `#[async_trait]` makes of each `async fn` in a trait or an impl, counts as an `async fn` with that body.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    nest::expand(advisory::read, arguments.into(), &item.into()).into()
+    nest::expand("advisory", &arguments.into(), &item.into()).into()
 }
 
 /// Postgres' `lock_timeout` is set before the body and restored after it, whatever becomes of the body. In a transaction,
@@ -164,7 +162,7 @@ pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// to its end, and where the body had begun a transaction by hand that is aborted.
 #[proc_macro_attribute]
 pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    nest::expand(timeout::read, arguments.into(), &item.into()).into()
+    nest::expand("timeout", &arguments.into(), &item.into()).into()
 }
 
 /// A watcher polls the function's connection from a session of its own, the first time after the interval. When the
@@ -198,5 +196,5 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// `lock_timeout` is restored as with `#[pglock::timeout]`, and an error of the watcher is not reported.
 #[proc_macro_attribute]
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
-    nest::expand(prioritize::read, arguments.into(), &item.into()).into()
+    nest::expand("prioritize", &arguments.into(), &item.into()).into()
 }

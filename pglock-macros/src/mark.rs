@@ -1,7 +1,8 @@
 //! The mark at the beginning of the user's body in what an attribute expands to.
 //!
 //! An attribute that goes by a name of the user's own is not known to those above it, and is expanded after them. By the
-//! mark it finds the body, and goes around that, inside the others, and not around what they expanded to.
+//! mark it finds the body, and goes around that, inside the others, and not around what they expanded to. The mark also
+//! tells it what they are, for they are validated together.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
@@ -12,17 +13,19 @@ use syn::{Attribute, Signature, braced};
 const NAME: &str = "pglock_body";
 
 // Input:  async fn report() -> R
-// Output: #[cfg(false)] #[pglock_body] async fn report() -> R {}
+// Output: #[cfg(false)] #[pglock_body] #[pglock::advisory("report")] async fn report() -> R {}
 //
 // An item that is never compiled costs nothing, and no lint sees it. It has the signature of the body, which attributes of
-// others may change.
-pub(crate) fn mark(sig: &Signature) -> TokenStream {
+// others may change, and the attributes that are around the body, `around`.
+pub(crate) fn mark(around: &[Attribute], sig: &Signature) -> TokenStream {
     let name = Ident::new(NAME, Span::mixed_site());
-    quote!(#[cfg(false)] #[#name] #sig {})
+    quote!(#[cfg(false)] #[#name] #(#around)* #sig {})
 }
 
 /// A body with a mark.
 pub(crate) struct MarkedBody {
+    /// Those of pglock's attributes that are around it, outermost first.
+    pub(crate) around: Vec<Attribute>,
     /// The signature in the mark.
     pub(crate) sig: Signature,
     /// Where the block of the body was written.
@@ -62,7 +65,8 @@ pub(crate) fn find(tokens: &TokenStream) -> Vec<MarkedBody> {
                 return find(&group.stream());
             }
             let parsed = parse_body.parse2(group.stream()).ok();
-            let body = parsed.map(|(sig, statements)| MarkedBody {
+            let body = parsed.map(|(around, sig, statements)| MarkedBody {
+                around,
                 sig,
                 span: group.span(),
                 statements,
@@ -107,12 +111,14 @@ fn is_marked(block: &Group) -> bool {
     }
 }
 
-fn parse_body(input: ParseStream<'_>) -> syn::Result<(Signature, TokenStream)> {
-    input.call(Attribute::parse_outer)?;
+fn parse_body(input: ParseStream<'_>) -> syn::Result<(Vec<Attribute>, Signature, TokenStream)> {
+    let of_the_mark = input.call(Attribute::parse_outer)?;
+    // Behind `#[cfg(false)] #[pglock_body]`.
+    let around = of_the_mark.into_iter().skip(2).collect();
     let sig = input.parse()?;
     let _empty;
     braced!(_empty in input);
-    Ok((sig, input.parse()?))
+    Ok((around, sig, input.parse()?))
 }
 
 fn is_name(tree: &TokenTree) -> bool {

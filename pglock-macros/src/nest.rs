@@ -6,7 +6,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};
-use syn::{Error, Meta, Path, Result, parse_quote};
+use syn::{Error, Ident, Meta, Path, Result, parse_quote};
 
 use crate::arguments::{self, Mentions};
 use crate::attributes::{Attribute, advisory, lock_timeouts, prioritize, timeout};
@@ -17,7 +17,7 @@ use crate::options::parse;
 use crate::options::shared::SharedOptions;
 
 /// Reads the arguments of one attribute.
-pub(crate) type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
+type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
 /// All of pglock's attributes, by their names in the crate.
 const ATTRIBUTES: [(&str, ReadAttribute); 3] = [
@@ -26,18 +26,13 @@ const ATTRIBUTES: [(&str, ReadAttribute); 3] = [
     ("timeout", timeout::read),
 ];
 
-/// Expands the attribute that `read` reads, and those of pglock's below it.
-pub(crate) fn expand(
-    read: ReadAttribute,
-    arguments: TokenStream,
-    item: &TokenStream,
-) -> TokenStream {
-    let written = arguments.clone();
+/// Expands the attribute of that name, and those of pglock's below it.
+pub(crate) fn expand(name: &str, arguments: &TokenStream, item: &TokenStream) -> TokenStream {
     let mut function: Function = match syn::parse2(item.clone()) {
         Ok(function) => function,
         Err(error) => return refuse(item, error),
     };
-    let attributes = Attributes::take(read(arguments), written, &mut function);
+    let attributes = Attributes::take(&canonical(name, arguments), &mut function);
     match attributes.validate(&function) {
         Ok(()) => attributes.wrap(&mut function),
         Err(error) => refuse(&function.item.unchanged(), error),
@@ -52,6 +47,8 @@ fn refuse(item: &impl ToTokens, error: Error) -> TokenStream {
 
 /// The attributes of one function, outermost first.
 struct Attributes {
+    /// Those that are around the body already.
+    expanded: Vec<Box<dyn Attribute>>,
     read: Vec<Box<dyn Attribute>>,
     /// The errors of the attributes whose arguments could not be read.
     mistakes: Vec<Error>,
@@ -59,39 +56,39 @@ struct Attributes {
     paths: Vec<Path>,
     /// The path of the runtime crate, for the outermost.
     krate: Path,
-    /// What is written in all of them.
-    options: TokenStream,
 }
 
 impl Attributes {
     /// Removes pglock's attributes from a function, and reads their arguments.
-    fn take(
-        outermost: Result<Box<dyn Attribute>>,
-        written: TokenStream,
-        function: &mut Function,
-    ) -> Self {
-        let krate = outermost.as_ref().map_or_else(
+    fn take(outermost: &syn::Attribute, function: &mut Function) -> Self {
+        let read = read(outermost);
+        let krate = read.as_ref().map_or_else(
             |_| parse_quote!(::pglock),
             |attribute| attribute.shared_options().krate_at(Span::call_site()),
         );
         let mut attributes = Self {
+            // They were read without a mistake, or they would not be there.
+            expanded: function.around.iter().flat_map(self::read).collect(),
             read: Vec::new(),
             mistakes: Vec::new(),
             paths: Vec::new(),
             krate,
-            options: written,
         };
-        attributes.add(outermost);
+        attributes.add(read);
+        function.around.push(outermost.clone());
         for attribute in std::mem::take(&mut function.item.attrs) {
             match find(attribute.path(), &attributes.krate) {
                 None => function.item.attrs.push(attribute),
-                Some(read) => {
-                    let arguments = arguments_of(&attribute);
-                    if let Ok(arguments) = &arguments {
-                        attributes.options.extend(arguments.clone());
-                    }
-                    attributes.add(arguments.and_then(read));
+                Some((name, _)) => {
                     attributes.paths.push(attribute.path().clone());
+                    match arguments_of(&attribute) {
+                        Ok(arguments) => {
+                            let attribute = canonical(name, &arguments);
+                            attributes.add(self::read(&attribute));
+                            function.around.push(attribute);
+                        }
+                        Err(mistake) => attributes.mistakes.push(mistake),
+                    }
                 }
             }
         }
@@ -105,12 +102,18 @@ impl Attributes {
         }
     }
 
+    /// All of them, also those of earlier expansions.
+    fn all(&self) -> impl Iterator<Item = &dyn Attribute> {
+        self.expanded.iter().chain(&self.read).map(|it| &**it)
+    }
+
     /// Reports everything that is wrong at once.
     fn validate(&self, function: &Function) -> Result<()> {
         let mistakes = self.mistakes.iter().cloned().map(Err);
         let read = self.read.iter();
-        let each = read.clone().map(|attribute| attribute.validate(function));
-        let lock_timeouts: Vec<_> = read
+        let each = read.map(|attribute| attribute.validate(function));
+        let lock_timeouts: Vec<_> = self
+            .all()
             .filter_map(|attribute| attribute.lock_timeout(function))
             .collect();
         parse::combine(mistakes.chain([function.check()]).chain(each).chain([
@@ -120,10 +123,7 @@ impl Attributes {
     }
 
     fn validate_default_ids(&self, function: &Function) -> Result<()> {
-        let with_default_id = self
-            .read
-            .iter()
-            .filter(|attribute| attribute.has_default_id());
+        let with_default_id = self.all().filter(|attribute| attribute.has_default_id());
         if with_default_id.count() < 2 {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Attributes {
     fn wrap(&self, function: &mut Function) -> TokenStream {
         let paths = &self.paths;
         arguments::name_wildcards(function);
-        let mut body = function.block(&arguments::taken(function, &self.mentions()));
+        let mut body = function.block(&arguments::taken(function, &self.mentions(function)));
         let mut statements = TokenStream::new();
         for attribute in self.read.iter().rev() {
             statements = attribute.expand(function, &body);
@@ -160,10 +160,10 @@ impl Attributes {
 }
 
 impl Attributes {
-    fn mentions(&self) -> Mentions {
-        let shared_options = || self.read.iter().map(|attribute| attribute.shared_options());
+    fn mentions(&self, function: &Function) -> Mentions {
+        let shared_options = || self.all().map(Attribute::shared_options);
         Mentions {
-            options: self.options.clone(),
+            options: function.around.iter().flat_map(arguments_of).collect(),
             on_error: shared_options()
                 .filter_map(SharedOptions::on_error)
                 .map(OnError::text)
@@ -179,12 +179,29 @@ impl Attributes {
 /// The attribute of pglock's that a path leads to: `pglock::advisory`, or with the path of `crate = ..`.
 ///
 /// A name alone may be anybody's: ntest and rstest have a `timeout` as well. It is left to the compiler, which knows.
-fn find(path: &Path, krate: &Path) -> Option<ReadAttribute> {
+fn find(path: &Path, krate: &Path) -> Option<(&'static str, ReadAttribute)> {
     let (path, krate) = (parse::path_text(path), parse::path_text(krate));
-    ATTRIBUTES.into_iter().find_map(|(name, read)| {
+    ATTRIBUTES.into_iter().find(|(name, _)| {
         let paths = [format!("pglock::{name}"), format!("{krate}::{name}")];
-        paths.contains(&path).then_some(read)
+        paths.contains(&path)
     })
+}
+
+/// An attribute with its name in the crate.
+fn canonical(name: &str, arguments: &TokenStream) -> syn::Attribute {
+    let name = Ident::new(name, Span::call_site());
+    parse_quote!(#[pglock::#name(#arguments)])
+}
+
+/// Reads one of [`canonical`] attributes.
+fn read(attribute: &syn::Attribute) -> Result<Box<dyn Attribute>> {
+    match find(attribute.path(), &parse_quote!(pglock)) {
+        Some((_, read)) => read(arguments_of(attribute)?),
+        None => Err(Error::new_spanned(
+            attribute,
+            "pglock has no such attribute",
+        )),
+    }
 }
 
 /// The tokens between an attribute's parentheses.

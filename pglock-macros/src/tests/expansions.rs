@@ -9,7 +9,6 @@ use proc_macro2::TokenStream;
 use quote::ToTokens;
 use syn::{ItemFn, Meta};
 
-use super::read_of;
 use crate::nest::expand;
 
 #[test]
@@ -103,7 +102,7 @@ fn pretty_expansion(path: &Path, comment: &str) -> String {
         Meta::List(list) => list.tokens,
         _ => TokenStream::new(),
     };
-    let expanded = expand(read_of(&name), arguments, &function.to_token_stream());
+    let expanded = expand(&name, &arguments, &function.to_token_stream());
     let file = syn::parse2(expanded).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
     prettyplease::unparse(&file)
 }

@@ -6,26 +6,16 @@ mod expansions;
 use proc_macro2::{Delimiter, Group, TokenStream};
 use quote::{ToTokens, quote};
 
-use crate::attributes::{advisory, prioritize, timeout};
-use crate::nest::{self, ReadAttribute};
+use crate::nest;
 
-fn read_of(attribute: &str) -> ReadAttribute {
-    match attribute {
-        "advisory" => advisory::read,
-        "prioritize" => prioritize::read,
-        "timeout" => timeout::read,
-        other => panic!("there is no attribute `{other}`"),
-    }
-}
-
-fn expand(arguments: TokenStream, function: &TokenStream) -> String {
-    nest::expand(advisory::read, arguments, function).to_string()
+fn expand(arguments: &TokenStream, function: &TokenStream) -> String {
+    nest::expand("advisory", arguments, function).to_string()
 }
 
 #[test]
 fn attributes_around_and_inside_stay() {
     let expanded = expand(
-        quote!("report"),
+        &quote!("report"),
         &quote! {
             /// Documented.
             #[must_use]
@@ -55,7 +45,10 @@ fn attributes_of_others_are_left_alone() {
         #[wrapper::advisory("inner")]
         fn report(client: &mut Client) -> Result<(), Error> { work() }
     };
-    let expanded = expand(quote!("outer", client = client, crate = wrapper), &function);
+    let expanded = expand(
+        &quote!("outer", client = client, crate = wrapper),
+        &function,
+    );
     assert!(expanded.contains("# [other :: advisory"), "{expanded}");
     assert!(expanded.contains("# [timeout (1000)]"), "{expanded}");
     assert!(!expanded.contains("# [wrapper :: advisory"), "{expanded}");
@@ -69,7 +62,7 @@ fn by_another_name_they_nest_as_by_their_own() {
     ] {
         let function = |attributes| quote!(#attributes #asyncness fn report(conn: &mut Client) -> Result<(), Error> #body);
         let at_once = expand(
-            quote!("outer", client = conn),
+            &quote!("outer", client = conn),
             &function(quote!(
                 #[other]
                 #[pglock::advisory("middle")]
@@ -82,7 +75,7 @@ fn by_another_name_they_nest_as_by_their_own() {
             quote!("middle"),
             quote!("inner", client = conn),
         ] {
-            one_by_one = nest::expand(advisory::read, arguments, &one_by_one);
+            one_by_one = nest::expand("advisory", &arguments, &one_by_one);
         }
         let import = quote!(
             #[allow(unused_imports)]
@@ -99,7 +92,7 @@ fn by_another_name_they_nest_as_by_their_own() {
 #[test]
 fn a_body_that_was_copied_is_refused() {
     let once = expand(
-        quote!("outer"),
+        &quote!("outer"),
         &quote!(
             #[copies]
             fn report() -> Result<(), Error> {
@@ -110,7 +103,7 @@ fn a_body_that_was_copied_is_refused() {
     let once: syn::ItemFn = syn::parse_str(&once).unwrap();
     let block = &once.block;
     let twice = quote!(fn report() -> Result<(), Error> { if test() #block else #block });
-    let expanded = expand(quote!("inner"), &twice);
+    let expanded = expand(&quote!("inner"), &twice);
     assert!(
         expanded.contains("copies the body of `report`"),
         "{expanded}"
@@ -131,7 +124,7 @@ fn what_macro_rules_passes_on() {
         invisible(quote!(true)),
     );
     let expanded = expand(
-        quote!(#id, timeout = #timeout, shared = #flag),
+        &quote!(#id, timeout = #timeout, shared = #flag),
         &quote!(#vis fn #name() -> #ty #body),
     );
     assert!(
@@ -144,13 +137,13 @@ fn what_macro_rules_passes_on() {
             work()
         }
     ));
-    assert!(expand(quote!("report"), &whole).contains("{ work () }"));
+    assert!(expand(&quote!("report"), &whole).contains("{ work () }"));
 }
 
 #[test]
 fn half_written_bodies_are_passed_on() {
     let expanded = expand(
-        quote!("report"),
+        &quote!("report"),
         &quote!(fn report() -> Result<(), Error> { let one = client. }),
     );
     assert!(!expanded.contains("compile_error"), "{expanded}");
@@ -164,7 +157,7 @@ fn mistakes_leave_the_function_as_it_was() {
         #[pglock::advisory("inner", timeout = -1)]
         pub fn report(id: u8) -> Result<(), Error> { #![allow(unused)] work() }
     };
-    let expanded = expand(quote!("outer:{other}"), &function);
+    let expanded = expand(&quote!("outer:{other}"), &function);
     let unchanged = quote! {
         #[inline]
         pub fn report(id: u8) -> Result<(), Error> { #![allow(unused)] work() }
@@ -201,7 +194,7 @@ fn what_is_no_function_is_left_as_it_was() {
             }
         ),
     ] {
-        let expanded = expand(quote!("report"), &item);
+        let expanded = expand(&quote!("report"), &item);
         assert!(expanded.starts_with(&item.to_string()), "{expanded}");
         assert_eq!(expanded.matches("compile_error").count(), 1, "{expanded}");
     }

@@ -51,6 +51,14 @@ async fn by_other_names(client: &mut tokio_postgres::Client, name: String) -> Re
     Ok(name)
 }
 
+// The inner one leaves `names` to the outer one, and knows that it took `id`.
+#[pglock::advisory(lock_id = id, on_error = |_| names.len())]
+#[lock("inner", on_error = Panic)]
+fn what_the_outer_one_names(id: pglock::LockId, names: Vec<u8>) -> usize {
+    0
+}
+
 fn main() {
     let _ = (imported, three, one_connection, one_connection_async, around_another_attribute, by_other_names);
+    let _ = what_the_outer_one_names;
 }
