@@ -276,8 +276,16 @@ fn test_below() -> Result<(), Failure> {
     Ok(())
 }
 
+#[pglock::advisory("shapes: should panic", using = any_database(), on_error = Panic)]
+#[should_panic(expected = "on purpose")]
+#[test]
+fn test_that_should_panic() {
+    panic!("on purpose");
+}
+
+/// Under `#[tokio::test]` it is a plain `fn`, which cannot have `hold_at_most` unless its async body is found.
 #[tokio::test]
-#[pglock::advisory("shapes: tokio above", using = any_database())]
+#[pglock::advisory("shapes: tokio above", using = any_database(), hold_at_most = "10s")]
 async fn tokio_test_above() -> Result<(), Failure> {
     pglock::check()?;
     Ok(())

@@ -28,13 +28,6 @@ async fn all_below(client: &mut tokio_postgres::Client) -> Result<u64, Failure> 
     Ok(client.execute("SELECT 1", &[]).await?)
 }
 
-#[cfg(test)]
-#[tokio::test]
-#[pglock::advisory("test", hold_at_most = "10s", on_error = Panic)]
-async fn tested() {
-    tokio::task::yield_now().await;
-}
-
 fn main() {
     let _ = (above, between, all_below);
 }
