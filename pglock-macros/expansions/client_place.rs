@@ -1,9 +1,15 @@
 // #[pglock::advisory("report", client = self.db)]
-// fn report(&mut self) -> Result<(), Error> {
-//     work(&mut self.db)
+// fn report(&mut self, _tx: Guard, mut names: Vec<String>, unused: Job) -> Result<(), Error> {
+//     names.push(work(&mut self.db));
+//     Ok(())
 // }
 
-fn report(&mut self) -> Result<(), Error> {
+fn report(
+    &mut self,
+    _tx: Guard,
+    mut names: Vec<String>,
+    unused: Job,
+) -> Result<(), Error> {
     const _: () = {
         static SITE: ::pglock::__rt::AnnotatedFn = ::pglock::__rt::AnnotatedFn::new(
                 "advisory",
@@ -25,7 +31,19 @@ fn report(&mut self) -> Result<(), Error> {
             let out = {
                 ::pglock::__rt::run_catching(
                     context,
-                    || -> Result<(), Error> { work(&mut self.db) },
+                    || -> Result<(), Error> {
+                        if false {
+                            ::core::mem::drop(names);
+                            #[allow(clippy::used_underscore_binding)]
+                            ::core::mem::drop(_tx);
+                            ::core::unreachable!();
+                        }
+                        let unused = unused;
+                        {
+                            names.push(work(&mut self.db));
+                            Ok(())
+                        }
+                    },
                 )
             };
             return ::pglock::__rt::leave_on(

@@ -2,7 +2,8 @@
 //! function.
 //!
 //! A closure and an async block capture what they name, and as much of it as they name. They drop it after their locals,
-//! in the order in which they named it first.
+//! in the order in which they named it first. Where `client` is a place, the closure isn't a `move` one, for it only borrows
+//! the place: it captures an argument by value where it moves it.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote;
@@ -18,44 +19,49 @@ pub(crate) struct Mentions {
     pub(crate) options: TokenStream,
     /// In `on_error`, which borrows what it names for as long as the body runs.
     pub(crate) on_error: String,
-    /// The place of `client`, on which the lock is released after the body, which therefore takes nothing as a whole.
-    pub(crate) place: Option<Ident>,
 }
 
 // Input:  fn report(name: String, _tx: Tx, id: u8) { .. }
 // Output: let _ = &_tx; let _ = &name;
 //
-// Expansion: expansions/arguments.rs
+// With a place of `client`:
+//         if false { drop(_tx); drop(name); unreachable!(); }
+//
+// Expansion: expansions/arguments.rs, expansions/client_place.rs
 pub(crate) fn taken(function: &Function, mentions: &Mentions) -> TokenStream {
-    let names = dropped(&function.sig);
-    if names.is_empty() {
-        return TokenStream::new();
-    }
     let body = function.statements().to_string();
-    let (mut captured, mut moved) = (Vec::new(), Vec::new());
-    for name in names {
+    let (mut captured, mut unused) = (Vec::new(), Vec::new());
+    for name in dropped(&function.sig) {
         let text = name.unraw().to_string();
         let option = use_in(&mentions.options, &text);
-        let is_the_place = mentions.place.as_ref().is_some_and(|place| *place == text);
-        if is_the_place || option == Use::Taken || is_word_in(&mentions.on_error, &text) {
+        if option == Use::Taken || is_word_in(&mentions.on_error, &text) {
             continue;
         }
-        let is_in_body = is_word_in(&body, &text);
-        let is_used = option == Use::Borrowed || text == "self" || text.starts_with('_');
-        let allow = text
-            .starts_with('_')
-            .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
-        let look = quote!(#allow let _ = &#name;);
-        match &mentions.place {
-            None if is_in_body || is_used => captured.push(look),
-            Some(_) if is_in_body || text == "self" => {}
-            Some(_) if is_used => moved.push(quote!(#allow let #name = #name; #look)),
+        let is_used = is_word_in(&body, &text) || option == Use::Borrowed || text == "self";
+        if is_used || text.starts_with('_') {
+            captured.push(name);
+        } else {
             // Nothing uses it, as the compiler then says.
-            _ => moved.push(quote!(let #name = #name;)),
+            unused.push(quote!(let #name = #name;));
         }
     }
     captured.reverse();
-    quote!(#(#captured)* #(#moved)*)
+    let each = captured.iter().map(|name| {
+        let is_hidden = name.unraw().to_string().starts_with('_');
+        let allow = is_hidden.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+        if function.has_place {
+            quote!(#allow ::core::mem::drop(#name);)
+        } else {
+            quote!(#allow let _ = &#name;)
+        }
+    });
+    let before = if function.has_place && !captured.is_empty() {
+        // It is never run: that it is there makes the closure capture them by value.
+        quote!(if false { #(#each)* ::core::unreachable!(); })
+    } else {
+        each.collect()
+    };
+    quote!(#before #(#unused)*)
 }
 
 /// Gives a name to each argument that is `_`, where no other attribute will see it.

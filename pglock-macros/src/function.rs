@@ -18,6 +18,8 @@ pub(crate) struct Function {
     pub(crate) sig: Signature,
     /// Those of pglock's attributes that are around the body: at first those that were expanded before.
     pub(crate) around: Vec<Attribute>,
+    /// Whether a `client` is a place, which is borrowed again after the body.
+    pub(crate) has_place: bool,
     body: Body,
 }
 
@@ -70,6 +72,7 @@ impl Parse for Function {
             item,
             sig,
             around,
+            has_place: false,
             body,
         })
     }
@@ -223,10 +226,13 @@ impl Function {
     }
 
     // Input:  { work(); Ok(()) }
-    // Output: || -> R { work(); Ok(()) }
+    // Output: move || -> R { work(); Ok(()) }
+    //
+    // With a place it must not move all that it names: see `arguments.rs`.
     pub(crate) fn closure(&self, body: &TokenStream) -> TokenStream {
         let returned = self.returned();
-        quote!(|| -> #returned #body)
+        let by_value = (!self.has_place).then(|| quote!(move));
+        quote!(#by_value || -> #returned #body)
     }
 
     // Input:  { work().await; Ok(()) }

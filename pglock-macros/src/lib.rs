@@ -125,9 +125,9 @@ use proc_macro::TokenStream;
 ///
 /// The body takes the arguments, also those that it does not name, so all are dropped under the lock, in the order of a
 /// plain function. Not so are: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names, or an expression
-/// that may take it, as in `lock_id = job.id`, but not in `format!` or behind `&`; `_` itself
-/// where an attribute of another crate is below, which may want to see it; and, where `client` is a place such as
-/// `self.db`, what the body does not take by value. These are dropped when the lock has been released.
+/// that may take it, as in `lock_id = job.id`, but not in `format!` or behind `&`; `_` itself where an attribute of another
+/// crate is below, which may want to see it; an argument that has attributes, such as `#[cfg(..)]`; and what has the
+/// connection, where `client` is a place such as `job.db`. These are dropped when the lock has been released.
 ///
 /// # What is refused
 ///

@@ -144,6 +144,7 @@ impl Attributes {
     fn wrap(&self, function: &mut Function) -> TokenStream {
         let paths = &self.paths;
         arguments::name_wildcards(function);
+        function.has_place = self.has_place();
         let mut body = function.block(&arguments::taken(function, &self.mentions(function)));
         let mut statements = TokenStream::new();
         for attribute in self.read.iter().rev() {
@@ -160,18 +161,21 @@ impl Attributes {
 }
 
 impl Attributes {
+    fn has_place(&self) -> bool {
+        self.all()
+            .filter_map(|attribute| attribute.shared_options().client.as_ref())
+            .any(|client| matches!(client.value, Client::Place { .. }))
+    }
+
     fn mentions(&self, function: &Function) -> Mentions {
-        let shared_options = || self.all().map(Attribute::shared_options);
         Mentions {
             options: function.around.iter().flat_map(arguments_of).collect(),
-            on_error: shared_options()
+            on_error: self
+                .all()
+                .map(Attribute::shared_options)
                 .filter_map(SharedOptions::on_error)
                 .map(OnError::text)
                 .collect(),
-            place: shared_options().find_map(|options| match &options.client.as_ref()?.value {
-                Client::Place { root, .. } => Some(root.clone()),
-                Client::Argument(_) => None,
-            }),
         }
     }
 }

@@ -95,7 +95,7 @@ impl<'a> Wrapper<'a> {
             enter: quote!(#krate::__rt::enter(#builder)),
             run: quote! {
                 ::core::result::Result::Ok(#call) => {
-                    return #krate::__rt::run(#call, move #body, #failed, #on_error);
+                    return #krate::__rt::run(#call, #body, #failed, #on_error);
                 }
             },
         }
@@ -124,7 +124,7 @@ impl<'a> Wrapper<'a> {
         let failed = self.failed();
         let connection = client.reborrow(function);
         let shadow = client.shadow(function, &client.lent(function));
-        let body = client.body(&function.closure(body));
+        let body = function.closure(body);
         let leave = quote_spanned!(span=> #krate::__rt::leave_on(#call, #connection, #out, #failed, #on_error));
         EnterAndRun {
             enter: quote_spanned!(span=> #krate::__rt::#enter(#builder, #connection)),
@@ -184,7 +184,7 @@ impl<'a> Wrapper<'a> {
                 },
             };
         }
-        let body = client.body(&function.closure(body));
+        let body = function.closure(body);
         EnterAndRun {
             enter: quote_spanned!(span=> #krate::__rt::enter_xact(#builder, #connection)),
             run: quote!(::core::result::Result::Ok(()) => return #krate::__rt::run_xact(#body),),

@@ -178,6 +178,34 @@ impl Job {
         Ok(self.runs)
     }
 
+    #[pglock::advisory("job:{name}", client = self.db)]
+    fn arguments_on_a_place(
+        &mut self,
+        name: String,
+        mut changed: Vec<u8>,
+        copied: Option<&str>,
+        (left, _right): (u8, Vec<u8>),
+        _guard: Vec<u8>,
+        _: String,
+    ) -> Result<Vec<u8>, Failure> {
+        self.runs += self.db.execute("SELECT 1", &[])?;
+        changed.push(left);
+        changed.extend(copied.map(str::len).map(u8::try_from).transpose()?);
+        changed.extend_from_slice(name.as_bytes());
+        Ok(changed)
+    }
+
+    #[expect(unused_mut, unused_variables)]
+    #[pglock::advisory("job", client = self.db)]
+    fn unchanged_on_a_place(
+        &mut self,
+        mut unchanged: Vec<u8>,
+        unused: Vec<u8>,
+        by_value: Vec<u8>,
+    ) -> Result<usize, Failure> {
+        Ok(unchanged.len() + by_value.len())
+    }
+
     #[pglock::advisory("job")]
     fn borrowed(&mut self) -> Result<&mut u64, Failure> {
         self.runs += 1;
@@ -273,6 +301,7 @@ fn functions_are_used() {
         generic::<u8>,
     );
     let _ = (Job::place, Job::borrowed, Counter::borrowed_async);
+    let _ = (Job::arguments_on_a_place, Job::unchanged_on_a_place);
     let _ = (
         unused_arguments,
         unused_owned_argument,

@@ -201,17 +201,6 @@ impl Client {
             Self::Place { .. } => TokenStream::new(),
         }
     }
-
-    // Input:  client = conn, || -> R { .. }     client = self.db, || -> R { .. }
-    // Output: move || -> R { .. }               || -> R { .. }
-    //
-    // With a place the closure must not move what it captures: the place is borrowed again after the body.
-    pub(crate) fn body(&self, closure: &TokenStream) -> TokenStream {
-        match self {
-            Self::Argument(_) => quote!(move #closure),
-            Self::Place { .. } => quote!(#closure),
-        }
-    }
 }
 
 fn require_argument(name: &Ident, function: &Function) -> Result<()> {

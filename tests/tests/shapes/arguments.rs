@@ -264,10 +264,14 @@ fn arguments_are_dropped_under_the_lock_on_a_connection() {
             notes: &Arc<Notes>,
             _first: Noted,
             pair: Pair,
+            borrowed: Noted,
+            (half, mut changed): (Pair, Vec<Noted>),
             _: Noted,
         ) -> Result<Noted, Error> {
             let Pair { first, second } = pair;
             assert_eq!(notes.place.db.held(KEY), 1);
+            assert_eq!(borrowed.0, "borrowed");
+            changed.push(half.first);
             drop(second);
             Ok(first)
         }
@@ -281,10 +285,19 @@ fn arguments_are_dropped_under_the_lock_on_a_connection() {
     drop(returned);
     notes.dropped(false);
     let (first, pair) = (notes.note("first"), notes.pair("returned", "second"));
-    let wildcard = notes.note("a wildcard");
+    let (borrowed, wildcard) = (notes.note("borrowed"), notes.note("a wildcard"));
+    let parts = (notes.pair("moved half", "other half"), Vec::new());
     let returned = Holder(client)
-        .on_a_place(notes, first, pair, wildcard)
+        .on_a_place(notes, first, pair, borrowed, parts, wildcard)
         .unwrap();
-    assert_eq!(notes.dropped(true), ["second", "a wildcard", "first"]);
+    let order = [
+        "second",
+        "a wildcard",
+        "moved half",
+        "other half",
+        "borrowed",
+        "first",
+    ];
+    assert_eq!(notes.dropped(true), order);
     drop(returned);
 }

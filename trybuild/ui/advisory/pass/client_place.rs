@@ -58,6 +58,28 @@ impl Job {
     }
 }
 
+struct Two {
+    db: Client,
+    runs: u32,
+}
+
+impl Two {
+    #[pglock::advisory("outer", client = self.db)]
+    #[pglock::advisory("own")]
+    fn around(&mut self, name: String) -> Result<u32, Failure> {
+        self.runs += 1;
+        Ok(self.runs + name.len() as u32)
+    }
+
+    #[pglock::advisory("own")]
+    #[pglock::advisory("a", client = self.db)]
+    #[pglock::advisory("b", client = other.db)]
+    fn two(mut self, mut other: Two, name: String) -> Result<u32, Failure> {
+        other.runs += 1;
+        Ok(self.runs + other.runs + name.len() as u32)
+    }
+}
+
 struct Borrowed<'c> {
     conn: &'c mut Client,
 }
