@@ -157,6 +157,7 @@ pub use api::advisory::{
 pub use api::catalog::answer_catalog;
 pub use api::catalog::{Catalog, CatalogEntry, catalog};
 pub use api::drain::{drain, drain_and_close, drain_and_close_async, drain_async};
+pub use api::leader::{Leader, leader};
 pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,

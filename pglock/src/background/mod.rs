@@ -3,6 +3,7 @@
 mod block_on;
 mod growing_list;
 mod inherited;
+mod jitter;
 mod owner_process;
 mod per_process;
 mod thread;
@@ -10,6 +11,7 @@ mod thread;
 pub(crate) use block_on::{block_on, may_block_here};
 pub(crate) use growing_list::GrowingList;
 pub(crate) use inherited::{Inherited, close_copies_in_child, note as note_inherited};
+pub(crate) use jitter::jittered;
 pub(crate) use owner_process::OwnerProcess;
 pub(crate) use per_process::PerProcess;
 pub(crate) use thread::{Handle, run, running, service, spawn, start, thread_ended};

@@ -16,11 +16,15 @@ struct Place<T> {
 
 impl<T> Default for PerProcess<T> {
     fn default() -> Self {
-        Self(GrowingList::new())
+        Self::new()
     }
 }
 
 impl<T> PerProcess<T> {
+    pub(crate) const fn new() -> Self {
+        Self(GrowingList::new())
+    }
+
     /// The lock of this process. A new one contains what `make` makes of the parent's value, or of none where that cannot be
     /// read.
     pub(crate) fn place(&self, make: impl Fn(Option<&T>) -> T) -> &Mutex<T> {

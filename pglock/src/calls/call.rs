@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Instant;
 
 use crate::background::block_on;
@@ -96,6 +96,11 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
+    /// Of the lock, for as long as the call holds it.
+    pub(crate) fn hold(&self) -> Weak<HeldLock> {
+        Arc::downgrade(&self.hold)
+    }
+
     /// Runs the body. `failed` answers whether the body returned `Err`, which then takes precedence over a loss.
     pub(crate) fn run<R>(
         self,

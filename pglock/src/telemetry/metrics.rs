@@ -20,6 +20,7 @@ const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
 const SIGNALS: &str = "pglock_signals_total";
 const SESSIONS: &str = "pglock_sessions";
+const LEADING: &str = "pglock_leading";
 
 /// Gives the recorder of the crate [`metrics`] a description and a unit for each of pglock's metrics.
 ///
@@ -49,6 +50,7 @@ pub fn describe_metrics() {
         "Sessions that were canceled or terminated because they blocked others."
     );
     describe_gauge!(SESSIONS, Unit::Count, "Open sessions of pglock's own.");
+    describe_gauge!(LEADING, Unit::Count, "Whether this process leads: 1 or 0.");
 }
 
 pub(super) fn attempted(subject: &Subject) {
@@ -64,6 +66,10 @@ pub(super) fn attempt_ended(subject: &Subject, outcome: &'static str, waited: Du
 pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duration) {
     let (lock, mode) = (subject.label, subject.mode);
     histogram!(HOLD, "lock" => lock, "mode" => mode, "outcome" => outcome).record(held);
+}
+
+pub(super) fn leads(subject: &Subject, leads: bool) {
+    gauge!(LEADING, "lock" => subject.label).set(f64::from(u8::from(leads)));
 }
 
 pub(super) fn signaled(report: SignalReport<'_>) {

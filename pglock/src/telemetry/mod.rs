@@ -5,6 +5,7 @@
 
 mod catch_panics;
 mod hold;
+mod lead;
 #[cfg_attr(not(feature = "metrics"), path = "no_metrics.rs")]
 mod metrics;
 #[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
@@ -20,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::model::options::OnBusy;
 
 pub(crate) use hold::{HoldRecord, HoldSpan};
+pub(crate) use lead::LeadSpan;
 pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;

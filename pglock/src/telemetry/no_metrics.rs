@@ -11,6 +11,8 @@ pub(super) fn attempt_ended(_: &Subject, _: &'static str, _: Duration) {}
 
 pub(super) fn hold_ended(_: &Subject, _: &'static str, _: Duration) {}
 
+pub(super) fn leads(_: &Subject, _: bool) {}
+
 pub(super) fn signaled(_: SignalReport<'_>) {}
 
 #[derive(Debug)]

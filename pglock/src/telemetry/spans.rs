@@ -261,6 +261,11 @@ impl BodySpan {
     }
 }
 
+/// A term of a leader.
+pub(super) fn lead(subject: &Subject, term: u64) -> BodySpan {
+    BodySpan(info_span!(target: "pglock::lead", "pglock.lead", lock = subject.lock, term))
+}
+
 fn millis(duration: Duration) -> f64 {
     // To the microsecond, since more digits are noise.
     (duration.as_secs_f64() * 1e6).round() / 1e3

@@ -1,13 +1,13 @@
 //! Tells callers what the ledger has decided.
 
 use std::collections::HashMap;
-use std::hash::{BuildHasher, RandomState};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::cause::Cause;
 use super::{Arbiter, Waiting};
+use crate::background::jittered;
 use crate::engine::hold::HeldLock;
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::{Effect, FailureReason, HoldId, RequestId, SessionId};
@@ -168,7 +168,7 @@ impl Arbiter {
     }
 
     async fn poll_later(self: Rc<Self>, key: Key, timer: u64, attempt: u32) {
-        tokio::time::sleep(poll_delay(attempt, timer)).await;
+        tokio::time::sleep(poll_delay(attempt)).await;
         self.register().ledger.poll(key, timer);
         self.settle(None);
     }
@@ -183,12 +183,10 @@ impl Waiting {
 }
 
 /// 5, 7.5, 11, .. 100 ms, a quarter more or less: processes that poll for one key must not do so in step.
-fn poll_delay(attempt: u32, seed: u64) -> Duration {
+fn poll_delay(attempt: u32) -> Duration {
     let (first, longest) = POLL;
     let delay = first.mul_f64(1.5_f64.powi(attempt.min(16).cast_signed()));
-    let hash = RandomState::new().hash_one(seed);
-    let jitter = 0.75 + 0.5 * f64::from(u8::try_from(hash & 0xff).unwrap_or(0)) / 255.0;
-    delay.min(longest).mul_f64(jitter)
+    jittered(delay.min(longest))
 }
 
 #[cfg(test)]
@@ -198,8 +196,8 @@ mod tests {
     #[test]
     fn polls_become_rarer_up_to_a_tenth_of_a_second() {
         for (attempt, expected) in [(0, 5.0), (1, 7.5), (2, 11.25), (20, 100.0)] {
-            for seed in 0..100 {
-                let delay = poll_delay(attempt, seed).as_secs_f64() * 1000.0;
+            for _ in 0..100 {
+                let delay = poll_delay(attempt).as_secs_f64() * 1000.0;
                 assert!(
                     (expected * 0.74..expected * 1.26).contains(&delay),
                     "{attempt}: {delay} ms"

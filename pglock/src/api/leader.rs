@@ -1,0 +1,227 @@
+//! One of many processes does the work, and when it can't any more, another one does.
+
+use std::fmt;
+use std::future::Future;
+use std::sync::Weak;
+use std::time::{Duration, Instant};
+
+use super::advisory::{Advisory, advisory};
+use crate::background::{self, PerProcess, jittered};
+use crate::database::Using;
+use crate::engine::HeldLock;
+use crate::error::Error;
+use crate::model::lock_id::IntoLockId;
+use crate::model::options::Timeout;
+use crate::telemetry::{LeadSpan, Subject};
+
+const RESTART: Duration = Duration::from_secs(1);
+
+/// The longest pause while the database is away.
+const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+
+/// The terms that this process has begun. Those that are over are gone, but for their place.
+static TERMS: PerProcess<Vec<Weak<HeldLock>>> = PerProcess::new();
+
+/// Has one of all processes that lead by this lock do the work, until it ends or another one has to.
+///
+/// ```
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # async fn schedule() -> Result<(), pglock::Error> { Ok(()) }
+/// pglock::leader("scheduler").lead(|| schedule()).await?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn leader(id: impl IntoLockId) -> Leader {
+    Leader {
+        lock: advisory(id),
+        restart: RESTART,
+        restarts_on_error: false,
+    }
+}
+
+/// A lock by which one process leads: see [`fn@leader`].
+#[derive(Clone)]
+#[must_use = "nobody leads until `lead` is called"]
+pub struct Leader {
+    lock: Advisory,
+    restart: Duration,
+    restarts_on_error: bool,
+}
+
+impl fmt::Debug for Leader {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Leader")
+            .field("lock", &self.lock)
+            .field("restart", &self.restart)
+            .field("restarts_on_error", &self.restarts_on_error)
+            .finish()
+    }
+}
+
+impl Advisory {
+    /// Leads by this lock: like [`Leader::lead`], with the lock's options. A `timeout` ends it as a busy lock.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # async fn schedule() -> Result<(), pglock::Error> { Ok(()) }
+    /// pglock::advisory("scheduler").dedicated().lead(|| schedule()).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn lead<T, E, F>(self, body: impl FnMut() -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        let leader = Leader {
+            lock: self,
+            restart: RESTART,
+            restarts_on_error: false,
+        };
+        leader.lead(body).await
+    }
+}
+
+impl Leader {
+    /// For how long to wait after the lock was lost, before it is waited for again; one second by default. While the
+    /// database can't be reached the pause doubles, up to 30 s. Each pause is up to a quarter shorter or longer, by chance.
+    pub fn restart(mut self, pause: Duration) -> Self {
+        self.restart = pause;
+        self
+    }
+
+    /// Whether a body that ends with an error begins anew, after a pause. By default the error ends it.
+    pub fn restart_on_error(mut self, restarts: bool) -> Self {
+        self.restarts_on_error = restarts;
+        self
+    }
+
+    /// Like [`Advisory::using`].
+    pub fn using(mut self, database: impl Into<Using>) -> Self {
+        self.lock = self.lock.using(database);
+        self
+    }
+
+    /// Like [`Advisory::label`].
+    pub fn label(mut self, label: &'static str) -> Self {
+        self.lock = self.lock.label(label);
+        self
+    }
+
+    /// Waits until this process leads, and runs `body`, until that ends.
+    ///
+    /// When the lock is lost, the body is dropped at its next await, and after a [pause](Leader::restart) the lock is waited
+    /// for again: each term has a new body. Another process leads within milliseconds of a clean end, and otherwise as soon
+    /// as the server has freed the lock: at once when it has ended the session, within 15 s when the network was cut. The
+    /// old leader has stopped by then, as for [`run_async`](Advisory::run_async).
+    ///
+    /// A database that can't be reached doesn't end it.
+    ///
+    /// # Errors
+    ///
+    /// The body's `Err`, unless it [restarts on errors](Leader::restart_on_error). Those of
+    /// [`acquire_async`](Advisory::acquire_async), except [`Connect`](crate::ErrorKind::Connect).
+    /// [`Lost`](crate::ErrorKind::Lost) only when the body had returned `Ok` but the lock was lost by then.
+    ///
+    /// # Cancel safety
+    ///
+    /// Dropping it ends the term: the body is dropped, and the lock is released in the background, so another process leads
+    /// at once.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # async fn schedule() -> Result<(), pglock::Error> { std::future::pending().await }
+    /// # async fn shutdown() {}
+    /// tokio::select! {
+    ///     ended = pglock::leader("scheduler").lead(|| schedule()) => ended?,
+    ///     () = shutdown() => {} // hands over at once
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn lead<T, E, F>(self, body: impl FnMut() -> F) -> Result<T, E>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: From<Error>,
+    {
+        self.lead_with(body, Result::is_err).await?
+    }
+
+    /// The outcome of the last body, or why there is none.
+    pub(crate) async fn lead_with<R, F: Future<Output = R>>(
+        self,
+        mut body: impl FnMut() -> F,
+        failed: impl Fn(&R) -> bool,
+    ) -> Result<R, Error> {
+        let mut pause = self.restart;
+        let mut term = 0_u64;
+        loop {
+            term += 1;
+            let request = self.lock.clone().for_own_session(Timeout::FOREVER)?;
+            let subject = Subject::from(&request.lock);
+            let ended = match request.enter_async().await {
+                Ok(call) => {
+                    pause = self.restart;
+                    begin_term(call.hold());
+                    let span = LeadSpan::of(subject, term);
+                    // Boxed, as the body of `run_async` is.
+                    let body = Box::pin(span.around(body()));
+                    call.run_async(body, &failed).await
+                }
+                Err(error) => Err(error),
+            };
+            match ended {
+                Ok(result) if failed(&result) && self.restarts_on_error => {}
+                Err(error) if error.is_connect() => {}
+                Err(error) if error.is_lost() && !error.body_finished() => {}
+                ended => return ended,
+            }
+            sleep(jittered(pause)).await?;
+            pause = (pause * 2).min(LONGEST_PAUSE.max(self.restart));
+        }
+    }
+
+    /// Whether this process leads by this lock just now: its body runs, and the lock is not known to be lost.
+    ///
+    /// # Errors
+    ///
+    /// [`Config`](crate::ErrorKind::Config) for options that cannot work.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// assert!(!pglock::leader("scheduler").is_leading()?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn is_leading(&self) -> Result<bool, Error> {
+        let lock = self.lock.clone().for_own_session(Timeout::FOREVER)?.lock;
+        let terms = TERMS.lock(|_| Vec::new());
+        let mut held = terms.iter().filter_map(Weak::upgrade);
+        Ok(held.any(|hold| hold.lock.is_same_key(&lock) && hold.check_session().is_ok()))
+    }
+}
+
+fn begin_term(hold: Weak<HeldLock>) {
+    let mut terms = TERMS.lock(|_| Vec::new());
+    terms.retain(|term| term.strong_count() > 0);
+    terms.push(hold);
+}
+
+/// By pglock's clock, since the caller's executor may have none.
+async fn sleep(pause: Duration) -> Result<(), Error> {
+    let woken = background::start()?.sleep_until(Instant::now() + pause);
+    // If the thread has ended, the next term starts another.
+    let _ = woken.await;
+    Ok(())
+}
