@@ -311,12 +311,16 @@ impl Function {
     }
 }
 
-/// A block for the end of another one, with the hygiene of a macro: as the user's, the compiler would call its braces
-/// unnecessary.
+/// A block for the end of another one. If it may be one expression, it has the hygiene of a macro: as the user's, the
+/// compiler would call its braces unnecessary. Otherwise it has not, or lints about blocks would not look at it.
 fn in_more_braces(block: &TokenStream) -> TokenStream {
+    let is_semicolon =
+        |tree: TokenTree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ';');
     let mut trees = block.clone().into_iter();
     match (trees.next(), trees.next()) {
-        (Some(TokenTree::Group(mut block)), None) => {
+        (Some(TokenTree::Group(mut block)), None)
+            if !block.stream().into_iter().any(is_semicolon) =>
+        {
             block.set_span(block.span().resolved_at(Span::mixed_site()));
             block.to_token_stream()
         }

@@ -267,6 +267,33 @@ fn inner_attributes() -> Result<(), Failure> {
     Ok(())
 }
 
+// Also by a lint that passes over the code of macros, in whatever the body is in: a closure, an async block, and a block
+// behind what takes the arguments.
+
+#[pglock::advisory("lint")]
+#[expect(clippy::items_after_statements)]
+fn lint_in_a_body() -> Result<u8, Failure> {
+    drop(skip());
+    const ONE: u8 = 1;
+    Ok(ONE)
+}
+
+#[pglock::advisory("lint")]
+#[expect(clippy::items_after_statements)]
+fn lint_in_a_body_with_arguments(numbers: Vec<u8>) -> Result<u8, Failure> {
+    drop(numbers);
+    const ONE: u8 = 1;
+    Ok(ONE)
+}
+
+#[pglock::advisory("lint")]
+#[expect(clippy::items_after_statements)]
+async fn lint_in_an_async_body() -> Result<u8, Failure> {
+    tokio::task::yield_now().await;
+    const ONE: u8 = 1;
+    Ok(ONE)
+}
+
 #[test]
 fn functions_are_used() {
     let _ = (
@@ -308,5 +335,8 @@ fn functions_are_used() {
         unused_locals,
         unreachable,
         inner_attributes,
+        lint_in_a_body,
+        lint_in_a_body_with_arguments,
+        lint_in_an_async_body,
     );
 }
