@@ -198,3 +198,37 @@ pub fn timeout(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand("prioritize", &arguments.into(), &item.into()).into()
 }
+
+/// The process that has the lock runs the body; the others wait until they do. When the lock is lost, the body is dropped at
+/// its next await, and after a pause the lock is waited for again: each term has a new body. Another process leads
+/// milliseconds after the future of a leader was dropped or its body has ended. A database that can't be reached ends nothing.
+///
+/// The function is an `async fn`. It ends when its body does, with what that returns.
+///
+/// # Arguments
+///
+/// Each term gets a clone of each argument, which therefore is `Clone`: a pool, an `Arc<T>`, a `&T`. Methods take `&self`.
+///
+/// # Options
+///
+/// | option | | default |
+/// | --- | --- | --- |
+/// | `lock_id`, or the first argument | as of `#[pglock::advisory]`; placeholders make a leader per shard | the function's path |
+/// | `restart` | how long to pause after the lock was lost, a quarter more or less; it doubles, up to 30 s, while the database can't be reached | one second |
+/// | `restart_on_error` | a body that returns `Err` begins anew, after the pause | the error is returned |
+/// | `using` | the database | the default database |
+/// | `on_error` | as of `#[pglock::advisory]` | errors are returned |
+/// | `crate` | the path of pglock | `::pglock` |
+///
+/// # Errors
+///
+/// The body's `Err`. Those of `pglock::advisory(..).acquire_async()`, except that of a database that can't be reached. `Lost`
+/// only if the body had returned `Ok` and the lock was lost by then.
+///
+/// # Cancel safety
+///
+/// Dropping the future ends the term: the body is dropped, then the lock is released in the background.
+#[proc_macro_attribute]
+pub fn leader(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    nest::expand("leader", &arguments.into(), &item.into()).into()
+}

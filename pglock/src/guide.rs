@@ -8,6 +8,7 @@ macro_rules! links {
     () => {
         "\n\n\
          [advisory locks]: crate::_guide::advisory\n\
+         [leaders]: crate::_guide::leaders\n\
          [your connections]: crate::_guide::your_connections\n\
          [testing]: crate::_guide::testing\n\
          [TLS]: crate::_guide::tls\n\
@@ -38,6 +39,8 @@ macro_rules! pages {
 pages! {
     /// The attribute's options, what a call returns, guards, how long a lock is held, calls inside calls.
     advisory = "advisory.md", if all();
+    /// One of all processes does the work, and another one when it can't.
+    leaders = "leaders.md", if all();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
     your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
     /// How to test annotated functions: a database per test, busy and lost locks.

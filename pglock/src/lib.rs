@@ -31,6 +31,7 @@
 //! | lock a block, or hold a lock for longer than a function | [`fn@advisory`]: [`run`](Advisory::run), [`acquire`](Advisory::acquire) |
 //! | lock on my own connection or transaction | [`Advisory::on`], [`Advisory::acquire_xact`], and [the drivers](_guide::your_connections) |
 //! | know who holds a busy lock | [`Error::holder`] |
+//! | have one of all processes lead, and another one when it can't | [`macro@leader`], [`fn@leader`] |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
@@ -139,9 +140,9 @@ pub mod __rt;
 #[cfg_attr(doc, doc(hidden))]
 pub mod __in_messages {
     pub use crate::__rt::{
-        FromError, InLockId, Later, RunsInTime, enter_advisory_on, enter_advisory_on_async,
-        enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on, enter_timeout_on_async,
-        enter_xact, enter_xact_async, runs_in_time, shown,
+        FromError, InEachTerm, InLockId, Later, RunsInTime, enter_advisory_on,
+        enter_advisory_on_async, enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on,
+        enter_timeout_on_async, enter_xact, enter_xact_async, of_each_term, runs_in_time, shown,
     };
 }
 
@@ -234,6 +235,29 @@ pub use watcher::{
 ///
 /// # What a call does
 pub use pglock_macros::advisory;
+
+/// The attribute: has one of all processes run a function, until it ends or another one has to. By hand: [`fn@leader`].
+///
+/// # Example
+///
+/// ```
+/// #[pglock::leader("scheduler")]
+/// async fn schedule(tasks: std::sync::Arc<Vec<u32>>) -> Result<usize, pglock::Error> {
+///     Ok(tasks.len())
+/// }
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// let scheduled = schedule(vec![1, 2].into()).await?;
+/// assert_eq!(scheduled, 2);
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What it does
+pub use pglock_macros::leader;
 
 /// The attribute: terminates the sessions that keep a function waiting for locks, until it returns. For a part of a function,
 /// and for a report, see [`fn@prioritize`].

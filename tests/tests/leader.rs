@@ -1,11 +1,11 @@
 //! One process leads; another one does when it can't.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, ErrorKind, Leader};
-use pglock_tests::{BOUND, Proxy, TestDb, database, server, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, database, wait_until};
 use tokio::runtime::{self, Runtime};
 
 const SOON: Duration = Duration::from_millis(50);
@@ -22,7 +22,7 @@ fn executor() -> Runtime {
 fn process(url: &str, name: &str) -> Leader {
     let here = Database::builder(url).application_name(name).build();
     pglock::leader("scheduler")
-        .using(&here.unwrap())
+        .using(here.unwrap())
         .restart(SOON)
 }
 
@@ -118,25 +118,49 @@ fn a_leader_that_lost_the_lock_stops_and_comes_back() {
 
 #[test]
 fn a_database_that_is_away_ends_no_leader() {
-    let (db, executor) = (database(), executor());
-    let proxy = Proxy::start(server());
+    let executor = executor();
+    let server = Server::start();
+    let db = server.create_database();
     let terms = Arc::<Terms>::default();
-    let leader = process(&proxy.url(db.name()), "one");
+    let leader = process(db.url(), "one");
     let task = {
         let (leader, terms) = (leader.clone(), Arc::clone(&terms));
         executor.spawn(async move { leader.lead(|| work(Arc::clone(&terms))).await })
     };
     wait_until("it leads", BOUND, || leader.is_leading().unwrap());
-    proxy.stop_forwarding();
-    proxy.close_all();
+    server.stop();
     wait_until("it has stopped", BOUND, || {
         !leader.is_leading().unwrap() && terms.running.load(Ordering::SeqCst) == 0
     });
-    proxy.resume();
+    // It takes much longer to start than the leader pauses, so that connecting has failed by then.
+    server.start_again();
     wait_until("it leads again", 2 * BOUND, || begun(&terms) == 2);
-    assert!(!task.is_finished());
     task.abort();
     db.wait_for_no_locks();
+}
+
+#[test]
+fn a_leader_that_has_lost_the_lock_and_works_on_is_none() {
+    let (db, executor) = (database(), executor());
+    let leader = process(db.url(), "one");
+    let may_end = Arc::new(AtomicBool::new(false));
+    let task = {
+        let (leader, may_end) = (leader.clone(), Arc::clone(&may_end));
+        executor.spawn(async move {
+            let body = || async {
+                // Without an await nothing can stop it.
+                wait_until("it may end", BOUND, || may_end.load(Ordering::SeqCst));
+                Ok::<_, Error>(())
+            };
+            leader.lead(body).await
+        })
+    };
+    wait_until("it leads", BOUND, || leader.is_leading().unwrap());
+    db.terminate(holder(&db));
+    wait_until("it leads no more", BOUND, || !leader.is_leading().unwrap());
+    may_end.store(true, Ordering::SeqCst);
+    let error = executor.block_on(task).unwrap().unwrap_err();
+    assert!(error.is_lost() && error.body_finished(), "{error}");
 }
 
 #[test]
@@ -197,4 +221,66 @@ fn what_cannot_work_ends_it() {
     let busy = executor.block_on(lock.lead(|| async { Ok::<_, Error>(()) }));
     assert!(busy.unwrap_err().is_busy());
     held.release().unwrap();
+}
+
+/// What a body by the attribute works on.
+#[derive(Clone)]
+struct Work {
+    here: Database,
+    terms: Arc<Terms>,
+}
+
+#[pglock::leader("scheduler", using = &work.here, restart = "50ms")]
+async fn schedule(work: Work, names: Vec<String>) -> Result<usize, Error> {
+    let running = Running::begin(&work.terms);
+    if names.len() == begun(&running.0) {
+        return Ok(names.len());
+    }
+    std::future::pending().await
+}
+
+struct Shard {
+    here: Database,
+    number: u32,
+    tries: AtomicUsize,
+}
+
+impl Shard {
+    #[pglock::leader("shard-{self.number}", using = &self.here, restart = "1ms", restart_on_error, on_error = Panic)]
+    async fn lead(&self, add: usize) -> Result<usize, String> {
+        match self.tries.fetch_add(1, Ordering::SeqCst) {
+            0 | 1 => Err("not yet".to_owned()),
+            tries => Ok(tries + add),
+        }
+    }
+}
+
+#[test]
+fn an_annotated_function_has_a_new_body_with_its_arguments_in_each_term() {
+    let (db, executor) = (database(), executor());
+    let terms = Arc::<Terms>::default();
+    let work = Work {
+        here: Database::builder(db.url()).build().unwrap(),
+        terms: Arc::clone(&terms),
+    };
+    let names = vec!["a".to_owned(), "b".to_owned()];
+    let task = executor.spawn(async move { schedule(work, names).await });
+    wait_until("it leads", BOUND, || {
+        begun(&terms) == 1 && !db.advisory_locks().is_empty()
+    });
+    db.terminate(holder(&db));
+    assert_eq!(executor.block_on(task).unwrap().unwrap(), 2);
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_method_leads_by_a_lock_of_its_own_and_restarts() {
+    let (db, executor) = (database(), executor());
+    let shard = Shard {
+        here: Database::builder(db.url()).build().unwrap(),
+        number: 7,
+        tries: AtomicUsize::new(0),
+    };
+    assert_eq!(executor.block_on(shard.lead(40)).unwrap(), 42);
+    db.wait_for_no_locks();
 }

@@ -11,6 +11,13 @@ fn advisory() {
 }
 
 #[test]
+fn leader() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/leader/pass/*.rs");
+    cases.compile_fail("ui/leader/fail/*.rs");
+}
+
+#[test]
 fn timeout() {
     let cases = trybuild::TestCases::new();
     cases.pass("ui/timeout/pass/*.rs");

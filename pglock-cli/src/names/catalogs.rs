@@ -33,7 +33,12 @@ fn parse(text: &str, catalog: &str) -> Option<Vec<Entry>> {
         return None;
     }
     let locks = document["locks"].as_array()?.iter();
-    let locks = locks.filter(|lock| lock["attribute"] == "advisory");
+    let takes_one = |lock: &&Value| {
+        ["advisory", "leader"]
+            .iter()
+            .any(|it| lock["attribute"] == *it)
+    };
+    let locks = locks.filter(takes_one);
     Some(locks.filter_map(|lock| entry(lock, catalog)).collect())
 }
 
@@ -61,7 +66,8 @@ fn entry(lock: &Value, catalog: &str) -> Option<Entry> {
 }
 
 fn how(lock: &Value) -> String {
-    let mut how = vec!["advisory".to_owned()];
+    let attribute = lock["attribute"].as_str().unwrap_or_default();
+    let mut how = vec![attribute.to_owned()];
     let timeout = lock["timeout_seconds"].as_f64();
     let timeout = timeout.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
     how.extend(timeout.map(|timeout| format!("timeout {}", humantime::format_duration(timeout))));

@@ -1,7 +1,9 @@
 //! The attributes: what each one takes, what it refuses, and the code that it expands to.
 
 pub(crate) mod advisory;
+pub(crate) mod leader;
 pub(crate) mod lock_timeouts;
+pub(crate) mod named_lock;
 pub(crate) mod prioritize;
 pub(crate) mod timeout;
 

@@ -35,11 +35,7 @@ static TERMS: PerProcess<Vec<Weak<HeldLock>>> = PerProcess::new();
 /// # }
 /// ```
 pub fn leader(id: impl IntoLockId) -> Leader {
-    Leader {
-        lock: advisory(id),
-        restart: RESTART,
-        restarts_on_error: false,
-    }
+    Leader::by(advisory(id))
 }
 
 /// A lock by which one process leads: see [`fn@leader`].
@@ -62,7 +58,11 @@ impl fmt::Debug for Leader {
 }
 
 impl Advisory {
-    /// Leads by this lock: like [`Leader::lead`], with the lock's options. A `timeout` ends it as a busy lock.
+    /// Like [`Leader::lead`], by this lock and with its options: a `timeout` ends the wait with a busy lock.
+    ///
+    /// # Cancel safety
+    ///
+    /// As [`Leader::lead`].
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]
@@ -79,24 +79,39 @@ impl Advisory {
         F: Future<Output = Result<T, E>>,
         E: From<Error>,
     {
-        let leader = Leader {
-            lock: self,
-            restart: RESTART,
-            restarts_on_error: false,
-        };
-        leader.lead(body).await
+        Leader::by(self).lead(body).await
     }
 }
 
 impl Leader {
+    pub(crate) fn by(lock: Advisory) -> Self {
+        Self {
+            lock,
+            restart: RESTART,
+            restarts_on_error: false,
+        }
+    }
+
     /// For how long to wait after the lock was lost, before it is waited for again; one second by default. While the
     /// database can't be reached the pause doubles, up to 30 s. Each pause is up to a quarter shorter or longer, by chance.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    ///
+    /// let leader = pglock::leader("scheduler").restart(Duration::from_millis(200));
+    /// # let _ = leader;
+    /// ```
     pub fn restart(mut self, pause: Duration) -> Self {
         self.restart = pause;
         self
     }
 
     /// Whether a body that ends with an error begins anew, after a pause. By default the error ends it.
+    ///
+    /// ```
+    /// let leader = pglock::leader("scheduler").restart_on_error(true);
+    /// # let _ = leader;
+    /// ```
     pub fn restart_on_error(mut self, restarts: bool) -> Self {
         self.restarts_on_error = restarts;
         self

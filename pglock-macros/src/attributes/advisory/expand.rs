@@ -6,6 +6,7 @@ use syn::spanned::Spanned as _;
 
 use super::args::Args;
 use super::side_effect::AdvisorySideEffect;
+use crate::attributes::named_lock;
 use crate::catalog::CatalogEntry;
 use crate::function::Function;
 use crate::options::parse::Spanned;
@@ -36,30 +37,26 @@ impl<'a> Expansion<'a> {
             Some(client) if self.args.is_xact() => self.wrapper.in_transaction(client, body),
             Some(client) => self.wrapper.on_client("enter_advisory_on", client, body),
         };
-        let statements = self
-            .wrapper
-            .statements(&self.builder(), &steps, self.skipped());
-        // With a default ID, the lock is made of the site itself.
-        let site = self
-            .args
-            .lock_id
-            .as_ref()
-            .map(|_| self.entry().hidden_site(self.function, &self.wrapper.krate));
+        let entry = self.entry();
+        let (site, lock) = named_lock::expand(
+            self.args.lock_id.as_ref(),
+            &entry,
+            self.function,
+            &self.wrapper.krate,
+        );
+        let builder = self.builder(lock);
+        let statements = self.wrapper.statements(&builder, &steps, self.skipped());
         quote!(#site #statements)
     }
 
     fn entry(&self) -> CatalogEntry {
-        let id = match &self.args.lock_id {
-            None => Some(quote!(Function)),
-            Some(id) => id.value.annotated(),
-        };
         let side_effect = match self.args.side_effect() {
             AdvisorySideEffect::Raise => None,
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
         let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
         CatalogEntry::new("advisory")
-            .id(id)
+            .id(named_lock::annotated(self.args.lock_id.as_ref()))
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
             .scope(is_shared, self.args.is_xact())
@@ -67,17 +64,9 @@ impl<'a> Expansion<'a> {
 
     /// The lock with its options.
     // Expansion: expansions/options.rs
-    fn builder(&self) -> TokenStream {
+    fn builder(&self, lock: TokenStream) -> TokenStream {
         let krate = &self.wrapper.krate;
-        let mut builder = match &self.args.lock_id {
-            None => self.default_id(),
-            Some(Spanned { value, span }) => {
-                let id = value.expand(self.function, krate);
-                let label = value.expand_label(self.function);
-                let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
-                quote!(#advisory.label(#label))
-            }
-        };
+        let mut builder = lock;
         if self.args.shared.as_ref().is_some_and(|shared| shared.value) {
             builder = quote!(#builder.shared());
         }
@@ -104,14 +93,6 @@ impl<'a> Expansion<'a> {
                 quote!(#krate::__rt::skip(#builder))
             }
         }
-    }
-
-    /// A lock that is named after its function, which registers itself, so that another one of the same name is found.
-    // Expansion: expansions/default_id.rs
-    fn default_id(&self) -> TokenStream {
-        let krate = &self.wrapper.krate;
-        let site = self.entry().site(self.function, krate);
-        quote!({ #site #krate::__rt::advisory_at(&SITE) })
     }
 
     /// What is returned when the lock is busy, with `Skip`.

@@ -1,10 +1,10 @@
 //! What `#[pglock::advisory]` refuses.
 
-use syn::ext::IdentExt as _;
 use syn::{Error, Result};
 
 use super::args::Args;
 use super::side_effect::AdvisorySideEffect;
+use crate::attributes::named_lock;
 use crate::function::Function;
 use crate::options::duration::DurationArg;
 use crate::options::on_error::OnError;
@@ -14,7 +14,7 @@ impl Args {
     /// Reports all that is wrong with the options, on `function`, at once.
     pub(super) fn validate_all(&self, function: &Function) -> Result<()> {
         parse::combine([
-            self.validate_lock_id(function),
+            named_lock::validate("advisory", self.lock_id.as_ref(), function),
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
@@ -22,20 +22,6 @@ impl Args {
             self.validate_reentrant(),
             OnError::validate(self.shared_options.on_error(), function),
         ])
-    }
-
-    fn validate_lock_id(&self, function: &Function) -> Result<()> {
-        match (&self.lock_id, function.sig.receiver()) {
-            (Some(lock_id), _) => lock_id.value.validate(function),
-            (None, None) => Ok(()),
-            (None, Some(receiver)) => Err(Error::new_spanned(
-                receiver,
-                format!(
-                    "a method needs a lock ID, as in `#[pglock::advisory(\"{}\")]`: without one, methods of this name on two types would share a lock",
-                    function.sig.ident.unraw()
-                ),
-            )),
-        }
     }
 
     /// A wait without a timeout never skips.

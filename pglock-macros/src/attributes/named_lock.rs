@@ -1,0 +1,58 @@
+//! The advisory lock that an attribute names, by `lock_id` or after its function.
+
+use proc_macro2::TokenStream;
+use quote::{quote, quote_spanned};
+use syn::ext::IdentExt as _;
+use syn::{Error, Path, Result};
+
+use crate::catalog::CatalogEntry;
+use crate::function::Function;
+use crate::options::lock_id::LockId;
+use crate::options::parse::Spanned;
+
+pub(crate) fn validate(
+    attribute: &str,
+    lock_id: Option<&Spanned<LockId>>,
+    function: &Function,
+) -> Result<()> {
+    match (lock_id, function.sig.receiver()) {
+        (Some(lock_id), _) => lock_id.value.validate(function),
+        (None, None) => Ok(()),
+        (None, Some(receiver)) => Err(Error::new_spanned(
+            receiver,
+            format!(
+                "a method needs a lock ID, as in `#[pglock::{attribute}(\"{}\")]`: without one, methods of this name on two types would share a lock",
+                function.sig.ident.unraw()
+            ),
+        )),
+    }
+}
+
+/// What the catalog says of the ID.
+pub(crate) fn annotated(lock_id: Option<&Spanned<LockId>>) -> Option<TokenStream> {
+    match lock_id {
+        None => Some(quote!(Function)),
+        Some(lock_id) => lock_id.value.annotated(),
+    }
+}
+
+/// The builder of the lock, and what registers the function where that is not part of it: a lock that is named after its
+/// function is made of what registers it, so that another one of the same name is found.
+// Expansion: expansions/options.rs, expansions/default_id.rs
+pub(crate) fn expand(
+    lock_id: Option<&Spanned<LockId>>,
+    entry: &CatalogEntry,
+    function: &Function,
+    krate: &Path,
+) -> (TokenStream, TokenStream) {
+    let Some(Spanned { value, span }) = lock_id else {
+        let site = entry.site(function, krate);
+        let builder = quote!({ #site #krate::__rt::advisory_at(&SITE) });
+        return (TokenStream::new(), builder);
+    };
+    let id = value.expand(function, krate);
+    let label = value.expand_label(function);
+    let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
+    let site = entry.hidden_site(function, krate);
+    (site, quote!(#advisory.label(#label)))
+}

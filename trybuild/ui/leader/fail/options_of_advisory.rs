@@ -1,0 +1,27 @@
+#[pglock::leader("scheduler", timeout = "2s")]
+async fn waits() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", side_effect = Skip)]
+async fn skips() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", client = client)]
+async fn on_a_client(client: &tokio_postgres::Client) -> Result<(), pglock::Error> {
+    let _ = client;
+    Ok(())
+}
+
+#[pglock::leader("scheduler", shared)]
+async fn shares() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", restart = None)]
+async fn never_restarts() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}

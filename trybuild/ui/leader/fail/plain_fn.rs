@@ -1,0 +1,6 @@
+#[pglock::leader("scheduler")]
+fn schedule() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+fn main() {}
