@@ -141,21 +141,21 @@ impl Function {
     /// Asks the compiler whether what is returned is a future or a stream, where its name does not tell.
     // Expansion: expansions/alias.rs
     pub(crate) fn refuse_lazy(&self, krate: &Path) -> TokenStream {
-        let returned = match &self.sig.output {
-            ReturnType::Type(_, returned) => types::perhaps_lazy(returned),
-            ReturnType::Default => None,
-        };
-        let Some(returned) = returned else {
+        let ReturnType::Type(_, returned) = &self.sig.output else {
             return TokenStream::new();
         };
+        let each = types::perhaps_lazy(returned);
         // Not at the type: with its position, that one of the traits is not needed would be the user's business.
         let import = quote!(use #krate::__rt::{HasRun as _, RunsLater as _};);
-        quote_spanned! {returned.span()=>
-            #krate::__rt::runs_in_time::<#returned, _>({
-                #import
-                (&#krate::__rt::Returned::<#returned>(::core::marker::PhantomData)).runs()
-            });
-        }
+        let each = each.into_iter().map(|returned| {
+            quote_spanned! {returned.span()=>
+                #krate::__rt::runs_in_time::<#returned, _>({
+                    #import
+                    (&#krate::__rt::Returned::<#returned>(::core::marker::PhantomData)).runs()
+                });
+            }
+        });
+        each.collect()
     }
 
     pub(crate) fn returns_nothing(&self) -> bool {

@@ -132,9 +132,10 @@ use proc_macro::TokenStream;
 /// # What is refused
 ///
 /// A `const fn`, a function without a body, anything that is not a function, a function that returns `!`, and one that
-/// returns a future or a stream, also in a `Result` or an `Option` (the lock would be released before it runs: await or
-/// collect it in the body of an `async fn`). A function whose whole body is one `Box::pin(async move { .. })`, as
-/// `#[async_trait]` makes of each `async fn` in a trait or an impl, counts as an `async fn` with that body.
+/// returns a future or a stream, also in a `Result`, an `Option`, a `Vec`, a tuple or an array (the lock would be released
+/// before it runs: await or collect it in the body of an `async fn`). In other types it is not found. A function whose
+/// whole body is one `Box::pin(async move { .. })`, as `#[async_trait]` makes of each `async fn` in a trait or an impl,
+/// counts as an `async fn` with that body.
 #[proc_macro_attribute]
 pub fn advisory(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand("advisory", &arguments.into(), &item.into()).into()

@@ -138,26 +138,31 @@ pub(crate) enum Lazy {
     Stream,
 }
 
-/// Whether a type says by its name that it is lazy, or a pointer to that, a `Result` or an `Option` of it.
+/// Whether a type says by its name that it is lazy, or that a part of it is.
 pub(crate) fn lazy(ty: &Type) -> Option<Lazy> {
     match ungroup(ty) {
-        Type::Reference(reference) => lazy(&reference.elem),
         Type::ImplTrait(opaque) => lazy_bound(&opaque.bounds),
         Type::TraitObject(object) => lazy_bound(&object.bounds),
-        Type::Path(path) => {
-            path.path
-                .segments
-                .last()
-                .and_then(|segment| match segment.ident.to_string().as_str() {
-                    "BoxFuture" | "LocalBoxFuture" => Some(Lazy::Future),
-                    "BoxStream" | "LocalBoxStream" => Some(Lazy::Stream),
-                    "Pin" | "Box" | "Result" | "Option" => {
-                        first_argument(&segment.arguments).and_then(lazy)
-                    }
-                    _ => None,
-                })
-        }
-        _ => None,
+        Type::Reference(reference) => lazy(&reference.elem),
+        ty => match name(ty).as_deref() {
+            Some("BoxFuture" | "LocalBoxFuture") => Some(Lazy::Future),
+            Some("BoxStream" | "LocalBoxStream") => Some(Lazy::Stream),
+            Some("Pin" | "Box") => argument(ty).and_then(lazy),
+            _ => parts(ty).into_iter().find_map(lazy),
+        },
+    }
+}
+
+/// What a tuple, an array, or a type of the standard library that contains others consists of.
+fn parts(ty: &Type) -> Vec<&Type> {
+    match ty {
+        Type::Tuple(tuple) => tuple.elems.iter().collect(),
+        Type::Array(array) => vec![&array.elem],
+        Type::Path(_) => match name(ty).as_deref() {
+            Some("Result" | "Option" | "Vec") => argument(ty).into_iter().collect(),
+            _ => Vec::new(),
+        },
+        _ => Vec::new(),
     }
 }
 
@@ -175,31 +180,36 @@ fn lazy_bound(bounds: &Punctuated<TypeParamBound, Token![+]>) -> Option<Lazy> {
     })
 }
 
-/// The part of a return type of which only the compiler can tell whether it is lazy: `Rows` of `Result<Option<Rows>, E>`.
-pub(crate) fn perhaps_lazy(ty: &Type) -> Option<&Type> {
+/// The parts of a return type of which only the compiler can tell whether they are lazy: `Rows` of `Result<Vec<Rows>, E>`.
+pub(crate) fn perhaps_lazy(ty: &Type) -> Vec<&Type> {
     /// Names of types of the standard library, which are what they say.
     const EAGER: [&str; 20] = [
         "String", "Vec", "HashMap", "HashSet", "BTreeMap", "BTreeSet", "Duration", "Instant",
         "bool", "char", "u8", "u16", "u32", "u64", "usize", "i16", "i32", "i64", "f32", "f64",
     ];
-    match ungroup(ty) {
-        Type::Path(path) => {
-            let segment = path.path.segments.last()?;
-            let name = segment.ident.to_string();
-            match first_argument(&segment.arguments) {
-                Some(inner) if name == "Result" || name == "Option" => perhaps_lazy(inner),
-                _ if EAGER.contains(&name.as_str()) || names_impl_trait(ty) => None,
-                _ => Some(ty),
-            }
-        }
-        Type::Macro(_) => Some(ty),
-        _ => None,
+    let ty = ungroup(ty);
+    let parts = parts(ty);
+    if !parts.is_empty() {
+        return parts.into_iter().flat_map(perhaps_lazy).collect();
+    }
+    let is_known = name(ty).is_some_and(|name| EAGER.contains(&name.as_str()));
+    match ty {
+        Type::Path(_) if !is_known && !names_impl_trait(ty) => vec![ty],
+        Type::Macro(_) => vec![ty],
+        _ => Vec::new(),
     }
 }
 
 fn names_impl_trait(ty: &Type) -> bool {
     let tokens = ty.to_token_stream().to_string();
     tokens.split(' ').any(|token| token == "impl")
+}
+
+fn argument(ty: &Type) -> Option<&Type> {
+    match ty {
+        Type::Path(path) => first_argument(&path.path.segments.last()?.arguments),
+        _ => None,
+    }
 }
 
 fn first_argument(arguments: &PathArguments) -> Option<&Type> {

@@ -1,5 +1,6 @@
 #![deny(warnings)]
 
+use std::collections::BTreeMap;
 use std::marker::PhantomData;
 
 use pglock::Error;
@@ -68,6 +69,17 @@ fn in_a_struct(row: &str) -> Result<Cursor<'_, std::future::Ready<()>>, Error> {
     Ok(Cursor(PhantomData))
 }
 
+// What is in a type that pglock does not know is not looked at.
+#[pglock::advisory("in a map")]
+fn in_a_map() -> Result<BTreeMap<u8, std::future::Ready<()>>, Error> {
+    Ok(BTreeMap::new())
+}
+
+#[pglock::advisory("parts")]
+fn parts<T: Clone>(row: &T) -> Result<(Vec<T>, [Rows<'_>; 1], (u8, Option<T>)), Error> {
+    Ok((vec![row.clone()], [Vec::new()], (1, None)))
+}
+
 #[pglock::advisory("a macro")]
 fn a_macro() -> Result<row!(), Error> {
     Ok((1, None))
@@ -85,5 +97,6 @@ fn functions() -> Result<fn(u8) -> std::future::Ready<u8>, Error> {
 
 fn main() {
     let _ = (an_alias, elided, generic::<u8, 3>, parameter::<u8>, in_a_struct, a_macro, opaque, functions);
+    let _ = (in_a_map, parts::<u8>);
     let _ = (Rows::first, Rows::last);
 }
