@@ -149,11 +149,15 @@ impl From<(i32, i32)> for LockId {
 /// It has all that, and nothing else. It is there for what the compiler says of other types: a `u64` or an `usize` has no
 /// key of its own, since Postgres' keys are signed.
 ///
+/// An integer literal that does not fit into an `i32` needs its type, since several integers are IDs and the compiler then
+/// takes an `i32`. In the attribute it is an `i64` without that.
+///
 /// ```
 /// fn is_an_id(_: impl pglock::IntoLockId) {}
 ///
 /// is_an_id("invoices");
 /// is_an_id(7_u32);
+/// is_an_id(5_000_000_000_i64);
 /// is_an_id(format!("order-{}", u64::MAX));
 /// ```
 #[diagnostic::on_unimplemented(

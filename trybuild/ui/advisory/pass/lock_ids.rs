@@ -32,6 +32,7 @@ check! {
     escaped("{{invoices}}");
     named(lock_id = "invoices");
     zero(0);
+    above_an_i32(5_000_000_000);
     positive(9_223_372_036_854_775_807);
     negative(-9_223_372_036_854_775_808);
     hexadecimal(0xFF);
@@ -74,7 +75,7 @@ async fn argument_like_an_option(using: String) -> Result<String, Failure> {
 }
 
 fn main() {
-    let _ = (name, raw_name, escaped, named, zero, positive, negative, hexadecimal, suffixed, parenthesized, pair);
+    let _ = (name, raw_name, escaped, named, zero, above_an_i32, positive, negative, hexadecimal, suffixed, parenthesized, pair);
     let _ = (negative_pair, constant, key_constant, path, own_path, sum, compared, computed, concatenated, formatted);
     let _ = (variant, after_a_flag, after_an_option, called, formatted_arguments, argument, argument_like_an_option);
 }

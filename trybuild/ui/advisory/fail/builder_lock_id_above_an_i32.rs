@@ -1,0 +1,3 @@
+fn main() {
+    let _ = pglock::advisory(5_000_000_000);
+}
