@@ -143,7 +143,7 @@ mod tests {
 
     #[cfg(not(feature = "rustls"))]
     #[test]
-    fn a_server_that_wants_tls_is_said_to_need_the_feature() {
+    fn a_server_that_wants_tls_is_reported_without_the_feature() {
         let server = pglock_tests::Server::builder().tcp(true).start();
         let rules = "local all all trust\nhostssl all all all trust\n";
         std::fs::write(server.data_dir().join("pg_hba.conf"), rules).unwrap();
