@@ -190,6 +190,20 @@ fn applications_of_the_never_list_are_spared() {
     blocked.end();
 }
 
+/// It has locks while it looks.
+#[test]
+fn its_own_session_is_left_alone() {
+    let db = database();
+    let mut holder = db.connect_as("worker-1");
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let told = on(&db, &["terminate", "--held", "-y"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert!(
+        told.out.contains("\"worker-1\"") && told.out.lines().count() == 1,
+        "{told:?}"
+    );
+}
+
 #[test]
 fn a_session_that_may_not_be_signaled_is_said_to_be_denied() {
     let blocked = Blocked::on_orders();

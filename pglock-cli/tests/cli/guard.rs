@@ -152,6 +152,19 @@ fn others_who_wait_are_not_guarded_and_filters_spare() {
 }
 
 #[test]
+fn applications_of_the_never_list_are_spared() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let folder = tempfile::tempdir().unwrap();
+    let never = "never_application = [\"report\"]";
+    std::fs::write(folder.path().join("pglock.toml"), never).unwrap();
+    let options = ["--terminate", "--lock-timeout", "1s"];
+    let told = said(guard(&db, &options, ALTER).current_dir(folder.path()));
+    assert_eq!(told.code, 1, "{told:?}");
+    report.batch_execute("SELECT 1").unwrap();
+}
+
+#[test]
 fn a_command_that_names_its_sessions_itself_is_told_of() {
     let db = database();
     let told = on(&db, &["guard", "--terminate", "--", "true"]);

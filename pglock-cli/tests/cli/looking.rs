@@ -327,6 +327,21 @@ fn it_does_not_wait_for_what_it_looks_at() {
     }
 }
 
+/// Its own statements read this table.
+#[test]
+fn it_waits_for_no_lock_for_long() {
+    let db = database();
+    let mut client = db.connect();
+    client
+        .batch_execute("BEGIN; LOCK pg_namespace IN ACCESS EXCLUSIVE MODE")
+        .unwrap();
+    let told = on(&db, &["ls"]);
+    assert!(
+        told.code == 2 && told.err.contains("lock timeout"),
+        "{told:?}"
+    );
+}
+
 #[test]
 fn errors_are_one_line_without_a_password() {
     let url = "postgres://ops:s3cret@127.0.0.1:1/app";

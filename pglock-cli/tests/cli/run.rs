@@ -285,6 +285,15 @@ fn a_command_that_takes_too_long_is_ended() {
 }
 
 #[test]
+fn a_command_that_is_stopped_is_ended_as_well() {
+    let db = database();
+    let options = ["--at-most", "500ms", "--grace", "10min"];
+    let script = "echo $$; kill -STOP $$; exec sleep 60";
+    let mut running = Running::start(&mut run(&db, &options), script, 1);
+    assert_eq!(running.end().code, 124);
+}
+
+#[test]
 fn a_lock_is_kept_for_as_long_as_is_asked() {
     let db = database();
     let began = std::time::Instant::now();

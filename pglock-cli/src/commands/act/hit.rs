@@ -178,35 +178,45 @@ mod tests {
     use std::time::Duration;
 
     use pglock::Database;
-    use pglock_tests::{database, pid_of};
+    use pglock_tests::{TestDb, database, pid_of};
 
     use super::*;
+
+    /// A session that holds a lock, and the one that looks.
+    async fn holder(db: &TestDb, pid: i32) -> Result<(Client, Victim), Failure> {
+        let database = Database::builder(db.url()).build()?;
+        let mut client = connect::to_act(&database).await?;
+        let select = Select {
+            pid: vec![pid],
+            ..Select::default()
+        };
+        let mut found = query::locks(&select)?.fetch_async(&mut client).await?;
+        let victim = Victim {
+            activity: found.swap_remove(0).activity,
+            blocks: 0,
+        };
+        Ok((client, victim))
+    }
+
+    fn holding(db: &TestDb) -> (postgres::Client, i32) {
+        let mut client = db.connect_as("report");
+        client.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+        let pid = pid_of(&mut client);
+        (client, pid)
+    }
 
     /// As where its pid was given to another session after it had been shown.
     #[test]
     fn who_has_the_pid_of_a_session_that_was_shown_is_not_hit() {
         let db = database();
-        let mut report = db.connect_as("report");
-        report.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
-        let select = Select {
-            pid: vec![pid_of(&mut report)],
-            ..Select::default()
-        };
+        let (_held, pid) = holding(&db);
         let outcomes = connect::block_on(async {
-            let database = Database::builder(db.url()).build()?;
-            let mut client = connect::to_act(&database).await?;
-            let mut found = query::locks(&select)?.fetch_async(&mut client).await?;
-            let shown = found.swap_remove(0).activity;
+            let (mut client, shown) = holder(&db, pid).await?;
             let mut before = shown.clone();
-            before.backend_start = shown
-                .backend_start
-                .map(|start| start - Duration::from_millis(1));
+            let start = before.activity.backend_start;
+            before.activity.backend_start = start.map(|start| start - Duration::from_millis(1));
             let mut outcomes = Vec::new();
-            for activity in [before, shown] {
-                let victim = Victim {
-                    activity,
-                    blocks: 0,
-                };
+            for victim in [before, shown] {
                 for verb in [Verb::Cancel, Verb::Terminate] {
                     let select = victim.select();
                     outcomes.push(signal(&mut client, &victim, &select, verb).await?);
@@ -217,5 +227,25 @@ mod tests {
         let idle = Outcome::Spared(Spared::Idle.to_string());
         let expected = [Outcome::Gone, Outcome::Gone, idle, Outcome::Hit];
         assert_eq!(outcomes.expect("the server answers"), expected);
+    }
+
+    #[test]
+    fn processes_of_the_server_and_prepared_transactions_are_spared() {
+        let db = database();
+        let (_held, pid) = holding(&db);
+        let found = connect::block_on(async { holder(&db, pid).await });
+        let (_client, client) = found.expect("the server answers");
+        let mut process = client.clone();
+        process.activity.backend_type = Some("WALSENDER".to_owned());
+        let mut prepared = client.clone();
+        prepared.activity.pid = 0;
+        let (spared, victims) = part(vec![process, prepared, client], Verb::Terminate, &[]);
+        let why: Vec<_> = spared.into_iter().map(|(_, why)| why).collect();
+        assert!(
+            why[0].contains("process of the server (walsender)"),
+            "{why:?}"
+        );
+        assert!(why[1].contains("ROLLBACK PREPARED"), "{why:?}");
+        assert_eq!(victims.len(), 1);
     }
 }

@@ -222,7 +222,7 @@ impl Blockers {
 mod tests {
     use clap::Parser as _;
     use pglock::Database;
-    use pglock_tests::{Waiter, database, pid_of};
+    use pglock_tests::{Waiter, database};
 
     use super::*;
     use crate::args::{Cli, Command};
@@ -236,34 +236,41 @@ mod tests {
         Blockers::new(guarded.expect("it is valid"))
     }
 
-    /// As where its pid was given to another session after it had been found.
+    /// As where its pid was given to another session after it had been found, or it does not block the command any more.
     #[test]
-    fn who_has_the_pid_of_a_session_that_blocked_is_not_hit() {
+    fn who_is_not_the_session_that_blocked_or_does_not_block_is_not_hit() {
         let db = database();
-        db.execute("CREATE TABLE orders (id int)");
+        db.execute("CREATE TABLE orders (id int); CREATE TABLE users (id int)");
         let mut report = db.connect_as("report");
-        let pid = pid_of(&mut report);
         report.batch_execute("BEGIN; LOCK orders").unwrap();
+        let mut other = db.connect_as("other");
+        other.batch_execute("BEGIN; LOCK users").unwrap();
         let waiter = Waiter::of(&db, db.connect_as("migration"), "TRUNCATE orders");
+        // Not guarded.
+        let web = Waiter::of(&db, db.connect_as("web"), "TRUNCATE users");
         let options = ["--terminate", "--app", "migration", "--after", "0s"];
         let mut blockers = blockers(&[&options[..], &["--", "true"]].concat());
         let told = connect::block_on(async {
             let database = Database::builder(db.url()).build()?;
             let mut client = connect::to_act(&database).await?;
-            let mut found = blockers.guarded.query()?.fetch_async(&mut client).await?;
-            let activity = found.swap_remove(0).blocking_activity;
-            let start = activity.backend_start;
-            let before = start.map(|start| start - Duration::from_millis(1));
             let mut told = Vec::new();
-            for start in [before, start] {
-                let session = (pid, start);
+            for (name, earlier) in [("other", 0), ("report", 1), ("report", 0)] {
+                let filter = format!("blocking_activity__application_name={name}");
+                let found = pglock::blocked_locks().filter(filter)?;
+                let mut found = found.fetch_async(&mut client).await?;
+                let activity = found.swap_remove(0).blocking_activity;
+                let earlier = Duration::from_millis(earlier);
+                let start = activity.backend_start.map(|start| start - earlier);
+                let session = (activity.pid, start);
                 let acted = blockers.act(&mut client, session, &activity, Step::Terminate);
                 acted.await?;
                 told.push(blockers.said.len());
             }
             Ok(told)
         });
-        assert_eq!(told.expect("the server answers"), [0, 1]);
+        assert_eq!(told.expect("the server answers"), [0, 0, 1]);
         waiter.finish();
+        drop(other);
+        web.finish();
     }
 }
