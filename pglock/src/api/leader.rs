@@ -187,10 +187,10 @@ impl Leader {
                 Ok(call) => {
                     pause = self.restart;
                     begin_term(call.hold());
-                    let span = LeadSpan::of(subject, term);
+                    // Begun in the call, whose span is then around that of the term.
+                    let work = async { LeadSpan::of(subject, term).around(body()).await };
                     // Boxed, as the body of `run_async` is.
-                    let body = Box::pin(span.around(body()));
-                    call.run_async(body, &failed).await
+                    call.run_async(Box::pin(work), &failed).await
                 }
                 Err(error) => Err(error),
             };

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 /// # pglock::configure(database.url())?;
 /// use std::time::Duration;
 ///
-/// let error = pglock::advisory("invoices").timeout(Duration::from_millis(10)).acquire().unwrap_err();
+/// let error = pglock::advisory("invoices").timeout(Duration::from_millis(500)).acquire().unwrap_err();
 /// let holder = error.holder().expect("it still holds the lock");
 /// assert_eq!(holder.application_name, "worker-1");
 /// # Ok(())

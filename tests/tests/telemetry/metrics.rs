@@ -140,11 +140,28 @@ fn open_sessions_are_counted_by_what_they_are_for() {
 }
 
 #[test]
+fn a_leader_is_one_while_its_body_runs() {
+    let numbers = numbers();
+    let db = database();
+    let leader = pglock::leader("scheduler").label("scheduler");
+    let leads = || {
+        let labels = [("lock", "scheduler")];
+        numbers.of("pglock_leading", &labels).last().copied()
+    };
+    let led = leader.using(&handle(&db)).lead(|| async {
+        assert_eq!(leads(), Some(1.0));
+        Ok::<_, pglock::Error>(())
+    });
+    pollster::block_on(led).unwrap();
+    assert_eq!(leads(), Some(0.0));
+}
+
+#[test]
 fn metrics_are_described_to_the_recorder() {
     let numbers = numbers();
     pglock::describe_metrics();
     let described = numbers.described();
-    assert_eq!(described.len(), 6, "{described:?}");
+    assert_eq!(described.len(), 7, "{described:?}");
     for (name, (unit, text)) in described {
         assert_documented(&name);
         let expected = if name.ends_with("_seconds") {

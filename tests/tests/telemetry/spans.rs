@@ -97,6 +97,28 @@ fn an_async_body_is_in_the_span_of_its_hold_whenever_it_runs() {
 }
 
 #[test]
+fn the_body_of_a_leader_is_in_a_span_for_each_term_inside_its_hold() {
+    let db = database();
+    let here = handle(&db);
+    let recorder = Recorder::default();
+    in_a_span(&recorder, || {
+        let led = pglock::leader("scheduler").using(&here).lead(|| async {
+            tokio::task::yield_now().await;
+            info!(name: "work", "at work");
+            Ok::<_, Error>(())
+        });
+        runtime().block_on(led)
+    })
+    .unwrap();
+    let term = recorder.span("pglock.lead");
+    assert_eq!(term.fields.get("lock"), Some("scheduler"));
+    assert_eq!(term.fields.get("term"), Some("1"));
+    assert_eq!(term.parent, Some("pglock.hold"));
+    assert_eq!(recorder.event("work").parent, Some("pglock.lead"));
+    assert_all_documented(&recorder);
+}
+
+#[test]
 fn a_skip_names_the_holder() {
     #[pglock::advisory("skipped", using = here, timeout = 0, side_effect = Skip)]
     fn job(here: &Database) -> Result<(), Error> {
