@@ -148,7 +148,7 @@ fn a_leader_is_one_while_its_body_runs() {
         let labels = [("lock", "scheduler")];
         numbers.of("pglock_leading", &labels).last().copied()
     };
-    let led = leader.using(&handle(&db)).lead(|| async {
+    let led = leader.using(handle(&db)).lead(|| async {
         assert_eq!(leads(), Some(1.0));
         Ok::<_, pglock::Error>(())
     });
