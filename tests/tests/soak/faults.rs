@@ -96,6 +96,7 @@ impl<'s> Faults<'s> {
                 time,
             } => {
                 let process = processes.freeze(place);
+                let before = self.noted.len();
                 if let Some(number) = number {
                     self.terminate(number, |session, _| {
                         session.process == process && !session.held.is_empty()
@@ -103,6 +104,11 @@ impl<'s> Faults<'s> {
                 }
                 sleep(time);
                 processes.thaw(place);
+                // Only now it reads what the session was answered before it ended. A lock that was granted to one call may
+                // pass to another that is made from now on, and that hears of the loss right after.
+                for fault in &mut self.noted[before..] {
+                    fault.until = now() + SIGNAL_BOUND;
+                }
             }
             Trouble::Stop { time } => self.restart(Server::stop, time),
             Trouble::Crash { time } => self.restart(Server::kill, time),
