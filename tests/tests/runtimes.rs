@@ -415,11 +415,13 @@ fn a_fork_copies_no_lock_that_a_call_in_the_child_would_wait_for() {
 }
 
 fn fork_among_callers() {
-    let by_name = || {
-        let lock = pglock::advisory("named").using("no such database");
-        lock.try_acquire().is_err_and(|error| error.is_config())
-    };
     let url = "postgres://app@localhost/app";
+    // A database by its name, and the default one, whose credentials are told again.
+    let finds_databases = || {
+        let lock = pglock::advisory("named").using("no such database");
+        let is_refused = lock.try_acquire().is_err_and(|error| error.is_config());
+        is_refused && pglock::configure(url).is_ok()
+    };
     Database::builder(url)
         .build()
         .unwrap()
@@ -430,13 +432,13 @@ fn fork_among_callers() {
         for _ in 0..3 {
             scope.spawn(|| {
                 while !forked.load(Ordering::Relaxed) {
-                    assert!(by_name());
+                    assert!(finds_databases());
                 }
             });
         }
         for fork in 0..200 {
             match fork::fork().unwrap() {
-                Fork::Child => std::process::exit(i32::from(!by_name())),
+                Fork::Child => std::process::exit(i32::from(!finds_databases())),
                 Fork::Parent(pid) => {
                     let began = Instant::now();
                     while fork::waitpid_nohang(pid).unwrap().is_none() {
