@@ -1,6 +1,7 @@
 //! `pglock.toml`, as the command reads it. The library reads the tables `[configs.NAME]` of the same file.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
@@ -40,8 +41,7 @@ impl Config {
     /// The file that the caller names, or the nearest one in this folder and those above it.
     pub(crate) fn find(global: &Global) -> Result<Self, Failure> {
         if let Some(path) = &global.config_file {
-            let text = std::fs::read_to_string(path);
-            let text = text.map_err(|error| {
+            let text = std::fs::read_to_string(path).map_err(|error| {
                 Failure::new(format!("cannot read {}: {error}", path.display()))
             })?;
             return Self::parse(path, &text, true);
@@ -51,8 +51,8 @@ impl Config {
         };
         for folder in current.ancestors() {
             let path = folder.join(FILE);
-            match std::fs::read_to_string(&path) {
-                Ok(text) => return Self::parse(&path, &text, is_callers_own(&path)),
+            match read(&path) {
+                Ok((text, is_callers_own)) => return Self::parse(&path, &text, is_callers_own),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Failure::new(format!(
@@ -132,21 +132,38 @@ impl Config {
     /// Whether sessions may be hit. To be asked before anything is asked of a server.
     pub(crate) fn may_act(&self, global: &Global, verb: &str) -> Result<(), Failure> {
         global.may_act(verb)?;
-        let Some(name) = self.named(global)? else {
-            return Ok(());
-        };
-        let entry = self.table.get("databases").and_then(|it| it.get(name));
-        match entry.and_then(|entry| entry.get("read_only")) {
-            None | Some(Value::Boolean(false)) => Ok(()),
-            Some(Value::Boolean(true)) => Err(Failure::new(format!(
-                "`{verb}` is refused: the database `{name}` is `read_only` in {}; name it by its url, or change that",
-                self.path.display()
-            ))),
-            Some(_) => Err(Failure::new(format!(
-                "{}: `read_only` of the database `{name}` has to be true or false",
-                self.path.display()
-            ))),
+        for (name, entry) in self
+            .table
+            .get("databases")
+            .and_then(Value::as_table)
+            .into_iter()
+            .flatten()
+        {
+            let is_read_only = match entry.get("read_only") {
+                None => false,
+                Some(Value::Boolean(is)) => *is,
+                Some(_) => {
+                    return Err(Failure::new(format!(
+                        "{}: `read_only` of the database `{name}` has to be true or false",
+                        self.path.display()
+                    )));
+                }
+            };
+            let is_meant = if let Some(named) = self.named(global)? {
+                named == name
+            } else {
+                // Nobody has named it here: it may be there for programs.
+                let default = std::env::var("DATABASE_URL").ok();
+                default.is_some() && default.as_deref() == self.url_of(name)?
+            };
+            if is_read_only && is_meant {
+                return Err(Failure::new(format!(
+                    "`{verb}` is refused: the database `{name}` is `read_only` in {}; name it by its url with -d, or change that",
+                    self.path.display()
+                )));
+            }
         }
+        Ok(())
     }
 
     /// What the command line or this file calls the database: a url, or a name in `[databases]`.
@@ -286,11 +303,16 @@ impl Config {
     }
 }
 
-/// Whether the file is the caller's, and nobody else's to write.
-fn is_callers_own(path: &Path) -> bool {
-    std::fs::metadata(path).is_ok_and(|file| {
-        file.uid() == rustix::process::geteuid().as_raw() && file.mode() & 0o022 == 0
-    })
+/// The text of a file, and whether it is the caller's, and nobody else's to write.
+fn read(path: &Path) -> io::Result<(String, bool)> {
+    // Opened once: asked by its path a second time, it could be another one.
+    let mut file = File::open(path)?;
+    let what = file.metadata()?;
+    let is_callers_own =
+        what.uid() == rustix::process::geteuid().as_raw() && what.mode() & 0o022 == 0;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok((text, is_callers_own))
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {

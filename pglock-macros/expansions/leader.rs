@@ -29,7 +29,7 @@ async fn lead(&self, pool: Pool, shard: u32) -> Result<(), Error> {
         as fn(_) -> _;
     ::pglock::__rt::lead(
             leader,
-            || {
+            move || {
                 let pool = ::pglock::__rt::of_each_term(&pool);
                 let shard = ::pglock::__rt::of_each_term(&shard);
                 async move {

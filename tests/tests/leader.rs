@@ -164,6 +164,82 @@ fn a_leader_that_has_lost_the_lock_and_works_on_is_none() {
 }
 
 #[test]
+fn a_wait_that_is_canceled_in_the_server_ends_no_leader() {
+    let (db, executor) = (database(), executor());
+    let mut client = db.connect();
+    let held = pglock::advisory("scheduler")
+        .on(&mut client)
+        .acquire()
+        .unwrap();
+    let leader = process(db.url(), "one");
+    let task = executor.spawn(leader.lead(|| async { Ok::<_, Error>(7) }));
+    for _ in 0..3 {
+        db.wait_for_waiters(1);
+        db.execute(
+            "SELECT pg_cancel_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted",
+        );
+        wait_until("its wait is over", BOUND, || db.blocked_pids().is_empty());
+    }
+    db.wait_for_waiters(1);
+    held.release().unwrap();
+    assert_eq!(executor.block_on(task).unwrap().unwrap(), 7);
+}
+
+#[test]
+fn a_standby_ends_no_leader() {
+    let executor = executor();
+    let primary = Server::start();
+    let db = primary.create_database();
+    let standby = primary.standby();
+    let leader = process(&standby.url(db.name()), "one");
+    let task = executor.spawn(leader.clone().lead(|| async { Ok::<_, Error>(7) }));
+    let tried = || {
+        let here = Database::builder(standby.url(db.name()))
+            .application_name("one")
+            .build();
+        here.unwrap().ping().unwrap_err()
+    };
+    assert!(tried().is_environment(), "it is none");
+    let promoted = standby.url(db.name());
+    postgres::Client::connect(&promoted, postgres::NoTls)
+        .unwrap()
+        .batch_execute("SELECT pg_promote()")
+        .unwrap();
+    assert_eq!(executor.block_on(task).unwrap().unwrap(), 7);
+}
+
+#[test]
+fn a_body_that_fails_since_the_lock_is_lost_begins_anew() {
+    let (db, executor) = (database(), executor());
+    let terms = AtomicUsize::new(0);
+    let url = db.url().to_owned();
+    let ended = executor.block_on(process(&url, "one").lead(|| async {
+        if terms.fetch_add(1, Ordering::SeqCst) > 0 {
+            return Ok(7);
+        }
+        db.terminate(holder(&db));
+        // As one that asks between its steps: it hears of the loss first.
+        wait_until("the loss is known", BOUND, || pglock::check().is_err());
+        pglock::check().map(|()| 0)
+    }));
+    assert_eq!(ended.unwrap(), 7);
+}
+
+#[test]
+fn a_pause_that_cannot_work_is_refused() {
+    let executor = executor();
+    for pause in [Duration::ZERO, Duration::MAX] {
+        let leader = pglock::leader("scheduler").restart(pause);
+        let ended = executor.block_on(leader.lead(|| async { Ok::<_, Error>(()) }));
+        let error = ended.unwrap_err();
+        assert!(
+            error.is_config() && error.to_string().contains("`restart`"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
 fn the_end_of_the_body_is_the_end() {
     let (db, executor) = (database(), executor());
     let ended = executor.block_on(process(db.url(), "one").lead(|| async { Ok::<_, Error>(7) }));

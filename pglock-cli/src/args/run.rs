@@ -57,7 +57,7 @@ pub(crate) struct RunArgs {
     /// Exit code when it is busy
     #[arg(short = 'E', long, value_name = "CODE", default_value_t = 75, value_parser = clap::value_parser!(u8).range(1..))]
     pub(crate) busy_code: u8,
-    /// When it is busy, exit with 0 and say nothing
+    /// When it is busy, exit with 0 and say nothing; without -w it tries once
     #[arg(long, conflicts_with = "busy_code")]
     pub(crate) skip: bool,
     /// Keep the lock so long, however soon the command ends
@@ -117,6 +117,26 @@ pub(crate) fn refuse_option(command: &[OsString]) -> Result<(), Failure> {
         Some(option) => Err(Failure::new(format!(
             "`{option}` stands where the command begins; write options before the name of the lock or the `--`, and the command after `--`"
         ))),
+    }
+}
+
+impl RunArgs {
+    pub(crate) fn tries_once(&self) -> bool {
+        // Who skips does not want to wait without end.
+        self.try_once || self.skip && self.timeout.is_none()
+    }
+
+    /// Refuses `run -- COMMAND ..`, where the command's first word was taken for the name.
+    pub(crate) fn refuse_no_name(&self) -> Result<(), Failure> {
+        let after = std::env::args_os()
+            .skip_while(|argument| argument != "--")
+            .skip(1);
+        if after.count() == self.command.len() + 1 {
+            return Err(Failure::new(
+                "the name of the lock is missing; write it before the `--`",
+            ));
+        }
+        Ok(())
     }
 }
 

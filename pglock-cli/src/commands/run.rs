@@ -34,6 +34,7 @@ const LOST: u8 = 74;
 const TOO_LONG: u8 = 124;
 
 pub(crate) fn run(global: &Global, args: &RunArgs) -> Result<ExitCode, Failure> {
+    args.refuse_no_name()?;
     refuse_option(&args.command)?;
     let config = Config::find(global)?;
     let code = connect::block_on(async {
@@ -199,7 +200,7 @@ impl Run<'_> {
         if let Some(time) = self.args.at_least {
             lock = lock.hold_at_least(time);
         }
-        if self.args.try_once {
+        if self.args.tries_once() {
             return lock.timeout(Duration::ZERO);
         }
         match self.args.timeout {

@@ -52,7 +52,8 @@ impl Names {
     }
 
     fn add(&mut self, entry: Entry) {
-        if let Some(id) = &entry.id {
+        // A number is no name: it is only known where it is taken.
+        if let Some(id @ LockId::Name(_)) = &entry.id {
             self.by_key.entry(id.to_key()).or_insert(self.entries.len());
         }
         self.entries.push(entry);
@@ -113,7 +114,14 @@ impl Names {
             let other = first(entry)?;
             (other.name != entry.name).then_some((other.name.as_str(), entry.name.as_str()))
         });
-        pairs.collect()
+        let of_migrators = MIGRATORS.iter().filter(|known| !known.is_of_database());
+        let with_migrators = of_migrators.flat_map(|known| {
+            let key = known.key("").to_key();
+            let same = move |entry: &&Entry| entry.id.as_ref().is_some_and(|id| id.to_key() == key);
+            let entries = self.entries.iter().filter(same);
+            entries.map(|entry| (known.name, entry.name.as_str()))
+        });
+        pairs.chain(with_migrators).collect()
     }
 }
 
@@ -227,11 +235,27 @@ mod tests {
             from: NamedBy::Catalog,
             taken: None,
         };
-        names.add(entry("a", 1_i64.into()));
-        names.add(entry("a", 1_i64.into()));
-        names.add(entry("b", 1_i64.into()));
-        names.add(entry("c", (0, 1).into()));
-        assert_eq!(names.same_key(), [("a", "b")]);
+        names.add(entry("a", "hashed".into()));
+        names.add(entry("a", "hashed".into()));
+        names.add(entry("b", "hashed".into()));
+        names.add(entry("c", "otherwise".into()));
+        names.add(entry("72707369", 72_707_369_i64.into()));
+        assert_eq!(
+            names.same_key(),
+            [("a", "b"), ("Prisma Migrate", "72707369")]
+        );
+    }
+
+    #[test]
+    fn a_number_of_a_catalog_is_no_name() {
+        let mut names = Names::default();
+        names.add(Entry {
+            name: "42".to_owned(),
+            id: Some(42_i64.into()),
+            from: NamedBy::Catalog,
+            taken: None,
+        });
+        assert_eq!(names.of_key(&42_i64.into(), ""), None);
     }
 
     #[test]

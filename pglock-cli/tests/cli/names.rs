@@ -347,7 +347,7 @@ fn names_are_guessed() {
 fn a_database_can_be_for_looking_only() {
     let db = database();
     let folder = folder(&format!(
-        "[databases]\nprod = {{ url = \"{url}\", read_only = true }}\nwrong = {{ url = \"{url}\", read_only = 1 }}",
+        "[databases]\nprod = {{ url = \"{url}\", read_only = true }}",
         url = db.url()
     ));
     let on = |name: &str, arguments: &[&str]| {
@@ -377,12 +377,24 @@ fn a_database_can_be_for_looking_only() {
             "{refused:?}"
         );
     }
-    assert!(
-        on("wrong", &["free", "a", "-y"])
-            .err
-            .contains("has to be true or false")
+    let wrong = self::folder("[databases]\nprod = { url = \"x\", read_only = 1 }");
+    let wrong = said(
+        pglock(&db)
+            .args(["free", "a", "-y"])
+            .current_dir(wrong.path()),
     );
+    assert!(wrong.err.contains("has to be true or false"), "{wrong:?}");
     assert_eq!(on(db.url(), &["free", "a", "-y"]).code, 0);
+    // Nobody has named it here.
+    let default = said(
+        pglock(&db)
+            .args(["free", "a", "-y"])
+            .current_dir(folder.path()),
+    );
+    assert!(
+        default.code == 2 && default.err.contains("the database `prod` is `read_only`"),
+        "{default:?}"
+    );
 }
 
 #[test]

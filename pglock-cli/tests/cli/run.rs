@@ -112,6 +112,11 @@ fn what_cannot_be_run_has_the_codes_of_a_shell() {
         on(&db, &["run", "job", "--", "sh", "-c", "kill -9 $$"]).code,
         137
     );
+    let nameless = on(&db, &["run", "-n", "--", "sleep", "1"]);
+    assert!(
+        nameless.code == 125 && nameless.err.contains("the name of the lock is missing"),
+        "{nameless:?}"
+    );
     let usage = on(&db, &["run", "job"]);
     assert_eq!(usage.code, 125, "{usage:?}");
     let option = on(&db, &["run", "job", "-t", "5s", "true"]);
@@ -148,8 +153,10 @@ fn a_busy_lock_has_a_code_of_its_own_and_names_its_holder() {
         on(&db, &["run", "job", "-w", "50ms", "-E", "9", "--", "true"]).code,
         9
     );
-    let skipped = on(&db, &["run", "job", "-n", "--skip", "--", "true"]);
-    assert_eq!((skipped.code, skipped.err.as_str()), (0, ""));
+    for skip in [&["-n", "--skip"][..], &["--skip"]] {
+        let skipped = on(&db, &[&["run", "job"], skip, &["--", "false"]].concat());
+        assert_eq!((skipped.code, skipped.err.as_str()), (0, ""));
+    }
     assert_eq!(on(&db, &["run", "other", "-n", "--", "true"]).code, 0);
     running.signal(Signal::TERM);
     assert_eq!(running.end().code, 143);

@@ -1,10 +1,10 @@
 //! `#[pglock::leader]`: what it takes, what it refuses, and what it becomes.
 
-use proc_macro2::{Ident, TokenStream};
-use quote::{quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream, TokenTree};
+use quote::{ToTokens as _, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, FnArg, Pat, ReceiverKind, Result};
+use syn::{Error, Expr, FnArg, ReceiverKind, Result};
 
 use super::{Attribute, named_lock};
 use crate::catalog::CatalogEntry;
@@ -14,6 +14,7 @@ use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
 use crate::options::shared::SharedOptions;
+use crate::types;
 
 const OPTIONS: &Options<Args> = &[
     ("lock_id", "lock_id = \"scheduler\"", |args, option| {
@@ -76,6 +77,10 @@ fn restart(value: Expr) -> Result<DurationArg> {
             value,
             "the pause cannot be `None`: write a duration such as `\"1s\"`, or leave it out for one second",
         )),
+        DurationArg::Literal(pause) if pause.is_zero() => Err(Error::new_spanned(
+            value,
+            "the pause cannot be zero: write `\"1ms\"` or more, or leave it out for one second",
+        )),
         pause => Ok(pause),
     }
 }
@@ -131,23 +136,51 @@ fn validate_arguments(function: &Function) -> Result<()> {
                 "the body begins anew in each term, and cannot take `self` again: write `&self`",
             )),
         },
-        FnArg::Typed(argument) => match &*argument.pat {
-            Pat::Ident(name) => match &name.mutability {
-                Some(mutability) => {
-                    let name = &name.ident;
-                    Err(Error::new_spanned(
-                        mutability,
-                        format!(
-                            "each term gets a clone of this argument: write `let mut {name} = {name};` in the body"
-                        ),
-                    ))
-                }
-                None => Ok(()),
-            },
-            _ => Ok(()),
+        FnArg::Typed(argument) => match mutable(argument.pat.to_token_stream()) {
+            Some(mutable) => Err(Error::new_spanned(
+                mutable,
+                "each term gets a clone of this argument: leave out `mut`, and write `let mut name = name;` in the body",
+            )),
+            None => Ok(()),
         },
     };
     parse::combine(function.sig.inputs.iter().map(of_argument))
+}
+
+/// The first `mut` of a pattern that is not that of a `&mut`.
+fn mutable(pattern: TokenStream) -> Option<TokenTree> {
+    let mut is_reference = false;
+    for token in pattern {
+        match token {
+            TokenTree::Group(group) => {
+                let inside = mutable(group.stream());
+                if inside.is_some() {
+                    return inside;
+                }
+                is_reference = false;
+            }
+            TokenTree::Ident(word) if word == "mut" && !is_reference => {
+                return Some(TokenTree::Ident(word));
+            }
+            token => is_reference = matches!(&token, TokenTree::Punct(it) if it.as_char() == '&'),
+        }
+    }
+    None
+}
+
+/// Refuses an option that would take an argument, of which each term needs a clone.
+fn validate_borrowed(option: &str, value: &Expr, function: &Function) -> Result<()> {
+    let takes = parse::word(value).filter(|name| {
+        let ty = function.typed_argument(name).map(|(_, ty)| ty);
+        ty.is_some_and(|ty| !types::has_nothing_to_drop(ty))
+    });
+    match takes {
+        Some(name) => Err(Error::new_spanned(
+            value,
+            format!("each term needs this argument: write `{option} = &{name}`"),
+        )),
+        None => Ok(()),
+    }
 }
 
 /// The arguments by the names that the body has for them.
@@ -184,6 +217,14 @@ impl Attribute for Args {
             is_async,
             named_lock::validate("leader", self.lock_id.as_ref(), function),
             validate_arguments(function),
+            match &self.using {
+                Some(using) => validate_borrowed("using", &using.value, function),
+                None => Ok(()),
+            },
+            match self.lock_id.as_ref().map(|lock_id| &lock_id.value) {
+                Some(LockId::Expression(id)) => validate_borrowed("lock_id", id, function),
+                _ => Ok(()),
+            },
             OnError::validate(self.shared_options.on_error(), function),
         ])
     }
@@ -211,11 +252,16 @@ impl Attribute for Args {
             |name| quote_spanned!(name.span()=> let #name = #krate::__rt::of_each_term(&#name);),
         );
         let body = function.future(body);
+        // A borrowed argument would have to be `Sync` for a future that is `Send`. A handler may have borrowed one before.
+        let by_value = match self.shared_options.on_error() {
+            None | Some(OnError::Panic) => Some(quote!(move)),
+            Some(OnError::Handler(_)) => None,
+        };
         quote! {
             #site
             let #leader = #builder;
             let #on_error = #handler;
-            #krate::__rt::lead(#leader, || { #(#clones)* #body }, #failed, #on_error).await
+            #krate::__rt::lead(#leader, #by_value || { #(#clones)* #body }, #failed, #on_error).await
         }
     }
 }

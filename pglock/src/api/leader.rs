@@ -2,25 +2,30 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::Weak;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
+
+use tokio_postgres::error::SqlState;
 
 use super::advisory::{Advisory, advisory};
 use crate::background::{self, PerProcess, jittered};
 use crate::database::Using;
-use crate::engine::HeldLock;
-use crate::error::Error;
+use crate::engine::HoldWatch;
+use crate::error::{Error, humanize};
 use crate::model::lock_id::IntoLockId;
 use crate::model::options::Timeout;
-use crate::telemetry::{LeadSpan, Subject};
+use crate::telemetry::{Leads, Subject};
 
 const RESTART: Duration = Duration::from_secs(1);
 
 /// The longest pause while the database is away.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
+/// As long as any other time of pglock's may be.
+const LONGEST_RESTART: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// The terms that this process has begun. Those that are over are gone, but for their place.
-static TERMS: PerProcess<Vec<Weak<HeldLock>>> = PerProcess::new();
+static TERMS: PerProcess<Vec<Weak<HoldWatch>>> = PerProcess::new();
 
 /// Has one of all processes that lead by this lock do the work, until it ends or another one has to.
 ///
@@ -136,12 +141,14 @@ impl Leader {
     /// as the server has freed the lock: at once when it has ended the session, within 15 s when the network was cut. The
     /// old leader has stopped by then, as for [`run_async`](Advisory::run_async).
     ///
-    /// A database that can't be reached doesn't end it.
+    /// A database that can't be reached doesn't end it, nor does one that is a standby, as a server is before it becomes the
+    /// primary, nor a wait that somebody cancels in the server.
     ///
     /// # Errors
     ///
-    /// The body's `Err`, unless it [restarts on errors](Leader::restart_on_error). Those of
-    /// [`acquire_async`](Advisory::acquire_async), except [`Connect`](crate::ErrorKind::Connect).
+    /// The body's `Err`, unless it [restarts on errors](Leader::restart_on_error) or its lock was lost by then. Those of
+    /// [`acquire_async`](Advisory::acquire_async), except [`Connect`](crate::ErrorKind::Connect) and those that pass.
+    /// [`Config`](crate::ErrorKind::Config) for a [pause](Leader::restart) of zero or of more than 24 days.
     /// [`Lost`](crate::ErrorKind::Lost) only when the body had returned `Ok` but the lock was lost by then.
     ///
     /// # Cancel safety
@@ -177,27 +184,38 @@ impl Leader {
         mut body: impl FnMut() -> F,
         failed: impl Fn(&R) -> bool,
     ) -> Result<R, Error> {
+        if self.restart.is_zero() || self.restart > LONGEST_RESTART {
+            return Err(Error::config(format!(
+                "`restart` of a leader cannot be {}; write a time above zero, of 24 days at most",
+                humanize::duration(self.restart)
+            )));
+        }
         let mut pause = self.restart;
         let mut term = 0_u64;
         loop {
-            term += 1;
             let request = self.lock.clone().for_own_session(Timeout::FOREVER)?;
-            let subject = Subject::from(&request.lock);
-            let ended = match request.enter_async().await {
+            let leads = Leads::of(Subject::from(&request.lock));
+            let asked = Instant::now();
+            let (ended, was_lost) = match request.enter_async().await {
                 Ok(call) => {
-                    pause = self.restart;
-                    begin_term(call.hold());
+                    term += 1;
+                    let watch = begin_term(call.watch());
                     // Begun in the call, whose span is then around that of the term.
-                    let work = async { LeadSpan::of(subject, term).around(body()).await };
+                    let work = async { leads.term(term).around(body()).await };
                     // Boxed, as the body of `run_async` is.
-                    call.run_async(Box::pin(work), &failed).await
+                    let ended = call.run_async(Box::pin(work), &failed).await;
+                    (ended, !watch.is_session_open())
                 }
-                Err(error) => Err(error),
+                Err(error) => (Err(error), false),
             };
+            if term > 0 && asked.elapsed() > LONGEST_PAUSE {
+                // The database was there for some time: this is another trouble.
+                pause = self.restart;
+            }
             match ended {
-                Ok(result) if failed(&result) && self.restarts_on_error => {}
-                Err(error) if error.is_connect() => {}
-                Err(error) if error.is_lost() && !error.body_finished() => {}
+                // By a body that has noticed the loss before it was dropped for it, or that begins anew in any case.
+                Ok(result) if failed(&result) && (was_lost || self.restarts_on_error) => {}
+                Err(error) if is_over_some_day(&error) => {}
                 ended => return ended,
             }
             sleep(jittered(pause)).await?;
@@ -222,15 +240,26 @@ impl Leader {
     pub fn is_leading(&self) -> Result<bool, Error> {
         let lock = self.lock.clone().for_own_session(Timeout::FOREVER)?.lock;
         let terms = TERMS.lock(|_| Vec::new());
-        let mut held = terms.iter().filter_map(Weak::upgrade);
-        Ok(held.any(|hold| hold.lock.is_same_key(&lock) && hold.check_session().is_ok()))
+        let mut terms = terms.iter().filter_map(Weak::upgrade);
+        Ok(terms.any(|term| term.lock.is_same_key(&lock) && term.is_session_open()))
     }
 }
 
-fn begin_term(hold: Weak<HeldLock>) {
+/// Whether another try may have another outcome: the database could not be reached, or is another one's standby, as a server
+/// is on its way to be the primary; the lock was lost; somebody has canceled the wait.
+fn is_over_some_day(error: &Error) -> bool {
+    error.is_connect()
+        || error.is_of_standby()
+        || error.is_lost() && !error.body_finished()
+        || error.is_database() && error.sql_state() == Some(&SqlState::QUERY_CANCELED)
+}
+
+fn begin_term(term: HoldWatch) -> Arc<HoldWatch> {
+    let term = Arc::new(term);
     let mut terms = TERMS.lock(|_| Vec::new());
     terms.retain(|term| term.strong_count() > 0);
-    terms.push(hold);
+    terms.push(Arc::downgrade(&term));
+    term
 }
 
 /// By pglock's clock, since the caller's executor may have none.

@@ -2,13 +2,13 @@
 
 use std::fmt;
 use std::future::Future;
-use std::sync::{Arc, Weak};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::background::block_on;
 use crate::calls::call_stack::{self, Frame};
 use crate::calls::guards_here;
-use crate::engine::{self, DatabaseLock, HeldLock};
+use crate::engine::{self, DatabaseLock, HeldLock, HoldWatch};
 use crate::error::Error;
 use crate::model::lock_request::LockRequest;
 use crate::model::options::WaitPolicy;
@@ -96,9 +96,8 @@ impl fmt::Debug for Call {
 }
 
 impl Call {
-    /// Of the lock, for as long as the call holds it.
-    pub(crate) fn hold(&self) -> Weak<HeldLock> {
-        Arc::downgrade(&self.hold)
+    pub(crate) fn watch(&self) -> HoldWatch {
+        self.hold.watch()
     }
 
     /// Runs the body. `failed` answers whether the body returned `Err`, which then takes precedence over a loss.

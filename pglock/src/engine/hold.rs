@@ -13,6 +13,7 @@ use super::ids::SessionState;
 use super::ledger::HoldId;
 use super::lock::DatabaseLock;
 use super::register::{Register, Release, ReleaseReply};
+use crate::background::OwnerProcess;
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::telemetry::{HoldRecord, HoldSpan};
@@ -29,7 +30,30 @@ pub(crate) struct HeldLock {
     record: Arc<HoldRecord>,
 }
 
+/// Says of a lock whether it is known to be lost, also when its holder has gone.
+pub(crate) struct HoldWatch {
+    pub(crate) lock: Arc<DatabaseLock>,
+    state: watch::Receiver<SessionState>,
+    process: OwnerProcess,
+}
+
+impl HoldWatch {
+    pub(crate) fn is_session_open(&self) -> bool {
+        self.process.is_current()
+            && self.state.has_changed().is_ok()
+            && *self.state.borrow() == SessionState::Open
+    }
+}
+
 impl HeldLock {
+    pub(crate) fn watch(&self) -> HoldWatch {
+        HoldWatch {
+            lock: Arc::clone(&self.lock),
+            state: self.state.clone(),
+            process: OwnerProcess::current(),
+        }
+    }
+
     pub(super) fn new(
         register: Arc<Register>,
         lock: Arc<DatabaseLock>,

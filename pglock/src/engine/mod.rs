@@ -26,7 +26,7 @@ use crate::database::Database;
 use crate::error::Error;
 
 pub(crate) use borrow::{acquire, acquire_blocking, release, release_blocking};
-pub(crate) use hold::HeldLock;
+pub(crate) use hold::{HeldLock, HoldWatch};
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;
 pub(crate) use lock::DatabaseLock;

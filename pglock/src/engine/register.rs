@@ -89,6 +89,16 @@ impl Register {
         self.process.is_current()
     }
 
+    /// Whether a task could borrow the session that the ledger names, before it lets others go first for that.
+    pub(super) fn may_lend(&self, session: impl FnOnce(&Ledger) -> Option<SessionId>) -> bool {
+        if self.crowd.is_now() {
+            return false;
+        }
+        let entries = self.lock();
+        let link = session(&entries.ledger).and_then(|session| entries.shared.get(&session));
+        link.is_some_and(|link| link.is_quick_for(Borrower::Task))
+    }
+
     /// Lends a session to the thread that calls this, unless it is in use, or would be in a moment.
     pub(super) fn lend(
         &self,

@@ -244,6 +244,10 @@ impl Error {
         }))
     }
 
+    pub(crate) fn is_of_standby(&self) -> bool {
+        self.0.is_of_standby
+    }
+
     #[cfg(feature = "sqlx")]
     pub(crate) fn message(&self) -> &str {
         &self.0.message

@@ -1,4 +1,4 @@
-//! Terms of a leader.
+//! Leaders, and their terms.
 
 use std::future::{Future, poll_fn};
 use std::pin::pin;
@@ -8,22 +8,36 @@ use super::metrics;
 use super::spans::{self, BodySpan};
 use super::subject::Subject;
 
-/// A term: from when its body begins until that is over.
-pub(crate) struct LeadSpan {
+/// One that leads, or waits until it does.
+pub(crate) struct Leads {
     subject: Subject,
+}
+
+impl Leads {
+    pub(crate) fn of(subject: Subject) -> Self {
+        // So that there is a number before the first term.
+        catch_panics(|| metrics::leads(subject.label, 0));
+        Self { subject }
+    }
+
+    /// `number` counts those of one call, from 1.
+    pub(crate) fn term(&self, number: u64) -> Term {
+        catch_panics(|| metrics::leads(self.subject.label, 1));
+        let span = catch_panics(|| spans::lead(&self.subject, number));
+        Term {
+            label: self.subject.label,
+            span: span.unwrap_or_else(BodySpan::none),
+        }
+    }
+}
+
+/// From when a body begins until that is over.
+pub(crate) struct Term {
+    label: &'static str,
     span: BodySpan,
 }
 
-impl LeadSpan {
-    /// `term` counts those of one call, from 1.
-    pub(crate) fn of(subject: Subject, term: u64) -> Self {
-        catch_panics(|| metrics::leads(&subject, true));
-        Self {
-            span: catch_panics(|| spans::lead(&subject, term)).unwrap_or_else(BodySpan::none),
-            subject,
-        }
-    }
-
+impl Term {
     /// Runs the body in the span.
     pub(crate) async fn around<F: Future>(self, body: F) -> F::Output {
         let mut body = pin!(body);
@@ -31,8 +45,8 @@ impl LeadSpan {
     }
 }
 
-impl Drop for LeadSpan {
+impl Drop for Term {
     fn drop(&mut self) {
-        catch_panics(|| metrics::leads(&self.subject, false));
+        catch_panics(|| metrics::leads(self.label, -1));
     }
 }

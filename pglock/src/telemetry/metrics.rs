@@ -50,7 +50,11 @@ pub fn describe_metrics() {
         "Sessions that were canceled or terminated because they blocked others."
     );
     describe_gauge!(SESSIONS, Unit::Count, "Open sessions of pglock's own.");
-    describe_gauge!(LEADING, Unit::Count, "Whether this process leads: 1 or 0.");
+    describe_gauge!(
+        LEADING,
+        Unit::Count,
+        "Leaders of this process whose body runs."
+    );
 }
 
 pub(super) fn attempted(subject: &Subject) {
@@ -68,8 +72,33 @@ pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duratio
     histogram!(HOLD, "lock" => lock, "mode" => mode, "outcome" => outcome).record(held);
 }
 
-pub(super) fn leads(subject: &Subject, leads: bool) {
-    gauge!(LEADING, "lock" => subject.label).set(f64::from(u8::from(leads)));
+/// Leaders that lead, by the label of their lock; `by` more of them now.
+pub(super) fn leads(label: &'static str, by: i32) {
+    let leading = LEADERS.find_or_add(
+        |it| it.label == label && it.process.is_current(),
+        || Leaders {
+            process: OwnerProcess::current(),
+            label,
+            count: AtomicU32::new(0),
+        },
+    );
+    let leading = counted(&leading.count, by);
+    gauge!(LEADING, "lock" => label).set(leading);
+}
+
+static LEADERS: GrowingList<Leaders> = GrowingList::new();
+
+struct Leaders {
+    process: OwnerProcess,
+    label: &'static str,
+    count: AtomicU32,
+}
+
+/// What a count is after a change.
+fn counted(count: &AtomicU32, by: i32) -> u32 {
+    let change = |count: u32| count.saturating_add_signed(by);
+    let before = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(change(it)));
+    before.map_or(0, change)
 }
 
 pub(super) fn signaled(report: SignalReport<'_>) {
@@ -152,12 +181,6 @@ impl OpenSessions {
                 count: AtomicU32::new(0),
             },
         );
-        let counted = |count: u32| count.saturating_add_signed(by);
-        let before = open
-            .count
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| {
-                Some(counted(count))
-            });
-        before.map_or(0, counted)
+        counted(&open.count, by)
     }
 }

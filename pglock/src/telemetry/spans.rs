@@ -263,7 +263,7 @@ impl BodySpan {
 
 /// A term of a leader.
 pub(super) fn lead(subject: &Subject, term: u64) -> BodySpan {
-    BodySpan(info_span!(target: "pglock::lead", "pglock.lead", lock = subject.lock, term))
+    BodySpan(info_span!(target: "pglock", "pglock.lead", lock = subject.lock, term))
 }
 
 fn millis(duration: Duration) -> f64 {

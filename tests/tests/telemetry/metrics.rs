@@ -154,6 +154,20 @@ fn a_leader_is_one_while_its_body_runs() {
     });
     pollster::block_on(led).unwrap();
     assert_eq!(leads(), Some(0.0));
+    // Two of one label, of which one ends.
+    let of_shard = |shard: u8| pglock::leader(format!("shard-{shard}")).label("scheduler");
+    let here = handle(&db);
+    let both = of_shard(1).using(&here).lead(|| async {
+        let inner = of_shard(2).using(&here).lead(|| async {
+            assert_eq!(leads(), Some(2.0));
+            Ok::<_, pglock::Error>(())
+        });
+        inner.await?;
+        assert_eq!(leads(), Some(1.0));
+        Ok::<_, pglock::Error>(())
+    });
+    pollster::block_on(both).unwrap();
+    assert_eq!(leads(), Some(0.0));
 }
 
 #[test]

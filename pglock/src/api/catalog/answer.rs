@@ -26,7 +26,9 @@ const VARIABLE: &str = "PGLOCK_CATALOG";
 /// pglock::answer_catalog(); // and then all that `main` does
 /// ```
 pub fn answer_catalog() {
-    let Some(path) = std::env::var_os(VARIABLE) else {
+    // Set to nothing is not set, as in a file for compose.
+    let path = std::env::var_os(VARIABLE).filter(|path| !path.is_empty());
+    let Some(path) = path else {
         return;
     };
     match write(Path::new(&path)) {

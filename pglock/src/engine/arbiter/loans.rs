@@ -1,4 +1,4 @@
-//! Loans of shared sessions to blocking callers, as far as pglock's thread has to do with them.
+//! Loans of shared sessions, as far as pglock's thread has to do with them.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

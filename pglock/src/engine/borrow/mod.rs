@@ -32,8 +32,11 @@ use crate::telemetry::{HoldRecord, Subject};
 )]
 pub(crate) fn acquire(request: Request) -> impl Future<Output = Result<HeldLock, Error>> + Send {
     async move {
-        let requested = match lender(&request) {
-            Some(register) if register.crowd.is_task_alone().await => {
+        let key = request.lock.key;
+        let lender = lender(&request)
+            .filter(|register| register.may_lend(|ledger| ledger.session_to_try_on(key)));
+        let requested = match lender {
+            Some(register) if is_alone(&register).await => {
                 acquire_alone(&register, request, Borrower::Task)?
             }
             _ => Requested::Asked(Asked::send(request)?),
@@ -62,7 +65,10 @@ pub(crate) fn acquire_blocking(request: Request) -> Result<HeldLock, Error> {
 ///
 /// If the future and the lock are dropped, the release continues in the background.
 pub(crate) async fn release(hold: &HeldLock) -> Result<(), Error> {
-    let is_alone = may_be_released_alone(hold) && hold.register().crowd.is_task_alone().await;
+    let register = hold.register();
+    let is_alone = may_be_released_alone(hold)
+        && register.may_lend(|ledger| ledger.session_to_unlock_on(hold.id))
+        && is_alone(register).await;
     match begin_release(hold, is_alone.then_some(Borrower::Task))? {
         Some(answer) => hold.release_result(answer.await),
         None => Ok(()),
@@ -84,6 +90,11 @@ fn lender(request: &Request) -> Option<Arc<Register>> {
     let may_borrow =
         register.is_of_this_process() && may_block_here() && !request.needs_own_session();
     may_borrow.then_some(register)
+}
+
+/// Whether this task is alone, and still in the process that the sessions belong to.
+async fn is_alone(register: &Register) -> bool {
+    register.crowd.is_task_alone().await && register.is_of_this_process()
 }
 
 fn may_be_released_alone(hold: &HeldLock) -> bool {

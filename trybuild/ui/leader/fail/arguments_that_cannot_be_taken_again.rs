@@ -23,4 +23,16 @@ async fn mutable(mut names: Vec<String>) -> Result<(), pglock::Error> {
     Ok(())
 }
 
+#[pglock::leader("in a pattern")]
+async fn in_a_pattern((mut first, second): (String, String)) -> Result<(), pglock::Error> {
+    first.push_str(&second);
+    Ok(())
+}
+
+#[pglock::leader(lock_id = name, using = database)]
+async fn taken_by_options(name: String, database: pglock::Database) -> Result<(), pglock::Error> {
+    let _ = (name, database);
+    Ok(())
+}
+
 fn main() {}

@@ -24,4 +24,9 @@ async fn never_restarts() -> Result<(), pglock::Error> {
     Ok(())
 }
 
+#[pglock::leader("scheduler", restart = 0)]
+async fn restarts_without_a_pause() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
 fn main() {}

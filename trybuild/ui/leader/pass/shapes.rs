@@ -13,6 +13,14 @@ async fn generic<T: Clone + Send>(shard: u32, name: &str, (a, b): (T, Arc<T>)) -
 #[leader("nothing", on_error = |error| println!("{error}"))]
 async fn nothing() {}
 
+/// Can be cloned and sent, and not shared.
+#[leader("not sync", using = &database, on_error = Panic)]
+async fn not_sync(cell: std::cell::Cell<u8>, database: pglock::Database) -> Result<(), String> {
+    cell.set(1);
+    drop(database);
+    Ok(())
+}
+
 struct Scheduler;
 
 impl Scheduler {
@@ -33,5 +41,7 @@ fn is_send<T: Send>(_: &T) {}
 fn main() {
     is_send(&generic(1, "a", (1, Arc::new(2))));
     is_send(&nothing());
+    let database = pglock::Database::builder("postgres://app@localhost/app").build();
+    is_send(&not_sync(std::cell::Cell::new(0), database.unwrap()));
     is_send(&Scheduler.run(Arc::default()));
 }

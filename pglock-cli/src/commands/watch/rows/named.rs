@@ -38,7 +38,8 @@ pub(in super::super) fn sheet(locks: &[Lock], naming: Naming<'_>) -> Sheet {
         .iter()
         .filter_map(|lock| Some(lock.advisory_key.as_ref()?.to_key()))
         .collect();
-    let is_free = |id: &LockId| !taken.contains(&id.to_key());
+    let is_name = |id: &LockId| matches!(id, LockId::Name(_));
+    let is_free = |id: &LockId| is_name(id) && !taken.contains(&id.to_key());
     let names = naming.names.entries().iter();
     let names = names.filter(|entry| entry.id.as_ref().is_some_and(is_free));
     let free: BTreeMap<String, Key<'_>> = names
