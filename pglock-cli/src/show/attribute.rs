@@ -179,6 +179,14 @@ impl Attribute {
         )
     }
 
+    /// Whether it is a state with its time.
+    pub(crate) fn is_state(self) -> bool {
+        matches!(
+            self,
+            Self::OfActivity(OfActivity::Does) | Self::OfBlocker(OfActivity::Does)
+        )
+    }
+
     /// How readily its column shrinks.
     pub(crate) fn shrinks(self) -> u8 {
         match self {

@@ -76,6 +76,19 @@ pub(crate) fn cut(text: &str, most: usize) -> String {
     cut
 }
 
+/// The same, but of a state and its time, such as `IDLE_IN_TRANSACTION 43.0 s`, the state is cut as long as something is
+/// left of it.
+pub(crate) fn cut_state(text: &str, most: usize) -> String {
+    const LEAST: usize = 6;
+    match text.split_once(' ') {
+        Some((state, time)) if width(time) + 1 + LEAST <= most => {
+            let state = cut(state, most - 1 - width(time));
+            format!("{state} {time}")
+        }
+        _ => cut(text, most),
+    }
+}
+
 /// The text in lines of so many columns, broken between words where that is possible.
 #[cfg(feature = "watch")]
 pub(crate) fn wrap(text: &str, most: usize) -> Vec<String> {
@@ -157,6 +170,16 @@ mod tests {
         assert_eq!(cut("日本語", 5), "日本…");
         assert_eq!(cut("日本語", 4), "日…");
         assert_eq!(cut("ab", 0), "");
+    }
+
+    #[test]
+    fn of_a_state_the_time_is_cut_last() {
+        let idle = "IDLE_IN_TRANSACTION 43.0 s";
+        assert_eq!(cut_state(idle, 26), idle);
+        assert_eq!(cut_state(idle, 25), "IDLE_IN_TRANSACTI… 43.0 s");
+        assert_eq!(cut_state(idle, 13), "IDLE_… 43.0 s");
+        assert_eq!(cut_state(idle, 12), "IDLE_IN_TRA…");
+        assert_eq!(cut_state("DISABLED", 7), "DISABL…");
     }
 
     #[cfg(feature = "watch")]

@@ -107,7 +107,13 @@ impl<'t> Tree<'t> {
         }
         for node in self.nodes() {
             let (first, rest) = indents(&node.last);
-            let line = cut_to(&self.line(&node), width, first.chars().count());
+            let taken = first.chars().count();
+            let mut line = self.line(&node);
+            if width.is_some_and(|width| taken + text::width(&line) > width) {
+                // What it waits for is worth more.
+                line = self.line_of(&node, &called(node.session));
+            }
+            let line = cut_to(&line, width, taken);
             let painted = match node.edge {
                 Some(_) => style::painted(&line, style::WAITS),
                 None if idles(&node.session.activity) => style::painted(&line, style::IDLES),
@@ -133,7 +139,10 @@ impl<'t> Tree<'t> {
 
     /// Whose place it is, and what it does or waits for.
     pub(crate) fn line(&self, node: &Node<'_>) -> String {
-        let who = who(node.session);
+        self.line_of(node, &who(node.session))
+    }
+
+    fn line_of(&self, node: &Node<'_>, who: &str) -> String {
         if node.is_mention {
             return format!("{} (see above)", short(node.session));
         }
@@ -141,7 +150,7 @@ impl<'t> Tree<'t> {
             Some(edge) => format!("{who}  {}", self.waits(edge)),
             None => match does(&node.session.activity) {
                 Some(does) => format!("{who}  {does}"),
-                None => who,
+                None => who.to_owned(),
             },
         }
     }
@@ -248,30 +257,38 @@ pub(crate) fn short(session: &WaitSession) -> String {
 
 /// Its pid, and whose it is.
 pub(crate) fn who(session: &WaitSession) -> String {
-    let activity = &session.activity;
-    let shown = |text: &Option<String>| {
-        text.as_deref()
-            .map(text::one_line)
-            .filter(|text| !text.is_empty())
-    };
-    let mut who = short(session);
-    if let Some(name) = shown(&activity.application_name) {
-        let _ = write!(who, " {name}");
+    called(session) + &whose(session)
+}
+
+/// Its pid, and its application.
+fn called(session: &WaitSession) -> String {
+    let short = short(session);
+    match shown(session.activity.application_name.as_ref()) {
+        Some(name) => format!("{short} {name}"),
+        None => short,
     }
+}
+
+/// Its role, and where it is.
+fn whose(session: &WaitSession) -> String {
+    let activity = &session.activity;
     let owner = session
         .prepared
         .as_ref()
-        .and_then(|prepared| shown(&prepared.owner));
-    match (shown(&activity.user).or(owner), activity.client_addr) {
-        (Some(user), Some(address)) => {
-            let _ = write!(who, " ({user}@{address})");
-        }
-        (Some(user), None) => {
-            let _ = write!(who, " ({user})");
-        }
-        (None, _) => {}
+        .and_then(|prepared| shown(prepared.owner.as_ref()));
+    match (
+        shown(activity.user.as_ref()).or(owner),
+        activity.client_addr,
+    ) {
+        (Some(user), Some(address)) => format!(" ({user}@{address})"),
+        (Some(user), None) => format!(" ({user})"),
+        (None, _) => String::new(),
     }
-    who
+}
+
+fn shown(text: Option<&String>) -> Option<String> {
+    let text = text.map(|text| text::one_line(text));
+    text.filter(|text| !text.is_empty())
 }
 
 fn remedy(root: &WaitSession) -> String {

@@ -75,8 +75,13 @@ fn settings_and_prepared_transactions_are_found() {
     let doctor = doctor(db.url());
     assert_one(&doctor, "leaked", "warn", "which has been idle");
     assert_one(&doctor, "prepared", "warn", "ROLLBACK PREPARED 'order-17'");
-    assert_one(&doctor, "timeouts", "warn", "idle_session_timeout = 600");
-    assert_one(&doctor, "timeouts", "info", "statement_timeout = 300");
+    assert_one(
+        &doctor,
+        "timeouts",
+        "warn",
+        "idle_session_timeout = 10 min ",
+    );
+    assert_one(&doctor, "timeouts", "info", "statement_timeout = 5 min ");
     assert_one(&doctor, "lock-table", "warn", "150 of them advisory locks");
     assert_one(&doctor, "log", "info", "log_lock_waits");
 }

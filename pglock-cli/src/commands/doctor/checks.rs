@@ -176,14 +176,15 @@ async fn client_gone(client: &Client) -> Found {
 async fn timeouts(client: &Client) -> Found {
     let rows = connect::rows(
         client,
-        "SELECT s.name, CASE WHEN s.unit = 'ms' THEN (s.reset_val::bigint / 1000.0)::text || ' s' ELSE s.reset_val END \
+        "SELECT s.name, s.reset_val::bigint \
          FROM pg_settings s WHERE s.name IN ('idle_session_timeout', 'idle_in_transaction_session_timeout', 'statement_timeout', 'lock_timeout', 'transaction_timeout') \
          AND s.reset_val <> '0' ORDER BY s.name",
         &[],
     )
     .await?;
     let found = rows.iter().map(|row| {
-        let (name, value): (String, String) = (row.get(0), row.get(1));
+        let (name, millis): (String, i64) = (row.get(0), row.get(1));
+        let value = text::duration(Duration::from_millis(millis.unsigned_abs()));
         match &*name {
             "idle_session_timeout" => (
                 Level::Warn,

@@ -248,7 +248,7 @@ impl Listing {
             said.push(format!("{are} {others} (--all)"));
         }
         if is_cut {
-            said.push("columns are cut: -e shows them whole".to_owned());
+            said.push("-e shows what was cut off".to_owned());
         }
         if !said.is_empty() {
             show::say(&said.join("; "));
@@ -276,13 +276,13 @@ fn columns(attributes: &[Attribute]) -> Vec<Column> {
 fn cells(row: &Row, attributes: &[Attribute], naming: Naming<'_>) -> Vec<Cell> {
     let cell = |attribute: &Attribute| {
         let value = attribute.value(row.found(), naming).unwrap_or_default();
-        Cell {
-            text: if attribute.is_statement() {
-                text::statement(&value)
-            } else {
-                text::one_line(&value)
-            },
-            style: style_of(*attribute, row),
+        let style = style_of(*attribute, row);
+        if attribute.is_statement() {
+            Cell::styled(text::statement(&value), style)
+        } else if attribute.is_state() {
+            Cell::state(text::one_line(&value), style)
+        } else {
+            Cell::styled(text::one_line(&value), style)
         }
     };
     attributes.iter().map(cell).collect()

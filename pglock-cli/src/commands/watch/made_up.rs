@@ -25,10 +25,7 @@ pub(super) fn row(pid: i32, group: usize, number: u128, texts: [&str; 3]) -> Row
         },
         cells: vec![
             Cell::plain(format!("{pid} {who}")),
-            Cell {
-                text: does.to_owned(),
-                style,
-            },
+            Cell::styled(does, style),
             Cell::plain(statement),
         ],
         group,

@@ -86,10 +86,7 @@ impl Canvas<'_> {
         let heads: Vec<Cell> = sheet
             .columns
             .iter()
-            .map(|column| Cell {
-                text: column.head.clone(),
-                style: style::DIM,
-            })
+            .map(|column| Cell::styled(&*column.head, style::DIM))
             .collect();
         self.cells(body.start, &heads, &widths, Style::new());
         let old = if is_old { self.dim() } else { Style::new() };
@@ -123,7 +120,7 @@ impl Canvas<'_> {
         let mut x = MARKS;
         for (cell, wide) in cells.iter().zip(widths) {
             let style = self.meaning(cell.style).patch(over);
-            self.put(x, y, &cell.text, *wide, style);
+            self.put(x, y, &cell.cut(*wide), *wide, style);
             x += wide + GAP.len();
         }
     }

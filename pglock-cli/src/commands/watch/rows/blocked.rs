@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use pglock::{WaitEdge, WaitGraph};
 
-use super::{Row, RowId, SessionId, Sheet, called, columns, largest};
-use crate::show::attribute::{Naming, does, idles, what};
+use super::{Row, RowId, SessionId, Sheet, called, columns, largest, state_of};
+use crate::show::attribute::{Naming, what};
 use crate::show::table::Cell;
 use crate::show::tree::{Node, Tree, indents, short};
 use crate::show::{style, text};
@@ -74,7 +74,7 @@ fn cells(node: &Node<'_>, widths: &Widths, naming: Naming<'_>) -> Vec<Cell> {
         (None, false) => called(&session.activity),
     };
     let (first, _) = indents(&node.last);
-    let (doing, style) = match node.edge {
+    let doing = match node.edge {
         Some(edge) => {
             let how = if edge.hard { "waits" } else { "queued" };
             let doing = format!(
@@ -85,20 +85,14 @@ fn cells(node: &Node<'_>, widths: &Widths, naming: Naming<'_>) -> Vec<Cell> {
                 wide = widths.mode,
                 what = text::one_line(&what(edge.lock, naming)),
             );
-            (doing, style::WAITS)
+            Cell::styled(doing, style::WAITS)
         }
-        None if idles(&session.activity) => {
-            (does(&session.activity).unwrap_or_default(), style::IDLES)
-        }
-        None => (does(&session.activity).unwrap_or_default(), style::PLAIN),
+        None => state_of(&session.activity),
     };
     vec![
         Cell::plain(format!("{first}{who}")),
-        Cell { text: doing, style },
-        Cell {
-            text: statement(node),
-            style: style::DIM,
-        },
+        doing,
+        Cell::styled(statement(node), style::DIM),
     ]
 }
 

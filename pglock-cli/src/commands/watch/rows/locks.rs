@@ -4,8 +4,8 @@ use std::cmp::Reverse;
 
 use pglock::Lock;
 
-use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted};
-use crate::show::attribute::{Naming, does, idles, session, what};
+use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, state_of};
+use crate::show::attribute::{Naming, session, what};
 use crate::show::table::Cell;
 use crate::show::{style, text};
 
@@ -49,8 +49,6 @@ fn row(nth: usize, lock: &Lock, naming: Naming<'_>) -> Row {
     };
     let waits = u128::from(!lock.granted) + lock.wait_duration.unwrap_or_default().as_micros();
     let statement = text::statement(activity.query.as_deref().unwrap_or_default());
-    let cell = |text: String, style| Cell { text, style };
-    let does = does(activity).unwrap_or_default();
     let of_mode = if lock.granted {
         style::PLAIN
     } else {
@@ -72,19 +70,12 @@ fn row(nth: usize, lock: &Lock, naming: Naming<'_>) -> Row {
             statement.clone(),
         ],
         cells: vec![
-            cell(what, style::NAME),
-            cell(lock.mode.to_string(), of_mode),
-            cell(wait, style::WAITS),
+            Cell::styled(what, style::NAME),
+            Cell::styled(lock.mode.to_string(), of_mode),
+            Cell::styled(wait, style::WAITS),
             Cell::plain(called(activity)),
-            cell(
-                does,
-                if idles(activity) {
-                    style::IDLES
-                } else {
-                    style::PLAIN
-                },
-            ),
-            cell(statement, style::DIM),
+            state_of(activity),
+            Cell::styled(statement, style::DIM),
         ],
     }
 }

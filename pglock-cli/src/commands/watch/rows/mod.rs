@@ -10,9 +10,9 @@ use std::time::SystemTime;
 
 use pglock::Activity;
 
-use crate::show::attribute::name;
+use crate::show::attribute::{does, idles, name};
 use crate::show::table::{Cell, Column};
-use crate::show::text;
+use crate::show::{style, text};
 
 pub(super) use blocked::sheet as blocked;
 pub(super) use locks::sheet as locks;
@@ -95,6 +95,16 @@ const NAME: usize = 24;
 fn called(activity: &Activity) -> String {
     let name = text::cut(&name(activity), NAME);
     format!("{} {name}", activity.pid).trim_end().to_owned()
+}
+
+/// What it does, and since when.
+fn state_of(activity: &Activity) -> Cell {
+    let style = if idles(activity) {
+        style::IDLES
+    } else {
+        style::PLAIN
+    };
+    Cell::state(does(activity).unwrap_or_default(), style)
 }
 
 fn counted(number: usize, one: &str, more: &str) -> String {

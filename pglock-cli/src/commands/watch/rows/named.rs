@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use pglock::{Lock, LockId};
 
-use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted};
+use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, state_of};
 use crate::names::key_text;
-use crate::show::attribute::{Naming, does, idles, session, what};
+use crate::show::attribute::{Naming, session, what};
 use crate::show::table::Cell;
 use crate::show::{style, text};
 
@@ -96,8 +96,6 @@ fn row(group: usize, lock: &str, key: &Key<'_>, holder: Option<&Lock>) -> Row {
         let query = activity.query.as_deref().unwrap_or_default();
         text::statement(query)
     });
-    let cell = |text: String, style| Cell { text, style };
-    let idles = activity.is_some_and(idles);
     let who = of_session(called);
     Row {
         id: RowId {
@@ -117,16 +115,13 @@ fn row(group: usize, lock: &str, key: &Key<'_>, holder: Option<&Lock>) -> Row {
             statement.clone(),
         ],
         cells: vec![
-            cell(lock.to_owned(), style::NAME),
+            Cell::styled(lock.to_owned(), style::NAME),
             Cell::plain(state),
             Cell::plain(who),
             Cell::plain(holder.map_or("", |holder| holder.mode.as_str())),
-            cell(waiting, style::WAITS),
-            cell(
-                of_session(|activity| does(activity).unwrap_or_default()),
-                if idles { style::IDLES } else { style::PLAIN },
-            ),
-            cell(statement, style::DIM),
+            Cell::styled(waiting, style::WAITS),
+            activity.map_or_else(|| Cell::plain(""), state_of),
+            Cell::styled(statement, style::DIM),
         ],
         group,
     }

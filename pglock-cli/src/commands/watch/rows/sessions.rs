@@ -5,8 +5,8 @@ use std::time::{Duration, SystemTime};
 
 use pglock::{Activity, Lock};
 
-use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, largest};
-use crate::show::attribute::{Naming, does, idles, session, since, what};
+use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, largest, state_of};
+use crate::show::attribute::{Naming, idles, session, since, what};
 use crate::show::table::Cell;
 use crate::show::{style, text};
 
@@ -77,7 +77,6 @@ fn row(nth: usize, of: &Session<'_>, naming: Naming<'_>) -> Row {
         (Some(lock), None) => text::one_line(&what(lock, naming)),
         (None, _) => String::new(),
     };
-    let cell = |text: String, style| Cell { text, style };
     let transaction = since(activity.xact_start).map(text::duration);
     let statement = text::statement(activity.query.as_deref().unwrap_or_default());
     let user = activity.user.as_deref().unwrap_or_default();
@@ -107,19 +106,12 @@ fn row(nth: usize, of: &Session<'_>, naming: Naming<'_>) -> Row {
         ],
         cells: vec![
             Cell::plain(called(activity)),
-            cell(
-                does(activity).unwrap_or_default(),
-                if idles(activity) {
-                    style::IDLES
-                } else {
-                    style::PLAIN
-                },
-            ),
+            state_of(activity),
             Cell::plain(transaction.unwrap_or_default()),
             Cell::plain(of.held.to_string()),
-            cell(waits, style::WAITS),
+            Cell::styled(waits, style::WAITS),
             Cell::plain(text::one_line(user)),
-            cell(statement, style::DIM),
+            Cell::styled(statement, style::DIM),
         ],
         group: nth,
     }
