@@ -65,7 +65,10 @@ fn program(program: &str, url: &str) -> Command {
 impl Terminal {
     /// Of 110 columns and 30 lines.
     pub(crate) fn run(command: Command) -> Self {
-        let (lines, columns) = (30, 110);
+        Self::sized(command, 30, 110)
+    }
+
+    pub(crate) fn sized(command: Command, lines: u16, columns: u16) -> Self {
         let (pty, pts) = open().expect("cannot open a terminal");
         pty.resize(Size::new(lines, columns)).unwrap();
         let modes = modes(&pty);
@@ -99,6 +102,11 @@ impl Terminal {
     /// What is on the screen, line by line.
     pub(crate) fn screen(&self) -> String {
         self.seen.lock().unwrap().screen.screen().contents()
+    }
+
+    /// What is on the screen, cell by cell.
+    pub(crate) fn look<T>(&self, look: impl FnOnce(&vt100::Screen) -> T) -> T {
+        look(self.seen.lock().unwrap().screen.screen())
     }
 
     /// All that was written.
@@ -163,6 +171,14 @@ impl Terminal {
             status.is_some()
         });
         status.unwrap()
+    }
+
+    /// Ends, and all that it has written is on the screen.
+    #[track_caller]
+    pub(crate) fn wait_for_all(&mut self) {
+        self.wait_for_end();
+        let (reader, _) = self.reader.as_ref().expect("it was hung up");
+        wait_until("its output is read", BOUND, || reader.is_finished());
     }
 
     /// Ends with that code, and leaves the terminal as it was before.

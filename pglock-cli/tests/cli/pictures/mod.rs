@@ -1,0 +1,94 @@
+//! Pictures of the command for the pages: what it draws on a terminal, of sessions that are really there.
+//!
+//! Where something else is drawn than the picture shows, its test fails. `UPDATE_PICTURES=1` makes the picture anew.
+
+mod compiler;
+mod scene;
+mod screen;
+
+use std::path::Path;
+
+use clap::builder::styling::Style;
+
+use scene::Scene;
+use screen::{Row, Screen};
+
+/// What the pages have room for.
+const COLUMNS: u16 = 110;
+const LINES: u16 = 30;
+
+#[test]
+fn ls() {
+    shows("ls", &["ls"], Scene::columns);
+}
+
+#[test]
+fn tree() {
+    shows("tree", &["tree"], Scene::columns);
+}
+
+#[test]
+fn who() {
+    shows("who", &["who", "nightly-report"], Scene::columns);
+}
+
+/// But for what depends on the version, and what has pids in it, as long as they are.
+#[test]
+fn doctor() {
+    let skipped = ["doctor", "--skip", "version", "--skip", "leaked"];
+    shows("doctor", &skipped, |_| COLUMNS);
+}
+
+#[cfg(feature = "watch")]
+#[test]
+fn watch() {
+    let screen = Scene::still(|scene| {
+        let mut terminal = scene.terminal(&["watch"], 14, scene.columns());
+        terminal.wait_until("all of it", |screen| {
+            screen.contains("3 wait") && screen.ends_with("q quit")
+        });
+        let screen = Screen::of(&terminal);
+        terminal.type_keys("q");
+        terminal.wait_for_end();
+        screen
+    });
+    is("watch", &screen);
+}
+
+/// Those that the guide quotes.
+#[test]
+fn compile_errors() {
+    let said = "../trybuild/ui/advisory/fail/quoted_in_the_guide.stderr";
+    let said = Path::new(env!("CARGO_MANIFEST_DIR")).join(said);
+    is("compile-errors", &compiler::screen(&said));
+}
+
+/// What the command says on a terminal.
+#[track_caller]
+fn shows(name: &str, arguments: &[&str], columns: impl Fn(&Scene) -> u16) {
+    let drawn = Scene::still(|scene| {
+        let mut terminal = scene.terminal(arguments, LINES, columns(scene));
+        terminal.wait_for_all();
+        Screen::of(&terminal)
+    });
+    let typed = [&["$", "pglock"], arguments].concat().join(" ");
+    let mut rows = vec![Row::styled(&typed, Style::new().bold())];
+    rows.extend(drawn.rows);
+    is(name, &Screen { rows });
+}
+
+#[track_caller]
+fn is(name: &str, screen: &Screen) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/pictures");
+    let path = folder.join(format!("{name}.term.svg"));
+    let drawn = screen.svg();
+    if std::env::var_os("UPDATE_PICTURES").is_some() {
+        std::fs::write(&path, &drawn).expect("cannot write the picture");
+    }
+    let picture = std::fs::read_to_string(&path).unwrap_or_default();
+    assert!(
+        picture == drawn,
+        "docs/pictures/{name}.term.svg shows something else; UPDATE_PICTURES=1 makes it anew. It is now:\n{}",
+        screen.text()
+    );
+}
