@@ -13,7 +13,6 @@ use std::sync::Arc;
 use futures_util::Stream;
 
 use crate::api::advisory::{Advisory, TransactionScope};
-use crate::api::leader::Leader;
 use crate::api::prioritize::{AsyncPrioritizeScope, Prioritize};
 use crate::api::timeout::{AsyncTimeoutScope, LockTimeout};
 use crate::calls::AsyncConnectionGuard;
@@ -28,6 +27,7 @@ use crate::telemetry::HoldSpan;
 
 pub use crate::api::advisory::advisory;
 pub use crate::api::catalog::annotated::{AnnotatedFn, AnnotatedId, Registration};
+pub use crate::api::leader::expansion::{InEachTerm, lead, leader_by, of_each_term};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
@@ -215,46 +215,6 @@ pub fn run_async<R>(
     // Boxed: otherwise each async function that it is passed to, and each enclosing attribute, would reserve space for it.
     let body = Box::pin(body);
     async move { call.run_async(body, failed).await.unwrap_or_else(on_error) }
-}
-
-/// One that leads by a lock.
-pub fn leader_by(lock: Advisory) -> Leader {
-    Leader::by(lock)
-}
-
-/// Runs a body in each term.
-pub async fn lead<R, F: Future<Output = R>>(
-    leader: Leader,
-    body: impl FnMut() -> F,
-    failed: impl Fn(&R) -> bool,
-    on_error: impl FnOnce(Error) -> R,
-) -> R {
-    leader
-        .lead_with(body, failed)
-        .await
-        .unwrap_or_else(on_error)
-}
-
-/// An argument of a body that begins anew in each term.
-pub fn of_each_term<T: InEachTerm>(argument: &T) -> T {
-    argument.in_each_term()
-}
-
-#[diagnostic::on_unimplemented(
-    message = "`{Self}` is not `Clone`, and a leader's body begins anew in each term",
-    label = "each term gets a clone of this argument",
-    note = "pass what can be cloned, such as a pool, an `Arc<T>` or a `&T`, or make it in the body"
-)]
-pub trait InEachTerm {
-    #[must_use]
-    fn in_each_term(&self) -> Self;
-}
-
-#[diagnostic::do_not_recommend]
-impl<T: Clone> InEachTerm for T {
-    fn in_each_term(&self) -> Self {
-        self.clone()
-    }
 }
 
 /// The call that a body runs in, whose locks nested calls inherit; none for a lock timeout.

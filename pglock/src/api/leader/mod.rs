@@ -1,5 +1,7 @@
 //! One of many processes does the work, and when it can't any more, another one does.
 
+pub(crate) mod expansion;
+
 use std::fmt;
 use std::future::Future;
 use std::sync::{Arc, Weak};
@@ -7,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
 
-use super::advisory::{Advisory, advisory};
+use crate::api::advisory::{Advisory, advisory};
 use crate::background::{self, PerProcess, jittered};
 use crate::database::Using;
 use crate::engine::HoldWatch;
