@@ -139,6 +139,15 @@ impl SocketSwitch {
     }
 }
 
+/// Whether the server has closed its side, as it is told who writes. What it said last is still to be read, and then the end
+/// of the stream: that tells why, and a broken pipe would not, nor a reset, which whoever comes first is told, once.
+fn server_has_closed(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+    )
+}
+
 /// Nobody is woken for what is pending: the borrower tries again, or hands the session back.
 fn in_time<T>(done: io::Result<T>) -> Poll<io::Result<T>> {
     match done {
@@ -193,7 +202,14 @@ impl AsyncRead for Socket {
                 if !std::mem::take(may_read) {
                     return Poll::Pending;
                 }
-                let read = in_time(socket.read(buffer.initialize_unfilled()));
+                let read = match socket.read(buffer.initialize_unfilled()) {
+                    // As above.
+                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
+                        socket.read(buffer.initialize_unfilled())
+                    }
+                    read => read,
+                };
+                let read = in_time(read);
                 read.map_ok(|count| buffer.advance(count))
             }
             SocketState::Broken => Poll::Ready(Err(broken())),
@@ -209,14 +225,15 @@ impl AsyncWrite for Socket {
     ) -> Poll<io::Result<usize>> {
         match &mut *self.0.lock() {
             SocketState::Registered(socket) => match socket.poll_write(cx, bytes) {
-                // The server has closed its side. What it said last is still to be read, and then the end of the stream: that
-                // tells why, and a broken pipe would not.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {
+                Poll::Ready(Err(error)) if server_has_closed(&error) => {
                     Poll::Ready(Ok(bytes.len()))
                 }
                 written => written,
             },
-            SocketState::Lent { socket, .. } => in_time(socket.write(bytes)),
+            SocketState::Lent { socket, .. } => match socket.write(bytes) {
+                Err(error) if server_has_closed(&error) => Poll::Ready(Ok(bytes.len())),
+                written => in_time(written),
+            },
             SocketState::Broken => Poll::Ready(Err(broken())),
         }
     }
