@@ -63,6 +63,11 @@ fn an_async_body_is_dropped_within_a_second() {
     wait_until("the body has its lock", BOUND, || {
         db.held(pglock::advisory_id("killed")) == 1
     });
+    // The server's last words would be the answer to the statement by which the session says what it holds.
+    let pid = db.advisory_locks()[0].pid;
+    wait_until("it has said what it holds", BOUND, || {
+        db.statement_of(pid).contains("killed")
+    });
     kill_holder(&db);
     let error = call.finish(Duration::from_secs(1)).unwrap_err();
     assert!(error.is_lost(), "{error}");
