@@ -252,6 +252,24 @@ fn a_session_that_ends_between_two_calls_costs_none_of_them() {
 }
 
 #[test]
+fn what_the_server_said_last_is_told_though_a_borrower_finds_the_end() {
+    let _alone = alone();
+    let db = pglock_tests::database();
+    let here = database(&db);
+    for _ in 0..20 {
+        let pid = shared_session(&db, &here);
+        let guard = pglock::advisory("held").using(&here).acquire().unwrap();
+        pair(&here, "lent");
+        db.terminate(pid);
+        pair(&here, "next");
+        wait_until("the loss is known", BOUND, || guard.check().is_err());
+        let error = guard.release().unwrap_err();
+        assert!(error.to_string().contains("terminating"), "{error}");
+    }
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn a_server_that_is_slow_keeps_nobody_else_waiting() {
     let _alone = alone();
     let server = Server::start();

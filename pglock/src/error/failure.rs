@@ -30,6 +30,14 @@ impl Failure {
         std::iter::successors(Some(source), |&error| error.source())
     }
 
+    /// What the server said, if the failure is its answer.
+    pub(crate) fn server_message(&self) -> Option<&str> {
+        let said = self
+            .causes()
+            .find_map(|cause| cause.downcast_ref::<DbError>());
+        said.map(DbError::message)
+    }
+
     /// Whether this text is in one of them.
     pub(crate) fn says(&self, text: &str) -> bool {
         self.causes().any(|cause| cause.to_string().contains(text))

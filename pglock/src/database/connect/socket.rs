@@ -202,14 +202,7 @@ impl AsyncRead for Socket {
                 if !std::mem::take(may_read) {
                     return Poll::Pending;
                 }
-                let read = match socket.read(buffer.initialize_unfilled()) {
-                    // As above.
-                    Err(error) if error.kind() == io::ErrorKind::ConnectionReset => {
-                        socket.read(buffer.initialize_unfilled())
-                    }
-                    read => read,
-                };
-                let read = in_time(read);
+                let read = in_time(socket.read(buffer.initialize_unfilled()));
                 read.map_ok(|count| buffer.advance(count))
             }
             SocketState::Broken => Poll::Ready(Err(broken())),

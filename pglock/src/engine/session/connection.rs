@@ -8,10 +8,11 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 use tokio::task::AbortHandle;
 use tokio_postgres::Client;
+use tokio_postgres::error::DbError;
 
 use super::driver::SharedDriver;
 use super::held::HeldLocks;
-use super::stamp::Stamp;
+use super::last_answer::LastAnswer;
 use crate::database::{Connected, Database};
 use crate::drivers;
 use crate::engine::ids::SessionState;
@@ -27,7 +28,7 @@ pub(super) struct ConnectionTask {
     pub(super) abort: AbortHandle,
     pub(super) shutdown: Rc<Shutdown>,
     pub(super) held_locks: Arc<HeldLocks>,
-    pub(super) last_answer: Arc<Stamp>,
+    pub(super) last_answer: Arc<LastAnswer>,
     pub(super) driver: Arc<SharedDriver>,
     pub(super) gauge: Rc<SessionGauge>,
 }
@@ -91,21 +92,14 @@ impl Shutdown {
 
 pub(super) struct ClientWire<'c> {
     pub(super) client: &'c Client,
-    pub(super) last_answer: &'c Stamp,
-}
-
-/// Notes an answer, if this is one and not the end of the connection.
-pub(super) fn note_answer<T>(last_answer: &Stamp, answer: &Result<T, Failure>) {
-    if !answer.as_ref().is_err_and(|failure| failure.session_ended) {
-        last_answer.renew();
-    }
+    pub(super) last_answer: &'c LastAnswer,
 }
 
 impl SimpleQuery for ClientWire<'_> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         let answer = self.client.simple_query(sql).await;
         let answer = answer.map(Rows::from).map_err(Failure::from);
-        note_answer(self.last_answer, &answer);
+        self.last_answer.note(&answer);
         answer
     }
 }
@@ -113,7 +107,7 @@ impl SimpleQuery for ClientWire<'_> {
 impl ExtendedQuery for ClientWire<'_> {
     async fn query(&mut self, sql: &str, values: &[String]) -> Result<Rows, Failure> {
         let answer = drivers::query(self.client, sql, values).await;
-        note_answer(self.last_answer, &answer);
+        self.last_answer.note(&answer);
         answer
     }
 }
@@ -136,15 +130,20 @@ impl RawConnection {
         let (state_sender, state) = watch::channel(SessionState::Open);
         let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Arc::<HeldLocks>::default());
         let gauge = Rc::new(SessionGauge::of(database));
+        let last_answer = Arc::new(LastAnswer::now());
         let task = tokio::task::spawn_local({
             let (shutdown, held_locks) = (Rc::clone(&shutdown), Arc::clone(&held_locks));
-            let driver = Arc::clone(&driver);
+            let (driver, last_answer) = (Arc::clone(&driver), Arc::clone(&last_answer));
             let counted = Counted(Rc::clone(&gauge));
             async move {
                 let _counted = counted;
                 let _close = driver.close_on_drop();
                 let reason = tokio::select! {
-                    ended = driver.run() => why_ended(ended),
+                    ended = driver.run() => {
+                        // Who has asked last notes first what the server said to that.
+                        tokio::task::yield_now().await;
+                        why_ended(ended, last_answer.last_words())
+                    }
                     reason = shutdown.reason() => reason.to_owned(),
                 };
                 state_sender.send_replace(SessionState::Closed {
@@ -163,7 +162,7 @@ impl RawConnection {
                 abort: task.abort_handle(),
                 shutdown,
                 held_locks,
-                last_answer: Arc::new(Stamp::now()),
+                last_answer,
                 driver,
                 gauge,
             },
@@ -207,12 +206,12 @@ impl Drop for Counted {
     }
 }
 
-fn why_ended(ended: Result<(), tokio_postgres::Error>) -> String {
-    match ended {
-        Ok(()) => "its session was closed".to_owned(),
-        Err(error) => match error.as_db_error() {
-            Some(db) => format!("the server ended its session ({})", db.message()),
-            None => "the connection of its session broke".to_owned(),
-        },
+fn why_ended(ended: Result<(), tokio_postgres::Error>, last_words: Option<&str>) -> String {
+    let Err(error) = ended else {
+        return "its session was closed".to_owned();
+    };
+    match error.as_db_error().map(DbError::message).or(last_words) {
+        Some(said) => format!("the server ended its session ({said})"),
+        None => "the connection of its session broke".to_owned(),
     }
 }

@@ -130,6 +130,7 @@ impl SharedDriver {
         if was_with_task {
             // From now on nothing wakes the task.
             self.step(&mut Context::from_waker(Waker::noop()));
+            self.wake_if_ended();
         }
         Some(was_with_task)
     }
@@ -137,6 +138,17 @@ impl SharedDriver {
     /// Drives the connection until the future is ready, as the one to whom it is lent. `None`: the server takes longer than
     /// the borrower waits.
     pub(super) fn drive<T>(
+        &self,
+        borrower: Borrower,
+        future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
+    ) -> Option<T> {
+        let driven = self.drive_while_patient(borrower, future);
+        // Not before: the future has noted by now what the server said last.
+        self.wake_if_ended();
+        driven
+    }
+
+    fn drive_while_patient<T>(
         &self,
         borrower: Borrower,
         mut future: Pin<&mut (impl Future<Output = T> + ?Sized)>,
@@ -153,12 +165,8 @@ impl SharedDriver {
                 self.pace.note(wait, began.elapsed());
                 return Some(output);
             }
-            // Writes what the future asks for, and passes on what has been read.
+            // Writes what the future asks for.
             self.step(&mut cx);
-            if let Poll::Ready(output) = future.as_mut().poll(&mut cx) {
-                self.pace.note(wait, began.elapsed());
-                return Some(output);
-            }
             let elapsed = began.elapsed();
             if wait == Wait::Spin && elapsed >= SPIN {
                 self.pace.note(wait, elapsed);
@@ -184,11 +192,16 @@ impl SharedDriver {
             && let Poll::Ready(ended) = driver.as_mut().poll(cx)
         {
             driving.ended = Some(ended);
-            self.task.wake();
         }
         drop(driving);
         if self.is_closed.load(Ordering::SeqCst) {
             self.lock().driver = None;
+        }
+    }
+
+    fn wake_if_ended(&self) {
+        if self.lock().ended.is_some() {
+            self.task.wake();
         }
     }
 

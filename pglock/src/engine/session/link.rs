@@ -9,9 +9,9 @@ use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 use tokio_postgres::Client;
 
 use super::batch::{self, BatchEnd, Statements};
-use super::connection::note_answer;
 use super::driver::{Borrower, SharedDriver};
 use super::held::HeldLocks;
+use super::last_answer::LastAnswer;
 use super::stamp::Stamp;
 use crate::engine::ids::SessionState;
 use crate::engine::ledger::Op;
@@ -25,7 +25,7 @@ pub(in crate::engine) struct SessionLink {
     pub(super) driver: Arc<SharedDriver>,
     pub(super) state: watch::Receiver<SessionState>,
     pub(super) held_locks: Arc<HeldLocks>,
-    pub(super) last_answer: Arc<Stamp>,
+    pub(super) last_answer: Arc<LastAnswer>,
     /// When the last conversation began or ended.
     pub(super) last_used: Stamp,
     pub(super) loans: AtomicU64,
@@ -45,7 +45,7 @@ impl SessionLink {
     pub(super) async fn run_batch(&self, ops: &[Op], answers: &mut Vec<bool>) -> BatchEnd {
         let (client, statements) = (&self.client, &self.statements);
         let ran = batch::run(client, statements, self.backend.pid, ops, answers).await;
-        note_answer(&self.last_answer, &ran);
+        self.last_answer.note(&ran);
         batch::end(ran, answers.len() == ops.len())
     }
 

@@ -7,6 +7,7 @@ mod connection;
 mod driver;
 mod environment;
 mod held;
+mod last_answer;
 mod link;
 mod pace;
 mod stamp;
