@@ -89,13 +89,18 @@ impl Register {
         self.process.is_current()
     }
 
-    /// Whether a task could borrow the session that the ledger names, before it lets others go first for that.
+    /// Whether a task could borrow the session that the ledger names, before it lets others go first for that. None: it has
+    /// something to do, so callers are many.
     pub(super) fn may_lend(&self, session: impl FnOnce(&Ledger) -> Option<SessionId>) -> bool {
         if self.crowd.is_now() {
             return false;
         }
         let entries = self.lock();
-        let link = session(&entries.ledger).and_then(|session| entries.shared.get(&session));
+        let Some(session) = session(&entries.ledger) else {
+            self.crowd.note();
+            return false;
+        };
+        let link = entries.shared.get(&session);
         link.is_some_and(|link| link.is_quick_for(Borrower::Task))
     }
 
