@@ -9,6 +9,11 @@ pub fn is_alive(pid: u32) -> bool {
     test_kill_process(as_pid(pid)).is_ok() && !is_zombie(pid)
 }
 
+/// Sends `signal` to the process of the session `pid`, as Postgres names it.
+pub fn signal_backend(pid: i32, signal: Signal) {
+    send(pid.unsigned_abs(), signal);
+}
+
 pub(crate) fn send(pid: u32, signal: Signal) {
     if let Err(error) = kill_process(as_pid(pid), signal) {
         panic!("can't send {signal:?} to process {pid}: {error}");

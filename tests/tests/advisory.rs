@@ -793,12 +793,14 @@ fn whether_a_wait_is_for_oneself_is_decided_by_where_the_guard_is() {
         drop(guard);
         // Acquired here, and used elsewhere: it may be there for as long as it likes.
         let guard = lock("in use").acquire().unwrap();
+        let (used, is_used) = std::sync::mpsc::channel();
         let other = std::thread::spawn(move || {
             guard.check().unwrap();
+            used.send(()).unwrap();
             std::thread::sleep(Duration::from_secs(4));
             guard.release().unwrap();
         });
-        std::thread::sleep(Duration::from_millis(200));
+        is_used.recv_timeout(BOUND).unwrap();
         lock("in use").acquire().unwrap().release().unwrap();
         other.join().unwrap();
     });

@@ -1,7 +1,6 @@
 //! Callers that are alone borrow the shared session: their thread, or their executor's, sends its statements itself.
 
-use std::pin::Pin;
-use std::process::Command;
+use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -9,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, ErrorKind};
-use pglock_tests::{BOUND, Proxy, Server, TestDb, background, wait_until};
+use pglock_tests::{BOUND, Proxy, Server, Signal, TestDb, background, signal_backend, wait_until};
 use tokio::runtime::{self, Runtime};
 
 /// One test at a time: they look at what this process does.
@@ -50,11 +49,6 @@ fn shared_session(db: &TestDb, here: &Database) -> i32 {
     let pid = db.advisory_locks()[0].pid;
     guard.release().unwrap();
     pid
-}
-
-fn signal(name: &str, pid: i32) {
-    let sent = Command::new("kill").args([name, &pid.to_string()]).status();
-    assert!(sent.unwrap().success());
 }
 
 /// How often pglock's thread has gone to sleep.
@@ -150,7 +144,7 @@ fn a_slow_server_keeps_no_executor_from_other_work() {
     let pid = shared_session(&db, &here);
     let executor = executor();
     executor.block_on(async_pair(&here, "warm"));
-    signal("-STOP", pid);
+    signal_backend(pid, Signal::STOP);
     executor.block_on(async {
         let waits = async_pair(&here, "asked");
         let works = async {
@@ -161,7 +155,7 @@ fn a_slow_server_keeps_no_executor_from_other_work() {
                 tokio::task::yield_now().await;
                 longest = longest.max(turn.elapsed());
             }
-            signal("-CONT", pid);
+            signal_backend(pid, Signal::CONT);
             longest
         };
         let ((), longest) = tokio::join!(waits, works);
@@ -178,41 +172,30 @@ fn a_future_that_is_dropped_at_any_point_leaves_no_lock() {
     let db = server.create_database();
     let here = database(&db);
     let pid = shared_session(&db, &here);
-    let poll_and_drop = |future: &mut dyn FnMut() -> Pin<Box<dyn Future<Output = ()>>>, polls| {
-        let mut future = future();
-        let mut cx = Context::from_waker(Waker::noop());
-        for _ in 0..polls {
-            if future.as_mut().poll(&mut cx).is_ready() {
-                return;
-            }
-        }
-    };
     for is_silent in [false, true] {
         for polls in 1..4 {
             // The releases, one of which is handed to pglock's thread where the server is silent.
             let guard = pglock::advisory("held").using(&here).acquire().unwrap();
             if is_silent {
-                signal("-STOP", pid);
+                signal_backend(pid, Signal::STOP);
             }
-            let mut guard = Some(guard);
-            poll_and_drop(
-                &mut || {
-                    let guard = guard.take().unwrap();
-                    Box::pin(async move { guard.release_async().await.unwrap() })
-                },
-                polls,
-            );
-            poll_and_drop(
-                &mut || {
-                    let here = here.clone();
-                    Box::pin(async move { async_pair(&here, "asked").await })
-                },
-                polls,
-            );
+            poll_and_drop(guard.release_async(), polls);
+            poll_and_drop(async_pair(&here, "asked"), polls);
             if is_silent {
-                signal("-CONT", pid);
+                signal_backend(pid, Signal::CONT);
             }
             db.wait_for_no_locks();
+        }
+    }
+}
+
+/// Drops it after so many polls.
+fn poll_and_drop(future: impl Future, polls: u32) {
+    let mut future = pin!(future);
+    let mut cx = Context::from_waker(Waker::noop());
+    for _ in 0..polls {
+        if future.as_mut().poll(&mut cx).is_ready() {
+            return;
         }
     }
 }
@@ -277,7 +260,7 @@ fn a_server_that_is_slow_keeps_nobody_else_waiting() {
     let (here, elsewhere) = (database(&slow), database(&other));
     let pid = shared_session(&slow, &here);
     pair(&elsewhere, "warm");
-    signal("-STOP", pid);
+    signal_backend(pid, Signal::STOP);
     let waits = |name: &'static str| {
         let here = here.clone();
         background("it is answered", move || {
@@ -292,7 +275,7 @@ fn a_server_that_is_slow_keeps_nobody_else_waiting() {
     }
     assert!(began.elapsed() < BOUND, "{:?}", began.elapsed());
     executor().block_on(async_pair(&elsewhere, "other"));
-    signal("-CONT", pid);
+    signal_backend(pid, Signal::CONT);
     for caller in callers {
         caller.finish(BOUND);
     }
@@ -324,7 +307,9 @@ fn a_server_that_falls_silent_is_an_error_to_a_borrower() {
     let _alone = alone();
     let db = pglock_tests::database();
     let proxy = Proxy::start(pglock_tests::server());
-    let here = Database::builder(proxy.url(db.name()))
+    // What is tried again is a new session.
+    let url = format!("{}?connect_timeout=2", proxy.url(db.name()));
+    let here = Database::builder(url)
         .heartbeat(Duration::from_secs(1))
         .build()
         .unwrap();

@@ -115,7 +115,7 @@ fn a_ring_through_the_second_in_a_queue_ends_for_the_one_that_is_in_it() {
 }
 
 #[test]
-fn waits_for_each_others_processes_that_are_no_ring_go_on() {
+fn waits_for_each_others_processes_that_are_not_a_ring_go_on() {
     let db = database();
     let (one, two) = (process(&db, "one"), process(&db, "two"));
     let mut blocker = db.connect();
@@ -156,7 +156,7 @@ fn waits_for_each_others_processes_that_are_no_ring_go_on() {
 }
 
 #[test]
-fn a_long_wait_that_is_no_deadlock_goes_on() {
+fn a_long_wait_that_is_not_a_deadlock_goes_on() {
     let db = database();
     let (one, two) = (process(&db, "one"), process(&db, "two"));
     let guard = pglock::advisory(2).using(&two).acquire().unwrap();

@@ -136,7 +136,7 @@ fn no_attribute_says_its_first_sentence_twice() {
 }
 
 #[test]
-fn headings_in_examples_or_over_nothing_and_files_are_no_sections() {
+fn headings_in_examples_or_over_nothing_and_files_are_not_sections() {
     let function: ItemFn = syn::parse_str(
         "/// ```\n/// # Errors\n/// text\n/// ```\n/// # Panics\n///\n/// # Cancel safety\n/// None.\n\
          #[doc = include_str!(\"file\")]\nfn f() {}",

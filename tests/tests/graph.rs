@@ -563,7 +563,7 @@ fn a_role_that_may_see_little_sees_who_waits_for_whom() {
 }
 
 #[test]
-fn settings_of_the_session_and_statements_of_others_are_no_hindrance() {
+fn settings_of_the_session_and_statements_of_others_do_not_matter() {
     let db = database();
     let (holder, holder_pid) = holder(
         &db,

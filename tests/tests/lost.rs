@@ -5,8 +5,9 @@ use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, Server, TestDb, apart, background, database, wait_until};
-use rustix::process::{Pid, Signal, kill_process};
+use pglock_tests::{
+    BOUND, Server, Signal, TestDb, apart, background, database, signal_backend, wait_until,
+};
 
 fn handle(db: &TestDb) -> Database {
     Database::builder(db.url()).build().unwrap()
@@ -100,10 +101,6 @@ fn the_words_of_the_server_are_told_whatever_is_under_way() {
         );
         asking.finish(BOUND).unwrap();
     }
-}
-
-fn signal_backend(pid: i32, signal: Signal) {
-    kill_process(Pid::from_raw(pid).unwrap(), signal).unwrap();
 }
 
 #[test]

@@ -63,7 +63,7 @@ fn shared_inside_exclusive_reenters_and_exclusive_inside_shared_is_refused() {
 }
 
 #[test]
-fn a_guard_is_no_part_of_a_chain() {
+fn a_guard_is_not_part_of_a_chain() {
     let db = database();
     let here = handle(&db);
     let lock = || pglock::advisory("guard").using(&here);

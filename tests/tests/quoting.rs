@@ -241,7 +241,7 @@ fn a_table_of_any_name_is_locked_and_no_other() {
 }
 
 #[test]
-fn what_is_no_table_is_refused_and_nothing_else_happens() {
+fn what_is_not_a_table_is_refused_and_nothing_else_happens() {
     let inputs = (prop::option::of(text()), text());
     for_all(200, inputs, |bench, (schema, table)| {
         // A text is a schema and a table where it has a dot.

@@ -251,7 +251,7 @@ fn fork_and_die() {
     let dedicated = lock("dedicated").dedicated().acquire().unwrap();
     let xact = lock("xact").xact().acquire().unwrap();
     // A socket that pglock's thread is reading just then stays open, so not every fork will do.
-    let forked = (0..20).find_map(|_| {
+    let forked = (0..5).find_map(|_| {
         let (mut parent, mut forked) = UnixStream::pair().unwrap();
         match fork::fork().unwrap() {
             Fork::Child => {
@@ -277,21 +277,26 @@ fn fork_and_die() {
                     Some(call) => on_a_connection(call),
                     None => false,
                 };
-                // Those of three sessions are closed.
-                if is_as_ever && before.difference(&sockets()).count() == 3 {
-                    let _ = forked.write_all(&[1]);
-                    drop(forked);
+                // Those of three sessions.
+                let are_closed = before.difference(&sockets()).count() == 3;
+                let _ = forked.write_all(&[u8::from(is_as_ever), u8::from(are_closed)]);
+                drop(forked);
+                if is_as_ever && are_closed {
                     child::wait_for_end();
                 }
                 std::process::exit(0);
             }
             Fork::Parent(pid) => {
                 drop(forked);
-                parent.read_exact(&mut [0]).is_ok().then_some(pid)
+                let mut said = [0; 2];
+                parent.read_exact(&mut said).expect("the child says it");
+                let [is_as_ever, are_closed] = said;
+                assert_eq!(is_as_ever, 1, "what the child found");
+                (are_closed == 1).then_some(pid)
             }
         }
     });
-    let forked = forked.expect("a child that keeps none");
+    let forked = forked.expect("a child that has closed them all");
     // They are closed in the child, and were not in the parent.
     for _ in 0..20 {
         lock("again").acquire().unwrap().release().unwrap();

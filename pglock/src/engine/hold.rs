@@ -39,9 +39,7 @@ pub(crate) struct HoldWatch {
 
 impl HoldWatch {
     pub(crate) fn is_session_open(&self) -> bool {
-        self.process.is_current()
-            && self.state.has_changed().is_ok()
-            && *self.state.borrow() == SessionState::Open
+        self.process.is_current() && why_closed(&self.state).is_none()
     }
 }
 
@@ -50,7 +48,7 @@ impl HeldLock {
         HoldWatch {
             lock: Arc::clone(&self.lock),
             state: self.state.clone(),
-            process: OwnerProcess::current(),
+            process: self.register.process,
         }
     }
 
@@ -148,11 +146,9 @@ impl HeldLock {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
-        match &*self.state.borrow() {
-            SessionState::Closed { reason } => Err(self.lost(reason)),
-            // The task that drives the session ended without a message.
-            SessionState::Open if self.state.has_changed().is_err() => Err(self.lost(ENGINE_ENDED)),
-            SessionState::Open => Ok(()),
+        match why_closed(&self.state) {
+            Some(reason) => Err(self.lost(&reason)),
+            None => Ok(()),
         }
     }
 
@@ -223,6 +219,16 @@ impl HeldLock {
 fn is_thread_ending() -> bool {
     let runtime = tokio::runtime::Handle::try_current();
     runtime.is_err_and(|error| error.is_thread_local_destroyed())
+}
+
+/// Why the session has closed; `None` while it is open.
+fn why_closed(state: &watch::Receiver<SessionState>) -> Option<String> {
+    match &*state.borrow() {
+        SessionState::Closed { reason } => Some(reason.clone()),
+        // The task that drives the session ended without a message.
+        SessionState::Open if state.has_changed().is_err() => Some(ENGINE_ENDED.to_owned()),
+        SessionState::Open => None,
+    }
 }
 
 const ENGINE_ENDED: &str =

@@ -33,7 +33,7 @@ pub(super) struct Register {
     pub(super) releases: mpsc::UnboundedSender<Release>,
     /// The thread that it belongs to.
     pub(super) thread: background::Handle,
-    process: OwnerProcess,
+    pub(super) process: OwnerProcess,
     /// In a crowd nobody borrows.
     pub(super) crowd: Crowd,
 }

@@ -10,7 +10,7 @@ use crate::sql::cancel::TERMINATE_OWN_SESSION;
 /// How often a statement is repeated.
 const CANCELED_AT_MOST: usize = 1_000;
 
-/// After how many answers of which is not known what they mean a session is not told again to end.
+/// After how many answers that could mean either a session is not told again to end.
 const OTHER_ANSWERS_AT_MOST: usize = 100;
 
 /// Repeats what may be canceled as the statement before was. A session that many use is not given up for that.

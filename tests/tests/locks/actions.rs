@@ -216,7 +216,7 @@ impl Drop for Role<'_> {
 }
 
 #[test]
-fn a_missing_right_is_no_error() {
+fn a_missing_right_is_not_an_error() {
     let db = database();
     let poor = Role::create(&db, "poor", "");
     let rich = Role::create(&db, "rich", "");

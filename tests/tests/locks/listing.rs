@@ -246,7 +246,7 @@ fn in_a_transaction_the_sessions_are_read_anew_each_time() {
 }
 
 #[test]
-fn guards_and_settings_of_the_session_are_no_hindrance() {
+fn guards_and_settings_of_the_session_do_not_matter() {
     let db = database();
     let mut client = db.connect();
     client

@@ -74,7 +74,7 @@ fn a_statement_that_is_cut_within_a_character() {
 }
 
 #[test]
-fn a_table_whose_name_is_no_text() {
+fn a_table_whose_name_is_not_text() {
     let server = Server::start();
     create(&server, "bytes", "SQL_ASCII");
     let (mut other, mut client) = (connect(&server, "bytes"), connect(&server, "bytes"));

@@ -67,7 +67,7 @@ fn sections_one_after_the_other_have_reports_of_their_own() {
 }
 
 #[test]
-fn on_an_executor_that_is_no_runtime() {
+fn on_an_executor_that_is_not_a_runtime() {
     let db = database();
     let blocker = Blocker::new(&db, "SELECT pg_advisory_lock(1)");
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -78,7 +78,7 @@ fn callers_get_sessions_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn the_wait_for_a_session_ends_with_the_timeout_and_is_no_busy_lock() {
+fn the_wait_for_a_session_ends_with_the_timeout_and_is_not_a_busy_lock() {
     let db = SERVER.create_database();
     let here = bounded(&db, 2);
     let guards = ["one", "two"].map(|name| lock(name, &here).acquire().unwrap());

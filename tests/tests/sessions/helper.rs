@@ -1,11 +1,12 @@
 //! Nobody but an established session accuses the network of silence.
 
-use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
 use pglock::{Database, Error};
-use pglock_tests::{BOUND, Background, Proxy, TestDb, background, wait_until};
+use pglock_tests::{
+    BOUND, Background, Proxy, Signal, TestDb, background, signal_backend, wait_until,
+};
 
 use crate::{SERVER, hold};
 
@@ -63,16 +64,12 @@ fn a_helper_session_that_is_stuck_accuses_nobody_while_others_are_answered() {
     let release = hold(&db, "inner");
     let outer = nested(&here);
     db.wait_for_waiters(1);
-    let helper = helper_of(&db).to_string();
-    let signal = |name: &str| {
-        let sent = Command::new("kill").args([name, helper.as_str()]).status();
-        assert!(sent.unwrap().success());
-    };
-    signal("-STOP");
+    let helper = helper_of(&db);
+    signal_backend(helper, Signal::STOP);
     // What is measured is that nothing is lost in this time, in which the helper session does not answer.
     thread::sleep(Duration::from_secs(3));
     assert_eq!(db.waiting(pglock::advisory_id("inner")), 1);
-    signal("-CONT");
+    signal_backend(helper, Signal::CONT);
     release();
     outer.finish(BOUND).unwrap();
     guard.release().unwrap();

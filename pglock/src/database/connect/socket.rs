@@ -183,19 +183,7 @@ impl AsyncRead for Socket {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match &mut *self.0.lock() {
-            SocketState::Registered(socket) => match socket.poll_read(cx, buffer) {
-                // The server ended with something unread. The kernel says that before it hands over what the server said.
-                Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::ConnectionReset => {
-                    let before = buffer.filled().len();
-                    match socket.poll_read(cx, buffer) {
-                        Poll::Ready(Ok(())) if buffer.filled().len() > before => {
-                            Poll::Ready(Ok(()))
-                        }
-                        _ => Poll::Ready(Err(error)),
-                    }
-                }
-                read => read,
-            },
+            SocketState::Registered(socket) => socket.poll_read(cx, buffer),
             SocketState::Lent {
                 socket, may_read, ..
             } => {

@@ -168,13 +168,16 @@ impl SharedDriver {
             // Writes what the future asks for.
             self.step(&mut cx);
             let elapsed = began.elapsed();
+            if elapsed >= PATIENCE {
+                return None;
+            }
             if wait == Wait::Spin && elapsed >= SPIN {
                 self.pace.note(wait, elapsed);
+                if borrower == Borrower::Task {
+                    return None;
+                }
                 wait = Wait::Sleep;
                 self.switch.sleep(sleep(wait)).ok()?;
-            }
-            if elapsed >= PATIENCE || wait == Wait::Sleep && borrower == Borrower::Task {
-                return None;
             }
             if wait == Wait::Spin {
                 // The server may need this very core.

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 /// executor from other work for as long.
 pub(super) const SPIN: Duration = Duration::from_micros(100);
 
-/// Who sleeps for longer is spun for next. A server on the same core has answered by then; one on another core takes as long
+/// Where a borrower slept for longer, the next one spins. A server on the same core has answered by then; one on another core takes as long
 /// to wake who sleeps as to answer twice.
 const WAKE: Duration = Duration::from_micros(25);
 

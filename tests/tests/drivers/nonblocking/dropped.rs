@@ -21,7 +21,7 @@ for_each_driver! {
     a_call_that_is_dropped_half_way_holds_nothing
     a_dropped_wait_holds_nothing
     a_wait_that_is_dropped_as_it_is_granted_is_released
-    a_dropped_wait_is_no_answer_to_the_next_statement
+    a_dropped_wait_does_not_answer_the_next_statement
     a_dropped_wait_in_a_transaction_is_the_transactions
     a_setting_that_is_dropped_half_way_is_put_back
     a_scope_dropped_behind_a_dropped_statement_is_put_back
@@ -198,7 +198,7 @@ async fn a_wait_that_is_dropped_as_it_is_granted_is_released<D: Driver>() {
     }
 }
 
-async fn a_dropped_wait_is_no_answer_to_the_next_statement<D: Driver>() {
+async fn a_dropped_wait_does_not_answer_the_next_statement<D: Driver>() {
     let db = database();
     let (mut holder, mut session) = (D::open(&db).await, D::open(&db).await);
     let held = pglock::advisory("wait").on_async(D::connection(&mut holder));

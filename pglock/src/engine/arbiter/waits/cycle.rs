@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_chain_that_does_not_come_back_is_no_deadlock() {
+    fn a_chain_that_does_not_come_back_is_not_a_deadlock() {
         let mut edges = ring();
         edges.pop();
         assert_eq!(gives_up(1, &edges), None);

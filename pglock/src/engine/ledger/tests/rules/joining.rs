@@ -190,7 +190,7 @@ fn the_locks_around_those_who_wait_for_the_waiting_are_told_too() {
 }
 
 #[test]
-fn shared_locks_in_opposite_order_are_no_ring() {
+fn shared_locks_in_opposite_order_are_not_a_ring() {
     let mut scene = scene();
     let outer = [1, 2].map(|key| scene.asked(ask(key, Shared)));
     for (outer, key) in outer.into_iter().zip([2, 1]) {
