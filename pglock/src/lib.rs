@@ -152,13 +152,15 @@ pub mod __in_messages {
 pub mod _guide;
 
 pub use api::advisory::{
-    Advisory, AdvisoryOn, AdvisoryOnAsync, SessionScope, TransactionScope, advisory,
+    Advisory, AdvisoryOn, AdvisoryOnAsync, OnOwnSession, PermitScope, SessionScope,
+    TransactionScope, advisory,
 };
 #[cfg(feature = "serde")]
 pub use api::catalog::answer_catalog;
 pub use api::catalog::{Catalog, CatalogEntry, catalog};
 pub use api::drain::{drain, drain_and_close, drain_and_close_async, drain_async};
 pub use api::leader::{Leader, leader};
+pub use api::limit::limit;
 pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,

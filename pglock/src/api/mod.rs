@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod database;
 pub(crate) mod drain;
 pub(crate) mod leader;
+pub(crate) mod limit;
 pub(crate) mod locks;
 pub(crate) mod prioritize;
 pub(crate) mod tables;

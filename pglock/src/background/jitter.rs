@@ -5,9 +5,14 @@ use std::time::{Duration, Instant};
 
 /// The delay, or up to a quarter less or more.
 pub(crate) fn jittered(delay: Duration) -> Duration {
-    let hash = RandomState::new().hash_one(Instant::now());
-    let share = f64::from(u8::try_from(hash & 0xff).unwrap_or(0)) / 255.0;
+    let share = f64::from(any_number(256)) / 255.0;
     delay.mul_f64(0.75 + 0.5 * share)
+}
+
+/// Any number below this one, which is not zero.
+pub(crate) fn any_number(below: u32) -> u32 {
+    let hash = RandomState::new().hash_one(Instant::now());
+    u32::try_from(hash % u64::from(below)).unwrap_or(0)
 }
 
 #[cfg(test)]

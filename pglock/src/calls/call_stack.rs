@@ -187,7 +187,7 @@ impl Drop for EnterGuard {
 ///
 /// If one of them is not to be shared, if it is requested exclusive and held shared, and if it was lost.
 pub(crate) fn reenter(lock: &DatabaseLock) -> Result<Option<Arc<HeldLock>>, Error> {
-    let Some(hold) = held().find(|hold| hold.lock.is_same_key(lock)) else {
+    let Some(hold) = held().find(|hold| lock.is_had_by(&hold.lock)) else {
         return Ok(None);
     };
     if !(lock.reentrant && hold.lock.reentrant) {

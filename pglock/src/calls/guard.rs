@@ -6,7 +6,7 @@ use std::sync::Arc;
 use crate::calls::guards_here::Guarded;
 use crate::calls::on_connection::{ConnectionLock, ConnectionRequest};
 use crate::drivers::{AsyncConnection, Connection, lend_async, lend_blocking};
-use crate::engine::{self, HeldLock};
+use crate::engine::{self, HeldLock, Purpose};
 use crate::error::Error;
 use crate::telemetry::HoldSpan;
 
@@ -83,6 +83,26 @@ impl Guard {
     pub async fn lost_async(&self) -> Error {
         self.hold.is_used_here();
         self.hold.until_over().await
+    }
+
+    /// Which permit of a [limit](fn@crate::limit) it is, counted from zero: as an index into what there are so many of, such
+    /// as accounts to send from. `None` for other locks.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let permit = pglock::limit(3, "sms").acquire()?;
+    /// assert!(permit.slot().is_some_and(|slot| slot < 3));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn slot(&self) -> Option<u32> {
+        match self.hold.lock.purpose {
+            Purpose::Permit(slot) => Some(slot.number),
+            Purpose::Itself | Purpose::Limit(_) | Purpose::Part => None,
+        }
     }
 
     /// Releases the lock and waits for the server's answer.

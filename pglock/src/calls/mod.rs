@@ -1,9 +1,11 @@
 //! The calls of this process and the locks that they hold, and guards, which hold a lock without a call.
 
+mod asker;
 pub(crate) mod call;
 pub(crate) mod call_stack;
 mod guard;
 mod guards_here;
+mod limit;
 pub(crate) mod on_connection;
 
 pub use call_stack::check;

@@ -8,9 +8,11 @@ use super::pool::Pool;
 use super::session::{BROKEN, Session};
 use crate::error::{Error, Found};
 use crate::model::backend::Backend;
-use crate::model::lock_id::Key;
+use crate::model::lock_id::{Key, LockId};
 use crate::model::options::Scope;
+use crate::model::permits::Permits;
 use crate::sql;
+use crate::sql::permits::OtherNumber;
 use crate::sql::shared::deadlock::DeadlockEdge;
 use crate::wire::reply;
 
@@ -84,6 +86,17 @@ impl Pool {
         if let Some(key) = session.held_locks().keys().pop() {
             tokio::task::spawn_local(Rc::clone(self).terminate(session.backend(), key));
         }
+    }
+
+    /// A session that has a permit of a limit of the same name, but of another number of permits.
+    pub(super) async fn other_number(
+        self: &Rc<Self>,
+        limit: &LockId,
+        permits: Permits,
+    ) -> Result<Option<OtherNumber>, Error> {
+        let look = sql::permits::other_number(limit, permits);
+        let rows = self.on_helper(&format_args!("limit {limit}"), look).await?;
+        Ok(rows.as_ref().and_then(sql::permits::read_other_number))
     }
 
     /// How many sessions wait for a key.

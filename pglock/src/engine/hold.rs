@@ -28,6 +28,8 @@ pub(crate) struct HeldLock {
     received: Instant,
     limits: HoldLimits,
     record: Arc<HoldRecord>,
+    /// What is held for as long.
+    beside: Option<Box<HeldLock>>,
 }
 
 /// Says of a lock whether it is known to be lost, also when its holder has gone.
@@ -68,7 +70,14 @@ impl HeldLock {
             received: Instant::now(),
             limits: HoldLimits::default(),
             record,
+            beside: None,
         }
+    }
+
+    /// Holds `other` for as long as this.
+    pub(crate) fn beside(mut self, other: Self) -> Self {
+        self.beside = Some(Box::new(other));
+        self
     }
 
     /// Starts the limits now, as the caller receives the lock.

@@ -6,7 +6,8 @@ use std::ops::Deref;
 use crate::database::Database;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, Scope};
-use crate::telemetry::Subject;
+use crate::model::permits::{Permits, Slot};
+use crate::telemetry::{HoldRecord, Subject, TraceContext};
 
 #[derive(Clone, Debug)]
 pub(crate) struct DatabaseLock {
@@ -16,7 +17,21 @@ pub(crate) struct DatabaseLock {
     pub(crate) dedicated: bool,
     /// Whether calls inside the one that holds it share it.
     pub(crate) reentrant: bool,
+    pub(crate) purpose: Purpose,
     pub(crate) database: Database,
+}
+
+/// What a lock is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// It was asked for by its ID.
+    Itself,
+    /// A limit was asked for by its ID. No such lock is held, but a permit of it.
+    Limit(Permits),
+    /// It is a permit of a limit.
+    Permit(Slot),
+    /// It is a part of a limit.
+    Part,
 }
 
 impl Deref for DatabaseLock {
@@ -42,6 +57,27 @@ impl DatabaseLock {
 
     pub(crate) fn is_same_key(&self, other: &Self) -> bool {
         self.key == other.key && self.database == other.database
+    }
+
+    /// Whether what is asked for is had by holding `held`.
+    pub(crate) fn is_had_by(&self, held: &Self) -> bool {
+        match (self.purpose, held.purpose) {
+            (Purpose::Limit(_), Purpose::Permit(slot)) => {
+                self.key == slot.limit && self.database == held.database
+            }
+            (Purpose::Limit(_), _) => false,
+            _ => self.is_same_key(held),
+        }
+    }
+
+    /// Begins the record of its hold.
+    pub(super) fn begin_record(&self, context: &TraceContext) -> HoldRecord {
+        match self.purpose {
+            Purpose::Part => HoldRecord::unreported(Subject::from(self)),
+            Purpose::Itself | Purpose::Limit(_) | Purpose::Permit(_) => {
+                HoldRecord::begin(Subject::from(self), context)
+            }
+        }
     }
 }
 

@@ -24,12 +24,15 @@ mod state;
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
+use crate::model::lock_id::LockId;
+use crate::model::permits::Permits;
+use crate::sql::permits::OtherNumber;
 
 pub(crate) use borrow::{acquire, acquire_blocking, release, release_blocking};
 pub(crate) use hold::{HeldLock, HoldWatch};
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;
-pub(crate) use lock::DatabaseLock;
+pub(crate) use lock::{DatabaseLock, Purpose};
 pub(crate) use request::Request;
 pub(crate) use state::State;
 
@@ -38,6 +41,22 @@ pub(crate) async fn ping(database: Database) -> Result<(), Error> {
     let thread = background::start()?;
     let pinged = thread.ask(|| async move { State::here().pool(&database).ping().await });
     pinged
+        .await
+        .unwrap_or_else(|_| Err(background::thread_ended()))
+}
+
+/// A session that has a permit of a limit of the same name, but of another number of permits. Unknown is none.
+pub(crate) async fn other_number(
+    database: Database,
+    limit: LockId,
+    permits: Permits,
+) -> Result<Option<OtherNumber>, Error> {
+    let thread = background::start()?;
+    let found = thread.ask(move || async move {
+        let pool = State::here().pool(&database);
+        pool.other_number(&limit, permits).await
+    });
+    found
         .await
         .unwrap_or_else(|_| Err(background::thread_ended()))
 }

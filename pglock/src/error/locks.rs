@@ -19,6 +19,31 @@ impl Error {
         found: Found,
         skip: &str,
     ) -> Self {
+        Self::busy_as(&format!("lock {id} is busy"), "", waited, found, skip)
+    }
+
+    /// All permits of a limit are taken; `busy` says who has one.
+    pub(crate) fn no_permit(
+        id: &dyn fmt::Display,
+        count: u32,
+        waited: Option<Duration>,
+        busy: Self,
+    ) -> Self {
+        let found = match busy.0.holder {
+            Some(holder) => Found::Holder(Box::new(holder)),
+            None => Found::Unknown,
+        };
+        let what = format!("all {count} permits of limit {id} are taken");
+        Self::busy_as(&what, "one is ", waited, found, SKIP)
+    }
+
+    fn busy_as(
+        what: &str,
+        one_is: &str,
+        waited: Option<Duration>,
+        found: Found,
+        skip: &str,
+    ) -> Self {
         let is_try = waited.is_some_and(|waited| waited.is_zero());
         let after = match waited {
             Some(_) if is_try => String::new(),
@@ -26,7 +51,7 @@ impl Error {
             None => " after a wait as long as `lock_timeout`".to_owned(),
         };
         let (who, holder) = match found {
-            Found::Holder(holder) => (held_by(&holder), Some(*holder)),
+            Found::Holder(holder) => (format!("{one_is}{}", held_by(&holder)), Some(*holder)),
             Found::Nobody => ("its holder is gone by now".to_owned(), None),
             Found::NotVisible => ("its holder is not visible to this role".to_owned(), None),
             Found::Unknown => ("its holder is not known".to_owned(), None),
@@ -40,7 +65,7 @@ impl Error {
         if let Some(remedy) = holder.as_ref().and_then(Holder::remedy) {
             hint.insert_str(0, &format!("{remedy}; "));
         }
-        let message = format!("lock {id} is busy{after}: {who}");
+        let message = format!("{what}{after}: {who}");
         let mut error = Self::new(ErrorKind::Busy, message);
         error.0.holder = holder;
         error.0.hint = Some(hint);
@@ -191,6 +216,19 @@ impl Error {
     pub(crate) fn never_skips(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} is to be skipped when it is busy, but its timeout is `None`, with which a call waits and would never skip; set a duration, or zero to try once"
+        ))
+    }
+
+    pub(crate) fn other_permits(id: &dyn fmt::Display, ours: u32, theirs: u32, pid: i32) -> Self {
+        Self::config(format!(
+            "limit {id} has {ours} permits here and {theirs} where pid {pid} has one of them, so more could run than one of the two allows; write the same number everywhere, or end those with the old one first"
+        ))
+    }
+
+    /// The attribute refuses it as well.
+    pub(crate) fn shared_limit(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "limit {id} is to be shared, but its permits are for one holder each; leave `shared` out, or allow more of them"
         ))
     }
 

@@ -7,6 +7,7 @@ pub(crate) mod liveness;
 pub(crate) mod lock_id;
 pub(crate) mod lock_request;
 pub(crate) mod options;
+pub(crate) mod permits;
 #[cfg(feature = "serde")]
 mod serialize;
 pub(crate) mod skippable;

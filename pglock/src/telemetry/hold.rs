@@ -36,6 +36,18 @@ impl HoldRecord {
         }
     }
 
+    /// Of a lock that is a part of another one, of which nothing is reported.
+    pub(crate) fn unreported(subject: Subject) -> Self {
+        Self {
+            trace: HoldTrace::none(),
+            subject,
+            began: Instant::now(),
+            over: AtomicBool::new(true),
+            body_end: AtomicU8::new(0),
+            kept: AtomicBool::new(false),
+        }
+    }
+
     /// What the body under the lock runs in.
     pub(crate) fn span(self: &Arc<Self>) -> HoldSpan {
         HoldSpan {

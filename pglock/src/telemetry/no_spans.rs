@@ -57,6 +57,10 @@ impl HoldTrace {
         Self
     }
 
+    pub(super) fn none() -> Self {
+        Self
+    }
+
     pub(super) fn span(&self) -> BodySpan {
         BodySpan
     }

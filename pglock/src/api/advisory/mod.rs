@@ -12,12 +12,13 @@ use crate::api::catalog::annotated::AnnotatedFn;
 use crate::calls::call::CallRequest;
 use crate::calls::on_connection::ConnectionRequest;
 use crate::database::Using;
-use crate::engine::DatabaseLock;
+use crate::engine::{DatabaseLock, Purpose};
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::model::lock_id::{IntoLockId, LockId};
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::{AdvisoryMode, IntoTimeout, OnBusy, Scope, Timeout, WaitPolicy};
+use crate::model::permits::Permits;
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 
@@ -60,6 +61,25 @@ pub enum SessionScope {}
 #[derive(Clone, Copy, Debug)]
 pub enum TransactionScope {}
 
+/// One of the permits of a limit: see [`fn@limit`](crate::limit).
+#[derive(Clone, Copy, Debug)]
+pub enum PermitScope {}
+
+/// What has a session of pglock's own for as long as it is held: a lock, or a permit of a limit.
+pub trait OnOwnSession: sealed::OnOwnSession {}
+
+impl OnOwnSession for SessionScope {}
+
+impl OnOwnSession for PermitScope {}
+
+mod sealed {
+    pub trait OnOwnSession {}
+
+    impl OnOwnSession for super::SessionScope {}
+
+    impl OnOwnSession for super::PermitScope {}
+}
+
 /// An advisory lock to acquire: see [`fn@advisory`].
 #[derive(Clone)]
 #[must_use = "nothing is locked until `acquire`, `run` or another such method is called"]
@@ -77,6 +97,8 @@ pub struct Advisory<S = SessionScope> {
     limits: HoldLimits,
     using: Using,
     on_busy: OnBusy,
+    /// How many may hold it at once, for a limit.
+    permits: Option<u32>,
     marker: PhantomData<fn() -> S>,
 }
 
@@ -107,6 +129,7 @@ impl Advisory {
             limits: HoldLimits::default(),
             using: Using::DEFAULT,
             on_busy: OnBusy::Fail,
+            permits: None,
             marker: PhantomData,
         }
     }
@@ -127,21 +150,40 @@ impl Advisory {
     /// ```
     pub fn xact(self) -> Advisory<TransactionScope> {
         Advisory {
+            scope: Scope::Transaction,
+            dedicated: false,
+            ..self.in_scope()
+        }
+    }
+
+    /// One of so many permits, instead of the lock alone.
+    pub(crate) fn with_permits(self, permits: u32) -> Advisory<PermitScope> {
+        Advisory {
+            permits: Some(permits),
+            ..self.in_scope()
+        }
+    }
+
+    fn in_scope<S>(self) -> Advisory<S> {
+        Advisory {
             id: self.id,
             function: self.function,
             label: self.label,
             mode: self.mode,
-            scope: Scope::Transaction,
-            dedicated: false,
+            scope: self.scope,
+            dedicated: self.dedicated,
             reentrant: self.reentrant,
             timeout: self.timeout,
             limits: self.limits,
             using: self.using,
             on_busy: self.on_busy,
+            permits: self.permits,
             marker: PhantomData,
         }
     }
+}
 
+impl<S: OnOwnSession> Advisory<S> {
     /// Holds the lock on a session that it shares with no other lock.
     ///
     /// Locks share sessions, so one that is ended by an administrator, say for one of its locks, takes the others with it. A
@@ -230,7 +272,8 @@ impl Advisory {
 }
 
 impl<S> Advisory<S> {
-    /// Acquires the lock in shared mode: other shared holders can hold it at the same time.
+    /// Acquires the lock in shared mode: other shared holders can hold it at the same time. A permit of a
+    /// [limit](fn@crate::limit) has one holder: that is refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -357,6 +400,7 @@ impl<S> Advisory<S> {
     pub(crate) fn for_own_session(self, default: Timeout) -> Result<CallRequest, Error> {
         let (scope, dedicated, reentrant) = (self.scope, self.dedicated, self.reentrant);
         let using = self.using.clone();
+        let purpose = self.purpose()?;
         let request = self.request(default)?;
         if scope == Scope::Transaction {
             request
@@ -369,8 +413,19 @@ impl<S> Advisory<S> {
             scope,
             dedicated,
             reentrant,
+            purpose,
             database,
         }))
+    }
+
+    fn purpose(&self) -> Result<Purpose, Error> {
+        let Some(count) = self.permits else {
+            return Ok(Purpose::Itself);
+        };
+        if self.mode == AdvisoryMode::Shared {
+            return Err(Error::shared_limit(&self.id));
+        }
+        Ok(Purpose::Limit(Permits::new(count, &self.id)?))
     }
 
     /// The request for a connection of the caller's.

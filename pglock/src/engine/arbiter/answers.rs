@@ -16,7 +16,6 @@ use crate::engine::request::Request;
 use crate::error::{Error, Found, SKIP};
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
-use crate::telemetry::{HoldRecord, Subject};
 use crate::wire::protocol;
 use crate::wire::reply::Released;
 
@@ -106,7 +105,7 @@ impl Arbiter {
         };
         let Waiting { request, reply, .. } = waiting;
         let lock = Arc::new(request.lock);
-        let record = Arc::new(HoldRecord::begin(Subject::from(&*lock), &request.context));
+        let record = Arc::new(lock.begin_record(&request.context));
         let Some(session) = self.session(session) else {
             return;
         };

@@ -23,7 +23,6 @@ use super::state::State;
 use crate::background::{block_on, may_block_here};
 use crate::database::Database;
 use crate::error::Error;
-use crate::telemetry::{HoldRecord, Subject};
 
 /// Requests a lock. Dropping the future withdraws the request, and cancels the wait in the server.
 #[allow(
@@ -199,7 +198,7 @@ fn acquire_alone(
         return requested;
     };
     let lock = Arc::new(request.lock);
-    let record = Arc::new(HoldRecord::begin(Subject::from(&*lock), &request.context));
+    let record = Arc::new(lock.begin_record(&request.context));
     let link = Arc::clone(loan.lent.link());
     {
         let mut entries = register.lock();

@@ -1,0 +1,42 @@
+//! At most so many at once.
+
+use crate::api::advisory::{Advisory, PermitScope, advisory};
+use crate::model::lock_id::IntoLockId;
+
+/// At most `permits` at once, over all processes that share the database: from 2 to 1,000. For one at a time, use
+/// [`advisory`](fn@advisory).
+///
+/// Each holder has a permit, which the server frees with its session. Those who wait are served in the order in which they
+/// came; the first of them tries the permits every 20 ms to 0.5 s, the others just wait. A caller without a timeout tries
+/// once, and waits for at most 0.1 s for those who were there before it.
+///
+/// The methods are those of a lock: [`acquire`](Advisory::acquire), [`run`](Advisory::run), their `try_` and `_async` twins.
+/// A call inside a call of the same limit shares its permit. `Busy` names one of those who have a permit.
+///
+/// # Names
+///
+/// A permit is a lock named `"sms (slot 2)"`, after the limit and the [number](crate::Guard::slot) of the permit. The lock with
+/// the limit's own name is held by who is first in line, for as long as it has no permit: to stop all from beginning, for a
+/// while, hold that one.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config), when it is acquired, for a number that is not from 2 to 1,000, and if
+/// another session has a permit of the same limit where that has another number of them. Each process looks for such a session
+/// once a minute. What waits for a lock while it has a permit, and for a permit while it has that lock, is a deadlock that
+/// nobody finds: give one of them a timeout.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// let one = pglock::limit(2, "sms").acquire()?;
+/// let two = pglock::limit(2, "sms").acquire()?;
+/// assert_ne!(one.slot(), two.slot());
+/// assert!(pglock::limit(2, "sms").try_acquire()?.is_none()); // both are taken
+/// # Ok(())
+/// # }
+/// ```
+pub fn limit(permits: u32, id: impl IntoLockId) -> Advisory<PermitScope> {
+    advisory(id).with_permits(permits)
+}

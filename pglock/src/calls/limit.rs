@@ -1,0 +1,238 @@
+//! One of the permits of a limit.
+//!
+//! Who wants one stands in line: that is a lock, with the limit's own ID, whose holder alone takes permits. Others wait for
+//! it, as for any lock, and are served in the order in which they came. A permit is a lock too, so the server frees it with
+//! its session. Nobody waits for one: which will be free first is not known, so who is first in line tries them again and
+//! again, and is the only one to do so.
+
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+
+use crate::background::{self, PerProcess, jittered};
+use crate::calls::asker::Asker;
+use crate::database::Database;
+use crate::engine::{self, DatabaseLock, HeldLock, Purpose};
+use crate::error::Error;
+use crate::model::lock_id::Key;
+use crate::model::lock_request::LockSpec;
+use crate::model::options::{AdvisoryMode, WaitPolicy};
+use crate::model::permits::{Permits, Slot};
+
+/// For how long a caller that tries once waits for those before it to be served: a round trip or two each. Without that,
+/// two that come at the same time could find each other in the way, and permits left.
+const BEFORE_A_TRY: WaitPolicy = WaitPolicy::Millis(100);
+
+/// The first pause of who is first in line, and the longest. It doubles each time.
+const PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// For how long a limit that agreed with others is not looked up again.
+const AGREED: Duration = Duration::from_secs(60);
+
+/// The most limits of which that is remembered.
+const REMEMBERED: usize = 1_000;
+
+/// The limits that agreed with others, and when.
+static AGREEMENTS: PerProcess<Vec<(Database, Key, Permits, Instant)>> = PerProcess::new();
+
+/// A caller that wants a permit.
+pub(super) struct Limit {
+    asker: Asker,
+    lock: DatabaseLock,
+    permits: Permits,
+    wait: WaitPolicy,
+    describe_holder: bool,
+}
+
+impl Limit {
+    pub(super) fn new(
+        asker: Asker,
+        lock: DatabaseLock,
+        permits: Permits,
+        wait: WaitPolicy,
+        describe_holder: bool,
+    ) -> Self {
+        Self {
+            asker,
+            lock,
+            permits,
+            wait,
+            describe_holder,
+        }
+    }
+
+    /// Waits for a permit. Boxed: other locks would have room for it, too.
+    pub(super) fn permit(self) -> Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>> {
+        Box::pin(self.wait_for_permit())
+    }
+
+    async fn wait_for_permit(self) -> Result<HeldLock, Error> {
+        let wait_in_line = match self.wait {
+            WaitPolicy::NoWait => BEFORE_A_TRY,
+            wait => wait,
+        };
+        let line = self.asker.clone().ask(self.line(), wait_in_line, false);
+        let _first_in_line = match line.await {
+            Ok(first) => first,
+            // The time is over, and who has the permits is to be told.
+            Err(error) if error.is_busy() => return self.last_try().await,
+            Err(error) => return Err(error),
+        };
+        let until = self.wait.bound().map(|bound| self.asker.asked + bound);
+        let mut pause = PAUSE;
+        loop {
+            if let Some(permit) = self.free_permit().await? {
+                return self.with_number(permit).await;
+            }
+            let now = Instant::now();
+            if until.is_some_and(|until| until <= now) {
+                return self.last_try().await;
+            }
+            let woken = now + jittered(pause);
+            sleep_until(until.map_or(woken, |until| woken.min(until))).await?;
+            pause = (2 * pause).min(LONGEST_PAUSE);
+        }
+    }
+
+    /// A permit that is free, if there is one. Those that are tried at once and not needed are released again: the line
+    /// keeps others from missing them.
+    async fn free_permit(&self) -> Result<Option<HeldLock>, Error> {
+        for batch in self.permits.batches(self.any_number()) {
+            if let [number] = batch[..] {
+                match self.try_permit(number, false).await {
+                    Err(error) if error.is_busy() => continue,
+                    tried => return tried.map(Some),
+                }
+            }
+            let mut free = None;
+            let mut failed = None;
+            let tries: Vec<_> = batch.iter().map(|&number| self.slot(number)).collect();
+            for tried in self.asker.try_all(tries).await {
+                match tried {
+                    Ok(permit) if free.is_none() => free = Some(permit),
+                    Ok(permit) => engine::release(&permit).await?,
+                    Err(error) if error.is_busy() => {}
+                    Err(error) => failed = Some(error),
+                }
+            }
+            match (free, failed) {
+                (Some(permit), _) => return Ok(Some(permit)),
+                (None, Some(error)) => return Err(error),
+                (None, None) => {}
+            }
+        }
+        Ok(None)
+    }
+
+    /// One permit, and who has it.
+    async fn last_try(&self) -> Result<HeldLock, Error> {
+        match self
+            .try_permit(self.any_number(), self.describe_holder)
+            .await
+        {
+            Ok(permit) => self.with_number(permit).await,
+            Err(error) if error.is_busy() => Err(Error::no_permit(
+                &self.lock.id,
+                self.permits.count(),
+                self.wait.bound(),
+                error,
+            )),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn try_permit(&self, number: u32, describe_holder: bool) -> Result<HeldLock, Error> {
+        let lock = self.slot(number);
+        self.asker
+            .clone()
+            .ask(lock, WaitPolicy::NoWait, describe_holder)
+            .await
+    }
+
+    /// The permit, with the lock that says how many there are.
+    async fn with_number(&self, permit: HeldLock) -> Result<HeldLock, Error> {
+        let (first, second) = self.permits.number_key(&self.lock.id);
+        let spec = LockSpec::new((first, second).into(), AdvisoryMode::Shared, None)?;
+        let number = self.part(spec);
+        let number = self.asker.clone().ask(number, WaitPolicy::NoWait, false);
+        let permit = permit.beside(number.await?);
+        self.agree_with_others().await?;
+        Ok(permit)
+    }
+
+    /// Finds out if others give the same limit another number of permits.
+    async fn agree_with_others(&self) -> Result<(), Error> {
+        let (database, key) = (&self.lock.database, self.lock.key);
+        let is_same = |(other, of, permits, _): &(Database, Key, Permits, Instant)| {
+            other == database && *of == key && *permits == self.permits
+        };
+        let is_recent = {
+            let mut agreements = AGREEMENTS.lock(|_| Vec::new());
+            agreements.retain(|(_, _, _, at)| at.elapsed() < AGREED);
+            agreements.iter().any(is_same)
+        };
+        if is_recent {
+            return Ok(());
+        }
+        let id = self.lock.id.clone();
+        if let Some(other) = engine::other_number(database.clone(), id, self.permits).await? {
+            let ours = self.permits.count();
+            return Err(Error::other_permits(
+                &self.lock.id,
+                ours,
+                other.permits,
+                other.pid,
+            ));
+        }
+        let mut agreements = AGREEMENTS.lock(|_| Vec::new());
+        if agreements.len() == REMEMBERED {
+            agreements.remove(0);
+        }
+        agreements.push((database.clone(), key, self.permits, Instant::now()));
+        Ok(())
+    }
+
+    /// The lock that who is first in line has.
+    fn line(&self) -> DatabaseLock {
+        self.part(self.lock.spec.clone())
+    }
+
+    fn part(&self, spec: LockSpec) -> DatabaseLock {
+        DatabaseLock {
+            spec,
+            purpose: Purpose::Part,
+            dedicated: false,
+            ..self.lock.clone()
+        }
+    }
+
+    /// The lock that is the permit of this number.
+    fn slot(&self, number: u32) -> DatabaseLock {
+        let id = Permits::slot_id(&self.lock.id, number);
+        let slot = Slot {
+            limit: self.lock.key,
+            number,
+        };
+        DatabaseLock {
+            spec: LockSpec {
+                key: Key::of(&id),
+                id,
+                ..self.lock.spec.clone()
+            },
+            purpose: Purpose::Permit(slot),
+            ..self.lock.clone()
+        }
+    }
+
+    /// Not always the same, so that free ones are found soon.
+    fn any_number(&self) -> u32 {
+        background::any_number(self.permits.count())
+    }
+}
+
+/// By pglock's clock, since the caller's executor may have none.
+async fn sleep_until(at: Instant) -> Result<(), Error> {
+    // If the thread has ended, the next try says so.
+    let _ = background::start()?.sleep_until(at).await;
+    Ok(())
+}

@@ -1,0 +1,35 @@
+//! Other numbers of permits of a limit.
+
+use super::parts::THIS_DATABASE;
+use super::rows::Rows;
+use crate::model::lock_id::LockId;
+use crate::model::permits::Permits;
+
+/// A session with a permit of a limit of this name, but of another number of permits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OtherNumber {
+    pub(crate) pid: i32,
+    pub(crate) permits: u32,
+}
+
+/// Looks for one.
+pub(crate) fn other_number(limit: &LockId, permits: Permits) -> String {
+    let (first, second) = Permits::number_keys(limit);
+    let (_, ours) = permits.number_key(limit);
+    let last = Permits::last_number_key(second);
+    let ours = ours.cast_unsigned();
+    format!(
+        "SELECT pid, objid FROM pg_catalog.pg_locks \
+         WHERE locktype = 'advisory' AND database = {THIS_DATABASE} AND objsubid = 2 AND classid = '{first}' \
+         AND objid >= '{second}' AND objid <= '{last}' AND objid <> '{ours}' AND pid IS NOT NULL \
+         ORDER BY pid LIMIT 1"
+    )
+}
+
+pub(crate) fn read_other_number(rows: &Rows) -> Option<OtherNumber> {
+    let row = rows.first_row()?;
+    Some(OtherNumber {
+        pid: row.parsed(0)?,
+        permits: Permits::read_number(row.parsed(1)?),
+    })
+}
