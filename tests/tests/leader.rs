@@ -140,6 +140,41 @@ fn a_database_that_is_away_ends_no_leader() {
 }
 
 #[test]
+fn the_pause_doubles_while_the_database_is_away_and_is_short_again_after_a_term() {
+    const FAILURES: usize = 6;
+    let (db, executor) = (database(), executor());
+    let terms = Arc::<Terms>::default();
+    let tries = AtomicUsize::new(0);
+    let here = Database::builder(db.url())
+        .application_name("one")
+        .password_with(move || {
+            if tries.fetch_add(1, Ordering::SeqCst) < FAILURES {
+                Err("as if there were no database")
+            } else {
+                Ok("")
+            }
+        });
+    let leader = process(db.url(), "one").using(here.build().unwrap());
+    let began = Instant::now();
+    let task = {
+        let (leader, terms) = (leader.clone(), Arc::clone(&terms));
+        executor.spawn(async move { leader.lead(|| work(Arc::clone(&terms))).await })
+    };
+    wait_until("it leads", BOUND, || leader.is_leading().unwrap());
+    // 1, 2, 4, .. times `SOON`, each shorter by a quarter at most.
+    let doubled = SOON * ((1 << FAILURES) - 1);
+    assert!(began.elapsed() >= doubled.mul_f64(0.75));
+    let lost = Instant::now();
+    db.terminate(holder(&db));
+    wait_until("it leads again", BOUND, || begun(&terms) == 2);
+    // The next pause would have been longer than all of them together.
+    let pause = lost.elapsed();
+    assert!(pause < doubled / 2, "{pause:?}");
+    task.abort();
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn a_leader_that_has_lost_the_lock_and_works_on_is_none() {
     let (db, executor) = (database(), executor());
     let leader = process(db.url(), "one");
@@ -260,17 +295,14 @@ fn a_body_that_fails_begins_anew_where_that_is_asked_for() {
     let before = Instant::now();
     let ended = executor.block_on(leader.lead(|| async {
         match began.fetch_add(1, Ordering::SeqCst) {
-            0 | 1 => Err::<_, Box<dyn std::error::Error + Send + Sync>>("not yet".into()),
+            0..6 => Err::<_, Box<dyn std::error::Error + Send + Sync>>("not yet".into()),
             term => Ok(term),
         }
     }));
-    assert_eq!(ended.unwrap(), 2);
-    // Two pauses, each shorter by a quarter at most.
-    assert!(
-        before.elapsed() >= SOON.mul_f64(1.5),
-        "{:?}",
-        before.elapsed()
-    );
+    assert_eq!(ended.unwrap(), 6);
+    // Six pauses, each shorter by a quarter at most. If they doubled, they would be ten times as long.
+    let took = before.elapsed();
+    assert!(took >= SOON * 6 * 3 / 4 && took < SOON * 30, "{took:?}");
     db.wait_for_no_locks();
 }
 

@@ -20,7 +20,7 @@ use crate::telemetry::{Leads, Subject};
 
 const RESTART: Duration = Duration::from_secs(1);
 
-/// The longest pause while the database is away.
+/// The longest pause while the database is away, unless `restart` is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// As long as any other time of pglock's may be.
@@ -99,8 +99,9 @@ impl Leader {
         }
     }
 
-    /// For how long to wait after the lock was lost, before it is waited for again; one second by default. While the
-    /// database can't be reached the pause doubles, up to 30 s. Each pause is up to a quarter shorter or longer, by chance.
+    /// The pause between two terms, and before the lock is waited for again; one second by default. While the database can't
+    /// be reached, or is a standby, the pause doubles, up to 30 s; the next term sets it back. Each pause is up to a quarter
+    /// shorter or longer, by chance.
     ///
     /// ```
     /// use std::time::Duration;
@@ -197,9 +198,10 @@ impl Leader {
         loop {
             let request = self.lock.clone().for_own_session(Timeout::FOREVER)?;
             let leads = Leads::of(Subject::from(&request.lock));
-            let asked = Instant::now();
             let (ended, was_lost) = match request.enter_async().await {
                 Ok(call) => {
+                    // The database is there, so the next outage begins with a short pause again.
+                    pause = self.restart;
                     term += 1;
                     let watch = begin_term(call.watch());
                     // Begun in the call, whose span is then around that of the term.
@@ -210,18 +212,15 @@ impl Leader {
                 }
                 Err(error) => (Err(error), false),
             };
-            if term > 0 && asked.elapsed() > LONGEST_PAUSE {
-                // The database was there for some time: this is another trouble.
-                pause = self.restart;
-            }
-            match ended {
+            let next_pause = match ended {
                 // By a body that has noticed the loss before it was dropped for it, or that begins anew in any case.
-                Ok(result) if failed(&result) && (was_lost || self.restarts_on_error) => {}
-                Err(error) if is_over_some_day(&error) => {}
+                Ok(result) if failed(&result) && (was_lost || self.restarts_on_error) => pause,
+                Err(error) if is_away(&error) => (pause * 2).min(LONGEST_PAUSE.max(self.restart)),
+                Err(error) if is_passing(&error) => pause,
                 ended => return ended,
-            }
+            };
             sleep(jittered(pause)).await?;
-            pause = (pause * 2).min(LONGEST_PAUSE.max(self.restart));
+            pause = next_pause;
         }
     }
 
@@ -247,11 +246,15 @@ impl Leader {
     }
 }
 
-/// Whether another try may have another outcome: the database could not be reached, or is another one's standby, as a server
-/// is on its way to be the primary; the lock was lost; somebody has canceled the wait.
-fn is_over_some_day(error: &Error) -> bool {
-    error.is_connect()
-        || error.is_of_standby()
+/// Whether the database could not be reached, or is a standby, as a server is on its way to be the primary.
+fn is_away(error: &Error) -> bool {
+    error.is_connect() || error.is_of_standby()
+}
+
+/// Whether what went wrong passes without anybody's help, so that another try may succeed: the database is away, the lock
+/// was lost before the body had finished, or somebody has canceled the wait.
+fn is_passing(error: &Error) -> bool {
+    is_away(error)
         || error.is_lost() && !error.body_finished()
         || error.is_database() && error.sql_state() == Some(&SqlState::QUERY_CANCELED)
 }
