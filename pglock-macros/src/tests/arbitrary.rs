@@ -14,7 +14,7 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 82] = [
+const PIECES: [&str; 84] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -30,6 +30,8 @@ const PIECES: [&str; 82] = [
     "hold_at_most",
     "interval",
     "periodic",
+    "restart",
+    "restart_on_error",
     "=",
     "=",
     "=",
@@ -100,10 +102,12 @@ const PIECES: [&str; 82] = [
 ];
 
 /// What attributes are put on, right and wrong.
-const ITEMS: [&str; 16] = [
+const ITEMS: [&str; 18] = [
     "fn f() {}",
     "fn f() -> Result<(), E> { Ok(()) }",
     "async fn f(conn: &mut C) -> Result<u8, E> { todo(conn).await }",
+    "async fn f(&self, x: Vec<u8>, (a, S { b, .. }): (u8, S), _: u8) -> Result<u8, E> { Ok(a) }",
+    "async fn f(#[cfg(x)] mut x: u8, ref mut y: u8, &mut z: &mut u8) {}",
     "pub(crate) fn f<'a, T: Copy>(&mut self, x: &'a T, conn: &mut Client) -> Option<&'a T> where T: Send { None }",
     "fn f(mut conn: &mut Client, (x, y): (u8, u8), _: u8) -> ! { loop {} }",
     "const fn f() {}",
@@ -186,4 +190,9 @@ fn of_timeout() {
 #[test]
 fn of_prioritize() {
     code_or_an_error_comes_of("prioritize");
+}
+
+#[test]
+fn of_leader() {
+    code_or_an_error_comes_of("leader");
 }
