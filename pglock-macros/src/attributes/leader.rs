@@ -4,7 +4,7 @@ use proc_macro2::{Ident, TokenStream, TokenTree};
 use quote::{ToTokens as _, quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Error, Expr, FnArg, ReceiverKind, Result};
+use syn::{Error, Expr, FnArg, PatType, Path, ReceiverKind, Result};
 
 use super::{Attribute, named_lock};
 use crate::catalog::CatalogEntry;
@@ -183,17 +183,22 @@ fn validate_borrowed(option: &str, value: &Expr, function: &Function) -> Result<
     }
 }
 
-/// The arguments by the names that the body has for them.
-fn arguments(function: &Function) -> Vec<&Ident> {
-    let typed = function
-        .sig
-        .inputs
-        .iter()
-        .filter_map(|argument| match argument {
-            FnArg::Receiver(_) => None,
-            FnArg::Typed(argument) => Some(&*argument.pat),
-        });
-    typed.flat_map(names_of).collect()
+// Input:  #[cfg(unix)] socket: Socket
+// Output: #[cfg(unix)] let socket = ::pglock::__rt::of_each_term(&socket);
+fn clones(function: &Function, krate: &Path) -> TokenStream {
+    let of_argument = |argument: &FnArg| match argument {
+        FnArg::Receiver(_) => TokenStream::new(),
+        FnArg::Typed(PatType { attrs, pat, .. }) => {
+            // Where the argument is not there, its clone cannot be either.
+            let cfgs: Vec<_> = attrs
+                .iter()
+                .filter(|it| it.path().is_ident("cfg"))
+                .collect();
+            let of_name = |name: &Ident| quote_spanned!(name.span()=> #(#cfgs)* let #name = #krate::__rt::of_each_term(&#name););
+            names_of(pat).into_iter().map(of_name).collect()
+        }
+    };
+    function.sig.inputs.iter().map(of_argument).collect()
 }
 
 impl Attribute for Args {
@@ -248,9 +253,7 @@ impl Attribute for Args {
         let (leader, on_error) = (local("leader"), local("on_error"));
         let handler = OnError::expand(self.shared_options.on_error(), function, &krate);
         let failed = OnError::expand_failed(self.shared_options.on_error(), function, &krate);
-        let clones = arguments(function).into_iter().map(
-            |name| quote_spanned!(name.span()=> let #name = #krate::__rt::of_each_term(&#name);),
-        );
+        let clones = clones(function, &krate);
         let body = function.future(body);
         // A borrowed argument would have to be `Sync` for a future that is `Send`. A handler may have borrowed one before.
         let by_value = match self.shared_options.on_error() {
@@ -261,7 +264,7 @@ impl Attribute for Args {
             #site
             let #leader = #builder;
             let #on_error = #handler;
-            #krate::__rt::lead(#leader, #by_value || { #(#clones)* #body }, #failed, #on_error).await
+            #krate::__rt::lead(#leader, #by_value || { #clones #body }, #failed, #on_error).await
         }
     }
 }
