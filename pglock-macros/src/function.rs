@@ -5,7 +5,9 @@ use quote::{ToTokens, quote, quote_spanned};
 use syn::ext::IdentExt as _;
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
-use syn::{Attribute, Error, FnArg, Ident, Pat, Path, Result, ReturnType, Signature, Token, Type};
+use syn::{
+    Attribute, Error, FnArg, Ident, Pat, PatIdent, Path, Result, ReturnType, Signature, Token, Type,
+};
 
 use crate::item::{Content, Item};
 use crate::mark;
@@ -185,13 +187,15 @@ impl Function {
 
     /// Every name that the arguments bind.
     pub(crate) fn bound_names(&self) -> Vec<&Ident> {
-        let mut names = Vec::new();
-        for argument in &self.sig.inputs {
-            if let FnArg::Typed(argument) = argument {
-                collect_names(&argument.pat, &mut names);
-            }
-        }
-        names
+        let patterns = self
+            .sig
+            .inputs
+            .iter()
+            .filter_map(|argument| match argument {
+                FnArg::Receiver(_) => None,
+                FnArg::Typed(argument) => Some(&*argument.pat),
+            });
+        patterns.flat_map(names_of).collect()
     }
 
     /// Every name that a lock ID can use: the arguments, `self`, and the const parameters.
@@ -330,38 +334,33 @@ fn in_more_braces(block: &TokenStream) -> TokenStream {
 
 /// Every name that a pattern binds.
 pub(crate) fn names_of(pattern: &Pat) -> Vec<&Ident> {
-    let mut names = Vec::new();
-    collect_names(pattern, &mut names);
-    names
+    let bindings = bindings_of(pattern).into_iter();
+    bindings.map(|binding| &binding.ident).collect()
 }
 
-fn collect_names<'a>(pattern: &'a Pat, names: &mut Vec<&'a Ident>) {
+/// The same, as they are written: with their `ref` and `mut`.
+pub(crate) fn bindings_of(pattern: &Pat) -> Vec<&PatIdent> {
+    let mut bindings = Vec::new();
+    collect_bindings(pattern, &mut bindings);
+    bindings
+}
+
+fn collect_bindings<'a>(pattern: &'a Pat, bindings: &mut Vec<&'a PatIdent>) {
+    let mut collect = |pattern| collect_bindings(pattern, bindings);
     match pattern {
         Pat::Ident(pattern) => {
-            names.push(&pattern.ident);
+            bindings.push(pattern);
             if let Some((_, pattern)) = &pattern.subpat {
-                collect_names(pattern, names);
+                collect_bindings(pattern, bindings);
             }
         }
-        Pat::Paren(pattern) => collect_names(&pattern.pat, names),
-        Pat::Reference(pattern) => collect_names(&pattern.pat, names),
-        Pat::Type(pattern) => collect_names(&pattern.pat, names),
-        Pat::Slice(pattern) => pattern
-            .elems
-            .iter()
-            .for_each(|pattern| collect_names(pattern, names)),
-        Pat::Tuple(pattern) => pattern
-            .elems
-            .iter()
-            .for_each(|pattern| collect_names(pattern, names)),
-        Pat::TupleStruct(pattern) => pattern
-            .elems
-            .iter()
-            .for_each(|pattern| collect_names(pattern, names)),
-        Pat::Struct(pattern) => pattern
-            .fields
-            .iter()
-            .for_each(|field| collect_names(&field.pat, names)),
+        Pat::Paren(pattern) => collect(&pattern.pat),
+        Pat::Reference(pattern) => collect(&pattern.pat),
+        Pat::Type(pattern) => collect(&pattern.pat),
+        Pat::Slice(pattern) => pattern.elems.iter().for_each(collect),
+        Pat::Tuple(pattern) => pattern.elems.iter().for_each(collect),
+        Pat::TupleStruct(pattern) => pattern.elems.iter().for_each(collect),
+        Pat::Struct(pattern) => pattern.fields.iter().for_each(|field| collect(&field.pat)),
         _ => {}
     }
 }

@@ -1,14 +1,14 @@
 //! `#[pglock::leader]`: what it takes, what it refuses, and what it becomes.
 
-use proc_macro2::{Ident, TokenStream, TokenTree};
-use quote::{ToTokens as _, quote, quote_spanned};
+use proc_macro2::{Ident, TokenStream};
+use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, FnArg, PatType, Path, ReceiverKind, Result};
 
 use super::{Attribute, named_lock};
 use crate::catalog::CatalogEntry;
-use crate::function::{Function, local, names_of};
+use crate::function::{Function, bindings_of, local, names_of};
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
@@ -136,36 +136,18 @@ fn validate_arguments(function: &Function) -> Result<()> {
                 "the body begins anew in each term, and cannot take `self` again: write `&self`",
             )),
         },
-        FnArg::Typed(argument) => match mutable(argument.pat.to_token_stream()) {
-            Some(mutable) => Err(Error::new_spanned(
-                mutable,
-                "each term gets a clone of this argument: leave out `mut`, and write `let mut name = name;` in the body",
-            )),
-            None => Ok(()),
-        },
+        FnArg::Typed(argument) => {
+            let bindings = bindings_of(&argument.pat).into_iter();
+            parse::combine(bindings.map(|binding| match &binding.mutability {
+                None => Ok(()),
+                Some(mutable) => Err(Error::new_spanned(
+                    mutable,
+                    "each term gets a clone of this argument: leave out `mut`, and write `let mut name = name;` in the body",
+                )),
+            }))
+        }
     };
     parse::combine(function.sig.inputs.iter().map(of_argument))
-}
-
-/// The first `mut` of a pattern that is not that of a `&mut`.
-fn mutable(pattern: TokenStream) -> Option<TokenTree> {
-    let mut is_reference = false;
-    for token in pattern {
-        match token {
-            TokenTree::Group(group) => {
-                let inside = mutable(group.stream());
-                if inside.is_some() {
-                    return inside;
-                }
-                is_reference = false;
-            }
-            TokenTree::Ident(word) if word == "mut" && !is_reference => {
-                return Some(TokenTree::Ident(word));
-            }
-            token => is_reference = matches!(&token, TokenTree::Punct(it) if it.as_char() == '&'),
-        }
-    }
-    None
 }
 
 /// Refuses an option that would take an argument, of which each term needs a clone.
