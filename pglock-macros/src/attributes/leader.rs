@@ -21,7 +21,9 @@ const OPTIONS: &Options<Args> = &[
         option.value(&mut args.lock_id, LockId::new)
     }),
     ("restart", "restart = \"1s\"", |args, option| {
-        option.value(&mut args.restart, restart)
+        option.value(&mut args.restart, |value| {
+            DurationArg::above_zero("restart", &RESTART, value)
+        })
     }),
     ("restart_on_error", "restart_on_error", |args, option| {
         option.flag(&mut args.restart_on_error)
@@ -70,20 +72,6 @@ const RESTART: Hints = Hints {
     least: "leave it out for one second",
     may_be_none: false,
 };
-
-fn restart(value: Expr) -> Result<DurationArg> {
-    match DurationArg::new(&RESTART, value.clone())? {
-        DurationArg::Unlimited => Err(Error::new_spanned(
-            value,
-            "the pause cannot be `None`: write a duration such as `\"1s\"`, or leave it out for one second",
-        )),
-        DurationArg::Literal(pause) if pause.is_zero() => Err(Error::new_spanned(
-            value,
-            "the pause cannot be zero: write `\"1ms\"` or more, or leave it out for one second",
-        )),
-        pause => Ok(pause),
-    }
-}
 
 /// Reads the attribute's arguments.
 pub(crate) fn read(arguments: TokenStream) -> Result<Box<dyn Attribute>> {

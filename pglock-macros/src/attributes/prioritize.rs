@@ -21,7 +21,9 @@ use crate::wrap;
 
 const OPTIONS: &Options<Args> = &[
     ("interval", "interval = \"500ms\"", |args, option| {
-        option.value(&mut args.interval, interval)
+        option.value(&mut args.interval, |value| {
+            DurationArg::above_zero("interval", &INTERVAL, value)
+        })
     }),
     ("periodic", "periodic = false", |args, option| {
         option.flag(&mut args.periodic)
@@ -126,20 +128,6 @@ impl Args {
                 _ => None,
             },
         })
-    }
-}
-
-fn interval(value: Expr) -> Result<DurationArg> {
-    match DurationArg::new(&INTERVAL, value.clone())? {
-        DurationArg::Literal(interval) if interval.is_zero() => Err(Error::new_spanned(
-            value,
-            "the interval cannot be zero: write `\"1ms\"` or more, or leave it out for one second",
-        )),
-        DurationArg::Unlimited => Err(Error::new_spanned(
-            value,
-            "the interval cannot be `None`: write a duration such as `\"500ms\"`, or leave it out for one second",
-        )),
-        interval => Ok(interval),
     }
 }
 

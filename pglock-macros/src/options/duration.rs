@@ -51,6 +51,25 @@ impl DurationArg {
             .map_err(|mistake| Error::new_spanned(&value, mistake.message(hints)))
     }
 
+    /// The same for the option `name`, which can be neither zero nor `None`.
+    pub(crate) fn above_zero(name: &str, hints: &Hints, value: Expr) -> Result<Self> {
+        let mistake = match Self::new(hints, value.clone())? {
+            Self::Literal(duration) if duration.is_zero() => {
+                format!(
+                    "`{name}` cannot be zero: write `\"1ms\"` or more, or {}",
+                    hints.least
+                )
+            }
+            Self::Unlimited => format!(
+                "`{name}` cannot be `None`: write a duration, as in `{}`, or {}",
+                (hints.example)("2s"),
+                hints.least
+            ),
+            duration => return Ok(duration),
+        };
+        Err(Error::new_spanned(value, mistake))
+    }
+
     // Input:  timeout = "2s"
     // Output: ::core::time::Duration::new(2u64, 0u32)
     pub(crate) fn expand(&self) -> TokenStream {

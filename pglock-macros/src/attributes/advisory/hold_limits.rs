@@ -109,26 +109,9 @@ impl HoldLimits {
 }
 
 pub(super) fn at_least(value: Expr) -> Result<DurationArg> {
-    limit("hold_at_least", &AT_LEAST, value)
+    DurationArg::above_zero("hold_at_least", &AT_LEAST, value)
 }
 
 pub(super) fn at_most(value: Expr) -> Result<DurationArg> {
-    limit("hold_at_most", &AT_MOST, value)
-}
-
-fn limit(name: &str, hints: &Hints, value: Expr) -> Result<DurationArg> {
-    match DurationArg::new(hints, value.clone())? {
-        DurationArg::Literal(limit) if limit.is_zero() => Err(Error::new_spanned(
-            value,
-            format!("`{name}` cannot be zero: write `\"1ms\"` or more, or leave it out"),
-        )),
-        DurationArg::Unlimited => Err(Error::new_spanned(
-            value,
-            format!(
-                "`{name}` is a duration: write `{}`, or leave it out",
-                (hints.example)("30s")
-            ),
-        )),
-        limit => Ok(limit),
-    }
+    DurationArg::above_zero("hold_at_most", &AT_MOST, value)
 }
