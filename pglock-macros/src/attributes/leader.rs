@@ -3,7 +3,6 @@
 use proc_macro2::{Ident, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
 use syn::{Error, Expr, FnArg, PatType, Path, ReceiverKind, Result};
 
 use super::{Attribute, named_lock};
@@ -90,28 +89,18 @@ struct Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        parse_options(input, OPTIONS, Self::set_lock_id)
+        parse_options(input, OPTIONS, |args, value| {
+            named_lock::set_positional(&mut args.lock_id, value, another_id)
+        })
     }
 }
 
-impl Args {
-    fn set_lock_id(&mut self, value: Expr) -> Result<()> {
-        if self.lock_id.is_some() {
-            let names = parse::names(OPTIONS);
-            return Err(Error::new_spanned(
-                value,
-                format!(
-                    "only the lock ID is written without a name, and there is one already: write `name = ..` with one of {names}"
-                ),
-            ));
-        }
-        let span = value.span();
-        self.lock_id = Some(Spanned {
-            value: LockId::new(value)?,
-            span,
-        });
-        Ok(())
-    }
+/// What to write for a value without a name after the lock ID.
+fn another_id(_: &Expr) -> String {
+    let names = parse::names(OPTIONS);
+    format!(
+        "only the lock ID is written without a name, and there is one already: write `name = ..` with one of {names}"
+    )
 }
 
 /// The body begins anew in each term, with a clone of each argument.

@@ -3,12 +3,31 @@
 use proc_macro2::TokenStream;
 use quote::{quote, quote_spanned};
 use syn::ext::IdentExt as _;
-use syn::{Error, Path, Result};
+use syn::spanned::Spanned as _;
+use syn::{Error, Expr, Path, Result};
 
 use crate::catalog::CatalogEntry;
 use crate::function::Function;
 use crate::options::lock_id::LockId;
 use crate::options::parse::Spanned;
+
+/// Reads a lock ID that is written without a name. `another` says what to write instead of a second one.
+pub(crate) fn set_positional(
+    lock_id: &mut Option<Spanned<LockId>>,
+    value: Expr,
+    another: impl FnOnce(&Expr) -> String,
+) -> Result<()> {
+    if lock_id.is_some() {
+        let message = another(&value);
+        return Err(Error::new_spanned(value, message));
+    }
+    let span = value.span();
+    *lock_id = Some(Spanned {
+        value: LockId::new(value)?,
+        span,
+    });
+    Ok(())
+}
 
 pub(crate) fn validate(
     attribute: &str,

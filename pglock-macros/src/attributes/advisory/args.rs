@@ -1,11 +1,11 @@
 //! The arguments of `#[pglock::advisory]`.
 
 use syn::parse::{Parse, ParseStream};
-use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Result};
 
 use super::hold_limits::{self, HoldLimits};
 use super::side_effect::{self, AdvisorySideEffect};
+use crate::attributes::named_lock;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
@@ -87,16 +87,7 @@ impl Args {
         if let Some(message) = with_a_name(&value) {
             return Err(Error::new_spanned(value, message));
         }
-        if self.lock_id.is_some() {
-            let message = another_id(&value);
-            return Err(Error::new_spanned(value, message));
-        }
-        let span = value.span();
-        self.lock_id = Some(Spanned {
-            value: LockId::new(value)?,
-            span,
-        });
-        Ok(())
+        named_lock::set_positional(&mut self.lock_id, value, another_id)
     }
 
     pub(super) fn side_effect(&self) -> &AdvisorySideEffect {
