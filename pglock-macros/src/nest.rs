@@ -62,14 +62,14 @@ struct Attributes {
 impl Attributes {
     /// Removes pglock's attributes from a function, and reads their arguments.
     fn take(outermost: &syn::Attribute, function: &mut Function) -> Self {
-        let read = read(outermost);
+        let read = read_canonical(outermost);
         let krate = read.as_ref().map_or_else(
             |_| parse_quote!(::pglock),
             |attribute| attribute.shared_options().krate_at(Span::call_site()),
         );
         let mut attributes = Self {
             // They were read without a mistake, or they would not be there.
-            expanded: function.around.iter().flat_map(self::read).collect(),
+            expanded: function.around.iter().flat_map(read_canonical).collect(),
             read: Vec::new(),
             mistakes: Vec::new(),
             paths: Vec::new(),
@@ -85,7 +85,7 @@ impl Attributes {
                     match arguments_of(&attribute) {
                         Ok(arguments) => {
                             let attribute = canonical(name, &arguments);
-                            attributes.add(self::read(&attribute));
+                            attributes.add(read_canonical(&attribute));
                             function.around.push(attribute);
                         }
                         Err(mistake) => attributes.mistakes.push(mistake),
@@ -185,11 +185,12 @@ impl Attributes {
 ///
 /// A name alone may be anybody's: ntest and rstest have a `timeout` as well. It is left to the compiler, which knows.
 fn find(path: &Path, krate: &Path) -> Option<(&'static str, ReadAttribute)> {
-    let (path, krate) = (parse::path_text(path), parse::path_text(krate));
-    ATTRIBUTES.into_iter().find(|(name, _)| {
-        let paths = [format!("pglock::{name}"), format!("{krate}::{name}")];
-        paths.contains(&path)
-    })
+    let path = parse::path_text(path);
+    let (parent, name) = path.rsplit_once("::")?;
+    if parent != "pglock" && parent != parse::path_text(krate) {
+        return None;
+    }
+    ATTRIBUTES.into_iter().find(|(known, _)| *known == name)
 }
 
 /// An attribute with its name in the crate.
@@ -198,8 +199,8 @@ fn canonical(name: &str, arguments: &TokenStream) -> syn::Attribute {
     parse_quote!(#[pglock::#name(#arguments)])
 }
 
-/// Reads one of [`canonical`] attributes.
-fn read(attribute: &syn::Attribute) -> Result<Box<dyn Attribute>> {
+/// Reads an attribute whose path [`canonical`] has written.
+fn read_canonical(attribute: &syn::Attribute) -> Result<Box<dyn Attribute>> {
     match find(attribute.path(), &parse_quote!(pglock)) {
         Some((_, read)) => read(arguments_of(attribute)?),
         None => Err(Error::new_spanned(
