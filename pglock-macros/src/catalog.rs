@@ -10,8 +10,8 @@ use crate::function::Function;
 use crate::options::duration::DurationArg;
 use crate::options::parse::Spanned;
 
-/// What is known of an attribute at compile time.
-pub(crate) struct CatalogEntry {
+/// An attribute on a function, with what is known of it at compile time.
+pub(crate) struct AnnotatedSite {
     attribute: &'static str,
     /// A variant of the runtime's `AnnotatedId`; none: no lock, or one that is chosen at run time.
     id: Option<TokenStream>,
@@ -21,7 +21,7 @@ pub(crate) struct CatalogEntry {
     is_xact: bool,
 }
 
-impl CatalogEntry {
+impl AnnotatedSite {
     pub(crate) fn new(attribute: &'static str) -> Self {
         Self {
             attribute,
@@ -58,7 +58,7 @@ impl CatalogEntry {
 
     /// The static `SITE`, and what puts it into the list.
     // Expansion: expansions/default_id.rs
-    pub(crate) fn site(&self, function: &Function, krate: &Path) -> TokenStream {
+    pub(crate) fn registration(&self, function: &Function, krate: &Path) -> TokenStream {
         let (attribute, path) = (self.attribute, function.path());
         let id = self
             .id
@@ -88,8 +88,8 @@ impl CatalogEntry {
 
     /// The same where nothing else needs the static: no name of it is seen by what users have written.
     // Expansion: expansions/options.rs
-    pub(crate) fn hidden_site(&self, function: &Function, krate: &Path) -> TokenStream {
-        let site = self.site(function, krate);
-        quote!(const _: () = { #site };)
+    pub(crate) fn hidden_registration(&self, function: &Function, krate: &Path) -> TokenStream {
+        let registration = self.registration(function, krate);
+        quote!(const _: () = { #registration };)
     }
 }

@@ -4,7 +4,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use quote::{quote, quote_spanned};
 use syn::Path;
 
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::{Function, local};
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
@@ -204,7 +204,7 @@ pub(crate) fn on_client(
     options: &SharedOptions,
     function: &Function,
     body: &TokenStream,
-    entry: &CatalogEntry,
+    site: &AnnotatedSite,
     request: impl FnOnce(&Path) -> TokenStream,
 ) -> TokenStream {
     let Ok(client) = options.named_or_only(function) else {
@@ -213,7 +213,7 @@ pub(crate) fn on_client(
     };
     let wrapper = Wrapper::new(options, function, Some(&client));
     let steps = wrapper.on_client(enter, &client, body);
-    let site = entry.hidden_site(function, &wrapper.krate);
+    let registration = site.hidden_registration(function, &wrapper.krate);
     let statements = wrapper.statements(&request(&wrapper.krate), &steps, None);
-    quote!(#site #statements)
+    quote!(#registration #statements)
 }

@@ -6,7 +6,7 @@ use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, FnArg, PatType, Path, ReceiverKind, Result};
 
 use super::{Attribute, named_lock};
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::{Function, bindings_of, local, names_of};
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
@@ -196,8 +196,9 @@ impl Attribute for Args {
     // Expansion: expansions/leader.rs
     fn expand(&self, function: &Function, body: &TokenStream) -> TokenStream {
         let krate = self.shared_options.krate_at(proc_macro2::Span::call_site());
-        let entry = CatalogEntry::new("leader").id(named_lock::annotated(self.lock_id.as_ref()));
-        let (site, mut lock) = named_lock::expand(self.lock_id.as_ref(), &entry, function, &krate);
+        let site = AnnotatedSite::new("leader").id(named_lock::annotated(self.lock_id.as_ref()));
+        let (registration, mut lock) =
+            named_lock::expand(self.lock_id.as_ref(), &site, function, &krate);
         if let Some(Spanned { value, .. }) = &self.using {
             lock = quote!(#lock.using(#value));
         }
@@ -220,7 +221,7 @@ impl Attribute for Args {
             Some(OnError::Handler(_)) => None,
         };
         quote! {
-            #site
+            #registration
             let #leader = #builder;
             let #on_error = #handler;
             #krate::__rt::lead(#leader, #by_value || { #clones #body }, #failed, #on_error).await

@@ -6,7 +6,7 @@ use syn::ext::IdentExt as _;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, Path, Result};
 
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::Function;
 use crate::options::lock_id::LockId;
 use crate::options::parse::Spanned;
@@ -60,18 +60,18 @@ pub(crate) fn annotated(lock_id: Option<&Spanned<LockId>>) -> Option<TokenStream
 // Expansion: expansions/options.rs, expansions/default_id.rs
 pub(crate) fn expand(
     lock_id: Option<&Spanned<LockId>>,
-    entry: &CatalogEntry,
+    site: &AnnotatedSite,
     function: &Function,
     krate: &Path,
 ) -> (TokenStream, TokenStream) {
     let Some(Spanned { value, span }) = lock_id else {
-        let site = entry.site(function, krate);
-        let builder = quote!({ #site #krate::__rt::advisory_at(&SITE) });
+        let registration = site.registration(function, krate);
+        let builder = quote!({ #registration #krate::__rt::advisory_at(&SITE) });
         return (TokenStream::new(), builder);
     };
     let id = value.expand(function, krate);
     let label = value.expand_label(function);
     let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
-    let site = entry.hidden_site(function, krate);
-    (site, quote!(#advisory.label(#label)))
+    let registration = site.hidden_registration(function, krate);
+    (registration, quote!(#advisory.label(#label)))
 }

@@ -9,7 +9,7 @@ use syn::{Error, Expr, Path, Result};
 
 use super::Attribute;
 use super::lock_timeouts::{LockTimeout, Needs};
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
@@ -207,21 +207,21 @@ impl Attribute for Args {
             &self.shared_options,
             function,
             body,
-            &self.entry(),
+            &self.site(),
             |krate| self.builder(krate),
         )
     }
 }
 
 impl Args {
-    fn entry(&self) -> CatalogEntry {
+    fn site(&self) -> AnnotatedSite {
         let side_effect = match self.side_effect.as_ref().map(|it| &it.value) {
             Some(PrioritizeSideEffect::Named(word)) => Some(word.to_string()),
             // The runtime's default.
             None => Some("Terminate".to_owned()),
             Some(PrioritizeSideEffect::Expression(_)) => None,
         };
-        CatalogEntry::new("prioritize")
+        AnnotatedSite::new("prioritize")
             .timeout(self.timeout.as_ref())
             .side_effect(side_effect)
     }

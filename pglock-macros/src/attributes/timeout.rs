@@ -8,7 +8,7 @@ use syn::{Error, Expr, Result};
 
 use super::Attribute;
 use super::lock_timeouts::LockTimeout;
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
@@ -113,7 +113,7 @@ impl Attribute for Args {
             &self.shared_options,
             function,
             body,
-            &CatalogEntry::new("timeout").timeout(self.limit.as_ref()),
+            &AnnotatedSite::new("timeout").timeout(self.limit.as_ref()),
             |krate| quote!(#krate::__rt::timeout(#limit)),
         )
     }

@@ -7,7 +7,7 @@ use syn::spanned::Spanned as _;
 use super::args::Args;
 use super::side_effect::AdvisorySideEffect;
 use crate::attributes::named_lock;
-use crate::catalog::CatalogEntry;
+use crate::catalog::AnnotatedSite;
 use crate::function::Function;
 use crate::options::parse::Spanned;
 use crate::wrap::Wrapper;
@@ -37,25 +37,25 @@ impl<'a> Expansion<'a> {
             Some(client) if self.args.is_xact() => self.wrapper.in_transaction(client, body),
             Some(client) => self.wrapper.on_client("enter_advisory_on", client, body),
         };
-        let entry = self.entry();
-        let (site, lock) = named_lock::expand(
+        let site = self.site();
+        let (registration, lock) = named_lock::expand(
             self.args.lock_id.as_ref(),
-            &entry,
+            &site,
             self.function,
             &self.wrapper.krate,
         );
         let builder = self.builder(lock);
         let statements = self.wrapper.statements(&builder, &steps, self.skipped());
-        quote!(#site #statements)
+        quote!(#registration #statements)
     }
 
-    fn entry(&self) -> CatalogEntry {
+    fn site(&self) -> AnnotatedSite {
         let side_effect = match self.args.side_effect() {
             AdvisorySideEffect::Raise => None,
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
         let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
-        CatalogEntry::new("advisory")
+        AnnotatedSite::new("advisory")
             .id(named_lock::annotated(self.args.lock_id.as_ref()))
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
