@@ -315,8 +315,9 @@ impl Function {
     }
 }
 
-/// A block for the end of another one. If it may be one expression, it has the hygiene of a macro: as the user's, the
-/// compiler would call its braces unnecessary. Otherwise it has not, or lints about blocks would not look at it.
+/// A block for the end of another one. The braces of a block that may be a single expression get the hygiene of a macro, or
+/// the compiler would tell the user that they are unnecessary. Those around statements keep the user's, or lints about
+/// blocks would not look into them.
 fn in_more_braces(block: &TokenStream) -> TokenStream {
     let is_semicolon =
         |tree: TokenTree| matches!(tree, TokenTree::Punct(punct) if punct.as_char() == ';');
