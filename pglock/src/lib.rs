@@ -105,7 +105,7 @@
 //! | `rustls` | [TLS](_guide::tls) of pglock's own sessions; without it, a URL that requires TLS is refused | |
 //! | `tracing` | [spans and events](_guide::observability) | a subscriber |
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
-//! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`], [`WaitGraph`], [`Holder`], [`LockId`] and [`Catalog`], as the command prints them; `answer_catalog` | |
+//! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`] and [`WaitGraph`], as the command prints them, and for [`Holder`], [`LockId`] and [`Catalog`]; `answer_catalog` | |
 //! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(

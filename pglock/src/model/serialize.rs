@@ -5,8 +5,8 @@ use serde::{Serialize, Serializer};
 
 use super::lock_id::LockId;
 
-/// `{"name": "invoices"}`, `{"key": "42"}` or `{"pair": [1, 2]}`; `{"name": "invoices", "scheme": "hashtext", "key": "7"}`
-/// for a name that other programs hash in their own way. A key of 64 bits is a text, since JavaScript would round the number.
+/// `{"name": "invoices"}`, `{"key": "42"}`, and for a pair `{"key": "1,2"}`; for a name that other programs hash in their own
+/// way `{"name": "invoices", "scheme": "hashtext", "key": "7"}`. Keys are texts, since JavaScript would round the numbers.
 impl Serialize for LockId {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -18,10 +18,8 @@ impl Serialize for LockId {
             }
             Self::Key(_) | Self::Pair(..) => {}
         }
-        match self.to_key() {
-            _ if matches!(self, Self::Name(_)) => {}
-            Self::Pair(first, second) => map.serialize_entry("pair", &[first, second])?,
-            key => map.serialize_entry("key", &key.to_string())?,
+        if !matches!(self, Self::Name(_)) {
+            map.serialize_entry("key", &self.key_text())?;
         }
         map.end()
     }
@@ -36,7 +34,7 @@ mod tests {
         let json = |id: LockId| serde_json::to_string(&id).unwrap();
         assert_eq!(json("a\"b".into()), r#"{"name":"a\"b"}"#);
         assert_eq!(json(i64::MIN.into()), r#"{"key":"-9223372036854775808"}"#);
-        assert_eq!(json((1, -2).into()), r#"{"pair":[1,-2]}"#);
+        assert_eq!(json((1, -2).into()), r#"{"key":"1,-2"}"#);
         let hashed = json(LockId::hashtext("hello"));
         assert!(
             hashed.starts_with(r#"{"name":"hello","scheme":"hashtext","key":""#),
