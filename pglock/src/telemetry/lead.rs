@@ -8,21 +8,21 @@ use super::metrics;
 use super::spans::{self, BodySpan};
 use super::subject::Subject;
 
-/// One that leads, or waits until it does.
-pub(crate) struct Leads {
+/// A leader, or a process that waits until it is one.
+pub(crate) struct LeaderRecord {
     subject: Subject,
 }
 
-impl Leads {
+impl LeaderRecord {
     pub(crate) fn of(subject: Subject) -> Self {
         // So that there is a number before the first term.
-        catch_panics(|| metrics::leads(subject.label, 0));
+        catch_panics(|| metrics::change_leading(subject.label, 0));
         Self { subject }
     }
 
-    /// `number` counts those of one call, from 1.
+    /// Records that a term begins. `number` counts those of one call, from 1.
     pub(crate) fn term(&self, number: u64) -> Term {
-        catch_panics(|| metrics::leads(self.subject.label, 1));
+        catch_panics(|| metrics::change_leading(self.subject.label, 1));
         let span = catch_panics(|| spans::lead(&self.subject, number));
         Term {
             label: self.subject.label,
@@ -47,6 +47,6 @@ impl Term {
 
 impl Drop for Term {
     fn drop(&mut self) {
-        catch_panics(|| metrics::leads(self.label, -1));
+        catch_panics(|| metrics::change_leading(self.label, -1));
     }
 }

@@ -72,33 +72,10 @@ pub(super) fn hold_ended(subject: &Subject, outcome: &'static str, held: Duratio
     histogram!(HOLD, "lock" => lock, "mode" => mode, "outcome" => outcome).record(held);
 }
 
-/// Leaders that lead, by the label of their lock; `by` more of them now.
-pub(super) fn leads(label: &'static str, by: i32) {
-    let leading = LEADERS.find_or_add(
-        |it| it.label == label && it.process.is_current(),
-        || Leaders {
-            process: OwnerProcess::current(),
-            label,
-            count: AtomicU32::new(0),
-        },
-    );
-    let leading = counted(&leading.count, by);
+/// `by` more leaders of that label run their body.
+pub(super) fn change_leading(label: &'static str, by: i32) {
+    let leading = Count::change(&LEADERS, &label, by);
     gauge!(LEADING, "lock" => label).set(leading);
-}
-
-static LEADERS: GrowingList<Leaders> = GrowingList::new();
-
-struct Leaders {
-    process: OwnerProcess,
-    label: &'static str,
-    count: AtomicU32,
-}
-
-/// What a count is after a change.
-fn counted(count: &AtomicU32, by: i32) -> u32 {
-    let change = |count: u32| count.saturating_add_signed(by);
-    let before = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(change(it)));
-    before.map_or(0, change)
 }
 
 pub(super) fn signaled(report: SignalReport<'_>) {
@@ -139,8 +116,9 @@ impl SessionGauge {
             catch_panics(|| {
                 let changes = [before.zip(Some(-1)), role.zip(Some(1))];
                 for (role, by) in changes.into_iter().flatten() {
-                    let open = OpenSessions::count(&self.database, role, by);
-                    let database = Arc::clone(&self.database);
+                    let of = (Arc::clone(&self.database), role);
+                    let open = Count::change(&OPEN_SESSIONS, &of, by);
+                    let (database, role) = of;
                     gauge!(SESSIONS, "database" => database, "role" => name(role)).set(open);
                 }
             });
@@ -158,29 +136,35 @@ fn name(role: SessionRole) -> &'static str {
     }
 }
 
-/// The sessions of this process, of databases of one name together. A recorder may be installed late, so it gets all of
-/// them, and not what has changed.
-static OPEN: GrowingList<OpenSessions> = GrowingList::new();
+/// By the label of their lock.
+static LEADERS: GrowingList<Count<&'static str>> = GrowingList::new();
 
-struct OpenSessions {
+/// Of databases of one name together.
+static OPEN_SESSIONS: GrowingList<Count<(Arc<str>, SessionRole)>> = GrowingList::new();
+
+/// How many there are in this process, for a gauge. A recorder may be installed late, so it gets all of them, and not what
+/// has changed.
+struct Count<K> {
     /// Those before a fork are the parent's.
     process: OwnerProcess,
-    database: Arc<str>,
-    role: SessionRole,
-    count: AtomicU32,
+    of: K,
+    number: AtomicU32,
 }
 
-impl OpenSessions {
-    fn count(database: &Arc<str>, role: SessionRole, by: i32) -> u32 {
-        let open = OPEN.find_or_add(
-            |it| it.role == role && it.database == *database && it.process.is_current(),
+impl<K: Clone + PartialEq> Count<K> {
+    /// How many there are of a kind after a change.
+    fn change(counts: &GrowingList<Self>, of: &K, by: i32) -> u32 {
+        let Self { number, .. } = counts.find_or_add(
+            |it| it.of == *of && it.process.is_current(),
             || Self {
                 process: OwnerProcess::current(),
-                database: Arc::clone(database),
-                role,
-                count: AtomicU32::new(0),
+                of: of.clone(),
+                number: AtomicU32::new(0),
             },
         );
-        counted(&open.count, by)
+        let change = |number: u32| number.saturating_add_signed(by);
+        let before =
+            number.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |it| Some(change(it)));
+        before.map_or(0, change)
     }
 }

@@ -21,7 +21,7 @@ use crate::error::{Error, ErrorKind};
 use crate::model::options::OnBusy;
 
 pub(crate) use hold::{HoldRecord, HoldSpan};
-pub(crate) use lead::Leads;
+pub(crate) use lead::LeaderRecord;
 pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;

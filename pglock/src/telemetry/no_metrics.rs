@@ -11,7 +11,7 @@ pub(super) fn attempt_ended(_: &Subject, _: &'static str, _: Duration) {}
 
 pub(super) fn hold_ended(_: &Subject, _: &'static str, _: Duration) {}
 
-pub(super) fn leads(_: &'static str, _: i32) {}
+pub(super) fn change_leading(_: &'static str, _: i32) {}
 
 pub(super) fn signaled(_: SignalReport<'_>) {}
 

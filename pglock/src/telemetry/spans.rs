@@ -256,7 +256,7 @@ impl HoldTrace {
     }
 }
 
-/// The span of a hold, which its body runs in.
+/// A span that a body runs in.
 #[derive(Clone, Debug)]
 pub(super) struct BodySpan(Span);
 

@@ -16,7 +16,7 @@ use crate::engine::HoldWatch;
 use crate::error::{Error, humanize};
 use crate::model::lock_id::IntoLockId;
 use crate::model::options::Timeout;
-use crate::telemetry::{Leads, Subject};
+use crate::telemetry::{LeaderRecord, Subject};
 
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -197,7 +197,7 @@ impl Leader {
         let mut term = 0_u64;
         loop {
             let request = self.lock.clone().for_own_session(Timeout::FOREVER)?;
-            let leads = Leads::of(Subject::from(&request.lock));
+            let record = LeaderRecord::of(Subject::from(&request.lock));
             let (ended, was_lost) = match request.enter_async().await {
                 Ok(call) => {
                     // The database is there, so the next outage begins with a short pause again.
@@ -205,7 +205,7 @@ impl Leader {
                     term += 1;
                     let watch = begin_term(call.watch());
                     // Begun in the call, whose span is then around that of the term.
-                    let work = async { leads.term(term).around(body()).await };
+                    let work = async { record.term(term).around(body()).await };
                     // Boxed, as the body of `run_async` is.
                     let ended = call.run_async(Box::pin(work), &failed).await;
                     (ended, !watch.is_session_open())
