@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::error::{Error, humanize};
 use crate::model::lock_id::LockId;
+use crate::model::options::LONGEST_TIME;
 
 /// Bounds on how long a lock is held, counted from when the caller receives it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -11,9 +12,6 @@ pub(crate) struct HoldLimits {
     pub(crate) at_least: Option<Duration>,
     pub(crate) at_most: Option<Duration>,
 }
-
-/// The same limit as for timeouts. `Instant + limit` can overflow for durations that are much longer.
-const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 
 impl HoldLimits {
     /// # Errors
@@ -31,7 +29,7 @@ impl HoldLimits {
                         "`{name}` of lock {id} is zero; leave it out, or write a time above zero"
                     )));
                 }
-                Some(limit) if limit > LONGEST => {
+                Some(limit) if limit > LONGEST_TIME => {
                     return Err(Error::config(format!(
                         "`{name}` of lock {id} is too long ({}); write 24 days at most",
                         humanize::duration(limit)

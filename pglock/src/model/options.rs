@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use crate::error::{Error, humanize};
 
+/// The longest time that an option can have: that of Postgres' timeouts, 24.8 days. `Instant + time` can overflow for times
+/// that are much longer.
+pub(crate) const LONGEST_TIME: Duration = Duration::from_millis(i32::MAX as u64);
+
 /// How long to wait for a lock: a duration, or without a limit.
 ///
 /// Made from a [`Duration`], or from an `Option<Duration>` where `None` waits without a limit. A zero duration tries once.

@@ -15,16 +15,13 @@ use crate::database::Using;
 use crate::engine::HoldWatch;
 use crate::error::{Error, humanize};
 use crate::model::lock_id::IntoLockId;
-use crate::model::options::Timeout;
+use crate::model::options::{LONGEST_TIME, Timeout};
 use crate::telemetry::{LeaderRecord, Subject};
 
 const RESTART: Duration = Duration::from_secs(1);
 
 /// The longest pause while the database is away, unless `restart` is longer.
 const LONGEST_PAUSE: Duration = Duration::from_secs(30);
-
-/// As long as any other time of pglock's may be.
-const LONGEST_RESTART: Duration = Duration::from_millis(i32::MAX as u64);
 
 /// The terms that this process has begun. Those that are over are gone, but for their place.
 static TERMS: PerProcess<Vec<Weak<HoldWatch>>> = PerProcess::new();
@@ -187,7 +184,7 @@ impl Leader {
         mut body: impl FnMut() -> F,
         failed: impl Fn(&R) -> bool,
     ) -> Result<R, Error> {
-        if self.restart.is_zero() || self.restart > LONGEST_RESTART {
+        if self.restart.is_zero() || self.restart > LONGEST_TIME {
             return Err(Error::config(format!(
                 "`restart` of a leader cannot be {}; write a time above zero, of 24 days at most",
                 humanize::duration(self.restart)
