@@ -13,8 +13,12 @@ use crate::{server, turns};
 pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
     let server = server::start();
     let database = server.create_database();
-    let missing = Callers::of(database.url())?.missing;
-    let connect = || Ok(Callers::of(database.url())?.present);
+    let mut missing = Vec::new();
+    let connect = || {
+        let callers = Callers::of(database.url())?;
+        missing = callers.missing;
+        Ok(callers.present)
+    };
     let sides = turns::one_caller(connect, effort.pick(2, 25), effort.pick(10, 200))?;
     let of = |name: &str| {
         let side = sides.iter().find(|side| side.0 == name);

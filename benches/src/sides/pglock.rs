@@ -22,10 +22,10 @@ impl Pglock {
         })
     }
 
-    /// With sessions that no other side has, and that are opened anew.
+    /// With sessions that no other side has, by its name, and that no turn before has opened.
     fn anew(name: &str, url: &str) -> Result<Pglock, Failure> {
         let database = Database::builder(url).application_name(name).build()?;
-        // What is left of an equal one.
+        // Equal handles share their sessions, and those of the last turn may still be open.
         database.close();
         Ok(Pglock { database })
     }
