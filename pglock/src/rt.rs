@@ -1,7 +1,8 @@
 //! What generated code calls. Not part of the public API: it may change in any version.
 //!
 //! What a call goes through, in order: on a session of pglock's own `enter`, `run`; on a connection of the caller's
-//! `enter_.._on`, the body in its [`CallContext`], `leave_on`; in a transaction of the caller's `enter_xact`, `run_xact`.
+//! `enter_.._on`, the body in its [`CallContext`], `leave_on`; in a transaction of the caller's `enter_xact`, `run_xact`. A
+//! leader's goes through `leader_by`, `lead`.
 
 use std::fmt;
 use std::future::Future;
