@@ -81,7 +81,7 @@ impl AnnotatedFn {
         self
     }
 
-    /// The word that is written.
+    /// Its side effect, by its word.
     #[must_use]
     pub const fn side_effect(mut self, side_effect: &'static str) -> Self {
         self.side_effect = Some(side_effect);

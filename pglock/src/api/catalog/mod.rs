@@ -13,7 +13,7 @@ use annotated::{AnnotatedFn, AnnotatedId};
 #[cfg(feature = "serde")]
 pub use answer::answer_catalog;
 
-/// Every function of this program under an attribute of pglock's, also those of the crates that it is made of.
+/// Every attribute of pglock's in this program, with its function, also in the crates that it is made of.
 ///
 /// `Display` writes one in a line. With the feature `serde` it can be serialized, and `answer_catalog` gives it to the
 /// command, which then knows the names of this program's locks.
@@ -84,7 +84,8 @@ pub struct CatalogEntry {
     pub lock: Option<LockId>,
     /// For how long it waits; `None` without a timeout, and where that is decided at run time.
     pub timeout: Option<Duration>,
-    /// The side effect, by the word that is written; `None` for an expression, and where there is none.
+    /// The side effect, by its word: `Skip` of `advisory`; `Terminate`, which is the default, `Cancel` or `Escalate` of
+    /// `prioritize`; `None` for `Raise`, for an expression, and for the other attributes.
     pub side_effect: Option<&'static str>,
     /// Whether the lock is shared.
     pub shared: bool,
