@@ -2,8 +2,8 @@
 //! function.
 //!
 //! A closure and an async block capture what they name, and as much of it as they name. They drop it after their locals,
-//! in the order in which they named it first. Where `client` is a place, the closure isn't a `move` one, for it only borrows
-//! the place: it captures an argument by value where it moves it.
+//! in the order in which they named it first. Where `client` is a place, the closure isn't a `move` one, because it only
+//! borrows the place: it captures an argument by value where it moves it.
 
 use proc_macro2::{Delimiter, Ident, Span, TokenStream, TokenTree};
 use quote::quote;

@@ -124,10 +124,10 @@ use proc_macro::TokenStream;
 /// is what a panic in it names, since closures cannot have that attribute in stable Rust.
 ///
 /// The body takes the arguments, also those that it does not name, so all are dropped under the lock, in the order of a
-/// plain function. Not so are: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names, or an expression
-/// that may take it, as in `lock_id = job.id`, but not in `format!` or behind `&`; `_` itself where an attribute of another
-/// crate is below, which may want to see it; an argument that has attributes, such as `#[cfg(..)]`; and what has the
-/// connection, where `client` is a place such as `job.db`. These are dropped when the lock has been released.
+/// plain function. These are not: what a pattern leaves out, as in `(first, _): (A, B)`; what `on_error` names, or an
+/// expression that may take it, as in `lock_id = job.id`, but not in `format!` or behind `&`; `_` itself where an attribute
+/// of another crate is below, which may want to see it; an argument that has attributes, such as `#[cfg(..)]`; and what has
+/// the connection, where `client` is a place such as `job.db`. They are dropped when the lock has been released.
 ///
 /// # What is refused
 ///
@@ -200,11 +200,12 @@ pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand("prioritize", &arguments.into(), &item.into()).into()
 }
 
-/// The process that has the lock runs the body; the others wait until they do. When the lock is lost, the body is dropped at
-/// its next await, and after a pause the lock is waited for again: each term has a new body. Another process leads
-/// milliseconds after the future of a leader was dropped or its body has ended. A database that can't be reached ends nothing.
+/// Of all processes that call the function, the one that has the lock runs the body, and the others wait for the lock. A
+/// leader that loses it drops the body at its next await and, after a pause, waits for the lock again: each term has a new
+/// body. When a leader's body ends, or its future is dropped, another process leads within milliseconds. A database that
+/// cannot be reached, or is a standby, ends no leader: it tries again.
 ///
-/// The function is an `async fn`. It ends when its body does, with what that returns.
+/// The function is an `async fn`, and returns what its last body returns.
 ///
 /// # Arguments
 ///
@@ -215,16 +216,17 @@ pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | option | | default |
 /// | --- | --- | --- |
 /// | `lock_id`, or the first argument | as of `#[pglock::advisory]`; placeholders make a leader per shard | the function's path |
-/// | `restart` | how long to pause after the lock was lost, a quarter more or less; it doubles, up to 30 s, while the database can't be reached | one second |
-/// | `restart_on_error` | a body that returns `Err` begins anew, after the pause | the error is returned |
+/// | `restart` | the pause between two terms, a quarter more or less; while the database is away it doubles, up to 30 s | one second |
+/// | `restart_on_error` | a flag: a body that returns `Err` begins anew, after the pause | the error is returned |
 /// | `using` | the database | the default database |
 /// | `on_error` | as of `#[pglock::advisory]` | errors are returned |
 /// | `crate` | the path of pglock | `::pglock` |
 ///
 /// # Errors
 ///
-/// The body's `Err`. Those of `pglock::advisory(..).acquire_async()`, except that of a database that can't be reached. `Lost`
-/// only if the body had returned `Ok` and the lock was lost by then.
+/// The body's `Err`, unless it begins anew: with `restart_on_error`, or because the lock was lost by then. The errors of
+/// `pglock::advisory(..).acquire_async()`, except those that pass: the database cannot be reached, or is a standby, or
+/// somebody has canceled the wait in the server. `Lost` only if the body had returned `Ok` and the lock was lost by then.
 ///
 /// # Cancel safety
 ///

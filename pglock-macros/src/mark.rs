@@ -2,7 +2,7 @@
 //!
 //! An attribute that goes by a name of the user's own is not known to those above it, and is expanded after them. By the
 //! mark it finds the body, and goes around that, inside the others, and not around what they expanded to. The mark also
-//! tells it what they are, for they are validated together.
+//! tells it what they are, because they are validated together.
 
 use proc_macro2::{Group, Ident, Span, TokenStream, TokenTree};
 use quote::quote;

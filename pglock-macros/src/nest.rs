@@ -2,7 +2,7 @@
 //!
 //! They nest in reading order: the topmost is outermost. The compiler expands the topmost first and gives its output to
 //! the next one, which would then wrap the whole of it. Therefore the topmost expands them all, and one that it does not
-//! know, for its name is the user's own, finds the body by its mark.
+//! know, because its name is the user's own, finds the body by its mark.
 
 use proc_macro2::{Span, TokenStream};
 use quote::{ToTokens, quote};

@@ -238,7 +238,7 @@ pub use watcher::{
 /// # What a call does
 pub use pglock_macros::advisory;
 
-/// The attribute: has one of all processes run a function, until it ends or another one has to. By hand: [`fn@leader`].
+/// The attribute: one of all processes runs the function, and another takes over when that one can't. By hand: [`fn@leader`].
 ///
 /// # Example
 ///

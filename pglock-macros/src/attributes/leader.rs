@@ -52,7 +52,7 @@ fn refuse(option: &NamedOption<'_>, why: &str) -> Result<()> {
 }
 
 fn waits(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
-    refuse(option, "who does not lead waits until it does")
+    refuse(option, "a process that does not lead waits until it does")
 }
 
 fn on_own_session(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {

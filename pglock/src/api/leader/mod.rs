@@ -1,4 +1,4 @@
-//! One of many processes does the work, and when it can't any more, another one does.
+//! One of many processes does the work, and another takes over when that one can't.
 
 pub(crate) mod expansion;
 
@@ -26,7 +26,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 /// The terms that this process has begun. Those that are over are gone, but for their place.
 static TERMS: PerProcess<Vec<Weak<HoldWatch>>> = PerProcess::new();
 
-/// Has one of all processes that lead by this lock do the work, until it ends or another one has to.
+/// A lock by which one of all processes leads: it does the work, and another takes over when it can't.
 ///
 /// ```
 /// # #[tokio::main(flavor = "current_thread")]
@@ -42,7 +42,7 @@ pub fn leader(id: impl IntoLockId) -> Leader {
     Leader::by(advisory(id))
 }
 
-/// A lock by which one process leads: see [`fn@leader`].
+/// Leads by a lock: returned by [`fn@leader`].
 #[derive(Clone)]
 #[must_use = "nobody leads until `lead` is called"]
 pub struct Leader {
