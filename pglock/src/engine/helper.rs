@@ -12,8 +12,8 @@ use crate::model::lock_id::{Key, LockId};
 use crate::model::options::Scope;
 use crate::model::permits::Permits;
 use crate::sql;
-use crate::sql::permits::OtherNumber;
 use crate::sql::shared::deadlock::DeadlockEdge;
+use crate::sql::shared::permits::OtherNumber;
 use crate::wire::reply;
 
 /// How long a caller that gives up waits for the name of the holder.
@@ -94,9 +94,11 @@ impl Pool {
         limit: &LockId,
         permits: Permits,
     ) -> Result<Option<OtherNumber>, Error> {
-        let look = sql::permits::other_number(limit, permits);
+        let look = sql::shared::permits::other_number(limit, permits);
         let rows = self.on_helper(&format_args!("limit {limit}"), look).await?;
-        Ok(rows.as_ref().and_then(sql::permits::read_other_number))
+        Ok(rows
+            .as_ref()
+            .and_then(sql::shared::permits::read_other_number))
     }
 
     /// How many sessions wait for a key.

@@ -26,7 +26,7 @@ use crate::database::Database;
 use crate::error::Error;
 use crate::model::lock_id::LockId;
 use crate::model::permits::Permits;
-use crate::sql::permits::OtherNumber;
+use crate::sql::shared::permits::OtherNumber;
 
 pub(crate) use borrow::{acquire, acquire_blocking, release, release_blocking};
 pub(crate) use hold::{HeldLock, HoldWatch};

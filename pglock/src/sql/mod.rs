@@ -18,7 +18,6 @@ pub(crate) mod holder;
 pub(crate) mod lock_timeout;
 pub(crate) mod lossy;
 pub(crate) mod parts;
-pub(crate) mod permits;
 mod rows;
 pub(crate) mod session;
 pub(crate) mod shared;

@@ -2,4 +2,5 @@
 
 pub(crate) mod batch;
 pub(crate) mod deadlock;
+pub(crate) mod permits;
 pub(crate) mod waits;

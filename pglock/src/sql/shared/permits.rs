@@ -1,9 +1,9 @@
 //! Other numbers of permits of a limit.
 
-use super::parts::THIS_DATABASE;
-use super::rows::Rows;
 use crate::model::lock_id::LockId;
 use crate::model::permits::Permits;
+use crate::sql::Rows;
+use crate::sql::parts::THIS_DATABASE;
 
 /// A session with a permit of a limit of this name, but of another number of permits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
