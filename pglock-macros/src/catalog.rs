@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use proc_macro2::TokenStream;
-use quote::quote;
-use syn::Path;
+use quote::{ToTokens, quote};
+use syn::{Expr, Path};
 
 use crate::function::Function;
 use crate::options::duration::DurationArg;
@@ -19,6 +19,8 @@ pub(crate) struct AnnotatedSite {
     side_effect: Option<String>,
     is_shared: bool,
     is_xact: bool,
+    /// A literal.
+    permits: Option<TokenStream>,
 }
 
 impl AnnotatedSite {
@@ -30,6 +32,7 @@ impl AnnotatedSite {
             side_effect: None,
             is_shared: false,
             is_xact: false,
+            permits: None,
         }
     }
 
@@ -48,6 +51,12 @@ impl AnnotatedSite {
 
     pub(crate) fn side_effect(mut self, word: Option<String>) -> Self {
         self.side_effect = word;
+        self
+    }
+
+    pub(crate) fn permits(mut self, permits: Option<&Expr>) -> Self {
+        let literal = permits.filter(|permits| matches!(permits, Expr::Lit(_)));
+        self.permits = literal.map(ToTokens::to_token_stream);
         self
     }
 
@@ -74,6 +83,7 @@ impl AnnotatedSite {
             .map(|word| quote!(.side_effect(#word)));
         let shared = self.is_shared.then(|| quote!(.shared()));
         let xact = self.is_xact.then(|| quote!(.xact()));
+        let permits = self.permits.iter().map(|count| quote!(.permits(#count)));
         quote! {
             static SITE: #krate::__rt::AnnotatedFn = #krate::__rt::AnnotatedFn::new(
                 #attribute,
@@ -81,7 +91,7 @@ impl AnnotatedSite {
                 ::core::file!(),
                 ::core::line!(),
                 ::core::column!(),
-            ) #id #timeout #(#side_effect)* #shared #xact;
+            ) #id #timeout #(#side_effect)* #shared #xact #(#permits)*;
             #krate::__rt::inventory::submit! { #krate::__rt::Registration(&SITE) }
         }
     }

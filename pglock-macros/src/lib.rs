@@ -235,3 +235,34 @@ pub fn prioritize(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn leader(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand("leader", &arguments.into(), &item.into()).into()
 }
+
+/// A call waits for one of so many permits, runs the body, and frees the permit, whatever becomes of the body. Those who wait
+/// are served in the order in which they came.
+///
+/// # Options
+///
+/// First how many at once: a number from 2 to 1,000, or an expression that is a `u32`. Then the options of
+/// `#[pglock::advisory]`, but for `shared`, `xact` and `client`: a permit has one holder, and is on a session of pglock's own.
+/// Without a `lock_id` the limit is named after the function.
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | first argument | how many at once | required |
+/// | second argument, or `lock_id =` | as of `#[pglock::advisory]`; placeholders make a limit for each customer, say | the function's path |
+/// | `timeout`, `side_effect`, `hold_at_least`, `hold_at_most`, `dedicated`, `reentrant`, `using`, `on_error`, `crate` | as of `#[pglock::advisory]` | |
+///
+/// A call inside a call of the same limit shares its permit. The return type is as for `#[pglock::advisory]`, and so are
+/// nesting, what is refused, and what the body and its arguments become.
+///
+/// # Errors
+///
+/// As of `#[pglock::advisory]`. `Busy` after the timeout says how many permits there are and names one holder. `Config` when
+/// another session has a permit of the same limit where that has another number of them.
+///
+/// # Cancel safety
+///
+/// Dropping the future of an `async fn` frees its permit, or its place among those who wait, in the background.
+#[proc_macro_attribute]
+pub fn limit(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    nest::expand("limit", &arguments.into(), &item.into()).into()
+}

@@ -9,6 +9,7 @@ macro_rules! links {
         "\n\n\
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
+         [limits]: crate::_guide::limits\n\
          [your connections]: crate::_guide::your_connections\n\
          [testing]: crate::_guide::testing\n\
          [TLS]: crate::_guide::tls\n\
@@ -41,6 +42,8 @@ pages! {
     advisory = "advisory.md", if all();
     /// One of all processes does the work, and another one when it can't.
     leaders = "leaders.md", if all();
+    /// At most so many at once.
+    limits = "limits.md", if all();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
     your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
     /// How to test annotated functions: a database per test, busy and lost locks.

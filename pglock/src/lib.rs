@@ -32,6 +32,7 @@
 //! | lock on my own connection or transaction | [`Advisory::on`], [`Advisory::acquire_xact`], and [the drivers](_guide::your_connections) |
 //! | know who holds a busy lock | [`Error::holder`] |
 //! | have one of all processes lead, and another one when it can't | [`macro@leader`], [`fn@leader`] |
+//! | allow a few at once | [`macro@limit`], [`fn@limit`] |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
@@ -260,6 +261,25 @@ pub use pglock_macros::advisory;
 ///
 /// # What it does
 pub use pglock_macros::leader;
+
+/// The attribute: at most so many calls at once, over all processes and hosts that share the database. By hand: [`fn@limit`].
+///
+/// # Example
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// #[pglock::limit(3, "sms", timeout = "1m")]
+/// fn send(to: &str) -> Result<usize, pglock::Error> {
+///     Ok(to.len())
+/// }
+///
+/// assert_eq!(send("+4930123456")?, 11);
+/// # Ok::<(), pglock::Error>(())
+/// ```
+///
+/// # What it does
+pub use pglock_macros::limit;
 
 /// The attribute: terminates the sessions that keep a function waiting for locks, until it returns. For a part of a function,
 /// and for a report, see [`fn@prioritize`].

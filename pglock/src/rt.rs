@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 
-use crate::api::advisory::{Advisory, TransactionScope};
+use crate::api::advisory::{Advisory, PermitScope, TransactionScope};
 use crate::api::prioritize::{AsyncPrioritizeScope, Prioritize};
 use crate::api::timeout::{AsyncTimeoutScope, LockTimeout};
 use crate::calls::AsyncConnectionGuard;
@@ -38,6 +38,11 @@ pub use inventory;
 /// The lock of a function without a `lock_id`.
 pub fn advisory_at(function: &'static AnnotatedFn) -> Advisory {
     Advisory::new(function.path().into(), Some(function))
+}
+
+/// One of so many permits, instead of the lock alone.
+pub fn limit_by(lock: Advisory, permits: u32) -> Advisory<PermitScope> {
+    lock.with_permits(permits)
 }
 
 /// The value of a placeholder in a lock ID. `format!` does not see its type, and cannot complain of it a second time.

@@ -18,6 +18,11 @@ async fn bill(customer: u32) -> Result<(), Error> {
     Ok(())
 }
 
+#[pglock::limit(3, "sms", timeout = "1m")]
+fn text_message() -> Result<(), Error> {
+    Ok(())
+}
+
 #[pglock::advisory]
 fn named_after_itself() -> Result<(), Error> {
     Ok(())
@@ -103,6 +108,13 @@ fn each_attribute_is_described() {
         (None, None, None)
     );
     assert!(entry_of("in_a_transaction").xact);
+    let limit = entry_of("text_message");
+    assert_eq!(limit.permits, Some(3));
+    let text = limit.to_string();
+    assert!(
+        text.ends_with("limit \"sms\", 3 permits, timeout 1 min"),
+        "{text}"
+    );
     assert_eq!(entry_of("generic").id, Some("of-any-type"));
 }
 
@@ -155,6 +167,7 @@ fn a_program_that_is_asked_writes_its_catalog() {
     assert_eq!(of("report")["timeout_seconds"], 30.0);
     assert_eq!(of("report")["side_effect"], "Skip");
     assert_eq!(of("by_a_pair")["key"], "1,2");
+    assert_eq!(of("text_message")["permits"], 3);
     assert_eq!(of("bill")["key"], serde_json::Value::Null);
     assert_eq!(of("in_a_transaction")["scope"], "transaction");
 

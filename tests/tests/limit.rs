@@ -329,6 +329,38 @@ fn a_thousand_permits_are_found_in_a_few_round_trips() {
 }
 
 #[test]
+fn the_attribute_skips_waits_and_says_so() {
+    #[pglock::limit(3, "sms", timeout = 0, side_effect = Skip, using = here)]
+    fn send(here: &Database, inside: impl FnOnce()) -> Result<Option<u32>, Error> {
+        inside();
+        Ok(Some(1))
+    }
+
+    #[pglock::limit(3, "sms", timeout = "50ms", using = here)]
+    async fn send_async(here: &Database) -> Result<(), Error> {
+        Ok(())
+    }
+
+    let db = database();
+    let here = handle(&db);
+    let slots = || {
+        db.advisory_locks()
+            .iter()
+            .filter(|lock| lock.key.objsubid == 1)
+            .count()
+    };
+    let sent = send(&here, || wait_until("it has one", BOUND, || slots() == 1));
+    assert_eq!(sent.unwrap(), Some(1));
+    let permits = fill(&here);
+    assert_eq!(send(&here, || panic!("it is full")).unwrap(), None);
+    let error = pollster::block_on(send_async(&here)).unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    drop(permits);
+    pollster::block_on(send_async(&here)).unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn processes_share_a_limit() {
     const TEST: &str = "processes_share_a_limit";
     if child::role().is_some() {

@@ -18,6 +18,13 @@ fn leader() {
 }
 
 #[test]
+fn limit() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/limit/pass/*.rs");
+    cases.compile_fail("ui/limit/fail/*.rs");
+}
+
+#[test]
 fn timeout() {
     let cases = trybuild::TestCases::new();
     cases.pass("ui/timeout/pass/*.rs");

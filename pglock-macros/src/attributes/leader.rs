@@ -179,7 +179,7 @@ impl Attribute for Args {
         };
         parse::combine([
             is_async,
-            named_lock::validate("leader", self.lock_id.as_ref(), function),
+            named_lock::validate("leader(", self.lock_id.as_ref(), function),
             validate_arguments(function),
             match &self.using {
                 Some(using) => validate_borrowed("using", &using.value, function),

@@ -2,6 +2,7 @@
 
 pub(crate) mod advisory;
 pub(crate) mod leader;
+pub(crate) mod limit;
 pub(crate) mod lock_timeouts;
 pub(crate) mod named_lock;
 pub(crate) mod prioritize;

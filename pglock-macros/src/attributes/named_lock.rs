@@ -29,6 +29,7 @@ pub(crate) fn set_positional(
     Ok(())
 }
 
+/// `attribute` is what is written of the attribute before the lock ID.
 pub(crate) fn validate(
     attribute: &str,
     lock_id: Option<&Spanned<LockId>>,
@@ -40,7 +41,7 @@ pub(crate) fn validate(
         (None, Some(receiver)) => Err(Error::new_spanned(
             receiver,
             format!(
-                "a method needs a lock ID, as in `#[pglock::{attribute}(\"{}\")]`: without one, methods of this name on two types would share a lock",
+                "a method needs a lock ID, as in `#[pglock::{attribute}\"{}\")]`: without one, methods of this name on two types would share a lock",
                 function.sig.ident.unraw()
             ),
         )),

@@ -193,6 +193,11 @@ fn of_prioritize() {
 }
 
 #[test]
+fn of_limit() {
+    code_or_an_error_comes_of("limit");
+}
+
+#[test]
 fn of_leader() {
     code_or_an_error_comes_of("leader");
 }

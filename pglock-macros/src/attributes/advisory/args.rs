@@ -63,7 +63,9 @@ const WAIT: Hints = Hints {
 };
 
 #[derive(Default)]
-pub(super) struct Args {
+pub(in crate::attributes) struct Args {
+    /// How many may run at once, in `#[pglock::limit]`.
+    pub(super) permits: Option<Expr>,
     pub(super) lock_id: Option<Spanned<LockId>>,
     pub(super) timeout: Option<Spanned<DurationArg>>,
     pub(super) side_effect: Option<Spanned<AdvisorySideEffect>>,
@@ -83,11 +85,26 @@ impl Parse for Args {
 }
 
 impl Args {
+    pub(in crate::attributes) fn with_permits(self, permits: Expr) -> Self {
+        Self {
+            permits: Some(permits),
+            ..self
+        }
+    }
+
     fn set_positional(&mut self, value: Expr) -> Result<()> {
         if let Some(message) = with_a_name(&value) {
             return Err(Error::new_spanned(value, message));
         }
         named_lock::set_positional(&mut self.lock_id, value, another_id)
+    }
+
+    /// The attribute's name.
+    pub(super) fn attribute(&self) -> &'static str {
+        match &self.permits {
+            Some(_) => "limit",
+            None => "advisory",
+        }
     }
 
     pub(super) fn side_effect(&self) -> &AdvisorySideEffect {

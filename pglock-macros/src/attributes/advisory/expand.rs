@@ -55,7 +55,8 @@ impl<'a> Expansion<'a> {
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
         let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
-        AnnotatedSite::new("advisory")
+        AnnotatedSite::new(self.args.attribute())
+            .permits(self.args.permits.as_ref())
             .id(named_lock::annotated(self.args.lock_id.as_ref()))
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
@@ -66,7 +67,12 @@ impl<'a> Expansion<'a> {
     // Expansion: expansions/options.rs
     fn builder(&self, lock: TokenStream) -> TokenStream {
         let krate = &self.wrapper.krate;
-        let mut builder = lock;
+        let mut builder = match &self.args.permits {
+            Some(permits) => {
+                quote_spanned!(permits.span()=> #krate::__rt::limit_by(#lock, #permits))
+            }
+            None => lock,
+        };
         if self.args.shared.as_ref().is_some_and(|shared| shared.value) {
             builder = quote!(#builder.shared());
         }

@@ -9,7 +9,7 @@ mod validate;
 use proc_macro2::TokenStream;
 use syn::Result;
 
-use self::args::Args;
+pub(super) use self::args::Args;
 use self::expand::Expansion;
 use crate::attributes::Attribute;
 use crate::function::Function;

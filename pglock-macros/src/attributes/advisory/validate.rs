@@ -1,5 +1,6 @@
 //! What `#[pglock::advisory]` refuses.
 
+use proc_macro2::Span;
 use syn::{Error, Result};
 
 use super::args::Args;
@@ -8,13 +9,21 @@ use crate::attributes::named_lock;
 use crate::function::Function;
 use crate::options::duration::DurationArg;
 use crate::options::on_error::OnError;
-use crate::options::parse;
+use crate::options::parse::{self, Spanned};
 
 impl Args {
     /// Reports all that is wrong with the options, on `function`, at once.
     pub(super) fn validate_all(&self, function: &Function) -> Result<()> {
         parse::combine([
-            named_lock::validate("advisory", self.lock_id.as_ref(), function),
+            named_lock::validate(
+                match &self.permits {
+                    Some(_) => "limit(3, ",
+                    None => "advisory(",
+                },
+                self.lock_id.as_ref(),
+                function,
+            ),
+            self.validate_permits(),
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
@@ -39,6 +48,29 @@ impl Args {
                 "without a timeout, a call waits and never skips: add `timeout = 0` to try once, or a duration such as `timeout = \"2s\"`",
             )),
         }
+    }
+
+    /// A permit is held by one, on a session of pglock's own.
+    fn validate_permits(&self) -> Result<()> {
+        if self.permits.is_none() {
+            return Ok(());
+        }
+        let refuse = |option: &str, span: Option<Span>, why: &str| match span {
+            Some(span) => Err(Error::new(span, format!("{why}: remove `{option}`"))),
+            None => Ok(()),
+        };
+        let own_session = "a permit is on a session of pglock's own";
+        let span_of = |flag: &Option<Spanned<bool>>| flag.as_ref().map(|flag| flag.span);
+        let client = self.shared_options.client.as_ref();
+        parse::combine([
+            refuse(
+                "shared",
+                span_of(&self.shared),
+                "a permit has one holder, and more can be allowed by the number",
+            ),
+            refuse("xact", span_of(&self.xact), own_session),
+            refuse("client", client.map(|client| client.span), own_session),
+        ])
     }
 
     /// Other locks have a session of their own anyway.

@@ -18,6 +18,7 @@ pub struct AnnotatedFn {
     pub(super) side_effect: Option<&'static str>,
     pub(super) is_shared: bool,
     pub(super) is_xact: bool,
+    pub(super) permits: Option<u32>,
 }
 
 /// How an attribute names its lock.
@@ -64,6 +65,7 @@ impl AnnotatedFn {
             side_effect: None,
             is_shared: false,
             is_xact: false,
+            permits: None,
         }
     }
 
@@ -99,6 +101,13 @@ impl AnnotatedFn {
     #[must_use]
     pub const fn xact(mut self) -> Self {
         self.is_xact = true;
+        self
+    }
+
+    /// So many may have its lock at once.
+    #[must_use]
+    pub const fn permits(mut self, permits: u32) -> Self {
+        self.permits = Some(permits);
         self
     }
 

@@ -71,7 +71,7 @@ impl Serialize for Catalog {
 impl Serialize for CatalogEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let key = self.lock.as_ref().map(LockId::key_text);
-        let mut fields = serializer.serialize_struct("CatalogEntry", 10)?;
+        let mut fields = serializer.serialize_struct("CatalogEntry", 11)?;
         fields.serialize_field("attribute", self.attribute)?;
         fields.serialize_field("id", &self.id)?;
         fields.serialize_field("key", &key)?;
@@ -82,6 +82,7 @@ impl Serialize for CatalogEntry {
         fields.serialize_field("side_effect", &self.side_effect)?;
         fields.serialize_field("shared", &self.shared)?;
         fields.serialize_field("scope", if self.xact { "transaction" } else { "session" })?;
+        fields.serialize_field("permits", &self.permits)?;
         fields.end()
     }
 }

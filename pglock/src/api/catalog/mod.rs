@@ -69,7 +69,7 @@ impl fmt::Display for Catalog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogEntry {
-    /// `advisory`, `leader`, `prioritize` or `timeout`.
+    /// `advisory`, `leader`, `limit`, `prioritize` or `timeout`.
     pub attribute: &'static str,
     /// The function, with the modules that it is in.
     pub function: &'static str,
@@ -91,6 +91,9 @@ pub struct CatalogEntry {
     pub shared: bool,
     /// Whether the lock is held until the end of a transaction; else it is the session's.
     pub xact: bool,
+    /// How many may have the lock at once; `None` where that is decided at run time, and for the other attributes than
+    /// `limit`.
+    pub permits: Option<u32>,
 }
 
 impl CatalogEntry {
@@ -114,6 +117,7 @@ impl CatalogEntry {
             side_effect: function.side_effect,
             shared: function.is_shared,
             xact: function.is_xact,
+            permits: function.permits,
         }
     }
 }
@@ -133,6 +137,9 @@ impl fmt::Display for CatalogEntry {
             (Some(id), _) => write!(f, " {id:?}")?,
             (None, Some(lock)) => write!(f, " {lock}")?,
             (None, None) => {}
+        }
+        if let Some(permits) = self.permits {
+            write!(f, ", {permits} permits")?;
         }
         if let Some(timeout) = self.timeout {
             write!(f, ", timeout {}", crate::error::humanize::duration(timeout))?;
