@@ -3,9 +3,9 @@
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::background::block_on;
-use crate::calls::asker::Asker;
 use crate::calls::call_stack::{self, Frame};
 use crate::calls::guards_here;
 use crate::calls::limit::Limit;
@@ -13,7 +13,7 @@ use crate::engine::{self, DatabaseLock, HeldLock, HoldWatch, Purpose};
 use crate::error::Error;
 use crate::model::lock_request::LockRequest;
 use crate::model::options::WaitPolicy;
-use crate::telemetry::{self, Attempt, Subject};
+use crate::telemetry::{self, Attempt, Subject, TraceContext};
 
 /// A request for a lock on a session of pglock's own.
 pub(crate) type CallRequest = LockRequest<DatabaseLock>;
@@ -39,14 +39,23 @@ impl CallRequest {
         }
         let id = (wait != self.wait).then(|| self.lock.id.clone());
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
-        let asker = Asker::here(&self.lock, blocking, attempt.wait_report());
-        let describe_holder = telemetry::asks_for_holder(self.on_busy);
-        let acquired = match self.lock.purpose {
-            Purpose::Limit(permits) => {
-                let limit = Limit::new(asker, self.lock, permits, wait, describe_holder);
-                limit.permit().await
-            }
-            _ => asker.ask(self.lock, wait, describe_holder).await,
+        let request = engine::Request {
+            wait,
+            asked: Instant::now(),
+            is_nested: call_stack::holds_any_lock(),
+            enclosing: call_stack::enclosing(&self.lock),
+            describe_holder: telemetry::asks_for_holder(self.on_busy),
+            context: TraceContext::here(),
+            wait_report: attempt.wait_report(),
+            sections: call_stack::sections(),
+            lock: self.lock,
+        };
+        let acquired = if let Purpose::Limit(permits) = request.lock.purpose {
+            Limit::new(request, permits, blocking).permit().await
+        } else if blocking {
+            engine::acquire_blocking(request)
+        } else {
+            engine::acquire(request).await
         };
         let acquired = acquired.map_err(|error| match id {
             Some(id) if error.is_busy() => Error::held_by_own_guard(&id, wait.bound()),

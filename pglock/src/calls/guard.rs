@@ -100,7 +100,7 @@ impl Guard {
     #[must_use]
     pub fn slot(&self) -> Option<u32> {
         match self.hold.lock.purpose {
-            Purpose::Permit(slot) => Some(slot.number),
+            Purpose::Permit(number) => Some(number),
             Purpose::Itself | Purpose::Limit(_) | Purpose::Part => None,
         }
     }

@@ -8,15 +8,14 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::background::{self, PerProcess, jittered};
-use crate::calls::asker::Asker;
+use crate::background::{self, PerProcess, jittered, join_all};
 use crate::database::Database;
-use crate::engine::{self, DatabaseLock, HeldLock, Purpose};
+use crate::engine::{self, DatabaseLock, HeldLock, Purpose, Request};
 use crate::error::Error;
 use crate::model::lock_id::Key;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
-use crate::model::permits::{Permits, Slot};
+use crate::model::permits::Permits;
 
 /// For how long a caller that tries once waits for those before it to be served: a round trip or two each. Without that,
 /// two that come at the same time could find each other in the way, and permits left.
@@ -37,27 +36,19 @@ static AGREEMENTS: PerProcess<Vec<(Database, Key, Permits, Instant)>> = PerProce
 
 /// A caller that wants a permit.
 pub(super) struct Limit {
-    asker: Asker,
-    lock: DatabaseLock,
+    /// For the limit's own lock.
+    request: Request,
     permits: Permits,
-    wait: WaitPolicy,
-    describe_holder: bool,
+    /// Whether it waits by blocking its thread.
+    blocking: bool,
 }
 
 impl Limit {
-    pub(super) fn new(
-        asker: Asker,
-        lock: DatabaseLock,
-        permits: Permits,
-        wait: WaitPolicy,
-        describe_holder: bool,
-    ) -> Self {
+    pub(super) fn new(request: Request, permits: Permits, blocking: bool) -> Self {
         Self {
-            asker,
-            lock,
+            request,
             permits,
-            wait,
-            describe_holder,
+            blocking,
         }
     }
 
@@ -67,18 +58,22 @@ impl Limit {
     }
 
     async fn wait_for_permit(self) -> Result<HeldLock, Error> {
-        let wait_in_line = match self.wait {
+        let wait_in_line = match self.request.wait {
             WaitPolicy::NoWait => BEFORE_A_TRY,
             wait => wait,
         };
-        let line = self.asker.clone().ask(self.line(), wait_in_line, false);
+        let line = self.ask(self.line(), wait_in_line, false);
         let _first_in_line = match line.await {
             Ok(first) => first,
             // The time is over, and who has the permits is to be told.
             Err(error) if error.is_busy() => return self.last_try().await,
             Err(error) => return Err(error),
         };
-        let until = self.wait.bound().map(|bound| self.asker.asked + bound);
+        let until = self
+            .request
+            .wait
+            .bound()
+            .map(|bound| self.request.asked + bound);
         let mut pause = PAUSE;
         loop {
             if let Some(permit) = self.free_permit().await? {
@@ -106,8 +101,12 @@ impl Limit {
             }
             let mut free = None;
             let mut failed = None;
-            let tries: Vec<_> = batch.iter().map(|&number| self.slot(number)).collect();
-            for tried in self.asker.try_all(tries).await {
+            let mut tries = Vec::with_capacity(batch.len());
+            for &number in &batch {
+                let request = self.request_for(self.slot(number), WaitPolicy::NoWait, false);
+                tries.push(engine::acquire(request));
+            }
+            for tried in join_all(tries).await {
                 match tried {
                     Ok(permit) if free.is_none() => free = Some(permit),
                     Ok(permit) => engine::release(&permit).await?,
@@ -127,14 +126,14 @@ impl Limit {
     /// One permit, and who has it.
     async fn last_try(&self) -> Result<HeldLock, Error> {
         match self
-            .try_permit(self.any_number(), self.describe_holder)
+            .try_permit(self.any_number(), self.request.describe_holder)
             .await
         {
             Ok(permit) => self.with_number(permit).await,
             Err(error) if error.is_busy() => Err(Error::no_permit(
-                &self.lock.id,
+                &self.request.lock.id,
                 self.permits.count(),
-                self.wait.bound(),
+                self.request.wait.bound(),
                 error,
             )),
             Err(error) => Err(error),
@@ -143,18 +142,15 @@ impl Limit {
 
     async fn try_permit(&self, number: u32, describe_holder: bool) -> Result<HeldLock, Error> {
         let lock = self.slot(number);
-        self.asker
-            .clone()
-            .ask(lock, WaitPolicy::NoWait, describe_holder)
-            .await
+        self.ask(lock, WaitPolicy::NoWait, describe_holder).await
     }
 
     /// The permit, with the lock that says how many there are.
     async fn with_number(&self, permit: HeldLock) -> Result<HeldLock, Error> {
-        let (first, second) = self.permits.number_key(&self.lock.id);
+        let (first, second) = self.permits.number_key(&self.request.lock.id);
         let spec = LockSpec::new((first, second).into(), AdvisoryMode::Shared, None)?;
         let number = self.part(spec);
-        let number = self.asker.clone().ask(number, WaitPolicy::NoWait, false);
+        let number = self.ask(number, WaitPolicy::NoWait, false);
         let permit = permit.beside(number.await?);
         self.agree_with_others().await?;
         Ok(permit)
@@ -162,7 +158,7 @@ impl Limit {
 
     /// Finds out if others give the same limit another number of permits.
     async fn agree_with_others(&self) -> Result<(), Error> {
-        let (database, key) = (&self.lock.database, self.lock.key);
+        let (database, key) = (&self.request.lock.database, self.request.lock.key);
         let is_same = |(other, of, permits, _): &(Database, Key, Permits, Instant)| {
             other == database && *of == key && *permits == self.permits
         };
@@ -174,11 +170,11 @@ impl Limit {
         if is_recent {
             return Ok(());
         }
-        let id = self.lock.id.clone();
+        let id = self.request.lock.id.clone();
         if let Some(other) = engine::other_number(database.clone(), id, self.permits).await? {
             let ours = self.permits.count();
             return Err(Error::other_permits(
-                &self.lock.id,
+                &self.request.lock.id,
                 ours,
                 other.permits,
                 other.pid,
@@ -192,9 +188,33 @@ impl Limit {
         Ok(())
     }
 
+    async fn ask(
+        &self,
+        lock: DatabaseLock,
+        wait: WaitPolicy,
+        describe_holder: bool,
+    ) -> Result<HeldLock, Error> {
+        let request = self.request_for(lock, wait, describe_holder);
+        if self.blocking {
+            engine::acquire_blocking(request)
+        } else {
+            engine::acquire(request).await
+        }
+    }
+
+    /// The same caller's request for another lock.
+    fn request_for(&self, lock: DatabaseLock, wait: WaitPolicy, describe_holder: bool) -> Request {
+        Request {
+            lock,
+            wait,
+            describe_holder,
+            ..self.request.clone()
+        }
+    }
+
     /// The lock that who is first in line has.
     fn line(&self) -> DatabaseLock {
-        self.part(self.lock.spec.clone())
+        self.part(self.request.lock.spec.clone())
     }
 
     fn part(&self, spec: LockSpec) -> DatabaseLock {
@@ -202,25 +222,21 @@ impl Limit {
             spec,
             purpose: Purpose::Part,
             dedicated: false,
-            ..self.lock.clone()
+            ..self.request.lock.clone()
         }
     }
 
     /// The lock that is the permit of this number.
     fn slot(&self, number: u32) -> DatabaseLock {
-        let id = Permits::slot_id(&self.lock.id, number);
-        let slot = Slot {
-            limit: self.lock.key,
-            number,
-        };
+        let id = Permits::slot_id(&self.request.lock.id, number);
         DatabaseLock {
             spec: LockSpec {
                 key: Key::of(&id),
                 id,
-                ..self.lock.spec.clone()
+                ..self.request.lock.spec.clone()
             },
-            purpose: Purpose::Permit(slot),
-            ..self.lock.clone()
+            purpose: Purpose::Permit(number),
+            ..self.request.lock.clone()
         }
     }
 

@@ -1,6 +1,5 @@
 //! The calls of this process and the locks that they hold, and guards, which hold a lock without a call.
 
-mod asker;
 pub(crate) mod call;
 pub(crate) mod call_stack;
 mod guard;

@@ -6,7 +6,7 @@ use std::ops::Deref;
 use crate::database::Database;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, Scope};
-use crate::model::permits::{Permits, Slot};
+use crate::model::permits::Permits;
 use crate::telemetry::{HoldRecord, Subject, TraceContext};
 
 #[derive(Clone, Debug)]
@@ -28,8 +28,8 @@ pub(crate) enum Purpose {
     Itself,
     /// A limit was asked for by its ID. No such lock is held, but a permit of it.
     Limit(Permits),
-    /// It is a permit of a limit.
-    Permit(Slot),
+    /// It is the permit of this number, of a limit.
+    Permit(u32),
     /// It is a part of a limit.
     Part,
 }
@@ -62,8 +62,8 @@ impl DatabaseLock {
     /// Whether what is asked for is had by holding `held`.
     pub(crate) fn is_had_by(&self, held: &Self) -> bool {
         match (self.purpose, held.purpose) {
-            (Purpose::Limit(_), Purpose::Permit(slot)) => {
-                self.key == slot.limit && self.database == held.database
+            (Purpose::Limit(_), Purpose::Permit(number)) => {
+                held.id == Permits::slot_id(&self.id, number) && self.database == held.database
             }
             (Purpose::Limit(_), _) => false,
             _ => self.is_same_key(held),

@@ -9,6 +9,7 @@ use super::lock::DatabaseLock;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::telemetry::{TraceContext, WaitReport};
 
+#[derive(Clone)]
 pub(crate) struct Request {
     pub(crate) lock: DatabaseLock,
     pub(crate) wait: WaitPolicy,

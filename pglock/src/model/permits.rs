@@ -6,7 +6,7 @@
 use std::iter;
 use std::ops::RangeInclusive;
 
-use super::lock_id::{Key, LockId, hash};
+use super::lock_id::{LockId, hash};
 use crate::error::Error;
 
 const ALLOWED: RangeInclusive<u32> = 2..=1_000;
@@ -19,14 +19,6 @@ const NUMBER: u32 = (1 << NUMBER_BITS) - 1;
 /// The number of permits of a limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Permits(u32);
-
-/// Which permit a lock is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Slot {
-    /// The key of the limit's own lock.
-    pub(crate) limit: Key,
-    pub(crate) number: u32,
-}
 
 impl Permits {
     pub(crate) fn new(count: u32, id: &LockId) -> Result<Self, Error> {
