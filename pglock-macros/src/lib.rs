@@ -29,7 +29,7 @@ use proc_macro::TokenStream;
 ///
 /// | option | values | default |
 /// | --- | --- | --- |
-/// | first argument, or `lock_id =` | a string literal, with placeholders as in `format!`: `{argument}`, `{part:03}`, `{job.customer}`, `{self.id}`; an integer (`i64`); a pair of `i32`; or any expression that is `Into<LockId>` | the function's path |
+/// | first argument, or `lock_id =` | a string literal, with placeholders as in `format!`: `{argument}`, `{part:03}`, `{job.customer}`, `{self.id}`; an integer (`i64`); a pair of `i32`; any expression that is `Into<LockId>`; or several of these, as in `all("a-{from}", "a-{to}")`: all locks or none | the function's path |
 /// | `timeout =` | `"2s"`, `"1m 30s"`; seconds as integer or float; `0` tries once; `None` waits without a timeout; or any expression that is `Into<Timeout>`, such as a `Duration` | waits without a timeout |
 /// | `side_effect =` | `Raise`: an error when the lock is busy after the timeout. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
 /// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |

@@ -32,6 +32,7 @@
 //! | lock on my own connection or transaction | [`Advisory::on`], [`Advisory::acquire_xact`], and [the drivers](_guide::your_connections) |
 //! | know who holds a busy lock | [`Error::holder`] |
 //! | have one of all processes lead, and another one when it can't | [`macro@leader`], [`fn@leader`] |
+//! | take several locks, or none of them | [`advisory_all`] |
 //! | allow a few at once | [`macro@limit`], [`fn@limit`] |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
@@ -153,9 +154,10 @@ pub mod __in_messages {
 pub mod _guide;
 
 pub use api::advisory::{
-    Advisory, AdvisoryOn, AdvisoryOnAsync, OnOwnSession, PermitScope, SessionScope,
+    Advisory, AdvisoryOn, AdvisoryOnAsync, AllScope, OnOwnSession, PermitScope, SessionScope,
     TransactionScope, advisory,
 };
+pub use api::all::advisory_all;
 #[cfg(feature = "serde")]
 pub use api::catalog::answer_catalog;
 pub use api::catalog::{Catalog, CatalogEntry, catalog};

@@ -27,6 +27,7 @@ use crate::model::options::Timeout;
 use crate::telemetry::HoldSpan;
 
 pub use crate::api::advisory::advisory;
+pub use crate::api::all::advisory_all;
 pub use crate::api::catalog::annotated::{AnnotatedFn, AnnotatedId, Registration};
 pub use crate::api::leader::expansion::{InEachTerm, lead, leader_by, of_each_term};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};

@@ -136,7 +136,7 @@ fn callers_that_try_at_once_all_get_a_permit_while_there_are_some() {
 fn those_who_wait_are_served_in_order() {
     let db = database();
     let here = handle(&db);
-    let permits = fill(&here);
+    let mut permits = fill(&here);
     let order = Arc::new(Mutex::new(Vec::new()));
     let waiters: Vec<_> = handles(&db, 6)
         .into_iter()
@@ -156,12 +156,12 @@ fn those_who_wait_are_served_in_order() {
             waiter
         })
         .collect();
-    drop(permits);
-    let mut last = None;
-    for waiter in waiters {
-        last = Some(waiter.finish(BOUND));
+    for (nth, waiter) in waiters.into_iter().enumerate() {
+        permits.remove(0).release().unwrap();
+        wait_until("one is served", BOUND, || order.lock().unwrap().len() > nth);
+        permits.push(waiter.finish(BOUND));
     }
-    drop(last);
+    drop(permits);
     assert_eq!(*order.lock().unwrap(), [0, 1, 2, 3, 4, 5]);
     db.wait_for_no_locks();
 }

@@ -180,6 +180,7 @@ impl Attribute for Args {
         parse::combine([
             is_async,
             named_lock::validate("leader(", self.lock_id.as_ref(), function),
+            named_lock::refuse_several(self.lock_id.as_ref(), "a leader has one lock"),
             validate_arguments(function),
             match &self.using {
                 Some(using) => validate_borrowed("using", &using.value, function),

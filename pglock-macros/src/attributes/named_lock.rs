@@ -48,6 +48,20 @@ pub(crate) fn validate(
     }
 }
 
+/// Refuses several locks where there can be one only.
+pub(crate) fn refuse_several(lock_id: Option<&Spanned<LockId>>, why: &str) -> Result<()> {
+    match lock_id {
+        Some(Spanned {
+            value: LockId::All(_),
+            span,
+        }) => Err(Error::new(
+            *span,
+            format!("{why}: write one lock ID instead of `all(..)`"),
+        )),
+        _ => Ok(()),
+    }
+}
+
 /// What the catalog says of the ID.
 pub(crate) fn annotated(lock_id: Option<&Spanned<LockId>>) -> Option<TokenStream> {
     match lock_id {
@@ -72,7 +86,11 @@ pub(crate) fn expand(
     };
     let id = value.expand(function, krate);
     let label = value.expand_label(function);
-    let advisory = quote_spanned!(*span=> #krate::__rt::advisory(#id));
+    let advisory = if let LockId::All(_) = value {
+        quote_spanned!(*span=> #krate::__rt::advisory_all(#id))
+    } else {
+        quote_spanned!(*span=> #krate::__rt::advisory(#id))
+    };
     let registration = site.hidden_registration(function, krate);
     (registration, quote!(#advisory.label(#label)))
 }

@@ -3,7 +3,7 @@
 use proc_macro2::{Literal, TokenStream};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
-use syn::{Error, Expr, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Path, Result, UnOp};
+use syn::{Error, Expr, ExprCall, ExprLit, ExprTuple, ExprUnary, Lit, LitInt, Path, Result, UnOp};
 
 use crate::function::Function;
 use crate::options::parse;
@@ -15,6 +15,8 @@ pub(crate) enum LockId {
     Key(Literal),
     Pair(ExprTuple),
     Expression(Expr),
+    /// `all("a", "b")`: several locks.
+    All(Vec<LockId>),
 }
 
 impl LockId {
@@ -25,6 +27,7 @@ impl LockId {
                 ..
             }) => Template::parse(text.clone()).map(Self::Name),
             Expr::Tuple(tuple) => pair(tuple).map(Self::Pair),
+            Expr::Call(call) if is_all(&call.func) => all(call).map(Self::All),
             inner => match (integer(inner)?, is_literal(inner)) {
                 (Some(number), _) => key(inner, &number).map(Self::Key),
                 (None, false) => Ok(Self::Expression(value)),
@@ -41,23 +44,31 @@ impl LockId {
             Self::Name(template) => template.validate(function),
             Self::Expression(value) => validate_argument(value, function),
             Self::Key(_) | Self::Pair(_) => Ok(()),
+            Self::All(ids) => parse::combine(ids.iter().map(|id| id.validate(function))),
         }
     }
 
-    // Input:  "invoices"    "invoices:{tenant}"                   -42       (1, 2)    KEY
-    // Output: "invoices"    ::std::format!("invoices:{}", ..)     -42i64    (1, 2)    KEY
+    // Input:  "invoices"    "invoices:{tenant}"                   -42       (1, 2)    KEY    all("a", KEY)
+    // Output: "invoices"    ::std::format!("invoices:{}", ..)     -42i64    (1, 2)    KEY    [LockId::from("a"), LockId::from(KEY)]
     pub(crate) fn expand(&self, function: &Function, krate: &Path) -> TokenStream {
         match self {
             Self::Name(template) => template.expand(function, krate),
             Self::Key(number) => quote!(#number),
             Self::Pair(pair) => pair.to_token_stream(),
             Self::Expression(value) => value.to_token_stream(),
+            Self::All(ids) => {
+                let ids = ids.iter().map(|id| id.expand(function, krate));
+                quote!([#(#krate::LockId::from(#ids)),*])
+            }
         }
     }
 
     /// What the catalog says of it; none if it is decided at run time.
     // Input:  "invoices"            "invoices:{tenant}"                 -42              (1, 2)
     // Output: Name("invoices")      Template("invoices:{tenant}")       Key(-42i64)      Pair(1, 2)
+    //
+    // Input:  all("from-{from}", "to-{to}")
+    // Output: Template("from-{from}, to-{to}")
     pub(crate) fn annotated(&self) -> Option<TokenStream> {
         match self {
             Self::Name(template) => {
@@ -75,6 +86,7 @@ impl LockId {
                 (is_literal(first) && is_literal(second)).then(|| quote!(Pair(#first, #second)))
             }
             Self::Expression(_) => None,
+            Self::All(ids) => labels(ids).map(|labels| quote!(Template(#labels))),
         }
     }
 
@@ -87,8 +99,42 @@ impl LockId {
                 quote!(#label)
             }
             Self::Key(_) | Self::Pair(_) | Self::Expression(_) => function.path(),
+            Self::All(ids) => {
+                labels(ids).map_or_else(|| function.path(), |labels| labels.to_token_stream())
+            }
         }
     }
+}
+
+/// What is written of several names; `None` if others are among them.
+fn labels(ids: &[LockId]) -> Option<String> {
+    let label = |id: &LockId| match id {
+        LockId::Name(template) => Some(template.label()),
+        LockId::Key(_) | LockId::Pair(_) | LockId::Expression(_) | LockId::All(_) => None,
+    };
+    let labels: Option<Vec<_>> = ids.iter().map(label).collect();
+    Some(labels?.join(", "))
+}
+
+fn is_all(called: &Expr) -> bool {
+    parse::word(called).is_some_and(|word| word == "all")
+}
+
+fn all(call: &ExprCall) -> Result<Vec<LockId>> {
+    if call.args.len() < 2 {
+        return Err(Error::new_spanned(
+            call,
+            "`all(..)` takes several lock IDs, as in `all(\"account-{from}\", \"account-{to}\")`: for one lock write its ID alone",
+        ));
+    }
+    let inner = call.args.iter().map(|id| match parse::ungroup(id) {
+        Expr::Call(inner) if is_all(&inner.func) => Err(Error::new_spanned(
+            id,
+            "`all(..)` inside `all(..)`: write the lock IDs side by side",
+        )),
+        _ => LockId::new(id.clone()),
+    });
+    inner.collect()
 }
 
 /// Refuses an argument that by its type cannot be an ID: its name is known here, and not where the compiler finds out.

@@ -14,7 +14,7 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 84] = [
+const PIECES: [&str; 86] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -98,6 +98,8 @@ const PIECES: [&str; 84] = [
     "\"{0}\"",
     "\"\\u{1F600}{ä}\"",
     "(1, 2)",
+    "all",
+    "all(\"a\", x)",
     "|e| e",
 ];
 

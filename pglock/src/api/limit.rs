@@ -8,7 +8,7 @@ use crate::model::lock_id::IntoLockId;
 ///
 /// Each holder has a permit, which the server frees with its session. Those who wait are served in the order in which they
 /// came; the first of them tries the permits every 20 ms to 0.5 s, the others just wait. A caller without a timeout tries
-/// once, and waits for at most 0.1 s for those who were there before it.
+/// once, and waits for at most 0.25 s for those who were there before it.
 ///
 /// The methods are those of a lock: [`acquire`](Advisory::acquire), [`run`](Advisory::run), their `try_` and `_async` twins.
 /// A call inside a call of the same limit shares its permit. `Busy` names one of those who have a permit.

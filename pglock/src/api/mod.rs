@@ -1,6 +1,7 @@
 //! Everything that users call by hand.
 
 pub(crate) mod advisory;
+pub(crate) mod all;
 pub(crate) mod catalog;
 pub(crate) mod database;
 pub(crate) mod drain;

@@ -2,16 +2,20 @@
 
 use std::fmt;
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use futures_util::future::{Either, ready};
+
 use crate::background::block_on;
+use crate::calls::all::All;
 use crate::calls::call_stack::{self, Frame};
 use crate::calls::guards_here;
 use crate::calls::limit::Limit;
-use crate::engine::{self, DatabaseLock, HeldLock, HoldWatch, Purpose};
+use crate::engine::{self, DatabaseLock, HeldLock, HoldWatch, Purpose, Request};
 use crate::error::Error;
-use crate::model::lock_request::LockRequest;
+use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::WaitPolicy;
 use crate::telemetry::{self, Attempt, Subject, TraceContext};
 
@@ -26,20 +30,18 @@ impl CallRequest {
     /// Acquires the lock for a guard, which is not part of the call stack.
     pub(crate) async fn guard(self, blocking: bool) -> Result<HeldLock, Error> {
         self.limits.refuse_at_most(&self.lock.id)?;
-        self.acquire(blocking).await
+        self.acquire(blocking, false).await
     }
 
-    async fn acquire(self, blocking: bool) -> Result<HeldLock, Error> {
+    /// `shares`: of several locks, those that calls around this one have are not asked for.
+    async fn acquire(self, blocking: bool, shares: bool) -> Result<HeldLock, Error> {
         let mut wait = self.wait;
-        if wait == WaitPolicy::Block {
-            call_stack::refuse_self_deadlock(&self.lock)?;
-            if blocking && guards_here::hold_what_keeps(&self.lock) {
-                wait = WAIT_FOR_OWN_GUARD;
-            }
+        if wait == WaitPolicy::Block && self.is_kept_by_own_guard(blocking, shares)? {
+            wait = WAIT_FOR_OWN_GUARD;
         }
         let id = (wait != self.wait).then(|| self.lock.id.clone());
         let attempt = Attempt::begin(Subject::from(&self.lock), self.on_busy);
-        let request = engine::Request {
+        let request = Request {
             wait,
             asked: Instant::now(),
             is_nested: call_stack::holds_any_lock(),
@@ -50,13 +52,7 @@ impl CallRequest {
             sections: call_stack::sections(),
             lock: self.lock,
         };
-        let acquired = if let Purpose::Limit(permits) = request.lock.purpose {
-            Limit::new(request, permits, blocking).permit().await
-        } else if blocking {
-            engine::acquire_blocking(request)
-        } else {
-            engine::acquire(request).await
-        };
+        let acquired = acquire(request, blocking, shares).await;
         let acquired = acquired.map_err(|error| match id {
             Some(id) if error.is_busy() => Error::held_by_own_guard(&id, wait.bound()),
             _ => error,
@@ -66,12 +62,42 @@ impl CallRequest {
         Ok(hold.with_limits(self.limits))
     }
 
+    /// Whether a guard that seems to be on this thread keeps a wait of this caller's from ending.
+    fn is_kept_by_own_guard(&self, blocking: bool, shares: bool) -> Result<bool, Error> {
+        let is_kept = |lock: &DatabaseLock| {
+            call_stack::refuse_self_deadlock(lock)?;
+            Ok(blocking && guards_here::hold_what_keeps(lock))
+        };
+        let Some(Purpose::All(locks)) = self.lock.purpose.as_deref() else {
+            return is_kept(&self.lock);
+        };
+        let mut is_one_kept = false;
+        for lock in locks_to_ask_for(&self.lock, locks, shares) {
+            is_one_kept |= is_kept(&lock)?;
+        }
+        Ok(is_one_kept)
+    }
+
+    /// The lock of a call around this one, where this one needs no other.
+    fn reenter(&self) -> Result<Option<Arc<HeldLock>>, Error> {
+        let Some(Purpose::All(locks)) = self.lock.purpose.as_deref() else {
+            return call_stack::reenter(&self.lock);
+        };
+        let (mut shared, mut is_one_missing) = (None, false);
+        for spec in locks {
+            let hold = call_stack::reenter(&self.lock.with_spec(spec.clone(), None))?;
+            is_one_missing |= hold.is_none();
+            shared = shared.or(hold);
+        }
+        Ok(shared.filter(|_| !is_one_missing))
+    }
+
     async fn call(self, blocking: bool) -> Result<Call, Error> {
-        if let Some(hold) = call_stack::reenter(&self.lock)? {
+        if let Some(hold) = self.reenter()? {
             let frame = Frame::re_entered(&hold);
             return Ok(Call { hold, frame });
         }
-        let hold = Arc::new(self.acquire(blocking).await?);
+        let hold = Arc::new(self.acquire(blocking, true).await?);
         let frame = Frame::locked(&hold);
         Ok(Call { hold, frame })
     }
@@ -84,6 +110,42 @@ impl CallRequest {
     pub(crate) async fn enter_async(self) -> Result<Call, Error> {
         self.call(false).await
     }
+}
+
+/// Acquires the locks of a request that is for several. Boxed: otherwise those for one would have room for it, too.
+type AcquireSeveral = Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>>;
+
+/// Acquires what a request is for. Not an `async fn`, which would have room for the request twice.
+fn acquire(
+    request: Request,
+    blocking: bool,
+    shares: bool,
+) -> impl Future<Output = Result<HeldLock, Error>> + Send {
+    match acquire_several(&request, blocking, shares) {
+        Some(several) => Either::Left(Either::Left(several)),
+        None if blocking => Either::Left(Either::Right(ready(engine::acquire_blocking(request)))),
+        None => Either::Right(engine::acquire(request)),
+    }
+}
+
+/// `None`: it is for one.
+fn acquire_several(request: &Request, blocking: bool, shares: bool) -> Option<AcquireSeveral> {
+    match request.lock.purpose.as_deref()? {
+        Purpose::All(locks) => {
+            let locks = locks_to_ask_for(&request.lock, locks, shares);
+            Some(All::new(request.clone(), locks, blocking).acquire())
+        }
+        Purpose::Limit(permits) => Some(Limit::new(request.clone(), *permits, blocking).permit()),
+        Purpose::Permit(_) | Purpose::Part => None,
+    }
+}
+
+/// The locks that `lock` stands for; where the caller `shares` them, without those that calls around it have.
+fn locks_to_ask_for(lock: &DatabaseLock, locks: &[LockSpec], shares: bool) -> Vec<DatabaseLock> {
+    let is_had =
+        |lock: &DatabaseLock| shares && call_stack::reenter(lock).is_ok_and(|hold| hold.is_some());
+    let locks = locks.iter().map(|spec| lock.with_spec(spec.clone(), None));
+    locks.filter(|lock| !is_had(lock)).collect()
 }
 
 /// A call that holds its lock. Dropping it, as a panic in the body does, releases the lock in the background.

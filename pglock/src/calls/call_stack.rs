@@ -144,9 +144,13 @@ fn frames() -> impl Iterator<Item = Arc<Frame>> {
 
 /// The locks that these calls hold on pglock's own sessions.
 fn held() -> impl Iterator<Item = Arc<HeldLock>> {
-    frames().filter_map(|frame| match &frame.kind {
+    let holds = frames().filter_map(|frame| match &frame.kind {
         FrameKind::Locked(hold) => hold.upgrade(),
         FrameKind::LockedOnConnection | FrameKind::Prioritized(_) => None,
+    });
+    holds.flat_map(|hold| {
+        let together = hold.together().to_vec();
+        std::iter::once(hold).chain(together)
     })
 }
 

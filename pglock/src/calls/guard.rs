@@ -99,9 +99,9 @@ impl Guard {
     /// ```
     #[must_use]
     pub fn slot(&self) -> Option<u32> {
-        match self.hold.lock.purpose {
-            Purpose::Permit(number) => Some(number),
-            Purpose::Itself | Purpose::Limit(_) | Purpose::Part => None,
+        match self.hold.lock.purpose.as_deref() {
+            Some(Purpose::Permit(number)) => Some(*number),
+            _ => None,
         }
     }
 

@@ -8,7 +8,8 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::background::{self, PerProcess, jittered, join_all};
+use crate::background::{self, PerProcess, jittered};
+use crate::calls::caller::{BEFORE_A_TRY, Caller};
 use crate::database::Database;
 use crate::engine::{self, DatabaseLock, HeldLock, Purpose, Request};
 use crate::error::Error;
@@ -16,10 +17,6 @@ use crate::model::lock_id::Key;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
 use crate::model::permits::Permits;
-
-/// For how long a caller that tries once waits for those before it to be served: a round trip or two each. Without that,
-/// two that come at the same time could find each other in the way, and permits left.
-const BEFORE_A_TRY: WaitPolicy = WaitPolicy::Millis(100);
 
 /// The first pause of who is first in line, and the longest. It doubles each time.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -36,47 +33,42 @@ static AGREEMENTS: PerProcess<Vec<(Database, Key, Permits, Instant)>> = PerProce
 
 /// A caller that wants a permit.
 pub(super) struct Limit {
-    /// For the limit's own lock.
-    request: Request,
+    caller: Caller,
     permits: Permits,
-    /// Whether it waits by blocking its thread.
-    blocking: bool,
 }
 
 impl Limit {
+    /// `request` is for the limit's own lock.
     pub(super) fn new(request: Request, permits: Permits, blocking: bool) -> Self {
         Self {
-            request,
+            caller: Caller::new(request, blocking),
             permits,
-            blocking,
         }
     }
 
-    /// Waits for a permit. Boxed: other locks would have room for it, too.
+    /// Waits for a permit.
     pub(super) fn permit(self) -> Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>> {
         Box::pin(self.wait_for_permit())
     }
 
     async fn wait_for_permit(self) -> Result<HeldLock, Error> {
-        let wait_in_line = match self.request.wait {
+        let wait_in_line = match self.caller.request.wait {
             WaitPolicy::NoWait => BEFORE_A_TRY,
             wait => wait,
         };
-        let line = self.ask(self.line(), wait_in_line, false);
-        let _first_in_line = match line.await {
+        let line = self.caller.ask(self.line(), &[], wait_in_line, false);
+        let first_in_line = match line.await {
             Ok(first) => first,
             // The time is over, and who has the permits is to be told.
             Err(error) if error.is_busy() => return self.last_try().await,
             Err(error) => return Err(error),
         };
-        let until = self
-            .request
-            .wait
-            .bound()
-            .map(|bound| self.request.asked + bound);
+        let until = self.caller.until();
         let mut pause = PAUSE;
         loop {
             if let Some(permit) = self.free_permit().await? {
+                // The next one need not wait for what is left to do.
+                drop(first_in_line);
                 return self.with_number(permit).await;
             }
             let now = Instant::now();
@@ -101,12 +93,8 @@ impl Limit {
             }
             let mut free = None;
             let mut failed = None;
-            let mut tries = Vec::with_capacity(batch.len());
-            for &number in &batch {
-                let request = self.request_for(self.slot(number), WaitPolicy::NoWait, false);
-                tries.push(engine::acquire(request));
-            }
-            for tried in join_all(tries).await {
+            let tries = batch.iter().map(|&number| self.slot(number)).collect();
+            for tried in self.caller.try_all(tries, &[]).await {
                 match tried {
                     Ok(permit) if free.is_none() => free = Some(permit),
                     Ok(permit) => engine::release(&permit).await?,
@@ -126,14 +114,14 @@ impl Limit {
     /// One permit, and who has it.
     async fn last_try(&self) -> Result<HeldLock, Error> {
         match self
-            .try_permit(self.any_number(), self.request.describe_holder)
+            .try_permit(self.any_number(), self.caller.request.describe_holder)
             .await
         {
             Ok(permit) => self.with_number(permit).await,
             Err(error) if error.is_busy() => Err(Error::no_permit(
-                &self.request.lock.id,
+                &self.caller.request.lock.id,
                 self.permits.count(),
-                self.request.wait.bound(),
+                self.caller.request.wait.bound(),
                 error,
             )),
             Err(error) => Err(error),
@@ -142,15 +130,18 @@ impl Limit {
 
     async fn try_permit(&self, number: u32, describe_holder: bool) -> Result<HeldLock, Error> {
         let lock = self.slot(number);
-        self.ask(lock, WaitPolicy::NoWait, describe_holder).await
+        let tried = self
+            .caller
+            .ask(lock, &[], WaitPolicy::NoWait, describe_holder);
+        tried.await
     }
 
     /// The permit, with the lock that says how many there are.
     async fn with_number(&self, permit: HeldLock) -> Result<HeldLock, Error> {
-        let (first, second) = self.permits.number_key(&self.request.lock.id);
+        let (first, second) = self.permits.number_key(&self.caller.request.lock.id);
         let spec = LockSpec::new((first, second).into(), AdvisoryMode::Shared, None)?;
         let number = self.part(spec);
-        let number = self.ask(number, WaitPolicy::NoWait, false);
+        let number = self.caller.ask(number, &[], WaitPolicy::NoWait, false);
         let permit = permit.beside(number.await?);
         self.agree_with_others().await?;
         Ok(permit)
@@ -158,7 +149,10 @@ impl Limit {
 
     /// Finds out if others give the same limit another number of permits.
     async fn agree_with_others(&self) -> Result<(), Error> {
-        let (database, key) = (&self.request.lock.database, self.request.lock.key);
+        let (database, key) = (
+            &self.caller.request.lock.database,
+            self.caller.request.lock.key,
+        );
         let is_same = |(other, of, permits, _): &(Database, Key, Permits, Instant)| {
             other == database && *of == key && *permits == self.permits
         };
@@ -170,11 +164,11 @@ impl Limit {
         if is_recent {
             return Ok(());
         }
-        let id = self.request.lock.id.clone();
+        let id = self.caller.request.lock.id.clone();
         if let Some(other) = engine::other_number(database.clone(), id, self.permits).await? {
             let ours = self.permits.count();
             return Err(Error::other_permits(
-                &self.request.lock.id,
+                &self.caller.request.lock.id,
                 ours,
                 other.permits,
                 other.pid,
@@ -188,56 +182,29 @@ impl Limit {
         Ok(())
     }
 
-    async fn ask(
-        &self,
-        lock: DatabaseLock,
-        wait: WaitPolicy,
-        describe_holder: bool,
-    ) -> Result<HeldLock, Error> {
-        let request = self.request_for(lock, wait, describe_holder);
-        if self.blocking {
-            engine::acquire_blocking(request)
-        } else {
-            engine::acquire(request).await
-        }
-    }
-
-    /// The same caller's request for another lock.
-    fn request_for(&self, lock: DatabaseLock, wait: WaitPolicy, describe_holder: bool) -> Request {
-        Request {
-            lock,
-            wait,
-            describe_holder,
-            ..self.request.clone()
-        }
-    }
-
     /// The lock that who is first in line has.
     fn line(&self) -> DatabaseLock {
-        self.part(self.request.lock.spec.clone())
+        self.part(self.caller.request.lock.spec.clone())
     }
 
     fn part(&self, spec: LockSpec) -> DatabaseLock {
+        let lock = &self.caller.request.lock;
         DatabaseLock {
-            spec,
-            purpose: Purpose::Part,
             dedicated: false,
-            ..self.request.lock.clone()
+            ..lock.with_spec(spec, Some(Purpose::Part))
         }
     }
 
     /// The lock that is the permit of this number.
     fn slot(&self, number: u32) -> DatabaseLock {
-        let id = Permits::slot_id(&self.request.lock.id, number);
-        DatabaseLock {
-            spec: LockSpec {
-                key: Key::of(&id),
-                id,
-                ..self.request.lock.spec.clone()
-            },
-            purpose: Purpose::Permit(number),
-            ..self.request.lock.clone()
-        }
+        let lock = &self.caller.request.lock;
+        let id = Permits::slot_id(&lock.id, number);
+        let spec = LockSpec {
+            key: Key::of(&id),
+            id,
+            ..lock.spec.clone()
+        };
+        lock.with_spec(spec, Some(Purpose::Permit(number)))
     }
 
     /// Not always the same, so that free ones are found soon.

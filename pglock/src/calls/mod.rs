@@ -1,7 +1,9 @@
 //! The calls of this process and the locks that they hold, and guards, which hold a lock without a call.
 
+mod all;
 pub(crate) mod call;
 pub(crate) mod call_stack;
+mod caller;
 mod guard;
 mod guards_here;
 mod limit;

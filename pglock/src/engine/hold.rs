@@ -28,8 +28,17 @@ pub(crate) struct HeldLock {
     received: Instant,
     limits: HoldLimits,
     record: Arc<HoldRecord>,
-    /// What is held for as long.
-    beside: Option<Box<HeldLock>>,
+    /// `None` for one that was acquired alone, as nearly all are.
+    others: Option<Box<Others>>,
+}
+
+/// What is held for as long as a lock.
+#[derive(Default)]
+struct Others {
+    /// Its loss is not the lock's.
+    beside: Vec<HeldLock>,
+    /// These are one with the lock: the loss of one is that of all. Calls inside the one that has them may share them.
+    together: Vec<Arc<HeldLock>>,
 }
 
 /// Says of a lock whether it is known to be lost, also when its holder has gone.
@@ -70,20 +79,41 @@ impl HeldLock {
             received: Instant::now(),
             limits: HoldLimits::default(),
             record,
-            beside: None,
+            others: None,
         }
     }
 
     /// Holds `other` for as long as this.
     pub(crate) fn beside(mut self, other: Self) -> Self {
-        self.beside = Some(Box::new(other));
+        self.others.get_or_insert_default().beside.push(other);
         self
+    }
+
+    /// Is one with these.
+    pub(crate) fn together_with(mut self, locks: Vec<Self>) -> Self {
+        if !locks.is_empty() {
+            let together = &mut self.others.get_or_insert_default().together;
+            together.extend(locks.into_iter().map(Arc::new));
+        }
+        self
+    }
+
+    /// Those that it is one with.
+    pub(crate) fn together(&self) -> &[Arc<Self>] {
+        self.others.as_ref().map_or(&[], |others| &others.together)
     }
 
     /// Starts the limits now, as the caller receives the lock.
     pub(crate) fn with_limits(mut self, limits: HoldLimits) -> Self {
         self.received = Instant::now();
         self.limits = limits;
+        let others = self.others.as_mut().map(|others| &mut others.together);
+        for other in others.into_iter().flatten() {
+            // Nobody shares them yet.
+            if let Some(other) = Arc::get_mut(other) {
+                (other.received, other.limits) = (self.received, limits);
+            }
+        }
         self
     }
 
@@ -150,8 +180,14 @@ impl HeldLock {
         }
     }
 
-    /// `Lost` once the session is known to have ended. Runs no SQL.
+    /// `Lost` once the session is known to have ended, or that of a lock that it is one with. Runs no SQL.
     pub(crate) fn check_session(&self) -> Result<(), Error> {
+        self.check_own_session()?;
+        let mut others = self.together().iter();
+        others.try_for_each(|other| other.check_own_session())
+    }
+
+    fn check_own_session(&self) -> Result<(), Error> {
         if !self.is_of_this_process() {
             return Err(Error::lost_to_fork(&self.lock.id));
         }
@@ -194,9 +230,23 @@ impl HeldLock {
             })
             .await;
         }
-        let mut state = self.state.clone();
-        match state.wait_for(|state| *state != SessionState::Open).await {
-            Ok(_) | Err(_) => {}
+        if self.together().is_empty() {
+            until_closed(self.state.clone()).await;
+        } else {
+            let others = self.together().iter().map(|other| &other.state);
+            let states = std::iter::once(&self.state).chain(others);
+            let mut closed: Vec<_> = states
+                .map(|state| Box::pin(until_closed(state.clone())))
+                .collect();
+            poll_fn(|cx| {
+                let mut closed = closed.iter_mut();
+                if closed.any(|closed| closed.as_mut().poll(cx).is_ready()) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
         }
         self.why_lost()
     }
@@ -228,6 +278,11 @@ impl HeldLock {
 fn is_thread_ending() -> bool {
     let runtime = tokio::runtime::Handle::try_current();
     runtime.is_err_and(|error| error.is_thread_local_destroyed())
+}
+
+async fn until_closed(mut state: watch::Receiver<SessionState>) {
+    // An error is the end of the task that drives the session.
+    let _ = state.wait_for(|state| *state != SessionState::Open).await;
 }
 
 /// Why the session has closed; `None` while it is open.

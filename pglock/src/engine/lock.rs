@@ -17,15 +17,16 @@ pub(crate) struct DatabaseLock {
     pub(crate) dedicated: bool,
     /// Whether calls inside the one that holds it share it.
     pub(crate) reentrant: bool,
-    pub(crate) purpose: Purpose,
+    /// `None` for one that was asked for by its ID, as nearly all are.
+    pub(crate) purpose: Option<Box<Purpose>>,
     pub(crate) database: Database,
 }
 
 /// What a lock is for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub(crate) enum Purpose {
-    /// It was asked for by its ID.
-    Itself,
+    /// These locks were asked for, and this one only stands for them.
+    All(Vec<LockSpec>),
     /// A limit was asked for by its ID. No such lock is held, but a permit of it.
     Limit(Permits),
     /// It is the permit of this number, of a limit.
@@ -61,28 +62,41 @@ impl DatabaseLock {
 
     /// Whether what is asked for is had by holding `held`.
     pub(crate) fn is_had_by(&self, held: &Self) -> bool {
-        match (self.purpose, held.purpose) {
-            (Purpose::Limit(_), Purpose::Permit(number)) => {
-                held.id == Permits::slot_id(&self.id, number) && self.database == held.database
+        match (self.purpose.as_deref(), held.purpose.as_deref()) {
+            (Some(Purpose::Limit(_)), Some(Purpose::Permit(number))) => {
+                held.id == Permits::slot_id(&self.id, *number) && self.database == held.database
             }
-            (Purpose::Limit(_), _) => false,
+            (Some(Purpose::Limit(_)), _) => false,
             _ => self.is_same_key(held),
         }
     }
 
     /// Begins the record of its hold.
     pub(super) fn begin_record(&self, context: &TraceContext) -> HoldRecord {
-        match self.purpose {
-            Purpose::Part => HoldRecord::unreported(Subject::from(self)),
-            Purpose::Itself | Purpose::Limit(_) | Purpose::Permit(_) => {
-                HoldRecord::begin(Subject::from(self), context)
-            }
+        match self.purpose.as_deref() {
+            Some(Purpose::Part) => HoldRecord::unreported(Subject::from(self)),
+            _ => HoldRecord::begin(Subject::from(self), context),
+        }
+    }
+
+    /// Another lock in the same database, with the same options.
+    pub(crate) fn with_spec(&self, spec: LockSpec, purpose: Option<Purpose>) -> Self {
+        Self {
+            spec,
+            scope: self.scope,
+            dedicated: self.dedicated,
+            reentrant: self.reentrant,
+            purpose: purpose.map(Box::new),
+            database: self.database.clone(),
         }
     }
 }
 
 impl From<&DatabaseLock> for Subject {
     fn from(lock: &DatabaseLock) -> Self {
-        Self::from(&lock.spec)
+        match lock.purpose.as_deref() {
+            Some(Purpose::All(locks)) => Self::all(locks),
+            _ => Self::from(&lock.spec),
+        }
     }
 }

@@ -15,7 +15,31 @@ pub(crate) struct LockSpec {
     pub(crate) mode: AdvisoryMode,
 }
 
+/// The most locks that are acquired together: each has a place in the server's lock table.
+const MOST_TOGETHER: usize = 64;
+
 impl LockSpec {
+    /// The locks with these IDs, each once, in the order in which to wait for them.
+    pub(crate) fn all(
+        ids: &[LockId],
+        mode: AdvisoryMode,
+        label: Option<&'static str>,
+    ) -> Result<Vec<Self>, Error> {
+        let locks = ids.iter().map(|id| Self::new(id.clone(), mode, label));
+        let mut locks = locks.collect::<Result<Vec<_>, _>>()?;
+        locks.sort_by_key(|lock| lock.key);
+        locks.dedup_by_key(|lock| lock.key);
+        match locks.len() {
+            0 => Err(Error::config(
+                "`advisory_all` was given no lock ID, and would lock nothing; give it one at least",
+            )),
+            1..=MOST_TOGETHER => Ok(locks),
+            many => Err(Error::config(format!(
+                "`advisory_all` was given {many} locks, and takes {MOST_TOGETHER} at most, since each needs a place in the server's lock table; lock what they have in common instead"
+            ))),
+        }
+    }
+
     pub(crate) fn new(
         id: LockId,
         mode: AdvisoryMode,

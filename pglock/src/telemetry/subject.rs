@@ -21,13 +21,17 @@ pub(crate) struct Subject {
     pub(super) mode: &'static str,
 }
 
+fn plain(id: &LockId) -> String {
+    match id {
+        LockId::Name(name) => name.to_string(),
+        id @ (LockId::Key(_) | LockId::Pair(..) | LockId::Foreign(_)) => id.to_string(),
+    }
+}
+
 impl From<&LockSpec> for Subject {
     fn from(lock: &LockSpec) -> Self {
         Self {
-            lock: match &lock.id {
-                LockId::Name(name) => name.to_string(),
-                id @ (LockId::Key(_) | LockId::Pair(..) | LockId::Foreign(_)) => id.to_string(),
-            },
+            lock: plain(&lock.id),
             label: lock.label.unwrap_or(UNLABELED),
             mode: match lock.mode {
                 AdvisoryMode::Exclusive => "exclusive",
@@ -38,6 +42,23 @@ impl From<&LockSpec> for Subject {
 }
 
 impl Subject {
+    /// Locks that are acquired together.
+    pub(crate) fn all(locks: &[LockSpec]) -> Self {
+        let names: Vec<_> = locks.iter().map(|lock| plain(&lock.id)).collect();
+        Self {
+            lock: names.join(", "),
+            ..locks.first().map_or_else(Self::none, Self::from)
+        }
+    }
+
+    fn none() -> Self {
+        Self {
+            lock: String::new(),
+            label: UNLABELED,
+            mode: "",
+        }
+    }
+
     pub(crate) fn tables(names: &[TableName], mode: TableMode) -> Self {
         Self {
             lock: table::list(names),

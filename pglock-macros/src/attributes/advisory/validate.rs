@@ -24,6 +24,7 @@ impl Args {
                 function,
             ),
             self.validate_permits(),
+            self.validate_several(),
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
@@ -71,6 +72,17 @@ impl Args {
             refuse("xact", span_of(&self.xact), own_session),
             refuse("client", client.map(|client| client.span), own_session),
         ])
+    }
+
+    /// Several locks are on sessions of pglock's own.
+    fn validate_several(&self) -> Result<()> {
+        let why = match (&self.permits, self.elsewhere()) {
+            (Some(_), _) => "a limit has one name",
+            (None, Some("client")) => "on the connection of `client` locks are taken one by one",
+            (None, Some(_)) => "in a transaction locks are taken one by one",
+            (None, None) => return Ok(()),
+        };
+        named_lock::refuse_several(self.lock_id.as_ref(), why)
     }
 
     /// Other locks have a session of their own anyway.

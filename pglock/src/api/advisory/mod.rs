@@ -2,6 +2,7 @@
 
 mod connection;
 mod own_session;
+mod scopes;
 mod transaction;
 
 use std::fmt;
@@ -21,6 +22,7 @@ use crate::model::options::{AdvisoryMode, IntoTimeout, OnBusy, Scope, Timeout, W
 use crate::model::permits::Permits;
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
+pub use scopes::{AllScope, OnOwnSession, PermitScope, SessionScope, TransactionScope};
 
 /// An advisory lock, named by a text, an integer, or a pair of integers.
 ///
@@ -53,31 +55,13 @@ pub fn advisory(id: impl IntoLockId) -> Advisory {
     Advisory::new(id.into_lock_id(), None)
 }
 
-/// The lock belongs to a session, and is released by its guard or with the session: see [`Advisory`].
-#[derive(Clone, Copy, Debug)]
-pub enum SessionScope {}
-
-/// The lock belongs to a transaction that pglock opens for it: see [`Advisory::xact`].
-#[derive(Clone, Copy, Debug)]
-pub enum TransactionScope {}
-
-/// One of the permits of a limit: see [`fn@limit`](crate::limit).
-#[derive(Clone, Copy, Debug)]
-pub enum PermitScope {}
-
-/// What has a session of pglock's own for as long as it is held: a lock, or a permit of a limit.
-pub trait OnOwnSession: sealed::OnOwnSession {}
-
-impl OnOwnSession for SessionScope {}
-
-impl OnOwnSession for PermitScope {}
-
-mod sealed {
-    pub trait OnOwnSession {}
-
-    impl OnOwnSession for super::SessionScope {}
-
-    impl OnOwnSession for super::PermitScope {}
+/// What is asked for instead of one lock.
+#[derive(Clone, Debug)]
+enum Form {
+    /// One of so many permits.
+    Permits(u32),
+    /// All locks with these IDs.
+    All(Vec<LockId>),
 }
 
 /// An advisory lock to acquire: see [`fn@advisory`].
@@ -97,8 +81,8 @@ pub struct Advisory<S = SessionScope> {
     limits: HoldLimits,
     using: Using,
     on_busy: OnBusy,
-    /// How many may hold it at once, for a limit.
-    permits: Option<u32>,
+    /// `None` for one lock.
+    form: Option<Box<Form>>,
     marker: PhantomData<fn() -> S>,
 }
 
@@ -129,7 +113,7 @@ impl Advisory {
             limits: HoldLimits::default(),
             using: Using::DEFAULT,
             on_busy: OnBusy::Fail,
-            permits: None,
+            form: None,
             marker: PhantomData,
         }
     }
@@ -159,7 +143,15 @@ impl Advisory {
     /// One of so many permits, instead of the lock alone.
     pub(crate) fn with_permits(self, permits: u32) -> Advisory<PermitScope> {
         Advisory {
-            permits: Some(permits),
+            form: Some(Box::new(Form::Permits(permits))),
+            ..self.in_scope()
+        }
+    }
+
+    /// All locks with these IDs, of which this one is one.
+    pub(crate) fn with_all(self, ids: Vec<LockId>) -> Advisory<AllScope> {
+        Advisory {
+            form: Some(Box::new(Form::All(ids))),
             ..self.in_scope()
         }
     }
@@ -177,7 +169,7 @@ impl Advisory {
             limits: self.limits,
             using: self.using,
             on_busy: self.on_busy,
-            permits: self.permits,
+            form: self.form,
             marker: PhantomData,
         }
     }
@@ -413,19 +405,23 @@ impl<S> Advisory<S> {
             scope,
             dedicated,
             reentrant,
-            purpose,
+            purpose: purpose.map(Box::new),
             database,
         }))
     }
 
-    fn purpose(&self) -> Result<Purpose, Error> {
-        let Some(count) = self.permits else {
-            return Ok(Purpose::Itself);
-        };
-        if self.mode == AdvisoryMode::Shared {
-            return Err(Error::shared_limit(&self.id));
+    fn purpose(&self) -> Result<Option<Purpose>, Error> {
+        match self.form.as_deref() {
+            None => Ok(None),
+            Some(Form::Permits(_)) if self.mode == AdvisoryMode::Shared => {
+                Err(Error::shared_limit(&self.id))
+            }
+            Some(Form::Permits(count)) => Ok(Some(Purpose::Limit(Permits::new(*count, &self.id)?))),
+            Some(Form::All(ids)) => {
+                let locks = LockSpec::all(ids, self.mode, self.label)?;
+                Ok(Some(Purpose::All(locks)))
+            }
         }
-        Ok(Purpose::Limit(Permits::new(count, &self.id)?))
     }
 
     /// The request for a connection of the caller's.

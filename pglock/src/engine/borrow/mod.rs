@@ -20,7 +20,7 @@ use super::register::{Register, ReleaseReply};
 use super::request::Request;
 use super::session::{BatchDone, BatchEnd, Begun, Borrowed, Borrower};
 use super::state::State;
-use crate::background::{block_on, may_block_here};
+use crate::background::{block_on, join_all, may_block_here};
 use crate::database::Database;
 use crate::error::Error;
 
@@ -64,6 +64,28 @@ pub(crate) fn acquire_blocking(request: Request) -> Result<HeldLock, Error> {
 ///
 /// If the future and the lock are dropped, the release continues in the background.
 pub(crate) async fn release(hold: &HeldLock) -> Result<(), Error> {
+    if hold.together().is_empty() {
+        release_one(hold).await
+    } else {
+        Box::pin(release_all(hold)).await
+    }
+}
+
+/// Those that a lock is one with, too, but for those that other calls share: the last call of each releases it.
+async fn release_all(hold: &HeldLock) -> Result<(), Error> {
+    let others = hold.together().iter();
+    let unshared = others.filter(|other| Arc::strong_count(other) == 1);
+    let locks: Vec<&HeldLock> = std::iter::once(hold)
+        .chain(unshared.map(|it| &**it))
+        .collect();
+    let mut releases = Vec::with_capacity(locks.len());
+    for lock in locks {
+        releases.push(release_one(lock));
+    }
+    join_all(releases).await.into_iter().collect()
+}
+
+async fn release_one(hold: &HeldLock) -> Result<(), Error> {
     let register = hold.register();
     let is_alone = may_be_released_alone(hold)
         && register.may_lend(|ledger| ledger.session_to_unlock_on(hold.id))
@@ -76,6 +98,9 @@ pub(crate) async fn release(hold: &HeldLock) -> Result<(), Error> {
 
 /// Like [`release`], but blocks this thread.
 pub(crate) fn release_blocking(hold: &HeldLock) -> Result<(), Error> {
+    if !hold.together().is_empty() {
+        return block_on(release_all(hold));
+    }
     let is_alone = may_be_released_alone(hold);
     match begin_release(hold, is_alone.then_some(Borrower::Thread))? {
         Some(answer) => hold.release_result(block_on(answer)),

@@ -1,0 +1,94 @@
+//! Several locks, or none of them.
+//!
+//! They are asked for in the order of their keys, and a lock is waited for only by who has those before it. So callers that
+//! want several of the same locks never wait for each other in a ring. All are tried at once first, which takes one round trip
+//! where they are free.
+
+use std::pin::Pin;
+
+use crate::background::join_all;
+use crate::calls::caller::{BEFORE_A_TRY, Caller};
+use crate::engine::{self, DatabaseLock, HeldLock, Request};
+use crate::error::Error;
+use crate::model::options::WaitPolicy;
+
+/// A caller that wants several locks.
+pub(super) struct All {
+    caller: Caller,
+    /// By their keys.
+    locks: Vec<DatabaseLock>,
+}
+
+impl All {
+    /// At least one, by their keys.
+    pub(super) fn new(request: Request, locks: Vec<DatabaseLock>, blocking: bool) -> Self {
+        Self {
+            caller: Caller::new(request, blocking),
+            locks,
+        }
+    }
+
+    /// Waits for all.
+    pub(super) fn acquire(self) -> Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>> {
+        Box::pin(async move {
+            let mut had = Vec::with_capacity(self.locks.len());
+            match self.acquire_each(&mut had).await {
+                Ok(()) => {}
+                Err(error) => {
+                    release(had).await;
+                    return Err(error);
+                }
+            }
+            let first = had.remove(0);
+            Ok(first.together_with(had))
+        })
+    }
+
+    async fn acquire_each(&self, had: &mut Vec<HeldLock>) -> Result<(), Error> {
+        while had.len() < self.locks.len() {
+            self.acquire_those_that_are_free(had).await?;
+            // The next one is busy.
+            let Some(lock) = self.locks.get(had.len()) else {
+                return Ok(());
+            };
+            let wait = match self.caller.request.wait {
+                WaitPolicy::NoWait if !had.is_empty() => BEFORE_A_TRY,
+                wait => wait,
+            };
+            let describe_holder = self.caller.request.describe_holder;
+            let lock = self.caller.ask(lock.clone(), had, wait, describe_holder);
+            let lock = lock.await?;
+            had.push(lock);
+        }
+        Ok(())
+    }
+
+    /// Those after the ones that the caller has, up to the first that is busy.
+    async fn acquire_those_that_are_free(&self, had: &mut Vec<HeldLock>) -> Result<(), Error> {
+        let left = self.locks[had.len()..].to_vec();
+        let mut behind_a_busy_one = Vec::new();
+        let mut is_one_busy = false;
+        let mut failed = None;
+        for tried in self.caller.try_all(left, had).await {
+            match tried {
+                Ok(lock) if is_one_busy => behind_a_busy_one.push(lock),
+                Ok(lock) => had.push(lock),
+                Err(error) => {
+                    is_one_busy = true;
+                    failed = failed.or_else(|| Some(error).filter(|error| !error.is_busy()));
+                }
+            }
+        }
+        release(behind_a_busy_one).await;
+        failed.map_or(Ok(()), Err)
+    }
+}
+
+async fn release(locks: Vec<HeldLock>) {
+    let mut releases = Vec::with_capacity(locks.len());
+    for lock in &locks {
+        releases.push(engine::release(lock));
+    }
+    // They were not used, so it doesn't matter if they were lost.
+    let _ = join_all(releases).await;
+}
