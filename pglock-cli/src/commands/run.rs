@@ -4,6 +4,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pglock::{Activity, Advisory, Database, Error, Guard};
+use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
 use super::process::{Child, Ended, Ending};
@@ -72,7 +73,8 @@ fn refuse_nested(args: &RunArgs, meant: &Meant, database: &Database) -> Result<(
     let within = std::env::var(WITHIN).unwrap_or_default();
     let is_alive = |pid: &str| {
         let pid = pid.parse().ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| test_kill_process(pid).is_ok())
+        // One of another user's may not be signaled, but is there.
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
     };
     let this = this_lock(args, meant, database);
     let is_it = |line: &str| {

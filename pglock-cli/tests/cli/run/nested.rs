@@ -1,8 +1,11 @@
 //! `run` inside `run`: for its own lock it would wait for itself.
 
-use pglock_tests::database;
+use std::os::unix::process::CommandExt as _;
 
-use super::super::{on, said};
+use pglock_tests::{TestDb, database};
+use rustix::process::geteuid;
+
+use super::super::{on, pglock, said};
 
 #[test]
 fn inside_itself_it_is_refused() {
@@ -59,4 +62,32 @@ fn what_shares_or_is_elsewhere_is_not_inside_itself() {
         .arg(file)
         .env("DATABASE_URL", db.url());
     assert_eq!(said(&mut shell).code, 0);
+}
+
+/// What tells a `run` of the test's lock that this process has the lock.
+fn held_by(db: &TestDb, pid: u32) -> String {
+    let ran = on(
+        db,
+        &["run", "job", "--", "sh", "-c", "echo \"$PGLOCK_WITHIN\""],
+    );
+    assert_eq!(ran.code, 0, "{ran:?}");
+    let (_, held) = ran.out.trim_end().split_once(' ').unwrap();
+    format!("{pid} {held}\n")
+}
+
+#[test]
+fn one_around_it_that_is_another_users_is_seen_to_run() {
+    let db = database();
+    let mut command = pglock(&db);
+    command.args(["run", "job", "--", "true"]);
+    // The first process is root's, and may be signaled by nobody else.
+    command.env("PGLOCK_WITHIN", held_by(&db, 1));
+    if geteuid().is_root() {
+        command.uid(65_534);
+    }
+    let inner = said(&mut command);
+    assert!(
+        inner.code == 125 && inner.err.contains("would wait for itself"),
+        "{inner:?}"
+    );
 }
