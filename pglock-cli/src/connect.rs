@@ -21,7 +21,7 @@ pub(crate) fn database(
     command: &str,
 ) -> Result<Database, Failure> {
     let config = match config.named(global)? {
-        Some(named) => match config.url_of(named)? {
+        Some(named) => match config.url_of(named) {
             Some(url) => DatabaseConfig::from(url),
             None if looks_like_a_name(named) => return Err(unknown(named, config)),
             None => DatabaseConfig::from(named),

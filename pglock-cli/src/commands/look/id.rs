@@ -34,7 +34,7 @@ pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
 /// Without a connection: from the URL, for the migrators whose key depends on it.
 fn name_of_database(global: &Global, config: &Config) -> Result<Option<String>, Failure> {
     let named = match config.named(global)? {
-        Some(named) => Some(config.url_of(named)?.unwrap_or(named).to_owned()),
+        Some(named) => Some(config.url_of(named).unwrap_or(named).to_owned()),
         None => std::env::var("DATABASE_URL").ok(),
     };
     let parsed = named.and_then(|url| url.parse::<tokio_postgres::Config>().ok());
