@@ -207,7 +207,7 @@ impl Run<'_> {
             return;
         };
         let until = match self.args.timeout {
-            Some(time) => format!("for up to {}", text::duration(time)),
+            Some(time) => format!("for up to {}", text::chosen(time)),
             None => "for it without a timeout".to_owned(),
         };
         let lasts = holder.held_since.and_then(|since| since.elapsed().ok());
@@ -288,7 +288,7 @@ impl Run<'_> {
             Why::TooLong => {
                 show::say(&format!(
                     "pglock: the command ran for longer than {}, and was ended",
-                    text::duration(self.args.at_most.unwrap_or_default())
+                    text::chosen(self.args.at_most.unwrap_or_default())
                 ));
                 drop(guard.release_async().await);
                 Ok(TOO_LONG)

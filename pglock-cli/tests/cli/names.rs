@@ -226,7 +226,7 @@ fn the_catalog_of_a_program_names_its_locks() {
     fs::write(folder.path().join("locks.json"), CATALOG).unwrap();
     let within = folder.path().join("within");
     fs::create_dir(&within).unwrap();
-    let at = "src/jobs.rs:14: app::report: advisory, timeout 30s";
+    let at = "src/jobs.rs:14: app::report: advisory, timeout 30 s";
     // The path is one from the folder of the file that has it.
     let ls = said(pglock(&db).args(["ls", "--json"]).current_dir(&within));
     assert!(

@@ -184,7 +184,7 @@ async fn timeouts(client: &Client) -> Found {
     .await?;
     let found = rows.iter().map(|row| {
         let (name, millis): (String, i64) = (row.get(0), row.get(1));
-        let value = text::duration(Duration::from_millis(millis.unsigned_abs()));
+        let value = text::chosen(Duration::from_millis(millis.unsigned_abs()));
         match &*name {
             "idle_session_timeout" => (
                 Level::Warn,
@@ -241,7 +241,7 @@ async fn leaked(patient: &Patient<'_>) -> Found {
         .granted(true)
         .filter("kind=ADVISORY")?
         .filter("activity__state=IDLE")?;
-    let idle = text::duration(patient.idle);
+    let idle = text::chosen(patient.idle);
     let mut client = patient.database.connect_async().await?;
     let found = query.filter(filter)?.fetch_async(&mut client).await?;
     let line = |lock: &pglock::Lock| {
