@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     let runs = args::runs_a_command(&arguments);
     let ended = match Cli::try_parse_from(&arguments) {
         Ok(cli) => dispatch(cli),
-        Err(error) => Err(Failure::usage(error, runs)),
+        Err(error) => Err(Failure::usage(args::without_misleading(error), runs)),
     };
     match ended {
         Ok(code) => code,

@@ -41,6 +41,7 @@ pub(crate) struct Global {
     /// table, expanded, json or csv
     #[arg(
         long,
+        alias = "format",
         global = true,
         value_name = "FORMAT",
         default_value = "table",
@@ -54,6 +55,7 @@ pub(crate) struct Global {
     /// auto, always or never
     #[arg(
         long,
+        alias = "colour",
         global = true,
         value_name = "WHEN",
         default_value = "auto",

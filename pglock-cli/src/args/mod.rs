@@ -8,6 +8,7 @@ mod global;
 mod run;
 mod select;
 mod time;
+mod tips;
 #[cfg(feature = "watch")]
 mod watch;
 
@@ -21,6 +22,7 @@ pub(crate) use global::{Format, Global};
 pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme, refuse_option};
 pub(crate) use select::{LsArgs, Select};
 use time::time;
+pub(crate) use tips::without_misleading;
 #[cfg(feature = "watch")]
 pub(crate) use watch::{View, WatchArgs, refresh};
 
@@ -222,9 +224,11 @@ fn names_of_options_with_values() -> Vec<String> {
     options
         .filter(|option| option.get_action().takes_values())
         .flat_map(|option| {
-            let long = option.get_long().map(|long| format!("--{long}"));
+            let longs = option.get_long().into_iter();
+            let longs = longs.chain(option.get_all_aliases().unwrap_or_default());
             let short = option.get_short().map(|short| format!("-{short}"));
-            long.into_iter().chain(short)
+            let longs: Vec<_> = longs.map(|long| format!("--{long}")).collect();
+            longs.into_iter().chain(short)
         })
         .collect()
 }
@@ -276,6 +280,7 @@ mod tests {
             ("pglock -dapp --json -l 3", "pglock -dapp --json ls -l 3"),
             ("pglock --output=csv", "pglock --output=csv ls"),
             ("pglock -d app tree", "pglock -d app tree"),
+            ("pglock --format json tree", "pglock --format json tree"),
             ("pglock tree 12", "pglock tree 12"),
             ("pglock lss", "pglock lss"),
             ("pglock --help", "pglock --help"),
