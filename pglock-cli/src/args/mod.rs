@@ -146,12 +146,22 @@ pub(crate) struct DoctorArgs {
 }
 
 #[derive(Args, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
 pub(crate) struct HitArgs {
     #[command(flatten)]
     pub(crate) select: Select,
     /// Those who block what is found, instead of those who have it or wait for it
     #[arg(long)]
     pub(crate) blocking: bool,
+    /// Also those that have only locks of catalogs, and on their own transactions
+    #[arg(short = 'A', long)]
+    pub(crate) all: bool,
+    /// How many locks of `ls` it is about.
+    #[arg(skip)]
+    pub(crate) limit: Option<usize>,
     /// Shows who would be hit
     #[arg(long)]
     pub(crate) dry_run: bool,

@@ -95,6 +95,15 @@ impl LsArgs {
 }
 
 impl Select {
+    /// Whether sessions are named, and nothing else is asked of them.
+    pub(crate) fn picks_by_pid_only(&self) -> bool {
+        let no_pid = Self {
+            pid: Vec::new(),
+            ..self.clone()
+        };
+        no_pid.is_empty()
+    }
+
     /// Whether it picks out some; what acts on sessions must not act on all of them.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {

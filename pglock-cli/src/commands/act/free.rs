@@ -81,9 +81,7 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
                 .collect();
             show::print(&format!("{lines}{after}\n"))?;
         }
-        let all_ended = told
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Hit | Outcome::Gone));
+        let all_ended = told.iter().all(|(_, outcome)| outcome.is_settled());
         Ok(ExitCode::from(u8::from(!all_ended)))
     })
 }

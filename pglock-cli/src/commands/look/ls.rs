@@ -39,6 +39,9 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
         let args = HitArgs {
             select: args.select,
             blocking: args.blocking,
+            all: args.all,
+            // Only one that was asked for: it must not depend on how many rows fit on a screen.
+            limit: args.limit.filter(|limit| *limit > 0),
             dry_run: false,
             yes: args.yes,
         };
