@@ -52,7 +52,7 @@ pub(crate) struct LsArgs {
     pub(crate) blocking: bool,
     #[arg(long, hide = true, overrides_with = "blocking")]
     pub(crate) no_blocking: bool,
-    /// Columns, as lock, mode, activity__query; repeatable, or with commas
+    /// Columns, as lock, mode, pid, query, blocking_activity__pid; repeatable, or with commas
     #[arg(short, long, value_name = "FIELD", value_delimiter = ',')]
     pub(crate) attribute: Vec<String>,
     /// How many at most; 0 for all [default: 25; with pids: all]

@@ -26,11 +26,13 @@ use pglock_tests::{BOUND, TestDb};
 use started::Started;
 
 /// What would change what it does.
-const VARIABLES: [&str; 8] = [
+const VARIABLES: [&str; 10] = [
     "PGLOCK_DATABASE",
     "PGLOCK_CONFIG",
     "PGLOCK_READ_ONLY",
     "PGLOCK_LIMIT",
+    "PGLOCK_ATTRIBUTES",
+    "PGLOCK_BLOCKING_ATTRIBUTES",
     "PGLOCK_NAMES",
     "PGLOCK_WITHIN",
     "NO_COLOR",

@@ -27,8 +27,12 @@ const LIMIT: usize = 25;
 pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
     let mut args = args.clone();
+    let are_chosen = !args.attribute.is_empty();
     if let Some(name) = args.config.clone() {
         config.apply(&name, &mut args)?;
+    }
+    if !are_chosen && let Some(attributes) = attributes_of_environment(args.blocking) {
+        args.attribute = attributes;
     }
     if args.cancel || args.terminate {
         let verb = if args.cancel {
@@ -71,6 +75,23 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     })?;
     let code = u8::from(args.exit_code && listing.rows.is_empty());
     Ok(ExitCode::from(code))
+}
+
+/// As settings of django-pglock are called; before what a file says.
+fn attributes_of_environment(blocking: bool) -> Option<Vec<String>> {
+    let variable = if blocking {
+        "PGLOCK_BLOCKING_ATTRIBUTES"
+    } else {
+        "PGLOCK_ATTRIBUTES"
+    };
+    let attributes = std::env::var(variable).ok();
+    let attributes = attributes.filter(|attributes| !attributes.is_empty())?;
+    Some(
+        attributes
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
+    )
 }
 
 fn attributes(args: &LsArgs, config: &Config) -> Result<Vec<Attribute>, Failure> {
