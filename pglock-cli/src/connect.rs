@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 use crate::args::Global;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::wording;
 
 /// What the command's own session is like: it must not wait for a lock that it is asked about, nor run for long.
 const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
@@ -20,16 +21,21 @@ pub(crate) fn database(
     config: &Config,
     command: &str,
 ) -> Result<Database, Failure> {
-    let config = match config.named(global)? {
+    let (config, place) = match config.named(global)? {
         Some(named) => match config.url_of(named) {
-            Some(url) => DatabaseConfig::from(url),
+            Some(url) => (
+                DatabaseConfig::from(url),
+                format!("the database `{named}` of pglock.toml: "),
+            ),
             None if looks_like_a_name(named) => return Err(unknown(named, config)),
-            None => DatabaseConfig::from(named),
+            None => (DatabaseConfig::from(named), String::new()),
         },
-        None => DatabaseConfig::from_env(),
+        // The library says of which variable it is.
+        None => (DatabaseConfig::from_env(), String::new()),
     };
     let builder = Database::builder(config).application_name(command);
-    Ok(builder.build()?)
+    let wrong = |error| Failure::new(format!("{place}{}", wording::told(&error)));
+    builder.build().map_err(wrong)
 }
 
 /// What else it may be is read by the library, which shows nothing of it: a URL that lacks its beginning has a password.

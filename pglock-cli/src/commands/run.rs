@@ -17,6 +17,7 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, key_text};
 use crate::show::{self, text};
+use crate::wording;
 
 /// Which locks those around the command have, in its environment: process, mode, key and database, a line each.
 const WITHIN: &str = "PGLOCK_WITHIN";
@@ -142,7 +143,7 @@ impl Run<'_> {
             Waited::Signaled(signal) => return Ok(128 + signal),
             Waited::Failed(error) if error.is_busy() && self.args.skip => return Ok(0),
             Waited::Failed(error) if error.is_busy() => {
-                return Err(Failure::new(error).with_code(self.args.busy_code));
+                return Err(Failure::from(error).with_code(self.args.busy_code));
             }
             Waited::Failed(error) => return Err(error.into()),
         };
@@ -265,7 +266,8 @@ impl Run<'_> {
                     if self.args.on_lost == OnLost::End {
                         ending.get_or_insert_with(|| Ending::begin(child, self.args.grace));
                     } else {
-                        show::say(&format!("pglock: {error}; the command goes on"));
+                        let why = wording::told(&error);
+                        show::say(&format!("pglock: {why}; the command goes on"));
                     }
                     why = Why::Lost(error);
                 }
@@ -294,13 +296,14 @@ impl Run<'_> {
                 Ok(TOO_LONG)
             }
             Why::Lost(error) if self.args.on_lost == OnLost::End => {
-                Err(Failure::new(format!("{error}; the command was ended")).with_code(LOST))
+                let why = wording::told(&error);
+                Err(Failure::new(format!("{why}; the command was ended")).with_code(LOST))
             }
             Why::Lost(_) => Ok(if code == 0 { LOST } else { code }),
             Why::ItEnded => match guard.release_async().await {
                 Ok(()) => Ok(code),
                 Err(error) => {
-                    show::say(&format!("pglock: {error}"));
+                    show::say(&format!("pglock: {}", wording::told(&error)));
                     let is_lost = error.is_lost() && code == 0;
                     Ok(if is_lost { LOST } else { code })
                 }

@@ -96,7 +96,7 @@ fn a_pooler_in_transaction_mode_fails() {
     ];
     let pooler = PgBouncer::start(server(), &settings);
     let doctor = doctor(&pooler.url(db.name()));
-    assert_one(&doctor, "locks", "fail", "pooler");
+    assert_one(&doctor, "locks", "fail", "; connect to postgres directly");
 }
 
 #[test]

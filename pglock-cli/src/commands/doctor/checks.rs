@@ -12,6 +12,7 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::key_text;
 use crate::show::text;
+use crate::wording;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Level {
@@ -129,7 +130,7 @@ async fn locks(patient: &Patient<'_>) -> Found {
     let lock = pglock::advisory("pglock doctor").using(patient.database);
     Ok(vec![match lock.try_acquire_async().await {
         Ok(_) => (Level::Ok, "advisory locks work here".to_owned()),
-        Err(error) => (Level::Fail, error.to_string()),
+        Err(error) => (Level::Fail, wording::told(&error)),
     }])
 }
 
