@@ -140,7 +140,7 @@ pub(crate) struct DoctorArgs {
     /// Leave a check out; repeatable
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,
-    /// For how long a session may be idle with a lock, and a transaction prepared
+    /// For how long a session may be idle with a lock, and a transaction prepared; one that is open and idle, a minute at most
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) idle: std::time::Duration,
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::Patient;
+use super::{Patient, transactions};
 use crate::commands::look::query::Server;
 use crate::connect;
 use crate::failure::Failure;
@@ -33,7 +33,7 @@ impl Level {
     }
 }
 
-type Found = Result<Vec<(Level, String)>, Failure>;
+pub(super) type Found = Result<Vec<(Level, String)>, Failure>;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Check {
@@ -43,6 +43,7 @@ pub(super) enum Check {
     Timeouts,
     LockTable,
     Leaked,
+    Transactions,
     Prepared,
     Failover,
     Clock,
@@ -51,13 +52,14 @@ pub(super) enum Check {
     LogLockWaits,
 }
 
-pub(super) const CHECKS: [(&str, Check); 12] = [
+pub(super) const CHECKS: [(&str, Check); 13] = [
     ("locks", Check::Locks),
     ("version", Check::Version),
     ("client-gone", Check::ClientGone),
     ("timeouts", Check::Timeouts),
     ("lock-table", Check::LockTable),
     ("leaked", Check::Leaked),
+    ("transactions", Check::Transactions),
     ("prepared", Check::Prepared),
     ("failover", Check::Failover),
     ("clock", Check::Clock),
@@ -90,6 +92,7 @@ impl Check {
             Self::Timeouts => timeouts(patient.client).await,
             Self::LockTable => lock_table(patient.client).await,
             Self::Leaked => leaked(patient).await,
+            Self::Transactions => transactions::idle(patient).await,
             Self::Prepared => prepared(patient).await,
             Self::Failover => failover(patient.client).await,
             Self::Clock => clock(patient.client).await,
@@ -158,18 +161,32 @@ async fn version(client: &Client) -> Found {
 }
 
 async fn client_gone(client: &Client) -> Found {
+    const NAME: &str = "client_connection_check_interval";
+    // As it is for others: this session may have set it for itself.
+    let millis = "SELECT reset_val::bigint FROM pg_settings WHERE name = $1";
+    let rows = connect::rows(client, millis, &[(&NAME, Type::TEXT)]).await?;
+    let millis: i64 = rows.first().map_or(0, |row| row.get(0));
+    if millis > 0 {
+        let interval = text::chosen(Duration::from_millis(millis.unsigned_abs()));
+        let said = format!(
+            "{NAME} = {interval}: a statement whose client is gone is ended within that time"
+        );
+        return Ok(vec![(Level::Ok, said)]);
+    }
     // The server refuses it on systems that can't do it.
-    let can = client
-        .batch_execute("SET client_connection_check_interval = '1s'")
-        .await;
+    let can = client.batch_execute(&format!("SET {NAME} = '1s'")).await;
     Ok(vec![match can {
         Ok(()) => (
-            Level::Ok,
-            "a client that is gone is noticed while it waits: client_connection_check_interval can be set".to_owned(),
+            Level::Info,
+            format!(
+                "{NAME} = 0: pglock's own waits end within a second when their client is gone, since they set it; other statements go on, and keep their locks until they end; ALTER SYSTEM SET {NAME} = '10s' changes that"
+            ),
         ),
         Err(_) => (
             Level::Warn,
-            "a client that is gone is noticed only by its next answer, so its wait goes on: client_connection_check_interval can't be set on this system".to_owned(),
+            format!(
+                "the server can't look whether a client is gone ({NAME} can't be set on its system): a statement whose client is gone goes on, and keeps its locks until it ends"
+            ),
         ),
     }])
 }

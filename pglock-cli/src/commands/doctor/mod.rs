@@ -1,6 +1,7 @@
 //! `doctor`: what about this server and this role would surprise who relies on locks.
 
 mod checks;
+mod transactions;
 
 use std::process::ExitCode;
 use std::time::Duration;
@@ -107,8 +108,8 @@ impl Finding {
             Level::Fail => style::WAITS,
         };
         let level = style::painted(&format!("{:<5}", self.level.as_str()), style);
-        let check = style::painted(&format!("{:<12}", self.check), style::DIM);
-        let indent = 5 + 12;
+        let check = style::painted(&format!("{:<14}", self.check), style::DIM);
+        let indent = 5 + 14;
         let most = show::width().unwrap_or(100).saturating_sub(indent).max(40);
         let lines = wrapped(&text::one_line(&self.text), most);
         let rest = format!("\n{:indent$}", "");
