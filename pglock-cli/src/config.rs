@@ -368,3 +368,34 @@ fn texts(value: &Value) -> Option<Vec<String>> {
     let texts = value.as_array()?.iter();
     texts.map(|text| text.as_str().map(str::to_owned)).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    #[test]
+    fn help_has_every_key() {
+        let help = args::command().render_long_help().to_string();
+        let (_, about) = help.split_once("pglock.toml, in this folder").unwrap();
+        let keys = KEYS.iter().map(|(key, _)| *key);
+        for key in keys.chain(NAMES).chain(OF_DATABASE) {
+            assert!(about.contains(key), "{key}: {about}");
+        }
+        // What is written there is a file.
+        let lines = about.lines().skip(1).map(|line| {
+            let is_pair = line.contains(" = ") || line.trim_start().starts_with('[');
+            if is_pair { line.trim() } else { "" }
+        });
+        let comment = |line: &str| match line.split_once("   ") {
+            Some((pair, comment)) => format!("{pair} # {comment}\n"),
+            None => format!("{line}\n"),
+        };
+        let file: String = lines.map(comment).collect();
+        let config = Config::parse(Path::new(FILE), &file, Trust::Trusted).unwrap();
+        config
+            .apply("long", &mut LsArgs::default())
+            .unwrap_or_else(|failure| panic!("{failure}: {file}"));
+        assert_eq!(config.names("try").unwrap().len(), 1);
+    }
+}

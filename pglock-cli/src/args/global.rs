@@ -19,7 +19,7 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) database: Option<String>,
-    /// Instead of the nearest pglock.toml
+    /// Instead of the nearest pglock.toml, of which `pglock --help` has the keys
     #[arg(
         long,
         global = true,

@@ -4,6 +4,7 @@
     reason = "these are the texts of `--help`, where backticks are nothing but backticks"
 )]
 
+mod file;
 mod global;
 mod run;
 mod select;
@@ -34,7 +35,8 @@ pub(crate) use watch::{View, WatchArgs, refresh};
     override_usage = "pglock [OPTIONS] [PID]...          the same as `pglock ls`\n       pglock [OPTIONS] <COMMAND>",
     subcommand_required = true,
     disable_help_subcommand = false,
-    max_term_width = 100
+    max_term_width = 100,
+    after_long_help = file::ABOUT
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
