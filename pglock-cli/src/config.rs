@@ -9,7 +9,6 @@ use toml::{Table, Value};
 
 use crate::args::{Global, LsArgs};
 use crate::failure::Failure;
-use crate::show;
 
 const FILE: &str = "pglock.toml";
 
@@ -261,8 +260,8 @@ impl Config {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// Adds what the configuration says to the command line, which goes before it.
-    pub(crate) fn apply(&self, name: &str, args: &mut LsArgs) -> Result<(), Failure> {
+    /// Adds what the configuration says to the command line, which goes before it. Returns what is to be said about that.
+    pub(crate) fn apply(&self, name: &str, args: &mut LsArgs) -> Result<Option<String>, Failure> {
         let configs = self.table.get("configs").and_then(Value::as_table);
         let Some(config) = configs.and_then(|configs| configs.get(name)?.as_table()) else {
             let known: Vec<_> = configs
@@ -327,21 +326,21 @@ impl Config {
         if says_yes && self.trust == Trust::Trusted {
             args.yes = true;
         } else if says_yes && !args.yes && (args.cancel || args.terminate) {
-            self.say_why_yes_does_not_count(name);
+            return Ok(self.why_yes_does_not_count(name));
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn say_why_yes_does_not_count(&self, name: &str) {
+    fn why_yes_does_not_count(&self, name: &str) -> Option<String> {
         let (since, change) = match self.trust {
-            Trust::Trusted => return,
+            Trust::Trusted => return None,
             Trust::ForeignOwner => ("it belongs to somebody else", "chown"),
             Trust::Writable => ("others can write it", "chmod go-w"),
         };
-        show::say(&format!(
+        Some(format!(
             "`yes` of the configuration `{name}` in {} does not count, since {since}; name the file with --config-file, or `{change}` it",
             self.path.display()
-        ));
+        ))
     }
 }
 

@@ -7,6 +7,7 @@ mod connect;
 mod failure;
 mod names;
 mod show;
+mod text;
 mod wording;
 
 use std::process::ExitCode;

@@ -4,7 +4,7 @@ use std::error::Error as _;
 
 use tokio_postgres::error::DbError;
 
-use crate::show::text;
+use crate::text;
 
 /// What is about code, and what stands for it here.
 const OF_CODE: [(&str, &str); 5] = [

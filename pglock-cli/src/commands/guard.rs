@@ -24,7 +24,8 @@ use crate::args::{Global, GuardArgs, refuse_option};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
 use blockers::{Blockers, Guarded};
 
 /// How long a look may take. The end of the command is noticed after it.

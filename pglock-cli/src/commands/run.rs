@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, key_text};
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
 use crate::wording;
 
 /// Which locks those around the command have, in its environment: process, mode, key and database, a line each.

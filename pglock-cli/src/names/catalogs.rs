@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, NamedBy, Taken, read_key};
 use crate::failure::Failure;
-use crate::show::text;
+use crate::text;
 
 /// What is read; a number that is higher has fields that mean something else.
 const SCHEMA: &str = "pglock/catalog/1";

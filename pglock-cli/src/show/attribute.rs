@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use pglock::{Activity, Lock, LockKind, LockMode, State};
 
-use super::text;
 use crate::failure::Failure;
 use crate::names::{NamedBy, Names};
+use crate::text;
 
 /// A lock, who has it or waits for it, and who blocks it, where that was asked.
 #[derive(Clone, Copy, Debug)]

@@ -16,7 +16,8 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant};
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 /// How often it is looked whether the lock is free.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);

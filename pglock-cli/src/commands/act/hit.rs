@@ -14,7 +14,8 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;

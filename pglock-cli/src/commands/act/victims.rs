@@ -12,7 +12,8 @@ use crate::args::Select;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::show::attribute::session;
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {

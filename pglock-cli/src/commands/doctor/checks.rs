@@ -6,34 +6,14 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::{Patient, transactions};
+use super::patient::{Found, Level, Patient};
+use super::transactions;
 use crate::commands::look::query::Server;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::key_text;
-use crate::show::text;
+use crate::text;
 use crate::wording;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    Ok,
-    Info,
-    Warn,
-    Fail,
-}
-
-impl Level {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
-
-pub(super) type Found = Result<Vec<(Level, String)>, Failure>;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Check {

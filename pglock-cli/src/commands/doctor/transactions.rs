@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::Patient;
-use super::checks::{Found, Level};
+use super::patient::{Found, Level, Patient};
 use crate::commands::act::victims::Victim;
 use crate::show::attribute::{Naming, since, what, why_left_out};
-use crate::show::text;
+use crate::text;
 
 /// For how long one may do nothing, unless somebody waits for it.
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -12,7 +12,8 @@ use crate::args::{GuardArgs, How};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
 
 /// Which sessions are guarded, and how.
 pub(super) struct Guarded {

@@ -7,7 +7,8 @@ use pglock::{Blocker, BlockerAction, Spared};
 use tokio_postgres::Client;
 
 use crate::failure::Failure;
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
 
 /// For how long it is looked whether statements that were canceled have ended.
 const BOUND: Duration = Duration::from_secs(2);

@@ -58,7 +58,7 @@ fn described(meant: &names::Meant, format: Format) -> String {
     let what = if is_pair(&meant.id) { "pair" } else { "key" };
     format!(
         "name      {}\n{what:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
-        show::text::one_line(&meant.called)
+        crate::text::one_line(&meant.called)
     )
 }
 

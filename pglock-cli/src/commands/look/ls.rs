@@ -19,7 +19,8 @@ use crate::show::attribute::{
     Attribute, DEFAULT, DEFAULT_BLOCKED, Found, Naming, OfActivity, idles, why_left_out,
 };
 use crate::show::table::{Cell, Column, table};
-use crate::show::{self, json, style, text};
+use crate::show::{self, json, style};
+use crate::text;
 
 /// How many rows there are unless another number is asked for: django-pglock's.
 const LIMIT: usize = 25;
@@ -28,8 +29,10 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
     let mut args = args.clone();
     let are_chosen = !args.attribute.is_empty();
-    if let Some(name) = args.config.clone() {
-        config.apply(&name, &mut args)?;
+    if let Some(name) = args.config.clone()
+        && let Some(said) = config.apply(&name, &mut args)?
+    {
+        show::say(&said);
     }
     if !are_chosen && let Some(attributes) = attributes_of_environment(args.blocking) {
         args.attribute = attributes;

@@ -16,7 +16,8 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, Names, is_pair, key_text};
 use crate::show::attribute::{session, time};
-use crate::show::{self, json, style, text};
+use crate::show::{self, json, style};
+use crate::text;
 
 pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
@@ -29,9 +30,10 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
         for word in &args.names {
             let meant = names::read(word, args.scheme, Some(&server.database))?;
             let locks = locks_of(&mut client, &meant.id).await?;
-            let elsewhere = match is_held(&locks) {
-                true => Vec::new(),
-                false => elsewhere(&client, &meant.id).await?,
+            let elsewhere = if is_held(&locks) {
+                Vec::new()
+            } else {
+                elsewhere(&client, &meant.id).await?
             };
             found.push((meant, locks, elsewhere));
         }
