@@ -113,3 +113,34 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(future)
 }
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::database;
+
+    use super::*;
+
+    #[test]
+    fn who_looks_can_change_nothing_and_waits_and_runs_for_moments() {
+        let db = database();
+        let settings = |looks: bool| -> (bool, String, String) {
+            let asked = block_on(async {
+                let database = Database::builder(db.url()).build()?;
+                let client = if looks {
+                    to_look(&database).await?
+                } else {
+                    to_act(&database).await?
+                };
+                let changed = client.batch_execute("CREATE TABLE orders ()").await;
+                let sql =
+                    "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')";
+                let row = row(&client, sql, &[]).await?;
+                Ok((changed.is_ok(), row.get(0), row.get(1)))
+            });
+            asked.expect("the server answers")
+        };
+        let expected = |changed| (changed, "1s".to_owned(), "10s".to_owned());
+        assert_eq!(settings(true), expected(false));
+        assert_eq!(settings(false), expected(true));
+    }
+}
