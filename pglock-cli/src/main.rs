@@ -34,6 +34,14 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     cli.global.apply_color();
     let (global, command) = (&cli.global, cli.command);
     match command {
+        Command::Ls(_) | Command::Blocked(_) => {}
+        // It has a reason of its own.
+        #[cfg(feature = "watch")]
+        Command::Watch(_) => {}
+        Command::Run(_) | Command::Guard(_) => global.refuse_rows().map_err(Failure::of_run)?,
+        _ => global.refuse_rows()?,
+    }
+    match command {
         Command::Ls(args) => commands::look::ls::run(global, &args),
         Command::Blocked(args) => commands::look::ls::run(global, &args.blocked()),
         Command::Tree(args) => commands::look::tree::run(global, &args),

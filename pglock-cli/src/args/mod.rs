@@ -100,6 +100,9 @@ pub(crate) struct TreeArgs {
     /// Only trees with a lock on this table; repeatable
     #[arg(short, long, value_name = "TABLE")]
     pub(crate) on: Vec<String>,
+    /// Only trees in which somebody waits for the advisory lock of this name; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) lock: Vec<String>,
     /// Only trees with somebody who has waited so long
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) min_wait: Option<std::time::Duration>,

@@ -6,6 +6,7 @@ mod doctor;
 mod guard;
 mod looking;
 mod names;
+mod options;
 mod pictures;
 mod run;
 mod setting_up;

@@ -59,6 +59,9 @@ fn keys_of_other_programs_are_made_as_they_make_them() {
         assert!(every.out.contains(key), "{key}: {}", every.out);
     }
     assert!(!every.out.contains("auto"), "{}", every.out);
+    let every = said(bare().args(["id", "--every", "hello", "--json"]));
+    let every: serde_json::Value = serde_json::from_str(&every.out).unwrap();
+    assert_eq!(every["keys"][0]["key"], "1054880662928880172", "{every}");
 }
 
 #[test]
