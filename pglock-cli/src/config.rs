@@ -28,13 +28,28 @@ const KEYS: [(&str, &str); 9] = [
 /// The keys of `[names]`.
 const NAMES: [&str; 3] = ["locks", "catalogs", "try"];
 
+/// The keys of a database in `[databases]`.
+const OF_DATABASE: [&str; 2] = ["url", "read_only"];
+
 /// What the file says; empty without one.
 #[derive(Debug, Default)]
 pub(crate) struct Config {
     path: PathBuf,
     table: Table,
-    /// Whether the caller has named it, or nobody else can write it.
-    is_trusted: bool,
+    trust: Trust,
+}
+
+/// Whether the file may say `yes` for the caller: who else may write it could have whole sessions ended by a command that asks
+/// nobody.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Trust {
+    /// The caller has named it, or nobody but the caller and root can write it.
+    #[default]
+    Trusted,
+    /// It belongs to somebody else.
+    ForeignOwner,
+    /// Others may write it.
+    Writable,
 }
 
 impl Config {
@@ -44,7 +59,7 @@ impl Config {
             let text = std::fs::read_to_string(path).map_err(|error| {
                 Failure::new(format!("cannot read {}: {error}", path.display()))
             })?;
-            return Self::parse(path, &text, true);
+            return Self::parse(path, &text, Trust::Trusted);
         }
         let Ok(current) = std::env::current_dir() else {
             return Ok(Self::default());
@@ -52,7 +67,7 @@ impl Config {
         for folder in current.ancestors() {
             let path = folder.join(FILE);
             match read(&path) {
-                Ok((text, is_callers_own)) => return Self::parse(&path, &text, is_callers_own),
+                Ok((text, trust)) => return Self::parse(&path, &text, trust),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                 Err(error) => {
                     return Err(Failure::new(format!(
@@ -65,7 +80,7 @@ impl Config {
         Ok(Self::default())
     }
 
-    fn parse(path: &Path, text: &str, is_trusted: bool) -> Result<Self, Failure> {
+    fn parse(path: &Path, text: &str, trust: Trust) -> Result<Self, Failure> {
         // The parser's message shows the line, which may have a password.
         let table: Table = text.parse().map_err(|error: toml::de::Error| {
             let line = error
@@ -88,11 +103,49 @@ impl Config {
                 known.join(", ")
             )));
         }
-        Ok(Self {
+        let config = Self {
             path: path.to_owned(),
             table,
-            is_trusted,
-        })
+            trust,
+        };
+        config.check_databases()?;
+        Ok(config)
+    }
+
+    fn check_databases(&self) -> Result<(), Failure> {
+        let Some(databases) = self.table.get("databases") else {
+            return Ok(());
+        };
+        let databases = databases
+            .as_table()
+            .ok_or_else(|| self.wrong("databases"))?;
+        let path = self.path.display();
+        for (name, entry) in databases {
+            let keys = entry.as_table();
+            let unknown = keys.and_then(|keys| {
+                let mut keys = keys.keys();
+                keys.find(|key| !OF_DATABASE.contains(&key.as_str()))
+            });
+            if let Some(key) = unknown {
+                let known = OF_DATABASE.join(", ");
+                return Err(Failure::new(format!(
+                    "{path}: there is no key `{key}` for the database `{name}`; write one of {known}"
+                )));
+            }
+            let url = entry.as_str().or_else(|| entry.get("url")?.as_str());
+            if url.is_none() {
+                return Err(Failure::new(format!(
+                    "{path}: the database `{name}` has to be a url, or a table with the key `url`"
+                )));
+            }
+            let read_only = keys.and_then(|keys| keys.get("read_only"));
+            if read_only.is_some_and(|value| !value.is_bool()) {
+                return Err(Failure::new(format!(
+                    "{path}: `read_only` of the database `{name}` has to be true or false"
+                )));
+            }
+        }
+        Ok(())
     }
 
     fn wrong(&self, key: &str) -> Failure {
@@ -132,29 +185,15 @@ impl Config {
     /// Whether sessions may be hit. To be asked before anything is asked of a server.
     pub(crate) fn may_act(&self, global: &Global, verb: &str) -> Result<(), Failure> {
         global.may_act(verb)?;
-        for (name, entry) in self
-            .table
-            .get("databases")
-            .and_then(Value::as_table)
-            .into_iter()
-            .flatten()
-        {
-            let is_read_only = match entry.get("read_only") {
-                None => false,
-                Some(Value::Boolean(is)) => *is,
-                Some(_) => {
-                    return Err(Failure::new(format!(
-                        "{}: `read_only` of the database `{name}` has to be true or false",
-                        self.path.display()
-                    )));
-                }
-            };
+        let databases = self.table.get("databases").and_then(Value::as_table);
+        for (name, entry) in databases.into_iter().flatten() {
+            let is_read_only = entry.get("read_only").and_then(Value::as_bool) == Some(true);
             let is_meant = if let Some(named) = self.named(global)? {
                 named == name
             } else {
                 // Nobody has named it here: it may be there for programs.
                 let default = std::env::var("DATABASE_URL").ok();
-                default.is_some() && default.as_deref() == self.url_of(name)?
+                default.is_some() && default.as_deref() == self.url_of(name)
             };
             if is_read_only && is_meant {
                 return Err(Failure::new(format!(
@@ -180,24 +219,9 @@ impl Config {
     }
 
     /// The url of a name in `[databases]`.
-    pub(crate) fn url_of(&self, name: &str) -> Result<Option<&str>, Failure> {
-        let Some(databases) = self.table.get("databases") else {
-            return Ok(None);
-        };
-        let databases = databases
-            .as_table()
-            .ok_or_else(|| self.wrong("databases"))?;
-        let Some(entry) = databases.get(name) else {
-            return Ok(None);
-        };
-        let url = entry.as_str().or_else(|| entry.get("url")?.as_str());
-        let wrong = || {
-            Failure::new(format!(
-                "{}: the database `{name}` has to be a url, or a table with the key `url`",
-                self.path.display()
-            ))
-        };
-        url.map(Some).ok_or_else(wrong)
+    pub(crate) fn url_of(&self, name: &str) -> Option<&str> {
+        let entry = self.table.get("databases")?.get(name)?;
+        entry.as_str().or_else(|| entry.get("url")?.as_str())
     }
 
     pub(crate) fn databases(&self) -> Vec<&str> {
@@ -236,8 +260,8 @@ impl Config {
         self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
-    /// Adds what the configuration says to the command line, which goes before it.
-    pub(crate) fn apply(&self, name: &str, args: &mut LsArgs) -> Result<(), Failure> {
+    /// Adds what the configuration says to the command line, which goes before it. Returns what is to be said about that.
+    pub(crate) fn apply(&self, name: &str, args: &mut LsArgs) -> Result<Option<String>, Failure> {
         let configs = self.table.get("configs").and_then(Value::as_table);
         let Some(config) = configs.and_then(|configs| configs.get(name)?.as_table()) else {
             let known: Vec<_> = configs
@@ -254,6 +278,7 @@ impl Config {
                 "there is no configuration `{name}` in pglock.toml; {known}"
             )));
         };
+        let mut says_yes = false;
         for (key, value) in config {
             let wrong = || {
                 Failure::new(format!(
@@ -275,8 +300,7 @@ impl Config {
                 "expanded" => args.expanded |= flag()?,
                 "cancel" => args.cancel |= flag()? && !args.terminate,
                 "terminate" => args.terminate |= flag()? && !args.cancel,
-                // Who may write the file could else have whole sessions ended by a command that asks nobody.
-                "yes" => args.yes |= flag()? && self.is_trusted,
+                "yes" => says_yes = flag()?,
                 "limit" => {
                     let limit = value
                         .as_integer()
@@ -299,23 +323,78 @@ impl Config {
                 _ => return Err(wrong()),
             }
         }
-        Ok(())
+        if says_yes && self.trust == Trust::Trusted {
+            args.yes = true;
+        } else if says_yes && !args.yes && (args.cancel || args.terminate) {
+            return Ok(self.why_yes_does_not_count(name));
+        }
+        Ok(None)
+    }
+
+    fn why_yes_does_not_count(&self, name: &str) -> Option<String> {
+        let (since, change) = match self.trust {
+            Trust::Trusted => return None,
+            Trust::ForeignOwner => ("it belongs to somebody else", "chown"),
+            Trust::Writable => ("others can write it", "chmod go-w"),
+        };
+        Some(format!(
+            "`yes` of the configuration `{name}` in {} does not count, since {since}; name the file with --config-file, or `{change}` it",
+            self.path.display()
+        ))
     }
 }
 
-/// The text of a file, and whether it is the caller's, and nobody else's to write.
-fn read(path: &Path) -> io::Result<(String, bool)> {
+/// The text of a file, and whether it may say `yes`.
+fn read(path: &Path) -> io::Result<(String, Trust)> {
     // Opened once: asked by its path a second time, it could be another one.
     let mut file = File::open(path)?;
     let what = file.metadata()?;
-    let is_callers_own =
-        what.uid() == rustix::process::geteuid().as_raw() && what.mode() & 0o022 == 0;
+    // Root can do what it wants anyway.
+    let is_ours = [0, rustix::process::geteuid().as_raw()].contains(&what.uid());
+    let trust = if !is_ours {
+        Trust::ForeignOwner
+    } else if what.mode() & 0o022 != 0 {
+        Trust::Writable
+    } else {
+        Trust::Trusted
+    };
     let mut text = String::new();
     file.read_to_string(&mut text)?;
-    Ok((text, is_callers_own))
+    Ok((text, trust))
 }
 
 fn texts(value: &Value) -> Option<Vec<String>> {
     let texts = value.as_array()?.iter();
     texts.map(|text| text.as_str().map(str::to_owned)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::args;
+
+    #[test]
+    fn help_has_every_key() {
+        let help = args::command().render_long_help().to_string();
+        let (_, about) = help.split_once("pglock.toml, in this folder").unwrap();
+        let keys = KEYS.iter().map(|(key, _)| *key);
+        for key in keys.chain(NAMES).chain(OF_DATABASE) {
+            assert!(about.contains(key), "{key}: {about}");
+        }
+        // What is written there is a file.
+        let lines = about.lines().skip(1).map(|line| {
+            let is_pair = line.contains(" = ") || line.trim_start().starts_with('[');
+            if is_pair { line.trim() } else { "" }
+        });
+        let comment = |line: &str| match line.split_once("   ") {
+            Some((pair, comment)) => format!("{pair} # {comment}\n"),
+            None => format!("{line}\n"),
+        };
+        let file: String = lines.map(comment).collect();
+        let config = Config::parse(Path::new(FILE), &file, Trust::Trusted).unwrap();
+        config
+            .apply("long", &mut LsArgs::default())
+            .unwrap_or_else(|failure| panic!("{failure}: {file}"));
+        assert_eq!(config.names("try").unwrap().len(), 1);
+    }
 }

@@ -7,6 +7,7 @@ use tokio_postgres::{Client, Row};
 use crate::args::Global;
 use crate::config::Config;
 use crate::failure::Failure;
+use crate::wording;
 
 /// What the command's own session is like: it must not wait for a lock that it is asked about, nor run for long.
 const SETTINGS: &str = "SET lock_timeout = '1s'; SET statement_timeout = '10s'";
@@ -20,16 +21,21 @@ pub(crate) fn database(
     config: &Config,
     command: &str,
 ) -> Result<Database, Failure> {
-    let config = match config.named(global)? {
-        Some(named) => match config.url_of(named)? {
-            Some(url) => DatabaseConfig::from(url),
+    let (config, place) = match config.named(global)? {
+        Some(named) => match config.url_of(named) {
+            Some(url) => (
+                DatabaseConfig::from(url),
+                format!("the database `{named}` of pglock.toml: "),
+            ),
             None if looks_like_a_name(named) => return Err(unknown(named, config)),
-            None => DatabaseConfig::from(named),
+            None => (DatabaseConfig::from(named), String::new()),
         },
-        None => DatabaseConfig::from_env(),
+        // The library says of which variable it is.
+        None => (DatabaseConfig::from_env(), String::new()),
     };
     let builder = Database::builder(config).application_name(command);
-    Ok(builder.build()?)
+    let wrong = |error| Failure::new(format!("{place}{}", wording::told(&error)));
+    builder.build().map_err(wrong)
 }
 
 /// What else it may be is read by the library, which shows nothing of it: a URL that lacks its beginning has a password.
@@ -106,4 +112,35 @@ pub(crate) fn block_on<T>(future: impl Future<Output = Result<T, Failure>>) -> R
         .build();
     let runtime = runtime.map_err(|error| Failure::new(format!("cannot start: {error}")))?;
     runtime.block_on(future)
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::database;
+
+    use super::*;
+
+    #[test]
+    fn who_looks_can_change_nothing_and_waits_and_runs_for_moments() {
+        let db = database();
+        let settings = |looks: bool| -> (bool, String, String) {
+            let asked = block_on(async {
+                let database = Database::builder(db.url()).build()?;
+                let client = if looks {
+                    to_look(&database).await?
+                } else {
+                    to_act(&database).await?
+                };
+                let changed = client.batch_execute("CREATE TABLE orders ()").await;
+                let sql =
+                    "SELECT current_setting('lock_timeout'), current_setting('statement_timeout')";
+                let row = row(&client, sql, &[]).await?;
+                Ok((changed.is_ok(), row.get(0), row.get(1)))
+            });
+            asked.expect("the server answers")
+        };
+        let expected = |changed| (changed, "1s".to_owned(), "10s".to_owned());
+        assert_eq!(settings(true), expected(false));
+        assert_eq!(settings(false), expected(true));
+    }
 }

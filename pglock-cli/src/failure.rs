@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::process::ExitCode;
 
+use crate::wording;
+
 /// Trouble, for everything but `run`.
 const TROUBLE: u8 = 2;
 
@@ -90,7 +92,7 @@ impl fmt::Display for Failure {
 
 impl From<pglock::Error> for Failure {
     fn from(error: pglock::Error) -> Self {
-        Self::new(error)
+        Self::new(wording::told(&error))
     }
 }
 

@@ -7,6 +7,8 @@ mod connect;
 mod failure;
 mod names;
 mod show;
+mod text;
+mod wording;
 
 use std::process::ExitCode;
 
@@ -20,7 +22,7 @@ fn main() -> ExitCode {
     let runs = args::runs_a_command(&arguments);
     let ended = match Cli::try_parse_from(&arguments) {
         Ok(cli) => dispatch(cli),
-        Err(error) => Err(Failure::usage(error, runs)),
+        Err(error) => Err(Failure::usage(args::without_misleading(error), runs)),
     };
     match ended {
         Ok(code) => code,
@@ -31,6 +33,14 @@ fn main() -> ExitCode {
 fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
     cli.global.apply_color();
     let (global, command) = (&cli.global, cli.command);
+    match command {
+        Command::Ls(_) | Command::Blocked(_) => {}
+        // It has a reason of its own.
+        #[cfg(feature = "watch")]
+        Command::Watch(_) => {}
+        Command::Run(_) | Command::Guard(_) => global.refuse_rows().map_err(Failure::of_run)?,
+        _ => global.refuse_rows()?,
+    }
     match command {
         Command::Ls(args) => commands::look::ls::run(global, &args),
         Command::Blocked(args) => commands::look::ls::run(global, &args.blocked()),

@@ -19,7 +19,7 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) database: Option<String>,
-    /// Instead of the nearest pglock.toml
+    /// Instead of the nearest pglock.toml, of which `pglock --help` has the keys
     #[arg(
         long,
         global = true,
@@ -38,9 +38,10 @@ pub(crate) struct Global {
         hide_env_values = true
     )]
     pub(crate) catalogs: Vec<PathBuf>,
-    /// table, expanded, json or csv
+    /// table, expanded, json or csv; only ls and blocked have all of them
     #[arg(
         long,
+        alias = "format",
         global = true,
         value_name = "FORMAT",
         default_value = "table",
@@ -54,6 +55,7 @@ pub(crate) struct Global {
     /// auto, always or never
     #[arg(
         long,
+        alias = "colour",
         global = true,
         value_name = "WHEN",
         default_value = "auto",
@@ -78,6 +80,18 @@ pub(crate) enum Format {
 impl Global {
     pub(crate) fn format(&self) -> Format {
         if self.json { Format::Json } else { self.output }
+    }
+
+    /// Only a listing is one of rows with columns that are chosen.
+    pub(crate) fn refuse_rows(&self) -> Result<(), Failure> {
+        let what = match self.output {
+            Format::Csv => "csv",
+            Format::Expanded => "expanded",
+            Format::Table | Format::Json => return Ok(()),
+        };
+        Err(Failure::new(format!(
+            "`--output {what}` is for `ls` and `blocked`; use --json, or leave it out"
+        )))
     }
 
     pub(crate) fn apply_color(&self) {

@@ -4,10 +4,12 @@
     reason = "these are the texts of `--help`, where backticks are nothing but backticks"
 )]
 
+mod file;
 mod global;
 mod run;
 mod select;
 mod time;
+mod tips;
 #[cfg(feature = "watch")]
 mod watch;
 
@@ -21,6 +23,7 @@ pub(crate) use global::{Format, Global};
 pub(crate) use run::{ExecArgs, GuardArgs, How, OnLost, RunArgs, Scheme, refuse_option};
 pub(crate) use select::{LsArgs, Select};
 use time::time;
+pub(crate) use tips::without_misleading;
 #[cfg(feature = "watch")]
 pub(crate) use watch::{View, WatchArgs, refresh};
 
@@ -32,7 +35,8 @@ pub(crate) use watch::{View, WatchArgs, refresh};
     override_usage = "pglock [OPTIONS] [PID]...          the same as `pglock ls`\n       pglock [OPTIONS] <COMMAND>",
     subcommand_required = true,
     disable_help_subcommand = false,
-    max_term_width = 100
+    max_term_width = 100,
+    after_long_help = file::ABOUT
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -96,6 +100,9 @@ pub(crate) struct TreeArgs {
     /// Only trees with a lock on this table; repeatable
     #[arg(short, long, value_name = "TABLE")]
     pub(crate) on: Vec<String>,
+    /// Only trees in which somebody waits for the advisory lock of this name; repeatable
+    #[arg(long, value_name = "NAME")]
+    pub(crate) lock: Vec<String>,
     /// Only trees with somebody who has waited so long
     #[arg(long, value_name = "TIME", value_parser = time)]
     pub(crate) min_wait: Option<std::time::Duration>,
@@ -138,18 +145,28 @@ pub(crate) struct DoctorArgs {
     /// Leave a check out; repeatable
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,
-    /// For how long a session may be idle with a lock, and a transaction prepared
+    /// For how long a session may be idle with a lock, and a transaction prepared; one that is open and idle, a minute at most
     #[arg(long, value_name = "TIME", default_value = "1h", value_parser = time)]
     pub(crate) idle: std::time::Duration,
 }
 
 #[derive(Args, Debug)]
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag on the command line"
+)]
 pub(crate) struct HitArgs {
     #[command(flatten)]
     pub(crate) select: Select,
     /// Those who block what is found, instead of those who have it or wait for it
     #[arg(long)]
     pub(crate) blocking: bool,
+    /// Also those that have only locks of catalogs, and on their own transactions
+    #[arg(short = 'A', long)]
+    pub(crate) all: bool,
+    /// How many locks of `ls` it is about.
+    #[arg(skip)]
+    pub(crate) limit: Option<usize>,
     /// Shows who would be hit
     #[arg(long)]
     pub(crate) dry_run: bool,
@@ -222,9 +239,11 @@ fn names_of_options_with_values() -> Vec<String> {
     options
         .filter(|option| option.get_action().takes_values())
         .flat_map(|option| {
-            let long = option.get_long().map(|long| format!("--{long}"));
+            let longs = option.get_long().into_iter();
+            let longs = longs.chain(option.get_all_aliases().unwrap_or_default());
             let short = option.get_short().map(|short| format!("-{short}"));
-            long.into_iter().chain(short)
+            let longs: Vec<_> = longs.map(|long| format!("--{long}")).collect();
+            longs.into_iter().chain(short)
         })
         .collect()
 }
@@ -276,6 +295,7 @@ mod tests {
             ("pglock -dapp --json -l 3", "pglock -dapp --json ls -l 3"),
             ("pglock --output=csv", "pglock --output=csv ls"),
             ("pglock -d app tree", "pglock -d app tree"),
+            ("pglock --format json tree", "pglock --format json tree"),
             ("pglock tree 12", "pglock tree 12"),
             ("pglock lss", "pglock lss"),
             ("pglock --help", "pglock --help"),

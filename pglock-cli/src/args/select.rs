@@ -52,7 +52,7 @@ pub(crate) struct LsArgs {
     pub(crate) blocking: bool,
     #[arg(long, hide = true, overrides_with = "blocking")]
     pub(crate) no_blocking: bool,
-    /// Columns, as lock, mode, activity__query; repeatable, or with commas
+    /// Columns, as lock, mode, pid, query, blocking_activity__pid; repeatable, or with commas
     #[arg(short, long, value_name = "FIELD", value_delimiter = ',')]
     pub(crate) attribute: Vec<String>,
     /// How many at most; 0 for all [default: 25; with pids: all]
@@ -95,6 +95,15 @@ impl LsArgs {
 }
 
 impl Select {
+    /// Whether sessions are named, and nothing else is asked of them.
+    pub(crate) fn picks_by_pid_only(&self) -> bool {
+        let no_pid = Self {
+            pid: Vec::new(),
+            ..self.clone()
+        };
+        no_pid.is_empty()
+    }
+
     /// Whether it picks out some; what acts on sessions must not act on all of them.
     pub(crate) fn is_empty(&self) -> bool {
         let Self {

@@ -4,6 +4,7 @@
 //! by their application's name, which the command gets in its environment.
 
 mod blockers;
+mod rest;
 
 use std::collections::hash_map::RandomState;
 use std::ffi::OsStr;
@@ -23,7 +24,8 @@ use crate::args::{Global, GuardArgs, refuse_option};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::show::text;
+use crate::show;
+use crate::text;
 use blockers::{Blockers, Guarded};
 
 /// How long a look may take. The end of the command is noticed after it.
@@ -40,11 +42,29 @@ pub(crate) fn run(global: &Global, args: &GuardArgs) -> Result<ExitCode, Failure
         let mut signals = Signals::listen()?;
         let guarded = Guarded::new(args, unique_name(&args.command[0]), &config)?;
         // So that a mistake shows before the command has done anything.
-        let client = connect::to_act(&database).await?;
+        let mut client = Some(connect::to_act(&database).await?);
         let mut child = Child::spawn(&args.command, environment(args, &guarded.application))?;
         let mut blockers = Blockers::new(guarded);
-        let ended = watch(&mut child, &mut signals, &mut blockers, &database, client).await?;
-        drop(child);
+        let ended = watch(
+            &mut child,
+            &mut signals,
+            &mut blockers,
+            &database,
+            &mut client,
+        )
+        .await?;
+        let application = blockers.application();
+        let mut rest = pin!(tokio::time::timeout(
+            LOOK_BOUND,
+            rest(args, application, &mut client, &database)
+        ));
+        tokio::select! {
+            rest = &mut rest => if let Err(failure) = rest.unwrap_or_else(|_| Err(too_late())) {
+                show::say(&format!("pglock: {failure}"));
+            },
+            // Who does not want to wait for that either.
+            _ = signals.next_that_ends() => {}
+        }
         if !args.quiet {
             blockers.report();
         }
@@ -73,9 +93,8 @@ async fn watch(
     signals: &mut Signals,
     blockers: &mut Blockers,
     database: &Database,
-    client: Client,
+    client: &mut Option<Client>,
 ) -> Result<Ended, Failure> {
-    let mut client = Some(client);
     loop {
         let mut rest = pin!(tokio::time::sleep(blockers.interval()));
         loop {
@@ -87,7 +106,7 @@ async fn watch(
         }
         // If the command ends meanwhile, what is done now is still told.
         let looked = {
-            let look = look(blockers, &mut client, database);
+            let look = look(blockers, client, database);
             let mut look = pin!(tokio::time::timeout(LOOK_BOUND, look));
             loop {
                 tokio::select! {
@@ -96,25 +115,58 @@ async fn watch(
                 }
             }
         };
-        let too_late = || Failure::new("the server did not answer in time");
         if let Err(failure) = looked.unwrap_or_else(|_| Err(too_late())) {
-            client = None;
+            *client = None;
             blockers.failed(failure);
         }
     }
 }
 
-/// A server that was away for a moment is connected to again.
 async fn look(
     blockers: &mut Blockers,
     client: &mut Option<Client>,
     database: &Database,
 ) -> Result<(), Failure> {
-    let client = match client {
+    blockers.look(connected(client, database).await?).await
+}
+
+/// A server that was away for a moment is connected to again.
+async fn connected<'c>(
+    client: &'c mut Option<Client>,
+    database: &Database,
+) -> Result<&'c mut Client, Failure> {
+    Ok(match client {
         Some(client) => client,
         None => client.insert(connect::to_act(database).await?),
-    };
-    blockers.look(client).await
+    })
+}
+
+fn too_late() -> Failure {
+    Failure::new("the server did not answer in time")
+}
+
+/// Ends what the server still runs for the command. With `--app`, others may have the same name, and are only told of.
+async fn rest(
+    args: &GuardArgs,
+    application: &str,
+    client: &mut Option<Client>,
+    database: &Database,
+) -> Result<(), Failure> {
+    let client = connected(client, database).await?;
+    if args.app.is_none() && !args.dry_run {
+        return rest::cancel(client, application, args.quiet).await;
+    }
+    let pids = rest::running(client, application).await?;
+    if pids.is_empty() || args.quiet {
+        return Ok(());
+    }
+    let shown: Vec<_> = pids.iter().map(i32::to_string).collect();
+    show::say(&format!(
+        "pglock: the command has ended, but sessions called \"{}\" run statements; if they are its own, `pglock cancel {}` cancels them",
+        text::one_line(application),
+        shown.join(" ")
+    ));
+    Ok(())
 }
 
 /// The name by which the sessions of the command are known.

@@ -4,18 +4,21 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use pglock::{Activity, Advisory, Database, Error, Guard};
+use rustix::io::Errno;
 use rustix::process::{Pid, test_kill_process};
 
-use super::process::{Child, Ended};
+use super::process::{Child, Ended, Ending};
 use crate::args::{Global, OnLost, RunArgs, refuse_option};
 use crate::commands::look::query::Server;
 use crate::commands::look::who;
-use crate::commands::signals::{self, Signals};
+use crate::commands::signals::Signals;
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, key_text};
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
+use crate::wording;
 
 /// Which locks those around the command have, in its environment: process, mode, key and database, a line each.
 const WITHIN: &str = "PGLOCK_WITHIN";
@@ -24,9 +27,6 @@ const EXCLUSIVE: &str = "exclusive ";
 
 /// After what time of waiting it is said who has the lock.
 const SAY_AFTER: Duration = Duration::from_secs(2);
-
-/// How often it is looked whether a group that is being ended has ended.
-const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The lock was lost.
 const LOST: u8 = 74;
@@ -75,7 +75,8 @@ fn refuse_nested(args: &RunArgs, meant: &Meant, database: &Database) -> Result<(
     let within = std::env::var(WITHIN).unwrap_or_default();
     let is_alive = |pid: &str| {
         let pid = pid.parse().ok().and_then(Pid::from_raw);
-        pid.is_some_and(|pid| test_kill_process(pid).is_ok())
+        // One of another user's may not be signaled, but is there.
+        pid.is_some_and(|pid| test_kill_process(pid) != Err(Errno::SRCH))
     };
     let this = this_lock(args, meant, database);
     let is_it = |line: &str| {
@@ -107,17 +108,6 @@ fn within(args: &RunArgs, meant: &Meant, database: &Database) -> String {
     let around = std::env::var(WITHIN).unwrap_or_default();
     let (mode, lock) = this_lock(args, meant, database);
     format!("{around}{} {mode}{lock}\n", std::process::id())
-}
-
-/// Kills what is left of a group that is being ended, when its time is over.
-async fn end_others(child: &Child, kill_at: tokio::time::Instant) {
-    while child.leaves_others() {
-        if tokio::time::Instant::now() >= kill_at {
-            child.signal(signals::KILL);
-            return;
-        }
-        tokio::time::sleep(LOOK_AGAIN).await;
-    }
 }
 
 /// As errors of the library name a holder.
@@ -154,7 +144,7 @@ impl Run<'_> {
             Waited::Signaled(signal) => return Ok(128 + signal),
             Waited::Failed(error) if error.is_busy() && self.args.skip => return Ok(0),
             Waited::Failed(error) if error.is_busy() => {
-                return Err(Failure::new(error).with_code(self.args.busy_code));
+                return Err(Failure::from(error).with_code(self.args.busy_code));
             }
             Waited::Failed(error) => return Err(error.into()),
         };
@@ -166,8 +156,6 @@ impl Run<'_> {
         ];
         let mut child = Child::spawn(&self.args.command, environment)?;
         let (ended, why) = self.until_end(&mut child, signals, &guard).await?;
-        // The terminal is ours again before anything is said.
-        drop(child);
         self.let_go(guard, ended, why).await
     }
 
@@ -221,7 +209,7 @@ impl Run<'_> {
             return;
         };
         let until = match self.args.timeout {
-            Some(time) => format!("for up to {}", text::duration(time)),
+            Some(time) => format!("for up to {}", text::chosen(time)),
             None => "for it without a timeout".to_owned(),
         };
         let lasts = holder.held_since.and_then(|since| since.elapsed().ok());
@@ -253,56 +241,48 @@ impl Run<'_> {
             }
         };
         let mut too_long = std::pin::pin!(too_long);
-        // When it is killed, once it was asked to end.
-        let mut kill_at = None;
+        // Once it was asked to end.
+        let mut ending: Option<Ending> = None;
         loop {
             let kill = async {
-                match kill_at {
-                    Some(at) => tokio::time::sleep_until(at).await,
+                match &ending {
+                    Some(ending) => ending.until_kill().await,
                     None => std::future::pending().await,
                 }
             };
             tokio::select! {
                 ended = child.wait() => {
                     let ended = ended?;
-                    if let Some(at) = kill_at {
-                        end_others(child, at).await;
+                    if let Some(ending) = ending {
+                        ending.of_others(child, signals).await;
                     }
                     return Ok((ended, why));
                 }
-                signal = signals.next() => child.pass_on(signal),
+                signal = signals.next() => match &mut ending {
+                    Some(ending) => ending.hear(child, signal),
+                    None => child.pass_on(signal),
+                },
                 error = &mut lost, if !is_lost => {
                     is_lost = true;
                     if self.args.on_lost == OnLost::End {
-                        kill_at = Some(self.ask_to_end(child));
+                        ending.get_or_insert_with(|| Ending::begin(child, self.args.grace));
                     } else {
-                        show::say(&format!("pglock: {error}; the command goes on"));
+                        let why = wording::told(&error);
+                        show::say(&format!("pglock: {why}; the command goes on"));
                     }
                     why = Why::Lost(error);
                 }
-                () = &mut too_long, if kill_at.is_none() => {
-                    kill_at = Some(self.ask_to_end(child));
+                () = &mut too_long, if ending.is_none() => {
+                    ending = Some(Ending::begin(child, self.args.grace));
                     if matches!(why, Why::ItEnded) {
                         why = Why::TooLong;
                     }
                 }
-                () = kill, if kill_at.is_some() => {
-                    kill_at = Some(tokio::time::Instant::now() + Duration::from_secs(3600));
-                    child.signal(signals::KILL);
-                }
+                () = kill => if let Some(ending) = &mut ending {
+                    ending.kill(child);
+                },
             }
         }
-    }
-
-    fn ask_to_end(&self, child: &Child) -> tokio::time::Instant {
-        if self.args.grace.is_zero() {
-            child.signal(signals::KILL);
-        } else {
-            child.signal(signals::TERM);
-            // A stopped process ends by no other signal than KILL.
-            child.signal(signals::CONT);
-        }
-        tokio::time::Instant::now() + self.args.grace
     }
 
     async fn let_go(&self, guard: Guard, ended: Ended, why: Why) -> Result<u8, Failure> {
@@ -311,19 +291,20 @@ impl Run<'_> {
             Why::TooLong => {
                 show::say(&format!(
                     "pglock: the command ran for longer than {}, and was ended",
-                    text::duration(self.args.at_most.unwrap_or_default())
+                    text::chosen(self.args.at_most.unwrap_or_default())
                 ));
                 drop(guard.release_async().await);
                 Ok(TOO_LONG)
             }
             Why::Lost(error) if self.args.on_lost == OnLost::End => {
-                Err(Failure::new(format!("{error}; the command was ended")).with_code(LOST))
+                let why = wording::told(&error);
+                Err(Failure::new(format!("{why}; the command was ended")).with_code(LOST))
             }
             Why::Lost(_) => Ok(if code == 0 { LOST } else { code }),
             Why::ItEnded => match guard.release_async().await {
                 Ok(()) => Ok(code),
                 Err(error) => {
-                    show::say(&format!("pglock: {error}"));
+                    show::say(&format!("pglock: {}", wording::told(&error)));
                     let is_lost = error.is_lost() && code == 0;
                     Ok(if is_lost { LOST } else { code })
                 }

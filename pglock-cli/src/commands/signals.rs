@@ -69,6 +69,11 @@ impl Signals {
     }
 }
 
+/// Whether somebody who sends it wants an end. USR1 and USR2 mean what the command makes of them.
+pub(crate) fn asks_for_end(signal: Signal) -> bool {
+    [Signal::TERM, Signal::INT, Signal::HUP, Signal::QUIT].contains(&signal)
+}
+
 /// Whether it would end this process, if nobody listened.
 pub(crate) fn ends(signal: Signal) -> bool {
     ALL.contains(&(signal, true))

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::entry::{Entry, NamedBy, Taken, read_key};
 use crate::failure::Failure;
+use crate::text;
 
 /// What is read; a number that is higher has fields that mean something else.
 const SCHEMA: &str = "pglock/catalog/1";
@@ -70,7 +71,7 @@ fn how(lock: &Value) -> String {
     let mut how = vec![attribute.to_owned()];
     let timeout = lock["timeout_seconds"].as_f64();
     let timeout = timeout.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
-    how.extend(timeout.map(|timeout| format!("timeout {}", humantime::format_duration(timeout))));
+    how.extend(timeout.map(|timeout| format!("timeout {}", text::chosen(timeout))));
     how.extend(lock["side_effect"].as_str().map(str::to_owned));
     if lock["shared"] == true {
         how.push("shared".to_owned());
@@ -78,6 +79,11 @@ fn how(lock: &Value) -> String {
     if lock["scope"] == "transaction" {
         how.push("xact".to_owned());
     }
+    how.extend(
+        lock["permits"]
+            .as_u64()
+            .map(|permits| format!("{permits} permits")),
+    );
     how.join(", ")
 }
 
@@ -102,7 +108,7 @@ mod tests {
         assert_eq!(entry.id, Some("nightly-report".into()));
         assert_eq!(
             entry.taken.unwrap().to_string(),
-            "src/jobs.rs:14: app::report: advisory, timeout 30s, Skip, shared (locks.json)"
+            "src/jobs.rs:14: app::report: advisory, timeout 30 s, Skip, shared (locks.json)"
         );
         let number = only(r#"{"attribute": "advisory", "id": null, "key": "1,-2"}"#).unwrap();
         assert_eq!(

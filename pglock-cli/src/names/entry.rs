@@ -49,7 +49,7 @@ pub(crate) struct Taken {
     /// File and line.
     pub(crate) place: String,
     pub(crate) function: String,
-    /// How it is taken: `advisory, timeout 30s, Skip`.
+    /// How it is taken: `advisory, timeout 30 s, Skip`.
     pub(crate) how: String,
 }
 

@@ -5,7 +5,7 @@ mod entry;
 mod guesses;
 mod known;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use pglock::{Lock, LockId};
 
@@ -105,7 +105,7 @@ impl Names {
     }
 
     /// Each two names that have the same key, so that their locks exclude each other.
-    pub(crate) fn same_key(&self) -> Vec<(&str, &str)> {
+    pub(crate) fn same_key(&self) -> BTreeSet<(&str, &str)> {
         let first = |entry: &Entry| {
             let key = entry.id.as_ref()?.to_key();
             self.by_key.get(&key).map(|first| &self.entries[*first])
@@ -238,11 +238,12 @@ mod tests {
         names.add(entry("a", "hashed".into()));
         names.add(entry("a", "hashed".into()));
         names.add(entry("b", "hashed".into()));
+        names.add(entry("b", "hashed".into()));
         names.add(entry("c", "otherwise".into()));
         names.add(entry("72707369", 72_707_369_i64.into()));
         assert_eq!(
-            names.same_key(),
-            [("a", "b"), ("Prisma Migrate", "72707369")]
+            names.same_key().into_iter().collect::<Vec<_>>(),
+            [("Prisma Migrate", "72707369"), ("a", "b")]
         );
     }
 

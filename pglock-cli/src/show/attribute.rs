@@ -4,9 +4,9 @@ use std::time::{Duration, SystemTime};
 
 use pglock::{Activity, Lock, LockKind, LockMode, State};
 
-use super::text;
 use crate::failure::Failure;
 use crate::names::{NamedBy, Names};
+use crate::text;
 
 /// A lock, who has it or waits for it, and who blocks it, where that was asked.
 #[derive(Clone, Copy, Debug)]
@@ -131,14 +131,17 @@ impl Attribute {
             _ => match text.split_once("__") {
                 Some(("activity", field)) => OfActivity::of(field).map(Self::OfActivity),
                 Some(("blocking_activity", field)) => OfActivity::of(field).map(Self::OfBlocker),
-                _ => OfLock::of(text).map(Self::OfLock),
+                // What a lock does not have itself is of its session.
+                _ => OfLock::of(text)
+                    .map(Self::OfLock)
+                    .or_else(|| OfActivity::of(text).map(Self::OfActivity)),
             },
         };
         parsed.ok_or_else(|| {
             let lock: Vec<_> = OfLock::ALL.iter().map(|(_, name)| *name).collect();
             let activity: Vec<_> = OfActivity::ALL.iter().map(|(_, name)| *name).collect();
             Failure::new(format!(
-                "there is no attribute {text:?}; write `lock`, one of {}, or `activity__` or `blocking_activity__` with one of {}",
+                "there is no attribute {text:?}; write `lock`, one of {}, or one of {}, which of who blocks begin with `blocking_activity__`",
                 lock.join(", "),
                 activity.join(", ")
             ))

@@ -4,7 +4,6 @@ pub(crate) mod attribute;
 pub(crate) mod json;
 pub(crate) mod style;
 pub(crate) mod table;
-pub(crate) mod text;
 pub(crate) mod tree;
 
 use std::io::{self, IsTerminal as _, Write as _};

@@ -3,7 +3,7 @@
 use clap::builder::styling::Style;
 
 use super::style::{DIM, PLAIN, painted};
-use super::text::{cut, cut_state, width};
+use crate::text::{cut, cut_state, width};
 
 /// What is between two columns.
 pub(crate) const GAP: &str = "  ";

@@ -7,7 +7,8 @@ use pglock::{WaitEdge, WaitGraph, WaitSession};
 use serde_json::{Value, json};
 
 use super::attribute::{Naming, does, idles, what};
-use super::{style, text};
+use super::style;
+use crate::text;
 
 /// The graph, in words.
 pub(crate) struct Tree<'t> {

@@ -171,6 +171,65 @@ fn a_statement_is_canceled_and_an_idle_session_is_not() {
 }
 
 #[test]
+fn who_is_not_found_by_its_pid_is_told_of() {
+    let db = database();
+    let mut idle = db.connect();
+    let idle = pid_of(&mut idle).to_string();
+    let other = database();
+    let mut elsewhere = other.connect();
+    let elsewhere = pid_of(&mut elsewhere).to_string();
+    for (pid, why) in [
+        ("2147483647", "there is no session 2147483647"),
+        (&*idle, "has no lock and waits for none"),
+        (&*elsewhere, other.name()),
+    ] {
+        for verb in ["terminate", "cancel"] {
+            let told = on(&db, &[verb, pid, "-y"]);
+            assert!(told.code == 1 && told.err.contains(why), "{told:?}");
+        }
+    }
+    let filtered = on(&db, &["terminate", &idle, "--app", "web", "-y"]);
+    assert!(
+        filtered.code == 1 && filtered.err.contains("has no lock that this fits"),
+        "{filtered:?}"
+    );
+}
+
+/// As one that runs a statement has a lock on its own transaction.
+#[test]
+fn who_has_only_locks_that_a_listing_leaves_out_is_left_alone() {
+    let db = database();
+    db.execute("CREATE TABLE orders (id int)");
+    let mut waiting = db.connect_as("web");
+    waiting
+        .batch_execute("BEGIN; SELECT count(*) FROM pg_class")
+        .unwrap();
+    let pid = pid_of(&mut waiting).to_string();
+    let listed = on(&db, &["ls", "--app", "web"]);
+    assert_eq!(listed.out, "", "{listed:?}");
+    let told = on(&db, &["terminate", "--app", "web", "-y"]);
+    assert_eq!(told.code, 1, "{told:?}");
+    waiting.batch_execute("SELECT 1").unwrap();
+    let all = on(&db, &["terminate", "--app", "web", "-A", "--dry-run"]);
+    assert!(all.code == 0 && all.err.contains(&pid), "{all:?}");
+    let named = on(&db, &["terminate", &pid, "-y"]);
+    assert_eq!(named.code, 0, "{named:?}");
+}
+
+#[test]
+fn a_limit_is_one_of_whom_to_hit_too() {
+    let db = database();
+    let mut holders: Vec<_> = (0..3).map(|_| db.connect()).collect();
+    for (key, client) in holders.iter_mut().enumerate() {
+        let acquire = format!("SELECT pg_advisory_lock({key})");
+        client.batch_execute(&acquire).unwrap();
+    }
+    let told = on(&db, &["--held", "-l", "2", "--terminate", "-y"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    assert_eq!(told.out.matches(": terminated").count(), 2, "{told:?}");
+}
+
+#[test]
 fn applications_of_the_never_list_are_spared() {
     let blocked = Blocked::on_orders();
     let folder = tempfile::tempdir().unwrap();

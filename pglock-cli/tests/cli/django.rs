@@ -200,6 +200,20 @@ fn a_configuration_chooses_attributes_before_the_settings() {
     assert_eq!(first(&["-c", "short-output"]), "activity,wait_duration");
     assert_eq!(first(&[]), "mode");
     assert_eq!(first(&["-c", "short-output", "-a", "rel_name"]), "rel_name");
+    for (variable, flags) in [
+        ("PGLOCK_ATTRIBUTES", &["ls"][..]),
+        ("PGLOCK_BLOCKING_ATTRIBUTES", &["--blocking"]),
+    ] {
+        let first = |more: &[&str]| {
+            let mut listing = pglock(&blocked.db);
+            listing.args(flags).args(more).args(["--output", "csv"]);
+            listing.current_dir(settings.path());
+            let listed = said(listing.env(variable, "mode, user"));
+            listed.out.lines().next().unwrap().to_owned()
+        };
+        assert_eq!(first(&["-c", "short-output"]), "mode,activity__user");
+        assert_eq!(first(&["-a", "pid"]), "activity");
+    }
     blocked.end();
 }
 

@@ -1,9 +1,9 @@
 //! `doctor`: each check finds what it is for.
 
-use pglock_tests::{PgBouncer, Server, database, server};
+use pglock_tests::{PgBouncer, Server, TestDb, database, server};
 use serde_json::Value;
 
-use super::{on, pglock, said};
+use super::{Blocked, on, pglock, said};
 
 /// The levels and texts of a check.
 fn found(doctor: &Value, check: &str) -> Vec<(String, String)> {
@@ -26,6 +26,12 @@ fn doctor(url: &str) -> Value {
     serde_json::from_str(&told.out).unwrap()
 }
 
+fn doctor_of(db: &TestDb, options: &[&str]) -> Value {
+    let told = on(db, &[&["doctor", "--json"], options].concat());
+    assert!(told.code < 2, "{told:?}");
+    serde_json::from_str(&told.out).unwrap()
+}
+
 fn assert_one(doctor: &Value, check: &str, level: &str, says: &str) {
     let found = found(doctor, check);
     let fits = |(of, text): &(String, String)| of == level && text.contains(says);
@@ -44,7 +50,7 @@ fn a_healthy_server_has_no_warnings_but_for_its_age() {
     );
     assert_eq!(healthy.code, 0, "{healthy:?}");
     assert!(
-        healthy.out.contains("ok   locks") && healthy.err.contains("no warnings"),
+        healthy.out.contains("ok   locks ") && healthy.err.contains("no warnings"),
         "{healthy:?}"
     );
     let unknown = on(&db, &["doctor", "--skip", "nothing"]);
@@ -87,6 +93,39 @@ fn settings_and_prepared_transactions_are_found() {
 }
 
 #[test]
+fn transactions_that_are_idle_with_locks_are_found() {
+    let blocked = Blocked::on_orders();
+    let doctor = doctor_of(&blocked.db, &[]);
+    let who = format!("session {} \"report\"", blocked.holder_pid);
+    assert_one(&doctor, "transactions", "warn", &who);
+    let says = "on table public.orders, and 1 other waits for it";
+    assert_one(&doctor, "transactions", "warn", says);
+    let db = blocked.end();
+    let mut idle = db.connect_as("etl");
+    idle.batch_execute("BEGIN; LOCK orders").unwrap();
+    let found = |idle: &str| {
+        let doctor = doctor_of(&db, &["--idle", idle]);
+        self::found(&doctor, "transactions").len()
+    };
+    // Nobody waits for it: it has a minute.
+    assert_eq!(found("1h"), 0);
+    assert_eq!(found("0s"), 1);
+}
+
+#[test]
+fn whether_a_client_that_is_gone_is_noticed_is_that_of_other_sessions() {
+    let db = database();
+    let doctor = doctor_of(&db, &[]);
+    assert_one(&doctor, "client-gone", "info", "interval = 0: ");
+    db.execute(&format!(
+        "ALTER DATABASE \"{}\" SET client_connection_check_interval = '7s'",
+        db.name()
+    ));
+    let doctor = doctor_of(&db, &[]);
+    assert_one(&doctor, "client-gone", "ok", "interval = 7 s: ");
+}
+
+#[test]
 fn a_pooler_in_transaction_mode_fails() {
     let db = database();
     // Each transaction is on a session that knows nothing of those before.
@@ -96,7 +135,7 @@ fn a_pooler_in_transaction_mode_fails() {
     ];
     let pooler = PgBouncer::start(server(), &settings);
     let doctor = doctor(&pooler.url(db.name()));
-    assert_one(&doctor, "locks", "fail", "pooler");
+    assert_one(&doctor, "locks", "fail", "; connect to postgres directly");
 }
 
 #[test]

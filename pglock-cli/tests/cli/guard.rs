@@ -4,9 +4,11 @@ use std::process::Command;
 
 use diesel::connection::SimpleConnection as _;
 use diesel::{Connection as _, PgConnection};
-use pglock_tests::{TestDb, child, database, pid_of};
+use pglock_tests::{BOUND, TestDb, Waiter, child, database, pid_of, wait_until};
+use rustix::process::Signal;
 
-use super::{on, pglock, said};
+use super::started::Started;
+use super::{Said, on, pglock, said};
 
 /// What the command runs: this test, as a program that migrates. It uses libpq, which takes the name of its sessions and
 /// their settings from the environment, as migration tools do.
@@ -100,7 +102,7 @@ fn a_running_statement_is_canceled() {
         let mut client = client;
         client.batch_execute("BEGIN; LOCK TABLE orders; SELECT pg_sleep(60)")
     });
-    pglock_tests::wait_until("it has the table", pglock_tests::BOUND, || {
+    wait_until("it has the table", BOUND, || {
         db.connect()
             .query_one(
                 "SELECT EXISTS (SELECT FROM pg_locks WHERE relation = 'orders'::regclass)",
@@ -132,7 +134,7 @@ fn a_dry_run_says_who_would_be_hit() {
 fn others_who_wait_are_not_guarded_and_filters_spare() {
     let db = database();
     let mut report = in_the_way(&db);
-    let waiter = pglock_tests::Waiter::of(&db, db.connect_as("somebody else"), ALTER);
+    let waiter = Waiter::of(&db, db.connect_as("somebody else"), ALTER);
     let told = said(&mut guard(&db, &["--terminate"], "SELECT pg_sleep(1)"));
     assert_eq!(told.code, 0, "{told:?}");
     assert!(told.err.contains("nobody blocked it"), "{}", told.err);
@@ -148,6 +150,8 @@ fn others_who_wait_are_not_guarded_and_filters_spare() {
     ];
     let told = said(&mut guard(&db, &spare, "ALTER TABLE orders ADD other text"));
     assert_eq!(told.code, 1, "{told:?}");
+    let pid = pid_of(&mut report);
+    says_why(&told, pid, "-f or -x leaves it out");
     report.batch_execute("SELECT 1").unwrap();
 }
 
@@ -161,7 +165,114 @@ fn applications_of_the_never_list_are_spared() {
     let options = ["--terminate", "--lock-timeout", "1s"];
     let told = said(guard(&db, &options, ALTER).current_dir(folder.path()));
     assert_eq!(told.code, 1, "{told:?}");
+    says_why(&told, pid_of(&mut report), "`never_application`");
     report.batch_execute("SELECT 1").unwrap();
+}
+
+/// That the session blocked the command, and why nothing was done.
+#[track_caller]
+fn says_why(told: &Said, pid: i32, why: &str) {
+    let blocked = format!("pglock: pid {pid} (\"report\") of user ");
+    let line = told.err.lines().find(|line| line.starts_with(&blocked));
+    let says = line.is_some_and(|line| line.contains("nothing was done") && line.contains(why));
+    assert!(
+        says && !told.err.contains("nobody blocked it"),
+        "{}",
+        told.err
+    );
+}
+
+#[test]
+fn who_blocked_for_too_short_a_time_is_told_of() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let options = ["--terminate", "--after", "10min", "--lock-timeout", "1s"];
+    let mut command = pglock(&db);
+    command.arg("guard").args(options);
+    command.args(["--interval", "50ms", "--"]);
+    migrates(&mut command, &db, ALTER);
+    let told = said(&mut command);
+    assert_eq!(told.code, 1, "{told:?}");
+    says_why(&told, pid_of(&mut report), "--after is 10 min");
+}
+
+#[test]
+fn who_blocked_and_may_not_be_signaled_is_told_of() {
+    let db = database();
+    let role = format!("{}_plain", db.name());
+    db.execute(&format!(
+        "CREATE ROLE {role} LOGIN; CREATE TABLE orders (id int); ALTER TABLE orders OWNER TO {role}"
+    ));
+    let mut report = in_the_way(&db);
+    let (_, server) = db.url().split_once('@').unwrap();
+    let url = format!("postgres://{role}@{server}");
+    let options = ["--terminate", "--lock-timeout", "1s"];
+    let mut command = guard(&db, &options, ALTER);
+    command.env("DATABASE_URL", &url);
+    command.env("PGLOCK_TEST_ARGUMENT_URL", &url);
+    let told = said(&mut command);
+    assert_eq!(told.code, 1, "{told:?}");
+    says_why(&told, pid_of(&mut report), "pg_read_all_stats");
+    db.execute(&format!("GRANT pg_read_all_stats TO {role}"));
+    let told = said(
+        guard(&db, &options, ALTER)
+            .env("DATABASE_URL", &url)
+            .env("PGLOCK_TEST_ARGUMENT_URL", &url),
+    );
+    assert!(told.err.contains("our role may not signal it"), "{told:?}");
+    report.batch_execute("ROLLBACK").unwrap();
+    db.execute(&format!("DROP OWNED BY {role}; DROP ROLE {role}"));
+}
+
+/// A statement that waits for something else than its client does not notice that the client is gone.
+#[test]
+fn the_statement_of_a_command_that_was_ended_is_canceled() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let options = ["--terminate", "-x", "blocking_activity__pid__gt=0"];
+    let mut running = Started::start(&mut guard(&db, &options, ALTER));
+    wait_until("it waits", BOUND, || db.blocked_pids().len() == 1);
+    running.signal(Signal::TERM);
+    let told = running.end(BOUND);
+    assert_eq!(told.code, 143, "{told:?}");
+    assert!(
+        told.err
+            .contains("the command has ended, but not its statement")
+            && told.err.contains("canceled"),
+        "{told:?}"
+    );
+    assert!(db.blocked_pids().is_empty());
+    report.batch_execute("ROLLBACK").unwrap();
+    let altered = "SELECT count(*) FROM pg_attribute WHERE attrelid = 'orders'::regclass AND attname = 'note'";
+    let altered: i64 = report.query_one(altered, &[]).unwrap().get(0);
+    assert_eq!(altered, 0);
+}
+
+/// Others may have the name as well.
+#[test]
+fn with_a_name_of_its_own_the_statement_is_only_told_of() {
+    let db = database();
+    let mut report = in_the_way(&db);
+    let mut command = pglock(&db);
+    command.args([
+        "guard",
+        "--terminate",
+        "--app",
+        "migration",
+        "--after",
+        "10min",
+        "--",
+    ]);
+    command.args(["sh", "-c", "echo started; exec sleep 60"]);
+    let mut running = Started::start(&mut command);
+    let waiter = Waiter::of(&db, db.connect_as("migration"), ALTER);
+    wait_until("it runs", BOUND, || running.out().contains("started"));
+    running.signal(Signal::TERM);
+    let told = running.end(BOUND);
+    let cancel = format!("`pglock cancel {}`", waiter.pid);
+    assert!(told.code == 143 && told.err.contains(&cancel), "{told:?}");
+    report.batch_execute("ROLLBACK").unwrap();
+    waiter.finish();
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod doctor;
 mod guard;
 mod looking;
 mod names;
+mod options;
 mod pictures;
 mod run;
 mod setting_up;
@@ -26,11 +27,15 @@ use pglock_tests::{BOUND, TestDb};
 use started::Started;
 
 /// What would change what it does.
-const VARIABLES: [&str; 6] = [
+const VARIABLES: [&str; 10] = [
     "PGLOCK_DATABASE",
     "PGLOCK_CONFIG",
     "PGLOCK_READ_ONLY",
     "PGLOCK_LIMIT",
+    "PGLOCK_ATTRIBUTES",
+    "PGLOCK_BLOCKING_ATTRIBUTES",
+    "PGLOCK_NAMES",
+    "PGLOCK_WITHIN",
     "NO_COLOR",
     "DATABASE_URL",
 ];

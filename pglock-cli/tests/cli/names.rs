@@ -59,6 +59,9 @@ fn keys_of_other_programs_are_made_as_they_make_them() {
         assert!(every.out.contains(key), "{key}: {}", every.out);
     }
     assert!(!every.out.contains("auto"), "{}", every.out);
+    let every = said(bare().args(["id", "--every", "hello", "--json"]));
+    let every: serde_json::Value = serde_json::from_str(&every.out).unwrap();
+    assert_eq!(every["keys"][0]["key"], "1054880662928880172", "{every}");
 }
 
 #[test]
@@ -226,7 +229,7 @@ fn the_catalog_of_a_program_names_its_locks() {
     fs::write(folder.path().join("locks.json"), CATALOG).unwrap();
     let within = folder.path().join("within");
     fs::create_dir(&within).unwrap();
-    let at = "src/jobs.rs:14: app::report: advisory, timeout 30s";
+    let at = "src/jobs.rs:14: app::report: advisory, timeout 30 s";
     // The path is one from the folder of the file that has it.
     let ls = said(pglock(&db).args(["ls", "--json"]).current_dir(&within));
     assert!(
@@ -377,13 +380,18 @@ fn a_database_can_be_for_looking_only() {
             "{refused:?}"
         );
     }
-    let wrong = self::folder("[databases]\nprod = { url = \"x\", read_only = 1 }");
-    let wrong = said(
-        pglock(&db)
-            .args(["free", "a", "-y"])
-            .current_dir(wrong.path()),
-    );
-    assert!(wrong.err.contains("has to be true or false"), "{wrong:?}");
+    for (wrong, why) in [
+        ("{ url = \"x\", read_only = 1 }", "has to be true or false"),
+        (
+            "{ url = \"x\", readonly = true }",
+            "there is no key `readonly` for the database `prod`",
+        ),
+        ("{ read_only = true }", "a table with the key `url`"),
+    ] {
+        let folder = self::folder(&format!("[databases]\nprod = {wrong}"));
+        let told = said(pglock(&db).arg("ls").current_dir(folder.path()));
+        assert!(told.code == 2 && told.err.contains(why), "{told:?}");
+    }
     assert_eq!(on(db.url(), &["free", "a", "-y"]).code, 0);
     // Nobody has named it here.
     let default = said(
@@ -400,6 +408,7 @@ fn a_database_can_be_for_looking_only() {
 #[test]
 fn yes_of_a_file_that_others_can_write_counts_only_if_it_is_named() {
     use std::os::unix::fs::PermissionsExt as _;
+    use std::os::unix::process::CommandExt as _;
     let db = database();
     let folder =
         folder("[configs.kill]\nfilters = [\"kind=ADVISORY\"]\nterminate = true\nyes = true");
@@ -417,11 +426,34 @@ fn yes_of_a_file_that_others_can_write_counts_only_if_it_is_named() {
     let write = |mode| fs::set_permissions(&file, fs::Permissions::from_mode(mode)).unwrap();
     write(0o644);
     assert_eq!(kill(&[]).code, 0);
+    let is_asked = |why: &str| {
+        let asked = kill(&[]);
+        assert!(
+            asked.code == 2 && asked.err.contains("pass -y") && asked.err.contains(why),
+            "{asked:?}"
+        );
+        let named = kill(&["--config-file", file.to_str().unwrap()]);
+        assert!(
+            named.code == 0 && !named.err.contains("does not count"),
+            "{named:?}"
+        );
+    };
     write(0o666);
-    let asked = kill(&[]);
-    assert!(
-        asked.code == 2 && asked.err.contains("pass -y"),
-        "{asked:?}"
-    );
-    assert_eq!(kill(&["--config-file", file.to_str().unwrap()]).code, 0);
+    is_asked("does not count, since others can write it");
+    if rustix::process::geteuid().is_root() {
+        write(0o644);
+        std::os::unix::fs::chown(&file, Some(65_534), None).unwrap();
+        is_asked("does not count, since it belongs to somebody else");
+        // Root's counts for everybody.
+        std::os::unix::fs::chown(&file, Some(0), None).unwrap();
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        let mut client = db.connect();
+        client.batch_execute("SELECT pg_advisory_lock(7)").unwrap();
+        let mut as_nobody = pglock(&db);
+        as_nobody
+            .args(["ls", "-c", "kill"])
+            .current_dir(folder.path());
+        let killed = said(as_nobody.uid(65_534));
+        assert_eq!(killed.code, 0, "{killed:?}");
+    }
 }

@@ -1,5 +1,7 @@
 //! `run`, under each fault.
 
+mod ending;
+mod nested;
 mod on_terminal;
 
 use std::process::Command;
@@ -42,6 +44,15 @@ impl Running {
 
     fn signal(&self, signal: Signal) {
         self.process.signal(signal);
+    }
+
+    /// What it has started may go on.
+    #[track_caller]
+    fn wait_until_seen_to_have_ended(&self) {
+        let children = format!("/proc/{}/task/{0}/children", self.process.pid());
+        wait_until("the command is seen to have ended", BOUND, || {
+            std::fs::read_to_string(&children).is_ok_and(|children| children.is_empty())
+        });
     }
 
     #[track_caller]
@@ -241,15 +252,18 @@ fn the_whole_group_ends_when_the_lock_is_lost() {
 #[test]
 fn a_loss_can_be_said_only() {
     let db = database();
-    let mut running = Running::start(
-        &mut run(&db, &["--on-lost", "warn"]),
-        "echo $$; exec sleep 1",
-        1,
-    );
+    let folder = tempfile::tempdir().unwrap();
+    let end = folder.path().join("end");
+    let script = "echo $$; until test -e \"$END\"; do sleep 0.05; done";
+    let mut command = run(&db, &["--on-lost", "warn"]);
+    let mut running = Running::start(command.env("END", &end), script, 1);
     terminate_holders(&db);
+    wait_until("it is said", BOUND, || {
+        running.process.err().contains("the command goes on")
+    });
+    std::fs::write(end, "").unwrap();
     let lost = running.end();
     assert_eq!(lost.code, 74, "{lost:?}");
-    assert!(lost.err.contains("the command goes on"), "{}", lost.err);
 }
 
 #[test]
@@ -261,43 +275,6 @@ fn no_orphan_is_left_when_it_is_killed() {
     wait_until_gone(running.pids[0]);
     db.wait_for_no_locks();
     running.end();
-}
-
-#[test]
-fn a_command_that_takes_too_long_is_ended() {
-    let db = database();
-    let ran = on(
-        &db,
-        &["run", "job", "--at-most", "300ms", "--", "sleep", "60"],
-    );
-    assert_eq!(ran.code, 124, "{ran:?}");
-    let stubborn = "trap '' TERM; while :; do sleep 0.05; done";
-    let ran = on(
-        &db,
-        &[
-            "run",
-            "job",
-            "--at-most",
-            "100ms",
-            "--grace",
-            "100ms",
-            "--",
-            "sh",
-            "-c",
-            stubborn,
-        ],
-    );
-    assert_eq!(ran.code, 124, "{ran:?}");
-    db.wait_for_no_locks();
-}
-
-#[test]
-fn a_command_that_is_stopped_is_ended_as_well() {
-    let db = database();
-    let options = ["--at-most", "500ms", "--grace", "10min"];
-    let script = "echo $$; kill -STOP $$; exec sleep 60";
-    let mut running = Running::start(&mut run(&db, &options), script, 1);
-    assert_eq!(running.end().code, 124);
 }
 
 #[test]
@@ -315,83 +292,11 @@ fn a_lock_is_kept_for_as_long_as_is_asked() {
 }
 
 #[test]
-fn inside_itself_it_is_refused() {
-    let db = database();
-    let pglock = env!("CARGO_BIN_EXE_pglock");
-    let inner = on(
-        &db,
-        &["run", "job", "--", pglock, "run", "job", "--", "true"],
-    );
-    assert_eq!(inner.code, 125, "{inner:?}");
-    assert!(inner.err.contains("would wait for itself"), "{}", inner.err);
-    assert_eq!(
-        on(
-            &db,
-            &["run", "job", "--", pglock, "run", "other", "--", "true"]
-        )
-        .code,
-        0
-    );
-}
-
-#[test]
-fn what_shares_or_is_elsewhere_is_not_inside_itself() {
-    let (db, other) = (database(), database());
-    let pglock = env!("CARGO_BIN_EXE_pglock");
-    let shared = [
-        "run", "-s", "job", "--", pglock, "run", "-s", "job", "--", "true",
-    ];
-    assert_eq!(on(&db, &shared).code, 0);
-    let elsewhere = [
-        "run",
-        "job",
-        "--",
-        pglock,
-        "-d",
-        other.url(),
-        "run",
-        "job",
-        "--",
-        "true",
-    ];
-    assert_eq!(on(&db, &elsewhere).code, 0);
-    let between = [
-        "run", "a", "--", pglock, "run", "b", "--", pglock, "run", "a", "--", "true",
-    ];
-    assert_eq!(on(&db, &between).code, 125);
-    // Left over from one that has ended.
-    let left_over = "sh -c \"$0 run job -- env\" | grep -A1 ^PGLOCK_WITHIN= > \"$1\"; PGLOCK_WITHIN=$(sed s/.*=// \"$1\") $0 run job -- true";
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("within");
-    let mut shell = std::process::Command::new("sh");
-    shell
-        .args(["-c", left_over, pglock])
-        .arg(file)
-        .env("DATABASE_URL", db.url());
-    assert_eq!(said(&mut shell).code, 0);
-}
-
-#[test]
-fn a_group_that_is_ended_is_killed_when_only_its_leader_has_ended() {
-    let db = database();
-    let script =
-        "(trap '' TERM; echo $(sh -c 'echo $PPID'); while :; do sleep 0.05; done) & echo $!; wait";
-    let options = ["--at-most", "500ms", "--grace", "300ms"];
-    let mut running = Running::start(&mut run(&db, &options), script, 2);
-    let ended = running.end();
-    assert_eq!(ended.code, 124, "{ended:?}");
-    running.pids.iter().copied().for_each(wait_until_gone);
-}
-
-#[test]
 fn a_signal_ends_the_time_for_which_a_lock_is_kept() {
     let db = database();
     let mut running = Running::start(&mut run(&db, &["--at-least", "10min"]), "echo $$", 1);
     wait_until_gone(running.pids[0]);
-    let children = format!("/proc/{}/task/{0}/children", running.process.pid());
-    wait_until("the command is seen to have ended", BOUND, || {
-        std::fs::read_to_string(&children).is_ok_and(|children| children.is_empty())
-    });
+    running.wait_until_seen_to_have_ended();
     running.signal(Signal::TERM);
     assert_eq!(running.end().code, 143);
     db.wait_for_no_locks();

@@ -50,6 +50,8 @@ const PGLOCK_MACROS: &[&str] = &[
 ];
 
 const PGLOCK_CLI: &[&str] = &[
+    "text.rs",
+    "wording.rs",
     "failure.rs",
     "args",
     "config.rs",

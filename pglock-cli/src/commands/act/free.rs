@@ -10,12 +10,14 @@ use tokio_postgres::Client;
 use super::hit;
 use super::victims::{self, Outcome, Verb, Victim};
 use crate::args::{Format, FreeArgs, Global};
-use crate::commands::look::who::{locks_of, select, title};
+use crate::commands::look::query::Server;
+use crate::commands::look::who::{self, locks_of, select, title};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant};
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 /// How often it is looked whether the lock is free.
 const LOOK_AGAIN: std::time::Duration = std::time::Duration::from_millis(50);
@@ -26,14 +28,15 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
     connect::block_on(async {
         let database = connect::database(global, &config, "free")?;
         let mut client = connect::to_act(&database).await?;
-        let server = crate::commands::look::query::Server::of(&client).await?;
+        let server = Server::of(&client).await?;
         let meant = names::read(&args.name, args.scheme, Some(&server.database))?;
         let (holders, waiting) = holders(&mut client, &meant).await?;
         if holders.is_empty() {
             if global.format() == Format::Json {
                 print_json(&meant, &[])?;
             } else {
-                show::print(&format!("{} is free\n", title(&meant)))?;
+                let elsewhere = who::elsewhere(&client, &meant.id).await?;
+                show::print(&(who::is_free(&meant, &server, &elsewhere) + "\n"))?;
             }
             return Ok(ExitCode::SUCCESS);
         }
@@ -71,7 +74,7 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
             };
             told.push((holder, outcome));
         }
-        let after = wait_until_free(&mut client, &meant, &told, args).await?;
+        let after = wait_until_free(&mut client, &server, &meant, &told, args).await?;
         if global.format() == Format::Json {
             print_json(&meant, &told)?;
         } else {
@@ -81,9 +84,7 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
                 .collect();
             show::print(&format!("{lines}{after}\n"))?;
         }
-        let all_ended = told
-            .iter()
-            .all(|(_, outcome)| matches!(outcome, Outcome::Hit | Outcome::Gone));
+        let all_ended = told.iter().all(|(_, outcome)| outcome.is_settled());
         Ok(ExitCode::from(u8::from(!all_ended)))
     })
 }
@@ -112,6 +113,7 @@ async fn end(client: &mut Client, holder: &Victim, meant: &Meant) -> Result<Outc
 /// What is so afterwards, in words.
 async fn wait_until_free(
     client: &mut Client,
+    server: &Server,
     meant: &Meant,
     told: &[(Victim, Outcome)],
     args: &FreeArgs,
@@ -128,7 +130,7 @@ async fn wait_until_free(
         let held: Vec<_> = locks.iter().filter(|lock| lock.granted).collect();
         if !held.iter().any(|lock| is_old(lock)) {
             return Ok(match held.first() {
-                None => format!("{} is free", title(meant)),
+                None => who::is_free(meant, server, &[]),
                 Some(lock) => {
                     let name = lock
                         .activity

@@ -1,20 +1,21 @@
 //! `cancel` and `terminate`.
 
-use std::collections::BTreeMap;
 use std::process::ExitCode;
 
-use pglock::{Activity, Blocker, BlockerAction, Spared};
+use pglock::{Blocker, BlockerAction, Spared};
 use serde_json::json;
 use tokio_postgres::Client;
 
+use super::find;
 use super::victims::{self, Outcome, Verb, Victim};
 use crate::args::{Format, Global, HitArgs, Select};
-use crate::commands::look::query::{self, ByName, Server};
+use crate::commands::look::query::{self, Server};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
@@ -30,7 +31,8 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
         let database = connect::database(global, &config, verb.name())?;
         let mut client = connect::to_act(&database).await?;
         let server = Server::of(&client).await?;
-        let found = find(&mut client, &server, args, names).await?;
+        let found = find::victims(&mut client, &server, args, names).await?;
+        let missing = find::missing(&client, args, &found).await?;
         let (spared, victims) = part(found, verb, &victims::never(&config)?);
         let mut told: Vec<(Victim, Option<Outcome>)> = Vec::new();
         told.extend(
@@ -53,7 +55,7 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
                 return Ok(ExitCode::from(1));
             }
         }
-        tell(global, &told, verb, &args.select)
+        tell(global, &told, &missing, verb)
     })
 }
 
@@ -83,41 +85,6 @@ pub(crate) fn place(server: &Server) -> String {
     )
 }
 
-async fn find(
-    client: &mut Client,
-    server: &Server,
-    args: &HitArgs,
-    mut names: Names,
-) -> Result<Vec<Victim>, Failure> {
-    let by_name = ByName::of(&args.select, &server.database, &mut names)?;
-    let mut sessions: BTreeMap<(i32, Option<std::time::SystemTime>), Activity> = BTreeMap::new();
-    let mut add = |activity: Activity| {
-        if activity.pid != server.pid {
-            sessions.insert((activity.pid, activity.backend_start), activity);
-        }
-    };
-    if args.blocking {
-        let found = query::blocked_locks(&args.select)?
-            .fetch_async(client)
-            .await?;
-        let found = found.into_iter().filter(|found| by_name.fits(&found.lock));
-        found.for_each(|found| add(found.blocking_activity));
-    } else {
-        let found = query::locks(&args.select)?.fetch_async(client).await?;
-        let found = found.into_iter().filter(|lock| by_name.fits(lock));
-        found.for_each(|lock| add(lock.activity));
-    }
-    let mut victims: Vec<Victim> = sessions
-        .into_values()
-        .map(|activity| Victim {
-            activity,
-            blocks: 0,
-        })
-        .collect();
-    victims::count_waiters(client, &mut victims).await?;
-    Ok(victims)
-}
-
 /// Hits the session if it still is the one that was found, and `select` still finds it.
 pub(crate) async fn signal(
     client: &mut Client,
@@ -132,7 +99,7 @@ pub(crate) async fn signal(
     };
     let action = found.iter().find(|found| found.pid == victim.pid());
     Ok(match action.map(|found| found.action) {
-        // It has ended, or has not what it was found by any more.
+        None if find::is_there(client, victim).await? => Outcome::LetGo,
         None | Some(BlockerAction::Spared(Spared::Gone)) => Outcome::Gone,
         Some(BlockerAction::Spared(Spared::Denied)) => Outcome::Denied,
         Some(BlockerAction::Spared(why)) => Outcome::Spared(why.to_string()),
@@ -143,12 +110,12 @@ pub(crate) async fn signal(
 fn tell(
     global: &Global,
     told: &[(Victim, Option<Outcome>)],
+    missing: &[String],
     verb: Verb,
-    select: &Select,
 ) -> Result<ExitCode, Failure> {
-    let all_hit = told
-        .iter()
-        .all(|(_, outcome)| matches!(outcome, None | Some(Outcome::Hit)));
+    // Who has ended meanwhile, as those do who waited for one that was hit, is out of the way as well.
+    let is_settled = |outcome: &Option<Outcome>| outcome.as_ref().is_none_or(Outcome::is_settled);
+    let all_hit = told.iter().all(|(_, outcome)| is_settled(outcome));
     if global.format() == Format::Json {
         let hit: Vec<_> = told
             .iter()
@@ -163,14 +130,14 @@ fn tell(
             .filter_map(|(victim, outcome)| Some(victim.told(outcome.as_ref()?, verb)));
         show::print(&lines.map(|line| line + "\n").collect::<String>())?;
     }
-    if told.is_empty() {
-        show::say(&if select.pid.is_empty() {
-            "no session has or wants such a lock".to_owned()
-        } else {
-            "none of these sessions has a lock or waits for one".to_owned()
-        });
+    for why in missing {
+        show::say(&text::one_line(why));
     }
-    Ok(ExitCode::from(u8::from(told.is_empty() || !all_hit)))
+    if told.is_empty() && missing.is_empty() {
+        show::say("no session has or wants such a lock");
+    }
+    let all_found = !told.is_empty() && missing.is_empty();
+    Ok(ExitCode::from(u8::from(!all_found || !all_hit)))
 }
 
 #[cfg(test)]
@@ -178,7 +145,7 @@ mod tests {
     use std::time::Duration;
 
     use pglock::Database;
-    use pglock_tests::{TestDb, database, pid_of};
+    use pglock_tests::{BOUND, TestDb, database, pid_of, wait_until};
 
     use super::*;
 
@@ -199,8 +166,13 @@ mod tests {
     }
 
     fn holding(db: &TestDb) -> (postgres::Client, i32) {
-        let mut client = db.connect_as("report");
-        client.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+        holding_as(db, "report", 42)
+    }
+
+    fn holding_as(db: &TestDb, name: &str, key: i64) -> (postgres::Client, i32) {
+        let mut client = db.connect_as(name);
+        let acquire = format!("SELECT pg_advisory_lock({key})");
+        client.batch_execute(&acquire).unwrap();
         let pid = pid_of(&mut client);
         (client, pid)
     }
@@ -227,6 +199,40 @@ mod tests {
         let idle = Outcome::Spared(Spared::Idle.to_string());
         let expected = [Outcome::Gone, Outcome::Gone, idle, Outcome::Hit];
         assert_eq!(outcomes.expect("the server answers"), expected);
+    }
+
+    /// As those do who waited for one that was hit.
+    #[test]
+    fn who_ends_or_lets_go_meanwhile_is_settled() {
+        let db = database();
+        let (mut lets_go, first) = holding_as(&db, "lets go", 42);
+        let (ends, second) = holding_as(&db, "ends", 43);
+        let found = |pid| {
+            let found = connect::block_on(async { holder(&db, pid).await });
+            found.expect("the server answers").1
+        };
+        let victims = [found(first), found(second)];
+        lets_go
+            .batch_execute("SELECT pg_advisory_unlock(42)")
+            .unwrap();
+        drop(ends);
+        wait_until("it has ended", BOUND, || {
+            db.backends_named("ends").is_empty()
+        });
+        let outcomes = connect::block_on(async {
+            let database = Database::builder(db.url()).build()?;
+            let mut client = connect::to_act(&database).await?;
+            let mut outcomes = Vec::new();
+            for victim in victims {
+                let select = victim.select();
+                outcomes.push(signal(&mut client, &victim, &select, Verb::Terminate).await?);
+            }
+            Ok(outcomes)
+        });
+        let outcomes = outcomes.expect("the server answers");
+        assert_eq!(outcomes, [Outcome::LetGo, Outcome::Gone]);
+        assert!(outcomes.iter().all(Outcome::is_settled));
+        assert!(!Outcome::Denied.is_settled());
     }
 
     #[test]

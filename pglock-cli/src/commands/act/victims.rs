@@ -12,7 +12,8 @@ use crate::args::Select;
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::show::attribute::session;
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Verb {
@@ -57,12 +58,24 @@ pub(crate) struct Victim {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Hit,
-    /// It had ended before, or had not what it was hit for any more.
+    /// It had ended before.
     Gone,
+    /// It had not what it was to be hit for any more, and was left alone.
+    LetGo,
     /// It takes more rights than this role has.
     Denied,
     /// It is not hit, whatever is asked for: why.
     Spared(String),
+}
+
+impl Outcome {
+    /// Whether nothing is left to be done about it.
+    pub(crate) fn is_settled(&self) -> bool {
+        match self {
+            Self::Hit | Self::Gone | Self::LetGo => true,
+            Self::Denied | Self::Spared(_) => false,
+        }
+    }
 }
 
 impl Victim {
@@ -165,7 +178,8 @@ impl Victim {
         let who = self.who();
         match outcome {
             Outcome::Hit => format!("{who}: {}", verb.done()),
-            Outcome::Gone => format!("{who}: gone"),
+            Outcome::Gone => format!("{who}: gone, it had ended"),
+            Outcome::LetGo => format!("{who}: not hit, it has let go of its locks"),
             Outcome::Denied => format!(
                 "{who}: not hit, this role may not signal it (pg_signal_backend; for a superuser's session, a superuser)"
             ),
@@ -178,6 +192,7 @@ impl Victim {
             None => ("shown", None),
             Some(Outcome::Hit) => (verb.done(), None),
             Some(Outcome::Gone) => ("gone", None),
+            Some(Outcome::LetGo) => ("let_go", None),
             Some(Outcome::Denied) => ("denied", None),
             Some(Outcome::Spared(why)) => ("spared", Some(why)),
         };

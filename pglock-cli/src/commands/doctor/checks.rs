@@ -6,33 +6,14 @@ use std::time::{Duration, SystemTime};
 use tokio_postgres::Client;
 use tokio_postgres::types::Type;
 
-use super::Patient;
+use super::patient::{Found, Level, Patient};
+use super::transactions;
 use crate::commands::look::query::Server;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::key_text;
-use crate::show::text;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Level {
-    Ok,
-    Info,
-    Warn,
-    Fail,
-}
-
-impl Level {
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Info => "info",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
-}
-
-type Found = Result<Vec<(Level, String)>, Failure>;
+use crate::text;
+use crate::wording;
 
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Check {
@@ -42,6 +23,7 @@ pub(super) enum Check {
     Timeouts,
     LockTable,
     Leaked,
+    Transactions,
     Prepared,
     Failover,
     Clock,
@@ -50,13 +32,14 @@ pub(super) enum Check {
     LogLockWaits,
 }
 
-pub(super) const CHECKS: [(&str, Check); 12] = [
+pub(super) const CHECKS: [(&str, Check); 13] = [
     ("locks", Check::Locks),
     ("version", Check::Version),
     ("client-gone", Check::ClientGone),
     ("timeouts", Check::Timeouts),
     ("lock-table", Check::LockTable),
     ("leaked", Check::Leaked),
+    ("transactions", Check::Transactions),
     ("prepared", Check::Prepared),
     ("failover", Check::Failover),
     ("clock", Check::Clock),
@@ -89,6 +72,7 @@ impl Check {
             Self::Timeouts => timeouts(patient.client).await,
             Self::LockTable => lock_table(patient.client).await,
             Self::Leaked => leaked(patient).await,
+            Self::Transactions => transactions::idle(patient).await,
             Self::Prepared => prepared(patient).await,
             Self::Failover => failover(patient.client).await,
             Self::Clock => clock(patient.client).await,
@@ -129,7 +113,7 @@ async fn locks(patient: &Patient<'_>) -> Found {
     let lock = pglock::advisory("pglock doctor").using(patient.database);
     Ok(vec![match lock.try_acquire_async().await {
         Ok(_) => (Level::Ok, "advisory locks work here".to_owned()),
-        Err(error) => (Level::Fail, error.to_string()),
+        Err(error) => (Level::Fail, wording::told(&error)),
     }])
 }
 
@@ -157,18 +141,32 @@ async fn version(client: &Client) -> Found {
 }
 
 async fn client_gone(client: &Client) -> Found {
+    const NAME: &str = "client_connection_check_interval";
+    // As it is for others: this session may have set it for itself.
+    let millis = "SELECT reset_val::bigint FROM pg_settings WHERE name = $1";
+    let rows = connect::rows(client, millis, &[(&NAME, Type::TEXT)]).await?;
+    let millis: i64 = rows.first().map_or(0, |row| row.get(0));
+    if millis > 0 {
+        let interval = text::chosen(Duration::from_millis(millis.unsigned_abs()));
+        let said = format!(
+            "{NAME} = {interval}: a statement whose client is gone is ended within that time"
+        );
+        return Ok(vec![(Level::Ok, said)]);
+    }
     // The server refuses it on systems that can't do it.
-    let can = client
-        .batch_execute("SET client_connection_check_interval = '1s'")
-        .await;
+    let can = client.batch_execute(&format!("SET {NAME} = '1s'")).await;
     Ok(vec![match can {
         Ok(()) => (
-            Level::Ok,
-            "a client that is gone is noticed while it waits: client_connection_check_interval can be set".to_owned(),
+            Level::Info,
+            format!(
+                "{NAME} = 0: pglock's own waits end within a second when their client is gone, since they set it; other statements go on, and keep their locks until they end; ALTER SYSTEM SET {NAME} = '10s' changes that"
+            ),
         ),
         Err(_) => (
             Level::Warn,
-            "a client that is gone is noticed only by its next answer, so its wait goes on: client_connection_check_interval can't be set on this system".to_owned(),
+            format!(
+                "the server can't look whether a client is gone ({NAME} can't be set on its system): a statement whose client is gone goes on, and keeps its locks until it ends"
+            ),
         ),
     }])
 }
@@ -184,7 +182,7 @@ async fn timeouts(client: &Client) -> Found {
     .await?;
     let found = rows.iter().map(|row| {
         let (name, millis): (String, i64) = (row.get(0), row.get(1));
-        let value = text::duration(Duration::from_millis(millis.unsigned_abs()));
+        let value = text::chosen(Duration::from_millis(millis.unsigned_abs()));
         match &*name {
             "idle_session_timeout" => (
                 Level::Warn,
@@ -241,7 +239,7 @@ async fn leaked(patient: &Patient<'_>) -> Found {
         .granted(true)
         .filter("kind=ADVISORY")?
         .filter("activity__state=IDLE")?;
-    let idle = text::duration(patient.idle);
+    let idle = text::chosen(patient.idle);
     let mut client = patient.database.connect_async().await?;
     let found = query.filter(filter)?.fetch_async(&mut client).await?;
     let line = |lock: &pglock::Lock| {

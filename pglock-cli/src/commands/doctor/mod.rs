@@ -1,13 +1,12 @@
 //! `doctor`: what about this server and this role would surprise who relies on locks.
 
 mod checks;
+mod patient;
+mod transactions;
 
 use std::process::ExitCode;
-use std::time::Duration;
 
-use pglock::Database;
 use serde_json::json;
-use tokio_postgres::Client;
 
 use super::look::query::Server;
 use crate::args::{DoctorArgs, Format, Global};
@@ -15,18 +14,10 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::show::{self, json, style, text};
-use checks::{CHECKS, Level};
-
-/// What a check looks at.
-struct Patient<'p> {
-    database: &'p Database,
-    client: &'p Client,
-    server: &'p Server,
-    names: &'p Names,
-    /// For how long a session may be idle with a lock until it looks as if it had forgotten it.
-    idle: Duration,
-}
+use crate::show::{self, json, style};
+use crate::text;
+use checks::CHECKS;
+use patient::{Level, Patient};
 
 /// What a check has found.
 #[derive(Debug)]
@@ -107,8 +98,8 @@ impl Finding {
             Level::Fail => style::WAITS,
         };
         let level = style::painted(&format!("{:<5}", self.level.as_str()), style);
-        let check = style::painted(&format!("{:<12}", self.check), style::DIM);
-        let indent = 5 + 12;
+        let check = style::painted(&format!("{:<14}", self.check), style::DIM);
+        let indent = 5 + 14;
         let most = show::width().unwrap_or(100).saturating_sub(indent).max(40);
         let lines = wrapped(&text::one_line(&self.text), most);
         let rest = format!("\n{:indent$}", "");

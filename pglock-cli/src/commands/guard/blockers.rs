@@ -1,6 +1,7 @@
 //! Who keeps the sessions of the command waiting, and what is done about it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use pglock::{Activity, BlockedLock, Blocker, State};
@@ -11,7 +12,8 @@ use crate::args::{GuardArgs, How};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::show::{self, text};
+use crate::show;
+use crate::text;
 
 /// Which sessions are guarded, and how.
 pub(super) struct Guarded {
@@ -25,6 +27,10 @@ pub(super) struct Guarded {
     filters: Vec<String>,
     /// Of those that are left alone.
     excludes: Vec<String>,
+    /// Applications that are never hit, by `pglock.toml`.
+    never: Vec<String>,
+    /// For how long the command has to have waited.
+    after: Duration,
     grace: Duration,
 }
 
@@ -41,7 +47,7 @@ impl Guarded {
         filters.push("blocking_activity__backend_type=CLIENT_BACKEND".to_owned());
         let mut excludes = args.exclude.clone();
         let never = config.texts("never_application")?.unwrap_or_default();
-        let names = never.into_iter().chain([application.clone()]);
+        let names = never.iter().chain([&application]);
         excludes.extend(names.map(|name| format!("blocking_activity__application_name={name}")));
         let guarded = Self {
             application,
@@ -51,6 +57,8 @@ impl Guarded {
             interval: args.interval,
             filters,
             excludes,
+            never,
+            after: args.after,
             grace: args.grace,
         };
         // A mistake in a filter shows before the command runs.
@@ -58,6 +66,13 @@ impl Guarded {
         Ok(guarded)
     }
 
+    /// What anybody's session keeps the command's from.
+    fn every_wait(&self) -> Result<pglock::Locks<BlockedLock>, Failure> {
+        let name = format!("activity__application_name={}", self.application);
+        Ok(pglock::blocked_locks().filter(name)?)
+    }
+
+    /// Those of it about which something is to be done.
     fn query(&self) -> Result<pglock::Locks<BlockedLock>, Failure> {
         let mut query = pglock::blocked_locks();
         for filter in &self.filters {
@@ -68,6 +83,59 @@ impl Guarded {
         }
         Ok(query)
     }
+}
+
+/// How many that were left alone are told of.
+const MOST_SPARED: usize = 10;
+
+/// One that blocked the command, and was left alone.
+struct SparedBlocker {
+    who: String,
+    /// For how long a session of the command had waited for it, as far as that was seen.
+    waited: Duration,
+    why: String,
+}
+
+impl Guarded {
+    /// Why the filters leave it out.
+    fn why_spared(&self, blocker: &Activity, waited: Duration) -> String {
+        let name = blocker.application_name.as_deref().unwrap_or_default();
+        let kind = blocker.backend_type.as_deref();
+        if blocker.pid == 0 {
+            return "it is a prepared transaction, which COMMIT PREPARED or ROLLBACK PREPARED ends"
+                .to_owned();
+        }
+        if name == self.application {
+            return "it is one of the command's own sessions".to_owned();
+        }
+        if self.never.iter().any(|never| never == name) {
+            return "its application is in `never_application` of pglock.toml".to_owned();
+        }
+        match kind {
+            None => "this role does not see whose session it is; grant it pg_read_all_stats, and pg_signal_backend to end it".to_owned(),
+            Some(kind) if kind != "CLIENT_BACKEND" => format!(
+                "it is a process of the server ({})",
+                text::one_line(&kind.to_lowercase().replace('_', " "))
+            ),
+            Some(_) if waited < self.after => {
+                format!("--after is {}", text::chosen(self.after))
+            }
+            Some(_) => "-f or -x leaves it out".to_owned(),
+        }
+    }
+}
+
+/// As the library names those that it hits.
+fn who(activity: &Activity) -> String {
+    let shown = |text: &Option<String>| text.as_deref().map(text::one_line);
+    let mut who = format!("pid {}", activity.pid);
+    if let Some(name) = shown(&activity.application_name).filter(|name| !name.is_empty()) {
+        let _ = write!(who, " (\"{name}\")");
+    }
+    if let Some(user) = shown(&activity.user) {
+        let _ = write!(who, " of user \"{user}\"");
+    }
+    who
 }
 
 /// A session, by pid and start.
@@ -85,6 +153,8 @@ pub(super) struct Blockers {
     done: HashMap<Session, (Step, Instant)>,
     /// What was said of whom, once each.
     said: Vec<String>,
+    /// Who blocked while nothing was done, and why nothing was.
+    spared: BTreeMap<Session, SparedBlocker>,
     /// Whether a session of the command was seen.
     is_seen: bool,
     error: Option<Failure>,
@@ -96,9 +166,14 @@ impl Blockers {
             guarded,
             done: HashMap::new(),
             said: Vec::new(),
+            spared: BTreeMap::new(),
             is_seen: false,
             error: None,
         }
+    }
+
+    pub(super) fn application(&self) -> &str {
+        &self.guarded.application
     }
 
     pub(super) fn interval(&self) -> Duration {
@@ -115,7 +190,11 @@ impl Blockers {
             let name = (&self.guarded.application as _, Type::TEXT);
             self.is_seen = connect::row(client, seen, &[name]).await?.get(0);
         }
-        let found = self.guarded.query()?.fetch_async(client).await?;
+        let waits = self.guarded.every_wait()?.fetch_async(client).await?;
+        let found = match &waits[..] {
+            [] => Vec::new(),
+            _ => self.guarded.query()?.fetch_async(client).await?,
+        };
         let mut blockers: HashMap<Session, Activity> = HashMap::new();
         for BlockedLock {
             blocking_activity, ..
@@ -124,6 +203,7 @@ impl Blockers {
             let session = (blocking_activity.pid, blocking_activity.backend_start);
             blockers.insert(session, blocking_activity);
         }
+        self.note_spared(waits, &blockers);
         // One that comes back is a new case.
         self.done
             .retain(|session, _| blockers.contains_key(session));
@@ -134,6 +214,28 @@ impl Blockers {
             }
         }
         Ok(())
+    }
+
+    /// Takes down who blocks and is not hit, with the longest wait of each.
+    fn note_spared(&mut self, waits: Vec<BlockedLock>, hit: &HashMap<Session, Activity>) {
+        for wait in waits {
+            let blocker = wait.blocking_activity;
+            let session = (blocker.pid, blocker.backend_start);
+            if hit.contains_key(&session) {
+                self.spared.remove(&session);
+                continue;
+            }
+            if self.done.contains_key(&session) {
+                continue;
+            }
+            let waited = wait.lock.wait_duration.unwrap_or_default();
+            let before = self.spared.get(&session).map(|before| before.waited);
+            let waited = waited.max(before.unwrap_or_default());
+            let why = self.guarded.why_spared(&blocker, waited);
+            let who = who(&blocker);
+            let spared = SparedBlocker { who, waited, why };
+            self.spared.insert(session, spared);
+        }
     }
 
     /// Nothing where it was hit a moment ago, and may be about to go away.
@@ -212,8 +314,17 @@ impl Blockers {
                 "pglock: no session called \"{}\" was seen, so nothing was guarded; if the command names its sessions itself, pass that name with --app",
                 self.guarded.application
             ));
-        } else if self.said.is_empty() {
+        } else if self.said.is_empty() && self.spared.is_empty() {
             show::say("pglock: nobody blocked it");
+        }
+        for SparedBlocker { who, waited, why } in self.spared.values().take(MOST_SPARED) {
+            show::say(&format!(
+                "pglock: {who} blocked it for {}, and nothing was done: {why}",
+                text::duration(*waited)
+            ));
+        }
+        if let more @ 1.. = self.spared.len().saturating_sub(MOST_SPARED) {
+            show::say(&format!("pglock: and so did {more} more"));
         }
     }
 }

@@ -18,7 +18,7 @@ pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
     let database = name_of_database(global, &config)?;
     match (&args.name, &args.of) {
         (Some(name), _) if args.every => {
-            show::print(&every(name, database.as_deref()))?;
+            show::print(&every(name, database.as_deref(), global.format()))?;
             Ok(ExitCode::SUCCESS)
         }
         (Some(name), _) => {
@@ -34,7 +34,7 @@ pub(crate) fn run(global: &Global, args: &IdArgs) -> Result<ExitCode, Failure> {
 /// Without a connection: from the URL, for the migrators whose key depends on it.
 fn name_of_database(global: &Global, config: &Config) -> Result<Option<String>, Failure> {
     let named = match config.named(global)? {
-        Some(named) => Some(config.url_of(named)?.unwrap_or(named).to_owned()),
+        Some(named) => Some(config.url_of(named).unwrap_or(named).to_owned()),
         None => std::env::var("DATABASE_URL").ok(),
     };
     let parsed = named.and_then(|url| url.parse::<tokio_postgres::Config>().ok());
@@ -58,18 +58,19 @@ fn described(meant: &names::Meant, format: Format) -> String {
     let what = if is_pair(&meant.id) { "pair" } else { "key" };
     format!(
         "name      {}\n{what:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
-        show::text::one_line(&meant.called)
+        crate::text::one_line(&meant.called)
     )
 }
 
 /// The keys that all schemes make of the name.
-fn every(name: &str, database: Option<&str>) -> String {
+fn every(name: &str, database: Option<&str>, format: Format) -> String {
     let columns = [("SCHEME", 0), ("KEY", 0), ("CLASSID", 0), ("OBJID", 0)];
     let columns = columns.map(|(head, shrinks)| Column {
         head: head.to_owned(),
         shrinks,
     });
     let mut rows = Vec::new();
+    let mut keys = Vec::new();
     // `auto` is one of the others.
     let schemes = Scheme::value_variants().iter();
     for scheme in schemes.filter(|scheme| **scheme != Scheme::Auto) {
@@ -79,6 +80,10 @@ fn every(name: &str, database: Option<&str>) -> String {
         if let Ok(meant) = names::read(name, *scheme, database) {
             let (classid, objid) = pglock::advisory_id(meant.id.clone());
             let called = called.get_name().to_owned();
+            keys.push(json!({
+                "scheme": called, "key": key_text(&meant.id), "classid": classid, "objid": objid,
+                "objsubid": if is_pair(&meant.id) { 2 } else { 1 },
+            }));
             let cells = [
                 called,
                 key_text(&meant.id),
@@ -87,6 +92,10 @@ fn every(name: &str, database: Option<&str>) -> String {
             ];
             rows.push(cells.map(Cell::plain).to_vec());
         }
+    }
+    if format == Format::Json {
+        let every = json!({ "schema": "pglock/id/1", "name": name, "keys": keys });
+        return json::document(&every);
     }
     table(&columns, &rows, show::width()).0
 }

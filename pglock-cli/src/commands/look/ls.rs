@@ -19,7 +19,8 @@ use crate::show::attribute::{
     Attribute, DEFAULT, DEFAULT_BLOCKED, Found, Naming, OfActivity, idles, why_left_out,
 };
 use crate::show::table::{Cell, Column, table};
-use crate::show::{self, json, style, text};
+use crate::show::{self, json, style};
+use crate::text;
 
 /// How many rows there are unless another number is asked for: django-pglock's.
 const LIMIT: usize = 25;
@@ -27,8 +28,14 @@ const LIMIT: usize = 25;
 pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
     let mut args = args.clone();
-    if let Some(name) = args.config.clone() {
-        config.apply(&name, &mut args)?;
+    let are_chosen = !args.attribute.is_empty();
+    if let Some(name) = args.config.clone()
+        && let Some(said) = config.apply(&name, &mut args)?
+    {
+        show::say(&said);
+    }
+    if !are_chosen && let Some(attributes) = attributes_of_environment(args.blocking) {
+        args.attribute = attributes;
     }
     if args.cancel || args.terminate {
         let verb = if args.cancel {
@@ -39,6 +46,9 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
         let args = HitArgs {
             select: args.select,
             blocking: args.blocking,
+            all: args.all,
+            // Only one that was asked for: it must not depend on how many rows fit on a screen.
+            limit: args.limit.filter(|limit| *limit > 0),
             dry_run: false,
             yes: args.yes,
         };
@@ -68,6 +78,23 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     })?;
     let code = u8::from(args.exit_code && listing.rows.is_empty());
     Ok(ExitCode::from(code))
+}
+
+/// As settings of django-pglock are called; before what a file says.
+fn attributes_of_environment(blocking: bool) -> Option<Vec<String>> {
+    let variable = if blocking {
+        "PGLOCK_BLOCKING_ATTRIBUTES"
+    } else {
+        "PGLOCK_ATTRIBUTES"
+    };
+    let attributes = std::env::var(variable).ok();
+    let attributes = attributes.filter(|attributes| !attributes.is_empty())?;
+    Some(
+        attributes
+            .split(',')
+            .map(|name| name.trim().to_owned())
+            .collect(),
+    )
 }
 
 fn attributes(args: &LsArgs, config: &Config) -> Result<Vec<Attribute>, Failure> {

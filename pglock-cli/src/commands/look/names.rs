@@ -9,7 +9,8 @@ use crate::config::Config;
 use crate::failure::Failure;
 use crate::names::{Entry, Known, MIGRATORS, NamedBy, Names, Taken, key_text};
 use crate::show::table::{Cell, Column, table};
-use crate::show::{self, json, text};
+use crate::show::{self, json};
+use crate::text;
 
 pub(crate) fn run(global: &Global) -> Result<ExitCode, Failure> {
     let names = Names::of(global, &Config::find(global)?)?;

@@ -98,9 +98,16 @@ pub(crate) struct ByName(Vec<pglock::LockId>);
 
 impl ByName {
     pub(crate) fn of(select: &Select, database: &str, names: &mut Names) -> Result<Self, Failure> {
+        Self::of_words(&select.lock, database, names)
+    }
+
+    pub(crate) fn of_words(
+        words: &[String],
+        database: &str,
+        names: &mut Names,
+    ) -> Result<Self, Failure> {
         let read = |word: &String| Ok(names::read(word, Scheme::Auto, Some(database))?.id);
-        let ids = select
-            .lock
+        let ids = words
             .iter()
             .map(read)
             .collect::<Result<Vec<_>, Failure>>()?;

@@ -7,6 +7,7 @@ use std::time::SystemTime;
 use pglock::{Lock, LockId};
 use serde_json::{Value, json};
 use tokio_postgres::Client;
+use tokio_postgres::types::{ToSql, Type};
 
 use super::query::Server;
 use crate::args::{Format, Global, Select, WhoArgs};
@@ -15,12 +16,13 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::{self, Meant, Names, is_pair, key_text};
 use crate::show::attribute::{session, time};
-use crate::show::{self, json, style, text};
+use crate::show::{self, json, style};
+use crate::text;
 
 pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
     let known = Names::of(global, &config)?;
-    let found = connect::block_on(async {
+    let (server, found) = connect::block_on(async {
         let database = connect::database(global, &config, "who")?;
         let mut client = connect::to_look(&database).await?;
         let server = Server::of(&client).await?;
@@ -28,28 +30,38 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
         for word in &args.names {
             let meant = names::read(word, args.scheme, Some(&server.database))?;
             let locks = locks_of(&mut client, &meant.id).await?;
-            found.push((meant, locks));
+            let elsewhere = if is_held(&locks) {
+                Vec::new()
+            } else {
+                elsewhere(&client, &meant.id).await?
+            };
+            found.push((meant, locks, elsewhere));
         }
-        Ok(found)
+        Ok((server, found))
     })?;
     if global.format() == Format::Json {
         let found: Vec<_> = found
             .iter()
-            .map(|(meant, locks)| described_in_json(meant, locks, &known))
+            .map(|(meant, locks, _)| described_in_json(meant, locks, &known))
             .collect();
         show::print(&json::document(
-            &json!({ "schema": "pglock/who/1", "locks": found }),
+            &json!({ "schema": "pglock/who/1", "server": server.json(), "locks": found }),
         ))?;
     } else {
         let found: Vec<_> = found
             .iter()
-            .map(|(meant, locks)| described(meant, locks) + &taken(meant, &known))
+            .map(|(meant, locks, elsewhere)| {
+                described(meant, locks, &server, elsewhere) + &taken(meant, &known)
+            })
             .collect();
         show::print(&found.join("\n"))?;
     }
-    let is_held = |locks: &[Lock]| locks.iter().any(|lock| lock.granted);
-    let all_held = found.iter().all(|(_, locks)| is_held(locks));
+    let all_held = found.iter().all(|(_, locks, _)| is_held(locks));
     Ok(ExitCode::from(u8::from(!all_held)))
+}
+
+fn is_held(locks: &[Lock]) -> bool {
+    locks.iter().any(|lock| lock.granted)
 }
 
 /// What finds the lock in `pg_locks`.
@@ -86,10 +98,48 @@ pub(crate) fn title(meant: &Meant) -> String {
     format!("{} ({what} {key})", style::painted(&called, style::NAME))
 }
 
-fn described(meant: &Meant, locks: &[Lock]) -> String {
+/// A lock is one of its database: that it is free is only true of the one that was looked in.
+pub(crate) fn is_free(meant: &Meant, server: &Server, elsewhere: &[String]) -> String {
+    let mut text = format!(
+        "{} is free in database \"{}\"",
+        title(meant),
+        text::one_line(&server.database)
+    );
+    if !elsewhere.is_empty() {
+        let names: Vec<_> = elsewhere
+            .iter()
+            .map(|name| format!("\"{}\"", text::one_line(name)))
+            .collect();
+        let _ = write!(
+            text,
+            "; one with this key is held in {}: `-d` chooses the database",
+            names.join(", ")
+        );
+    }
+    text
+}
+
+/// The other databases of the server in which a lock with this key is held.
+pub(crate) async fn elsewhere(client: &Client, id: &LockId) -> Result<Vec<String>, Failure> {
+    let (classid, objid) = pglock::advisory_id(id.clone());
+    let objsubid: i64 = if is_pair(id) { 2 } else { 1 };
+    let sql = "SELECT DISTINCT d.datname::text FROM pg_locks l JOIN pg_database d ON d.oid = l.database \
+               WHERE l.locktype = 'advisory' AND l.granted AND d.datname <> current_database() \
+               AND l.classid::bigint = $1 AND l.objid::bigint = $2 AND l.objsubid::bigint = $3 ORDER BY 1";
+    let (classid, objid) = (i64::from(classid), i64::from(objid));
+    let values: [(&(dyn ToSql + Sync), Type); 3] = [
+        (&classid, Type::INT8),
+        (&objid, Type::INT8),
+        (&objsubid, Type::INT8),
+    ];
+    let rows = connect::rows(client, sql, &values).await?;
+    Ok(rows.iter().map(|row| row.get(0)).collect())
+}
+
+fn described(meant: &Meant, locks: &[Lock], server: &Server, elsewhere: &[String]) -> String {
     let title = title(meant);
-    if !locks.iter().any(|lock| lock.granted) {
-        let mut text = format!("{title} is free\n");
+    if !is_held(locks) {
+        let mut text = is_free(meant, server, elsewhere) + "\n";
         text.extend(locks.iter().enumerate().map(|(nth, lock)| waits(nth, lock)));
         return text;
     }

@@ -90,8 +90,44 @@ impl Child {
 
     /// Whether others of its group are left when the command has ended.
     pub(crate) fn leaves_others(&self) -> bool {
-        self.has_group && test_kill_process_group(self.pid).is_ok()
+        self.has_group && test_kill_process_group(self.pid).is_ok() && has_living(self.pid)
     }
+}
+
+/// Whether one of the group still runs. A signal reaches those, too, that have ended and that nobody has waited for, as in a
+/// container whose first process does not.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn has_living(group: Pid) -> bool {
+    let stat = |process: io::Result<std::fs::DirEntry>| {
+        let process = process.ok()?;
+        let _is_process: i32 = process.file_name().to_str()?.parse().ok()?;
+        std::fs::read(process.path().join("stat")).ok()
+    };
+    let is_mounted = std::fs::exists("/proc/self/stat").unwrap_or(false);
+    match std::fs::read_dir("/proc") {
+        Ok(mut processes) if is_mounted => processes.any(|process| {
+            stat(process).is_some_and(|stat| lives_in(&String::from_utf8_lossy(&stat), group))
+        }),
+        _ => true,
+    }
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn has_living(_group: Pid) -> bool {
+    true
+}
+
+// Input:  4711 (a (command)) S 1 4700 4700 ..
+// Output: whether its state, S, is that of the living, and its group, 4700, that one
+#[cfg(any(target_os = "linux", target_os = "android"))]
+fn lives_in(stat: &str, group: Pid) -> bool {
+    let Some((_, rest)) = stat.rsplit_once(')') else {
+        return false;
+    };
+    let mut words = rest.split_whitespace();
+    let (state, of) = (words.next(), words.nth(1));
+    let has_ended = matches!(state, None | Some("Z" | "X"));
+    !has_ended && of.and_then(|of| of.parse().ok()) == Some(group.as_raw_pid())
 }
 
 /// Whether the keys of the terminal reach this process.

@@ -6,7 +6,7 @@ use super::model::Question;
 use super::rows::SessionId;
 use crate::commands::act::victims::{Verb, Victim};
 use crate::show::attribute::does;
-use crate::show::text;
+use crate::text;
 
 /// Whether to hit these; the others are told of as spared. `freed` is how many could go on, where that is known.
 pub(super) fn question(

@@ -23,7 +23,7 @@ use crate::commands::signals::{self, Signals};
 use crate::config::Config;
 use crate::failure::Failure;
 use crate::show::attribute::{all_of_session, session};
-use crate::show::text;
+use crate::text;
 
 /// How soon a server that is away is tried again, at the latest.
 const TRY_AGAIN: Duration = Duration::from_secs(2);

@@ -24,7 +24,7 @@ use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
-use crate::show::text;
+use crate::text;
 use draw::{Cost, Palette, Status};
 use live::Limits;
 use source::Source;

@@ -9,7 +9,8 @@ use super::source::Source;
 use crate::commands::look::query::Server;
 use crate::failure::Failure;
 use crate::show::tree::Tree;
-use crate::show::{self, attribute, text};
+use crate::show::{self, attribute};
+use crate::text;
 
 /// Ends when the output is closed, or by a signal.
 pub(super) async fn run(

@@ -15,44 +15,55 @@ use screen::{Row, Screen};
 
 /// What the pages have room for.
 const COLUMNS: u16 = 110;
+/// Narrower and wider terminals, each with a folder of its own for its pictures.
+const OTHERS: [u16; 2] = [80, 200];
 const LINES: u16 = 30;
 
 #[test]
 fn ls() {
-    shows("ls", &["ls"], Scene::columns);
+    shows("ls", &["ls"], Scene::with_pids);
 }
 
 #[test]
 fn tree() {
-    shows("tree", &["tree"], Scene::columns);
+    shows("tree", &["tree"], Scene::with_pids);
 }
 
 #[test]
 fn who() {
-    shows("who", &["who", "nightly-report"], Scene::columns);
+    shows("who", &["who", "nightly-report"], Scene::with_pids);
 }
 
 /// But for what depends on the version, and what has pids in it, as long as they are.
 #[test]
 fn doctor() {
-    let skipped = ["doctor", "--skip", "version", "--skip", "leaked"];
-    shows("doctor", &skipped, |_| COLUMNS);
+    let mut skipping = vec!["doctor"];
+    for check in ["version", "leaked", "transactions"] {
+        skipping.extend(["--skip", check]);
+    }
+    shows("doctor", &skipping, |_, columns| columns);
 }
 
 #[cfg(feature = "watch")]
 #[test]
 fn watch() {
-    let screen = Scene::still(|scene| {
-        let mut terminal = scene.terminal(&["watch"], 14, scene.columns());
-        terminal.wait_until("all of it", |screen| {
-            screen.contains("3 wait") && screen.ends_with("q quit")
+    at_each_width("watch", |columns| {
+        let mut screen = Scene::still(columns, |scene| {
+            let mut terminal = scene.terminal(&["watch"], 14, scene.with_pids(columns));
+            terminal.wait_until("all of it", |screen| {
+                screen.contains("3 wait") && screen.ends_with("q quit")
+            });
+            let screen = Screen::of(&terminal);
+            terminal.type_keys("q");
+            terminal.wait_for_end();
+            screen
         });
-        let screen = Screen::of(&terminal);
-        terminal.type_keys("q");
-        terminal.wait_for_end();
+        if columns < COLUMNS {
+            // How much of the rest there is room for depends on how long the database's name is, which is another one there.
+            screen.rows[0].cut_behind("app at");
+        }
         screen
     });
-    is("watch", &screen);
 }
 
 /// Those that the guide quotes.
@@ -63,18 +74,29 @@ fn compile_errors() {
     is("compile-errors", &compiler::screen(&said));
 }
 
-/// What the command says on a terminal.
+/// What the command says on a terminal. `columns` are those of a terminal that is to look as if it had so many.
 #[track_caller]
-fn shows(name: &str, arguments: &[&str], columns: impl Fn(&Scene) -> u16) {
-    let drawn = Scene::still(|scene| {
-        let mut terminal = scene.terminal(arguments, LINES, columns(scene));
-        terminal.wait_for_all();
-        Screen::of(&terminal)
+fn shows(name: &str, arguments: &[&str], columns: impl Fn(&Scene, u16) -> u16) {
+    at_each_width(name, |wide| {
+        let drawn = Scene::still(wide, |scene| {
+            let mut terminal = scene.terminal(arguments, LINES, columns(scene, wide));
+            terminal.wait_for_all();
+            Screen::of(&terminal)
+        });
+        let typed = [&["$", "pglock"], arguments].concat().join(" ");
+        let mut rows = vec![Row::styled(&typed, Style::new().bold())];
+        rows.extend(drawn.rows);
+        Screen { rows }
     });
-    let typed = [&["$", "pglock"], arguments].concat().join(" ");
-    let mut rows = vec![Row::styled(&typed, Style::new().bold())];
-    rows.extend(drawn.rows);
-    is(name, &Screen { rows });
+}
+
+/// The pages have those of [`COLUMNS`].
+#[track_caller]
+fn at_each_width(name: &str, draw: impl Fn(u16) -> Screen) {
+    is(name, &draw(COLUMNS));
+    for columns in OTHERS {
+        is(&format!("{columns}/{name}"), &draw(columns));
+    }
 }
 
 #[track_caller]

@@ -7,7 +7,6 @@ use pglock_tests::{BOUND, Server, TestDb, Waiter, pid_of, wait_until};
 use postgres::{Client, NoTls};
 
 use super::super::terminal::{self, Terminal};
-use super::COLUMNS;
 use super::screen::{Row, Screen};
 
 /// Each application, in the order in which they come, with its pid in the pictures, and for how long it has done there what
@@ -53,13 +52,14 @@ fn server() -> &'static Server {
 
 impl Scene {
     /// What is seen of it, without what differs each time.
-    pub(super) fn still(look: impl Fn(&Self) -> Screen) -> Screen {
+    pub(super) fn still(columns: u16, look: impl Fn(&Self) -> Screen) -> Screen {
         // Where it took long, it has become too old.
         for _ in 0..3 {
             let scene = Self::set();
             let mut screen = look(&scene);
             if is_young(&screen) {
                 screen.rows.iter_mut().for_each(|row| scene.redact(row));
+                screen.set_columns(columns.into());
                 return screen;
             }
         }
@@ -119,10 +119,10 @@ impl Scene {
         Terminal::sized(command, lines, columns)
     }
 
-    /// That of a terminal on which as much has room beside the pids as in the pictures.
-    pub(super) fn columns(&self) -> u16 {
+    /// That of a terminal on which as much has room beside the pids as in a picture of so many columns.
+    pub(super) fn with_pids(&self, columns: u16) -> u16 {
         let longer = i16::try_from(self.longer()).unwrap();
-        COLUMNS.checked_add_signed(longer).unwrap()
+        columns.checked_add_signed(longer).unwrap()
     }
 
     /// By how much the pids are longer than those of the pictures.
@@ -166,7 +166,6 @@ impl Scene {
         for counted in ["of about", "more are"] {
             row.replace_number_before(counted, "22");
         }
-        row.set_columns(COLUMNS.into());
     }
 }
 

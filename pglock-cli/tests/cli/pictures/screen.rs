@@ -20,6 +20,16 @@ const fn palette() -> Palette {
     palette
 }
 
+/// The same where pages are light: the picture follows its reader.
+const LIGHT: &str = "    @media (prefers-color-scheme: light) {
+      .fg { fill: #24292F }
+      .bg { fill: #F6F8FA }
+      .fg-red, .fg-bright-red { fill: #B3261E }
+      .fg-yellow { fill: #7A4F00 }
+      .fg-bright-blue { fill: #0550AE }
+    }
+";
+
 /// Each character takes a column.
 #[derive(Clone, Default)]
 pub(super) struct Row(Vec<(char, Style)>);
@@ -47,6 +57,12 @@ impl Screen {
         Self { rows }
     }
 
+    /// As on a terminal of so many columns, which breaks lines that are longer.
+    pub(super) fn set_columns(&mut self, columns: usize) {
+        let broken = self.rows.drain(..).flat_map(|row| row.broken(columns));
+        self.rows = broken.collect();
+    }
+
     pub(super) fn text(&self) -> String {
         let rows: Vec<_> = self.rows.iter().map(Row::text).collect();
         rows.join("\n")
@@ -58,7 +74,8 @@ impl Screen {
         let lines: Vec<_> = rows.iter().map(Row::ansi).collect();
         let svg = TERM.render_svg(&lines.join("\n"));
         // Terminals dim less, and of a part of a text it is the filling that can be dimmed.
-        svg.replace("opacity: 0.4", "fill-opacity: 0.65")
+        let svg = svg.replace("opacity: 0.4", "fill-opacity: 0.65");
+        svg.replace("  </style>", &format!("{LIGHT}  </style>"))
     }
 }
 
@@ -171,16 +188,24 @@ impl Row {
         }
     }
 
-    /// What is beyond has to be blank, or goes on as the rule does that it ends with.
-    #[track_caller]
-    pub(super) fn set_columns(&mut self, columns: usize) {
+    #[cfg(feature = "watch")]
+    pub(super) fn cut_behind(&mut self, text: &str) {
+        if let Some(at) = self.find(text, 0) {
+            self.0.truncate(at + text.chars().count());
+        }
+    }
+
+    /// In rows of so many columns. Blanks beyond, and a rule that it ends with, are left out or go on.
+    fn broken(mut self, columns: usize) -> Vec<Self> {
         const RULE: char = '─';
         let (last, style) = self.0.last().copied().unwrap_or((' ', Style::new()));
-        let beyond = self.0.iter().skip(columns);
-        let is_blank = |(character, _): &(char, Style)| [' ', RULE].contains(character);
-        assert!(beyond.clone().all(is_blank), "too wide: {}", self.text());
         let more = if last == RULE { RULE } else { ' ' };
-        self.0.resize(columns, (more, style));
+        let used = self.0.iter().rposition(|(character, _)| *character != more);
+        let used = used.map_or(0, |last| last + 1);
+        let rows = used.div_ceil(columns).max(1);
+        self.0.resize(rows * columns, (more, style));
+        let rows = self.0.chunks(columns);
+        rows.map(|row| Self(row.to_vec())).collect()
     }
 
     fn ansi(&self) -> String {

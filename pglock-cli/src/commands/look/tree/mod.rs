@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use pglock::WaitEdge;
 
-use super::query::Server;
+use super::query::{ByName, Server};
 use crate::args::{Format, Global, TreeArgs};
 use crate::config::Config;
 use crate::connect;
@@ -18,7 +18,7 @@ use crate::show::{self, json};
 
 pub(crate) fn run(global: &Global, args: &TreeArgs) -> Result<ExitCode, Failure> {
     let config = Config::find(global)?;
-    let names = Names::of(global, &config)?;
+    let mut names = Names::of(global, &config)?;
     let (server, graph) = connect::block_on(async {
         let database = connect::database(global, &config, "tree")?;
         let mut client = connect::to_look(&database).await?;
@@ -31,13 +31,16 @@ pub(crate) fn run(global: &Global, args: &TreeArgs) -> Result<ExitCode, Failure>
             query = query.on(args.on.iter().map(String::as_str));
         }
         let mut graph = query.clone().fetch_async(&mut client).await?;
-        if let Some(wait) = args.min_wait {
-            let long = |edge: WaitEdge<'_>| {
-                let is_long = edge.lock.wait_duration.is_some_and(|lasted| lasted >= wait);
-                is_long.then_some(edge.waiter.activity.pid)
+        let by_name = ByName::of_words(&args.lock, &server.database, &mut names)?;
+        if args.min_wait.is_some() || !args.lock.is_empty() {
+            let is_long = |edge: &WaitEdge<'_>| {
+                let least = args.min_wait;
+                least.is_none_or(|least| edge.lock.wait_duration.is_some_and(|it| it >= least))
             };
-            // Whole trees: who waits for long hangs together with others.
-            let pids: Vec<i32> = graph.edges().filter_map(long).collect();
+            let fits = |edge: &WaitEdge<'_>| is_long(edge) && by_name.fits(edge.lock);
+            // Whole trees: who waits so hangs together with others.
+            let waiters = graph.edges().filter(fits);
+            let pids: Vec<i32> = waiters.map(|edge| edge.waiter.activity.pid).collect();
             graph = query.pid(pids).fetch_async(&mut client).await?;
         }
         Ok((server, graph))

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use crate::show::attribute::{does, idles};
-use crate::show::text;
 use crate::show::tree::{Node, Tree, who};
+use crate::text;
 
 const WIDE: usize = 380;
 const HIGH: usize = 58;

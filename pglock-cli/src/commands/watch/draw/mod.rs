@@ -11,7 +11,8 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use super::model::{Mode, Model};
-use crate::show::{style, text};
+use crate::show::style;
+use crate::text;
 
 pub(super) use palette::Palette;
 

@@ -9,8 +9,9 @@ use super::super::model::{List, Mode, Model};
 use super::super::rows::Row;
 use super::{Canvas, Cost, Status};
 use crate::args::View;
+use crate::show::style;
 use crate::show::table::{Cell, GAP, widths};
-use crate::show::{style, text};
+use crate::text;
 
 /// What is before the first column: what is selected, and what is tagged.
 const MARKS: usize = 3;

@@ -6,9 +6,10 @@ use pglock::{WaitEdge, WaitGraph};
 
 use super::{Row, RowId, SessionId, Sheet, called, columns, largest, state_of};
 use crate::show::attribute::{Naming, what};
+use crate::show::style;
 use crate::show::table::Cell;
 use crate::show::tree::{Node, Tree, indents, short};
-use crate::show::{style, text};
+use crate::text;
 
 pub(in super::super) fn sheet(graph: &WaitGraph, naming: Naming<'_>) -> Sheet {
     let tree = Tree::new(graph, naming);

@@ -6,8 +6,9 @@ use pglock::Lock;
 
 use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, state_of};
 use crate::show::attribute::{Naming, session, what};
+use crate::show::style;
 use crate::show::table::Cell;
-use crate::show::{style, text};
+use crate::text;
 
 pub(in super::super) fn sheet(locks: &[Lock], naming: Naming<'_>) -> Sheet {
     let waiting = locks.iter().filter(|lock| !lock.granted).count();

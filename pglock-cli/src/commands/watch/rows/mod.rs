@@ -11,8 +11,9 @@ use std::time::SystemTime;
 use pglock::Activity;
 
 use crate::show::attribute::{does, idles, name};
+use crate::show::style;
 use crate::show::table::{Cell, Column};
-use crate::show::{style, text};
+use crate::text;
 
 pub(super) use blocked::sheet as blocked;
 pub(super) use locks::sheet as locks;

@@ -9,8 +9,9 @@ use pglock::{Lock, LockId};
 use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, state_of};
 use crate::names::key_text;
 use crate::show::attribute::{Naming, session, what};
+use crate::show::style;
 use crate::show::table::Cell;
-use crate::show::{style, text};
+use crate::text;
 
 /// All of one key.
 #[derive(Default)]

@@ -7,8 +7,9 @@ use pglock::{Activity, Lock};
 
 use super::{Row, RowId, SessionId, Sheet, by_text, called, columns, counted, largest, state_of};
 use crate::show::attribute::{Naming, idles, session, since, what};
+use crate::show::style;
 use crate::show::table::Cell;
-use crate::show::{style, text};
+use crate::text;
 
 /// All locks of one.
 struct Session<'l> {

@@ -132,6 +132,13 @@ pub(crate) fn duration(duration: Duration) -> String {
     }
 }
 
+/// One that somebody has chosen: mostly of whole seconds, without tenths then.
+// Input:  30 seconds
+// Output: 30 s
+pub(crate) fn chosen(duration: Duration) -> String {
+    self::duration(duration).replace(".0 ", " ")
+}
+
 fn units(seconds: u64, large: (u64, &str), small: (u64, &str)) -> String {
     let text = format!("{} {}", seconds / large.0, large.1);
     match seconds % large.0 / small.0 {
@@ -202,5 +209,7 @@ mod tests {
         ] {
             assert_eq!(duration(Duration::from_millis(millis)), text);
         }
+        assert_eq!(chosen(Duration::from_secs(30)), "30 s");
+        assert_eq!(chosen(Duration::from_millis(1_500)), "1.5 s");
     }
 }

@@ -1,0 +1,136 @@
+//! Options that no other test has, and many locks.
+
+use std::time::Instant;
+
+use pglock_tests::{BOUND, Server, Waiter, database, pid_of, wait_until};
+use serde_json::Value;
+
+use super::{Blocked, on, pglock, said};
+
+#[test]
+fn rows_are_those_of_a_role() {
+    let db = database();
+    let role = format!("{}_plain", db.name());
+    db.execute(&format!("CREATE ROLE {role} LOGIN"));
+    let (_, server) = db.url().split_once('@').unwrap();
+    let url = format!("postgres://{role}@{server}");
+    let mut plain = postgres::Client::connect(&url, postgres::NoTls).unwrap();
+    plain.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let mut other = db.connect();
+    other.batch_execute("SELECT pg_advisory_lock(2)").unwrap();
+    let listed = on(
+        &db,
+        &["ls", "--user", &role, "--output", "csv", "-a", "lock"],
+    );
+    assert_eq!(listed.out, "lock\nadvisory 1\n", "{listed:?}");
+    drop(plain);
+    wait_until("it has ended", BOUND, || db.held(1) == 0);
+    db.execute(&format!("DROP ROLE {role}"));
+}
+
+#[test]
+fn a_flag_of_a_configuration_can_be_switched_off() {
+    let blocked = Blocked::on_orders();
+    let folder = tempfile::tempdir().unwrap();
+    let config = "[configs.who]\nblocking = true\n";
+    std::fs::write(folder.path().join("pglock.toml"), config).unwrap();
+    let schema = |more: &[&str]| {
+        let mut listing = pglock(&blocked.db);
+        listing.args(["ls", "-c", "who", "--json"]).args(more);
+        let listed = said(listing.current_dir(folder.path()));
+        let json: Value = serde_json::from_str(&listed.out).unwrap();
+        json["schema"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(schema(&[]), "pglock/blocked/1");
+    assert_eq!(schema(&["--no-blocking"]), "pglock/locks/1");
+    blocked.end();
+}
+
+#[test]
+fn trees_are_those_of_a_lock() {
+    let blocked = Blocked::on_orders();
+    let mut holder = blocked.db.connect_as("worker-1");
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let waiter = Waiter::of(
+        &blocked.db,
+        blocked.db.connect_as("worker-2"),
+        "SELECT pg_advisory_lock(42)",
+    );
+    let tree = on(&blocked.db, &["tree", "--lock", "42"]);
+    let is_its = tree.out.contains("worker-1") && tree.out.contains("worker-2");
+    assert!(is_its && !tree.out.contains("report"), "{tree:?}");
+    let none = on(&blocked.db, &["tree", "--lock", "43"]);
+    assert_eq!(none.err, "nobody waits for a lock\n");
+    drop(holder);
+    waiter.finish();
+    blocked.end();
+}
+
+#[test]
+fn what_is_quiet_says_errors_only() {
+    let db = database();
+    let quiet = on(&db, &["guard", "--terminate", "-q", "--", "true"]);
+    assert_eq!((quiet.code, &*quiet.err), (0, ""), "{quiet:?}");
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    // Longer than it takes until it is said whom it waits for.
+    let waited = on(&db, &["run", "42", "-q", "-w", "2500ms", "--", "true"]);
+    assert_eq!(waited.code, 75, "{waited:?}");
+    assert_eq!(waited.err.lines().count(), 1, "{waited:?}");
+}
+
+#[test]
+fn free_waits_until_others_have_it() {
+    let db = database();
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let mut other = db.connect();
+    let pid = pid_of(&mut other);
+    let waiter = Waiter::of(&db, other, "SELECT pg_advisory_lock(42)");
+    let told = on(&db, &["free", "42", "-y", "--wait", "10s"]);
+    assert_eq!(told.code, 0, "{told:?}");
+    let next = format!("\n{pid} ");
+    assert!(
+        told.out.contains(&next) || told.out.contains("is free in"),
+        "{told:?}"
+    );
+    waiter.finish();
+}
+
+#[test]
+fn rows_of_columns_are_those_of_listings() {
+    let db = database();
+    for (arguments, code) in [
+        (&["who", "42", "--output", "csv"][..], 2),
+        (&["tree", "--output", "expanded"], 2),
+        (&["run", "--output", "csv", "job", "--", "true"], 125),
+    ] {
+        let told = on(&db, arguments);
+        assert!(
+            told.code == code && told.err.contains("is for `ls` and `blocked`"),
+            "{told:?}"
+        );
+    }
+}
+
+#[test]
+fn ten_thousand_locks_are_listed() {
+    let server = Server::builder()
+        .setting("max_locks_per_transaction", "256")
+        .start();
+    let db = server.create_database();
+    let mut holder = db.connect();
+    holder
+        .batch_execute("SELECT pg_advisory_lock(n) FROM generate_series(1, 10000) n")
+        .unwrap();
+    let began = Instant::now();
+    let all = on(&db, &["ls", "-l", "0", "--json"]);
+    let took = began.elapsed();
+    let json: Value = serde_json::from_str(&all.out).unwrap();
+    assert_eq!(json["locks"].as_array().unwrap().len(), 10_000);
+    assert!(took < BOUND, "{took:?}");
+    let first = on(&db, &["ls"]);
+    assert!(first.err.contains("25 of 10000 (-l 25)"), "{}", first.err);
+    let told = on(&db, &["terminate", "--held", "--dry-run"]);
+    assert!(told.code == 0 && told.err.lines().count() == 3, "{told:?}");
+}
