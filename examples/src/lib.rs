@@ -9,7 +9,7 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use bank::{Load, create_bank};
-pub use crew::{Crew, take_orders};
+pub use crew::{Crew, take_orders, worker};
 pub use database::{connect, create_database};
 pub use pglock_tests::Waiter;
 pub use runs::{CREATE_JOB_RUNS, RECORD_RUN, check_runs};
