@@ -9,6 +9,7 @@ macro_rules! links {
         "\n\n\
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
+         [jobs]: crate::_guide::jobs\n\
          [your connections]: crate::_guide::your_connections\n\
          [testing]: crate::_guide::testing\n\
          [TLS]: crate::_guide::tls\n\
@@ -41,6 +42,9 @@ pages! {
     advisory = "advisory.md", if all();
     /// One of all processes does the work, and another one when it can't.
     leaders = "leaders.md", if all();
+    /// Schedulers, job queues and web servers: what to put where, and what to do with a busy lock. Its programs need the
+    /// crates of these, so they are tested with the examples.
+    jobs = "jobs.md", if any();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
     your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
     /// How to test annotated functions: a database per test, busy and lost locks.

@@ -32,6 +32,7 @@
 //! | lock on my own connection or transaction | [`Advisory::on`], [`Advisory::acquire_xact`], and [the drivers](_guide::your_connections) |
 //! | know who holds a busy lock | [`Error::holder`] |
 //! | have one of all processes lead, and another one when it can't | [`macro@leader`], [`fn@leader`] |
+//! | lock the jobs of a scheduler or a queue, or the handlers of a web server | the [jobs](_guide::jobs) page |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
