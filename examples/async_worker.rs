@@ -154,3 +154,8 @@ fn demo() -> Result<(), Error> {
 fn main() -> ExitCode {
     demo::exit_code(demo())
 }
+
+#[test]
+fn it_runs() -> Result<(), Error> {
+    demo()
+}

@@ -130,9 +130,8 @@ fn call(crew: &mut demo::Crew, order: &str, expected: usize) -> Result<(), Error
 }
 
 fn main() -> ExitCode {
-    demo::exit_code(match std::env::args().nth(1) {
+    demo::exit_code(match demo::worker() {
         None => demo(),
-        Some(name) if name.starts_with("worker-") => worker(&name),
-        Some(other) => Err(format!("unknown argument {other}: this example takes none").into()),
+        Some(name) => worker(&name),
     })
 }

@@ -12,8 +12,14 @@ use crate::Error;
 /// How long an answer may take, on a slow machine.
 const BOUND: Duration = Duration::from_secs(120);
 
+/// The environment variable with the name of a worker.
+const WORKER: &str = "PGLOCK_EXAMPLE_WORKER";
+
 /// The first line that a worker writes, when it can take orders.
 const READY: &str = "ready";
+
+/// Before each answer: in a test, the test runner prints to the same place.
+const PREFIX: &str = "@@ ";
 
 /// Worker processes that get their orders at the same moment. They end when this is dropped, or when this process ends.
 #[derive(Debug)]
@@ -31,8 +37,8 @@ struct Worker {
 }
 
 impl Crew {
-    /// Starts this program again, once for each name, which is its argument and, in its `DATABASE_URL`, the
-    /// `application_name`; returns when all are ready.
+    /// Starts this program again, once for each name, which [`worker`] says there, and which is the `application_name`
+    /// in its `DATABASE_URL`; returns when all are ready.
     ///
     /// # Errors
     ///
@@ -45,7 +51,9 @@ impl Crew {
         };
         for (worker, name) in names.iter().enumerate() {
             let mut process = Command::new(std::env::current_exe()?)
-                .arg(name)
+                // Where this is the test of an example, so are its workers.
+                .args(["it_runs", "--exact", "--nocapture"])
+                .env(WORKER, name)
                 .env("DATABASE_URL", named(db.url(), name))
                 .stdin(Stdio::piped())
                 .stdout(Stdio::piped())
@@ -57,8 +65,10 @@ impl Crew {
             let sender = sender.clone();
             std::thread::spawn(move || {
                 for line in BufReader::new(answers).lines().map_while(Result::ok) {
-                    // An error means that the crew was dropped, so nobody needs the answer.
-                    let _ = sender.send((worker, Some(line)));
+                    if let Some((_, answer)) = line.split_once(PREFIX) {
+                        // An error means that the crew was dropped, so nobody needs the answer.
+                        let _ = sender.send((worker, Some(answer.to_owned())));
+                    }
                 }
                 let _ = sender.send((worker, None));
             });
@@ -109,16 +119,22 @@ impl Drop for Crew {
     }
 }
 
+/// The name of this worker, in a process that a [`Crew`] has started.
+#[must_use]
+pub fn worker() -> Option<String> {
+    std::env::var(WORKER).ok()
+}
+
 /// In a worker: writes that it is ready, then carries out each order and writes the answer, until no more come.
 ///
 /// # Errors
 ///
 /// Those of the work; also when the parent is gone.
 pub fn take_orders(mut work: impl FnMut(&str) -> Result<String, Error>) -> Result<(), Error> {
-    println!("{READY}");
+    println!("{PREFIX}{READY}");
     for order in std::io::stdin().lines() {
         let answer = work(&order?)?;
-        writeln!(std::io::stdout(), "{answer}")?;
+        writeln!(std::io::stdout(), "{PREFIX}{answer}")?;
     }
     Ok(())
 }

@@ -9,10 +9,15 @@ use std::io::Write as _;
 use std::process::ExitCode;
 
 pub use bank::{Load, create_bank};
-pub use crew::{Crew, take_orders};
+pub use crew::{Crew, take_orders, worker};
 pub use database::{connect, create_database};
 pub use pglock_tests::Waiter;
 pub use runs::{CREATE_JOB_RUNS, RECORD_RUN, check_runs};
+
+/// The programs on this page of the guide need the crates that the examples have.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/guide/jobs.md")]
+mod jobs {}
 
 /// The error of an example.
 pub type Error = Box<dyn std::error::Error + Send + Sync>;

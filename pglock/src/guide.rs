@@ -10,6 +10,7 @@ macro_rules! links {
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
          [limits]: crate::_guide::limits\n\
+         [jobs]: crate::_guide::jobs\n\
          [your connections]: crate::_guide::your_connections\n\
          [testing]: crate::_guide::testing\n\
          [TLS]: crate::_guide::tls\n\
@@ -44,6 +45,9 @@ pages! {
     leaders = "leaders.md", if all();
     /// At most so many at once.
     limits = "limits.md", if all();
+    /// Schedulers, job queues and web servers: what to put where, and what to do with a busy lock. Its programs need the
+    /// crates of these, so they are tested with the examples.
+    jobs = "jobs.md", if any();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
     your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
     /// How to test annotated functions: a database per test, busy and lost locks.

@@ -34,6 +34,7 @@
 //! | have one of all processes lead, and another one when it can't | [`macro@leader`], [`fn@leader`] |
 //! | take several locks, or none of them | [`advisory_all`] |
 //! | allow a few at once | [`macro@limit`], [`fn@limit`] |
+//! | lock the jobs of a scheduler or a queue, or the handlers of a web server | the [jobs](_guide::jobs) page |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
