@@ -37,6 +37,7 @@
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
 //! | lock tables | [`tables`], [`table()`], [`model`] |
 //! | limit how long statements wait for locks | [`macro@timeout`], [`fn@timeout`] |
+//! | run a migration that waits for locks without holding up everybody | [`retry_locks`], and [how](_guide::retry) |
 //! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
 //! | list locks, and cancel or terminate sessions | [`locks()`], [`blocked_locks`], and [the filters](_guide::looking_at_locks) |
 //! | see who waits for whom | [`wait_graph()`](fn@wait_graph) |
@@ -163,6 +164,7 @@ pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
 };
+pub use api::retry::{BodyError, RetryLocks, retry_locks};
 pub use api::tables::{Tables, model, table, tables};
 pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 pub use api::wait_graph::{

@@ -7,6 +7,7 @@ pub(crate) mod drain;
 pub(crate) mod leader;
 pub(crate) mod locks;
 pub(crate) mod prioritize;
+pub(crate) mod retry;
 pub(crate) mod tables;
 pub(crate) mod timeout;
 pub(crate) mod wait_graph;
