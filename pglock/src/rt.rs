@@ -29,6 +29,13 @@ pub use crate::api::advisory::advisory;
 pub use crate::api::catalog::annotated::{AnnotatedFn, AnnotatedId, Registration};
 pub use crate::api::leader::expansion::{InEachTerm, lead, leader_by, of_each_term};
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
+pub use crate::api::retry::body_error::Tried;
+pub use crate::api::retry::connection::{AsyncOutsideTransaction, OutsideTransaction};
+pub use crate::api::retry::expansion::{
+    InEachTry, enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, of_each_try,
+    run_try, run_try_async, tries_of,
+};
+pub use crate::api::retry::retry_locks;
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
 pub use crate::model::skippable::Skippable;

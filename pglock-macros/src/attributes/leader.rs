@@ -148,7 +148,7 @@ fn validate_arguments(function: &Function) -> Result<()> {
 }
 
 /// The first `mut` of a pattern that is not that of a `&mut`.
-fn mutable(pattern: TokenStream) -> Option<TokenTree> {
+pub(super) fn mutable(pattern: TokenStream) -> Option<TokenTree> {
     let mut is_reference = false;
     for token in pattern {
         match token {
@@ -168,8 +168,13 @@ fn mutable(pattern: TokenStream) -> Option<TokenTree> {
     None
 }
 
-/// Refuses an option that would take an argument, of which each term needs a clone.
-fn validate_borrowed(option: &str, value: &Expr, function: &Function) -> Result<()> {
+/// Refuses an option that would take an argument, of which each `run` of the body needs a clone.
+pub(super) fn validate_borrowed(
+    run: &str,
+    option: &str,
+    value: &Expr,
+    function: &Function,
+) -> Result<()> {
     let takes = parse::word(value).filter(|name| {
         let ty = function.typed_argument(name).map(|(_, ty)| ty);
         ty.is_some_and(|ty| !types::has_nothing_to_drop(ty))
@@ -177,7 +182,7 @@ fn validate_borrowed(option: &str, value: &Expr, function: &Function) -> Result<
     match takes {
         Some(name) => Err(Error::new_spanned(
             value,
-            format!("each term needs this argument: write `{option} = &{name}`"),
+            format!("each {run} needs this argument: write `{option} = &{name}`"),
         )),
         None => Ok(()),
     }
@@ -218,11 +223,11 @@ impl Attribute for Args {
             named_lock::validate("leader", self.lock_id.as_ref(), function),
             validate_arguments(function),
             match &self.using {
-                Some(using) => validate_borrowed("using", &using.value, function),
+                Some(using) => validate_borrowed("term", "using", &using.value, function),
                 None => Ok(()),
             },
             match self.lock_id.as_ref().map(|lock_id| &lock_id.value) {
-                Some(LockId::Expression(id)) => validate_borrowed("lock_id", id, function),
+                Some(LockId::Expression(id)) => validate_borrowed("term", "lock_id", id, function),
                 _ => Ok(()),
             },
             OnError::validate(self.shared_options.on_error(), function),

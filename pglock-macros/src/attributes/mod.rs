@@ -5,6 +5,7 @@ pub(crate) mod leader;
 pub(crate) mod lock_timeouts;
 pub(crate) mod named_lock;
 pub(crate) mod prioritize;
+pub(crate) mod retry;
 pub(crate) mod timeout;
 
 use proc_macro2::TokenStream;

@@ -14,7 +14,7 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 82] = [
+const PIECES: [&str; 86] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -30,6 +30,10 @@ const PIECES: [&str; 82] = [
     "hold_at_most",
     "interval",
     "periodic",
+    "tries",
+    "longest",
+    "unbounded_last",
+    "prioritize_from",
     "=",
     "=",
     "=",
@@ -100,7 +104,7 @@ const PIECES: [&str; 82] = [
 ];
 
 /// What attributes are put on, right and wrong.
-const ITEMS: [&str; 16] = [
+const ITEMS: [&str; 17] = [
     "fn f() {}",
     "fn f() -> Result<(), E> { Ok(()) }",
     "async fn f(conn: &mut C) -> Result<u8, E> { todo(conn).await }",
@@ -114,6 +118,7 @@ const ITEMS: [&str; 16] = [
     "fn f() -> impl Future<Output = ()> { async {} }",
     "#[advisory(timeout = 0)] #[pglock::timeout(3)] fn f(conn: &mut C) -> Result<(), E> { Ok(()) }",
     "#[pglock::prioritize(interval = 0)] #[advisory] #[advisory] fn f(conn: &mut C) {}",
+    "#[pglock::retry(tries = 2)] #[pglock::prioritize] fn f(&mut self, conn: &mut C, mut x: T, y: &mut T) -> Result<(), E> { Ok(()) }",
     "#[pglock::timeout = 3] #[doc = \"x\"] fn r#fn(r#match: u8) -> (u8,) { (1,) }",
     "fn f(self: Box<Self>, conn: &mut impl Connection) -> Box<dyn Future<Output = ()> + Send> { x }",
     "",
@@ -186,4 +191,9 @@ fn of_timeout() {
 #[test]
 fn of_prioritize() {
     code_or_an_error_comes_of("prioritize");
+}
+
+#[test]
+fn of_retry() {
+    code_or_an_error_comes_of("retry");
 }

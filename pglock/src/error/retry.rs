@@ -12,9 +12,12 @@ use super::locks::held_by;
 use super::{Error, ErrorKind, Found, Holder};
 
 /// What the error of a body says of the lock that timed out.
-pub(crate) struct LockTimedOut {
+///
+/// `pub`, since what a hidden trait returns has it; the module is private.
+#[derive(Debug)]
+pub struct LockTimedOut {
     /// Who held it, if pglock has looked.
-    pub(crate) holder: Option<Holder>,
+    pub(crate) holder: Option<Box<Holder>>,
     source: Arc<dyn StdError + Send + Sync>,
 }
 
@@ -40,7 +43,7 @@ fn says(error: &(dyn StdError + 'static)) -> Option<Result<LockTimedOut, OfSomet
         let timed_out = error.is_busy() || error.sql_state() == Some(&SqlState::LOCK_NOT_AVAILABLE);
         return Some(if timed_out {
             Ok(LockTimedOut {
-                holder: error.holder().cloned(),
+                holder: error.holder().cloned().map(Box::new),
                 source: Arc::new(error.clone()),
             })
         } else {

@@ -1,5 +1,6 @@
 //! Retries of what waits for locks: how long each try waits, what ends the retry, and what others see meanwhile.
 
+mod attribute;
 mod errors;
 mod nonblocking;
 mod tries;

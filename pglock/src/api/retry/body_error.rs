@@ -1,7 +1,10 @@
 //! What a body's error says of a lock that timed out.
 
 use std::error::Error as StdError;
+use std::fmt;
 use std::ops::Deref;
+
+use crate::error::LockTimedOut;
 
 /// An error of a body that [`retry_locks`](crate::retry_locks) can look into, to know whether a lock timed out: a type that
 /// implements [`std::error::Error`], a `Box<dyn Error>`, also with `Send` and `Sync`, or an `anyhow::Error`.
@@ -94,20 +97,46 @@ impl<E: Deref<Target = dyn StdError + Send + Sync>> BodyError<BoxedSendSync> for
     }
 }
 
+/// What became of a try.
+pub enum Outcome {
+    /// The body returned `Ok`.
+    Done,
+    /// It returned an error that is not about a lock that timed out.
+    Failed,
+    /// A lock timed out in it.
+    TimedOut(LockTimedOut),
+}
+
 /// What a body returned, with the error to look into.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` does not say whether a lock timed out",
     label = "what the body returns is looked into after each try",
     note = "return `Result<T, E>` where `E` implements `std::error::Error`, or is `Box<dyn Error + Send + Sync>` or `anyhow::Error`"
 )]
-pub(super) trait Tried<Form> {
-    /// Its error, if it failed.
-    fn failure(&self) -> Option<&(dyn StdError + 'static)>;
+pub trait Tried<Form> {
+    /// What it says of the try.
+    fn outcome(&self) -> Outcome;
 }
 
 #[diagnostic::do_not_recommend]
 impl<T, E: BodyError<Form>, Form> Tried<Form> for Result<T, E> {
-    fn failure(&self) -> Option<&(dyn StdError + 'static)> {
-        self.as_ref().err().map(BodyError::as_error)
+    fn outcome(&self) -> Outcome {
+        match self {
+            Ok(_) => Outcome::Done,
+            Err(error) => match LockTimedOut::find(error.as_error()) {
+                Some(timed_out) => Outcome::TimedOut(timed_out),
+                None => Outcome::Failed,
+            },
+        }
+    }
+}
+
+impl fmt::Debug for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "Done",
+            Self::Failed => "Failed",
+            Self::TimedOut(_) => "TimedOut",
+        })
     }
 }

@@ -1,24 +1,22 @@
 //! Retries of what waits for locks: short waits, which hold up nobody for long, and longer and longer pauses.
 
-mod body_error;
+pub(crate) mod body_error;
+pub(crate) mod connection;
+pub(crate) mod expansion;
+mod options;
 mod schedule;
 mod tries;
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
-use std::time::Duration;
-
-use crate::database::Using;
-use crate::drivers::{AsyncConnection, Connection};
-use crate::error::{Error, humanize};
-use crate::watcher::PrioritizeSideEffect;
-use tries::{Tries, Try};
+use crate::error::Error;
+use body_error::Tried;
+use connection::{AsyncOutsideTransaction, OutsideTransaction};
+use expansion::{
+    enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, run_try, run_try_async,
+    tries_of,
+};
 
 pub use body_error::BodyError;
-
-/// As long as any other time of pglock's may be.
-const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
+pub use options::RetryLocks;
 
 /// Runs statements that wait for locks, such as `ALTER TABLE`, in tries that each give up soon.
 ///
@@ -27,6 +25,8 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// it comes a pause, which grows from 0.05 s to 10 minutes, a quarter more or less by chance. The 41 tries of the default take
 /// about 40 minutes, of which they wait for locks, and others behind them, for a minute and a half. After the last one
 /// the error names the session that was in the way. [The guide](crate::_guide::retry) says where the numbers are from.
+///
+/// By the attribute: [`macro@retry`](macro@crate::retry).
 ///
 /// See also [`lock_timeout`](https://www.postgresql.org/docs/current/runtime-config-client.html#GUC-LOCK-TIMEOUT), and the
 /// locks that each statement takes:
@@ -45,96 +45,10 @@ const LONGEST: Duration = Duration::from_millis(i32::MAX as u64);
 /// # }
 /// ```
 pub fn retry_locks() -> RetryLocks {
-    RetryLocks {
-        tries: schedule::TRIES,
-        longest: schedule::LONGEST_LIMIT,
-        unbounded_last: false,
-        signals: None,
-        using: Using::DEFAULT,
-    }
-}
-
-/// How to retry what waits for locks: see [`retry_locks`].
-#[derive(Clone)]
-#[must_use = "nothing is tried before `run` or `run_async`"]
-pub struct RetryLocks {
-    tries: u32,
-    longest: Duration,
-    unbounded_last: bool,
-    /// From which try on those in the way are signaled, and how.
-    signals: Option<(u32, Arc<dyn PrioritizeSideEffect>)>,
-    using: Using,
+    RetryLocks::new()
 }
 
 impl RetryLocks {
-    /// How many tries there are at most; 41 by default.
-    ///
-    /// They grow all the same, so this says for how long to go on: 10 tries take 3 seconds, 20 tries 24 seconds, 30 tries
-    /// 3 minutes. From the 41st on each waits for 10 s, and pauses for 10 minutes.
-    ///
-    /// ```
-    /// let retry = pglock::retry_locks().tries(20);
-    /// ```
-    pub fn tries(mut self, tries: u32) -> Self {
-        self.tries = tries;
-        self
-    }
-
-    /// The longest `lock_timeout` of a try, 10 s by default: others may be held up for as long. It counts in milliseconds.
-    ///
-    /// ```
-    /// let retry = pglock::retry_locks().longest(std::time::Duration::from_secs(2));
-    /// ```
-    pub fn longest(mut self, longest: Duration) -> Self {
-        self.longest = longest;
-        self
-    }
-
-    /// Whether the last try waits without a bound. By default it does not: a wait that does not end holds up all others.
-    ///
-    /// ```
-    /// let retry = pglock::retry_locks().unbounded_last(true);
-    /// ```
-    pub fn unbounded_last(mut self, unbounded_last: bool) -> Self {
-        self.unbounded_last = unbounded_last;
-        self
-    }
-
-    /// From this try on, counted from 1, the sessions in the way are treated as the side effect says: see
-    /// [`prioritize`](fn@crate::prioritize).
-    ///
-    /// That comes in the middle of the wait, or after a second of it. The `lock_timeout` of these tries is longer where
-    /// [`Escalate`](struct@crate::Escalate) needs its grace period.
-    ///
-    /// ```
-    /// let retry = pglock::retry_locks().prioritize_from(25, pglock::Terminate::new().never_application("pg_dump"));
-    /// ```
-    pub fn prioritize_from(
-        mut self,
-        try_number: u32,
-        side_effect: impl PrioritizeSideEffect,
-    ) -> Self {
-        self.signals = Some((try_number, Arc::new(side_effect)));
-        self
-    }
-
-    /// Where to look who is in the way: in the database that the connection belongs to. The default database if not set.
-    ///
-    /// Only [`prioritize_from`](RetryLocks::prioritize_from) needs it. Where there is no such database, or it can't be reached, the tries are made all the same, and
-    /// the last error says why it does not name who was in the way.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), pglock::Error> {
-    /// let admin = pglock::Database::builder("postgres://admin@db/app").build()?;
-    /// let retry = pglock::retry_locks().using(&admin);
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn using(mut self, database: impl Into<Using>) -> Self {
-        self.using = database.into();
-        self
-    }
-
     /// Runs the body, and again after a pause as long as a lock times out in it.
     ///
     /// Each run of the body should be a whole: its own transaction, or one statement. A transaction that it leaves open when a
@@ -183,22 +97,15 @@ impl RetryLocks {
         mut body: impl FnMut(&mut C) -> Result<T, E>,
     ) -> Result<T, E>
     where
-        C: Connection + ?Sized,
+        C: OutsideTransaction + ?Sized,
         E: From<Error> + BodyError<Form>,
     {
-        let mut tries = Tries::new(self);
+        let mut tries = tries_of(self);
         loop {
-            let this = tries.begin(connection)?;
-            // Unwind safe: the panic is resumed before other code can see what the body left behind.
-            let run = AssertUnwindSafe(|| in_try(&this, || body(connection)));
-            let result = match catch_unwind(run) {
-                Ok(result) => result,
-                Err(panic) => {
-                    this.abandon(connection);
-                    resume_unwind(panic)
-                }
-            };
-            if let Some(result) = tries.end(this, connection, result)? {
+            let (entered, context) = enter_try_on(&mut tries, connection)?;
+            let result = run_try(context, || body(connection));
+            let outcome = Tried::outcome;
+            if let Some(result) = leave_try_on(&mut tries, entered, connection, result, outcome)? {
                 return result;
             }
         }
@@ -233,66 +140,17 @@ impl RetryLocks {
         mut body: impl AsyncFnMut(&mut C) -> Result<T, E>,
     ) -> Result<T, E>
     where
-        C: AsyncConnection + ?Sized,
+        C: AsyncOutsideTransaction + ?Sized,
         E: From<Error> + BodyError<Form>,
     {
-        let mut tries = Tries::new(self);
+        let mut tries = tries_of(self);
         loop {
-            let mut this = tries.begin_async(connection).await?;
-            let result = match this.frame() {
-                Some(frame) => frame.run_async(body(&mut this)).await,
-                None => body(&mut this).await,
-            };
-            if let Some(result) = tries.end_async(this, result).await? {
+            let (mut entered, context) = enter_try_on_async(&mut tries, connection).await?;
+            let result = run_try_async(context, body(&mut entered)).await;
+            let left = leave_try_on_async(&mut tries, entered, result, Tried::outcome);
+            if let Some(result) = left.await? {
                 return result;
             }
         }
-    }
-
-    fn check(&self) -> Result<(), Error> {
-        let Self { tries, longest, .. } = self;
-        if *tries == 0 {
-            return Err(Error::config(
-                "with no tries the body would never run; allow one or more with `tries`",
-            ));
-        }
-        if longest.is_zero() || *longest > LONGEST {
-            return Err(Error::config(format!(
-                "the longest lock timeout of a try cannot be {}; write a time above zero, of 24 days at most",
-                humanize::duration(*longest)
-            )));
-        }
-        match &self.signals {
-            Some((0, _)) => Err(Error::config(
-                "tries are counted from 1; write `prioritize_from` 1 to prioritize all of them",
-            )),
-            Some((from, _)) if from > tries => Err(Error::config(format!(
-                "try {from}, from which on to prioritize, is after the last one of {tries}; allow more `tries`, or prioritize from an earlier one"
-            ))),
-            Some(_) | None => Ok(()),
-        }
-    }
-}
-
-/// Runs a blocking body in a try.
-fn in_try<R>(this: &Try, body: impl FnOnce() -> R) -> R {
-    match this.frame() {
-        Some(frame) => frame.run(body),
-        None => body(),
-    }
-}
-
-impl fmt::Debug for RetryLocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("RetryLocks")
-            .field("tries", &self.tries)
-            .field("longest", &self.longest)
-            .field("unbounded_last", &self.unbounded_last)
-            .field(
-                "prioritize_from",
-                &self.signals.as_ref().map(|(from, _)| from),
-            )
-            .field("using", &self.using)
-            .finish()
     }
 }

@@ -1,17 +1,19 @@
 //! The tries of one call: each begins with a lock timeout of its own, and ends before the pause.
 
+use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::body_error::Tried;
-use super::{RetryLocks, schedule};
+use super::body_error::Outcome;
+use super::options::RetryLocks;
+use super::schedule;
 use crate::api::prioritize::{Prioritize, prioritize};
 use crate::api::timeout::{AsyncTimeoutScope, PreviousTimeout, timeout};
 use crate::background::{self, block_on, jittered};
 use crate::calls::call_stack::Frame;
 use crate::drivers::{AsyncConnection, AsyncWire, BlockingWire, Connection};
-use crate::error::{Error, Found, Holder, LockTimedOut};
+use crate::error::{Error, Found, Holder};
 use crate::sql;
 use crate::telemetry::FailedTry;
 use crate::watcher::{Blocker, BlockerAction, PrioritizeReport, SectionHandle, Spared};
@@ -23,14 +25,14 @@ const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
 /// The tries of one call.
 #[derive(Debug)]
-pub(super) struct Tries {
+pub struct Tries {
     options: RetryLocks,
     /// That of the try which has begun last, from 1 on.
     try_number: u32,
     /// Its lock timeout.
     limit: Option<Duration>,
     /// Who was last seen in the way.
-    holder: Option<Holder>,
+    holder: Option<Box<Holder>>,
     /// Why nobody looks who is in the way.
     cannot_look: Option<String>,
 }
@@ -143,26 +145,25 @@ impl Tries {
     }
 
     /// Ends a try, and pauses where there is another one: then there is no result.
-    pub(super) fn end<C: Connection + ?Sized, R: Tried<Form>, Form>(
+    pub(super) fn end<C: Connection + ?Sized, R>(
         &mut self,
         ended: Try,
         connection: &mut C,
         result: R,
+        outcome: Outcome,
     ) -> Result<Option<R>, Error> {
-        let timed_out = timed_out(&result);
         let watched = block_on(end_watch(ended.section.as_ref()));
-        if timed_out.is_some() {
+        if let Outcome::TimedOut(_) = outcome {
             block_on(roll_back(&mut BlockingWire(connection)));
         }
         let restored = ended.previous.end(connection);
         let left = Left {
             signals: ended.signals,
-            timed_out,
             watched,
             restored,
         };
-        match self.leave(result, left)? {
-            Next::Return(result) => Ok(Some(result)),
+        match self.leave(outcome, left)? {
+            Next::Return => Ok(Some(result)),
             Next::TryAgain { pause } => {
                 std::thread::sleep(pause);
                 Ok(None)
@@ -198,30 +199,29 @@ impl Tries {
     }
 
     /// Like [`end`](Tries::end).
-    pub(super) async fn end_async<C: AsyncConnection + ?Sized, R: Tried<Form>, Form>(
+    pub(super) async fn end_async<C: AsyncConnection + ?Sized, R>(
         &mut self,
         ended: AsyncTry<'_, C>,
         result: R,
+        outcome: Outcome,
     ) -> Result<Option<R>, Error> {
         let AsyncTry {
             section,
             signals,
             mut connection,
         } = ended;
-        let timed_out = timed_out(&result);
         let watched = end_watch(section.as_ref()).await;
-        if timed_out.is_some() {
+        if let Outcome::TimedOut(_) = outcome {
             roll_back(&mut AsyncWire(&mut *connection)).await;
         }
         let restored = connection.restore().await;
         let left = Left {
             signals,
-            timed_out,
             watched,
             restored,
         };
-        match self.leave(result, left)? {
-            Next::Return(result) => Ok(Some(result)),
+        match self.leave(outcome, left)? {
+            Next::Return => Ok(Some(result)),
             Next::TryAgain { pause } => {
                 sleep(pause).await?;
                 Ok(None)
@@ -230,28 +230,29 @@ impl Tries {
     }
 
     /// What to do after a try. The body's own error comes first.
-    fn leave<R: Tried<Form>, Form>(&mut self, result: R, left: Left) -> Result<Next<R>, Error> {
+    fn leave(&mut self, outcome: Outcome, left: Left) -> Result<Next, Error> {
         let Left {
             signals,
-            timed_out,
             watched,
             restored,
         } = left;
-        let Some(timed_out) = timed_out else {
-            if result.failure().is_none() {
+        let timed_out = match outcome {
+            Outcome::TimedOut(timed_out) => timed_out,
+            Outcome::Failed => return Ok(Next::Return),
+            Outcome::Done => {
                 restored?;
-                if let (true, Some(error)) = (signals, watched.error) {
-                    return Err(error);
-                }
+                return match watched.error {
+                    Some(error) if signals => Err(error),
+                    Some(_) | None => Ok(Next::Return),
+                };
             }
-            return Ok(Next::Return(result));
         };
         restored?;
-        self.has_seen(&watched, timed_out.holder.as_ref());
+        self.has_seen(&watched, timed_out.holder.clone());
         let tries = self.options.tries;
         if self.try_number >= tries {
             let found = match self.holder.take() {
-                Some(holder) => Found::Holder(Box::new(holder)),
+                Some(holder) => Found::Holder(holder),
                 None => Found::Unknown,
             };
             let why_unknown = self.cannot_look.as_deref();
@@ -264,18 +265,18 @@ impl Tries {
             tries,
             limit: self.limit,
             pause,
-            holder: self.holder.as_ref(),
+            holder: self.holder.as_deref(),
         }
         .emit();
         Ok(Next::TryAgain { pause })
     }
 
     /// Keeps who was in the way. What the body's error says of that is about the wait that timed out.
-    fn has_seen(&mut self, watched: &Watched, holder: Option<&Holder>) {
+    fn has_seen(&mut self, watched: &Watched, holder: Option<Box<Holder>>) {
         let blockers = watched.report.blockers();
         let holds = |it: &&Blocker| !is_queued(it);
         let first = blockers.iter().find(holds).or(blockers.first());
-        if let Some(holder) = holder.cloned().or_else(|| first.map(as_holder)) {
+        if let Some(holder) = holder.or_else(|| Some(Box::new(as_holder(first?)))) {
             self.holder = Some(holder);
         }
         if let Some(error) = &watched.error {
@@ -287,7 +288,6 @@ impl Tries {
 /// How a try was left.
 struct Left {
     signals: bool,
-    timed_out: Option<LockTimedOut>,
     watched: Watched,
     restored: Result<(), Error>,
 }
@@ -315,13 +315,9 @@ async fn end_watch(section: Option<&SectionHandle>) -> Watched {
     }
 }
 
-enum Next<R> {
-    Return(R),
+enum Next {
+    Return,
     TryAgain { pause: Duration },
-}
-
-fn timed_out<R: Tried<Form>, Form>(result: &R) -> Option<LockTimedOut> {
-    result.failure().and_then(LockTimedOut::find)
 }
 
 /// Ends a transaction that the body has left open, which would keep its locks during the pause. If this fails, so does what
@@ -363,7 +359,7 @@ fn as_holder(blocker: &Blocker) -> Holder {
 }
 
 /// A try on a blocking connection.
-pub(super) struct Try {
+pub struct Try {
     section: Option<SectionHandle>,
     /// Whether those in the way are signaled.
     signals: bool,
@@ -384,7 +380,7 @@ impl Try {
 }
 
 /// A try on an async connection, which it lends. Dropping it ends the watch, and then sets `lock_timeout` back.
-pub(super) struct AsyncTry<'c, C: AsyncConnection + ?Sized> {
+pub struct AsyncTry<'c, C: AsyncConnection + ?Sized> {
     section: Option<SectionHandle>,
     signals: bool,
     connection: AsyncTimeoutScope<'c, C>,
@@ -415,4 +411,16 @@ fn frame(signals: bool, section: Option<&SectionHandle>) -> Option<Arc<Frame>> {
     section
         .filter(|_| signals)
         .map(|section| Frame::prioritized(section.id()))
+}
+
+impl fmt::Debug for Try {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Try").finish_non_exhaustive()
+    }
+}
+
+impl<C: AsyncConnection + ?Sized> fmt::Debug for AsyncTry<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AsyncTry").finish_non_exhaustive()
+    }
 }
