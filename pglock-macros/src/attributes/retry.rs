@@ -73,7 +73,7 @@ fn is_of_each_try(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
     Err(Error::new(
         name.span(),
         format!(
-            "who is in the way is looked for halfway through the wait of each try: remove `{name}`"
+            "who is in the way is looked for in the middle of the wait of each try: remove `{name}`"
         ),
     ))
 }

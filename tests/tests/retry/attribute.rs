@@ -80,6 +80,7 @@ impl Migrations {
     #[pglock::retry(
         client = self.db,
         using = &self.here,
+        tries = 12,
         prioritize_from = 2,
         side_effect = Terminate::new().filter("blocking_activity__application_name=report")?,
     )]

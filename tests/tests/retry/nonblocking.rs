@@ -60,7 +60,7 @@ fn from_the_given_try_on_who_is_in_the_way_is_terminated() {
     let mut report = Report::begin(&db);
     executor().block_on(async {
         let mut client = connect(&db).await;
-        let retry = retry(&db).prioritize_from(2, Terminate);
+        let retry = retry(&db).tries(12).prioritize_from(2, Terminate);
         retry.run_async(&mut client, alter).await.unwrap();
         report.commit().unwrap_err();
     });

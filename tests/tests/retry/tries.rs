@@ -165,6 +165,7 @@ fn from_the_given_try_on_who_is_in_the_way_is_terminated() {
     let (mut report, mut client) = (Report::begin(&db), db.connect());
     let mut runs = 0;
     retry(&db)
+        .tries(12)
         .prioritize_from(3, Terminate)
         .run(&mut client, |client| -> Result<(), AnyError> {
             runs += 1;
@@ -182,9 +183,10 @@ fn waits_on_sessions_of_pglocks_own_are_prioritized_too() {
     let here = Database::builder(db.url()).build().unwrap();
     holder.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
     retry(&db)
+        .tries(2)
         .prioritize_from(1, Terminate)
         .run(&mut client, |_| -> Result<(), Error> {
-            let lock = pglock::advisory(1).using(&here).timeout(10 * SECOND);
+            let lock = pglock::advisory(1).using(&here).timeout(3 * SECOND);
             lock.acquire()?.release()
         })
         .unwrap();

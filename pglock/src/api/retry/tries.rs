@@ -19,7 +19,13 @@ use crate::telemetry::FailedTry;
 use crate::watcher::{Blocker, BlockerAction, PrioritizeReport, SectionHandle, Spared};
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
-/// How often at least to look who is in the way of a try.
+/// Which part of its wait a try has before those in the way are signaled. The rest is for their end.
+const SIGNAL_AFTER: u32 = 2;
+
+/// How many times to look who is in the way during the wait of a try: one look may be late.
+const LOOK_EVERY: u32 = 4;
+
+/// The interval of both where the wait is long.
 const LONGEST_INTERVAL: Duration = Duration::from_secs(1);
 const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
 
@@ -70,27 +76,26 @@ impl Tries {
         let is_unbounded = *unbounded_last && self.try_number == *tries;
         let bound = schedule::limit(self.try_number, *longest);
         let limit = (!is_unbounded).then_some(bound);
-        let interval = match limit {
-            Some(limit) => (limit / 2).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL),
-            None => LONGEST_INTERVAL,
-        };
-        let watch = prioritize().using(using.clone()).interval(interval);
+        let watch = prioritize().using(using.clone());
         let watch = match signals {
             Some((from, side_effect)) if self.try_number >= *from => {
+                let interval = share(limit, SIGNAL_AFTER);
                 let policy = side_effect.signal_policy();
                 let grace = policy.and_then(|policy| policy.escalation.grace());
                 // Time for the first poll, for those that it signals to end, and for `Escalate`.
                 let least = 2 * interval + grace.unwrap_or_default();
                 self.limit = limit.map(|limit| limit.max(least));
                 Watch {
-                    options: watch.side_effect(Arc::clone(side_effect)),
+                    options: watch
+                        .interval(interval)
+                        .side_effect(Arc::clone(side_effect)),
                     signals: true,
                 }
             }
             Some(_) | None => {
                 self.limit = limit;
                 Watch {
-                    options: watch.only_looks(),
+                    options: watch.interval(share(limit, LOOK_EVERY)).only_looks(),
                     signals: false,
                 }
             }
@@ -283,6 +288,13 @@ impl Tries {
             self.cannot_look = Some(error.to_string());
         }
     }
+}
+
+/// A part of the wait of a try.
+fn share(limit: Option<Duration>, of: u32) -> Duration {
+    limit.map_or(LONGEST_INTERVAL, |limit| {
+        (limit / of).clamp(SHORTEST_INTERVAL, LONGEST_INTERVAL)
+    })
 }
 
 /// How a try was left.
