@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use pglock::{Database, Error, Escalate, Terminate};
+use pglock::{Blocked, Database, Error, Escalate, PrioritizeSideEffect, Terminate};
 use pglock_tests::{BOUND, pid_of, wait_until};
 use postgres::Client;
 use postgres::error::SqlState;
@@ -126,8 +126,8 @@ fn no_transaction_is_open_during_a_pause() {
         });
         let mut in_last_pause = || {
             let is_last = |of: &AtomicUsize| of.load(Ordering::SeqCst) == 11;
-            let sql =
-                "SELECT state = 'idle' AND xact_start IS NULL FROM pg_stat_activity WHERE pid = $1";
+            let sql = "SELECT state = 'idle' AND xact_start IS NULL \
+                AND query LIKE 'SELECT pg_catalog.set_config(''lock_timeout'',%' FROM pg_stat_activity WHERE pid = $1";
             let is_idle: bool = observer.query_one(sql, &[&pid]).unwrap().get(0);
             is_last(&begun) && is_last(&ended) && is_idle
         };
@@ -174,6 +174,34 @@ fn from_the_given_try_on_who_is_in_the_way_is_terminated() {
         .unwrap();
     assert!(runs >= 3, "{runs}");
     report.commit().unwrap_err();
+}
+
+#[test]
+fn a_side_effect_that_failed_is_an_error_also_where_the_body_did_not() {
+    struct Fails;
+
+    impl PrioritizeSideEffect for Fails {
+        fn worker(&self, blocked: &mut Blocked<'_>) -> Result<Vec<i32>, Error> {
+            blocked.terminate()?;
+            Err(Error::side_effect("a test asked for it"))
+        }
+    }
+
+    let db = database();
+    let (_report, mut client) = (Report::begin(&db), db.connect());
+    let retry = retry(&db).tries(2).prioritize_from(1, Fails);
+    let mut altered = 0;
+    let error = retry
+        .run(&mut client, |client| -> Result<(), AnyError> {
+            let mut patient = pglock::timeout(10 * SECOND).on(client)?;
+            patient.batch_execute(ALTER)?;
+            altered += 1;
+            Ok(patient.restore()?)
+        })
+        .unwrap_err();
+    assert_eq!(altered, 1);
+    assert!(error.downcast_ref::<Error>().unwrap().is_side_effect());
+    assert_eq!(lock_timeout(&mut client), "0");
 }
 
 #[test]
