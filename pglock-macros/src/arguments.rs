@@ -160,7 +160,7 @@ fn is_sign(tree: &TokenTree, sign: char) -> bool {
 }
 
 /// Whether a word is in code, or in a string in it, such as `"{word}"`.
-fn is_word_in(code: &str, word: &str) -> bool {
+pub(crate) fn is_word_in(code: &str, word: &str) -> bool {
     let is_part = |char: char| char.is_alphanumeric() || char == '_';
     code.match_indices(word).any(|(at, _)| {
         let (before, after) = (&code[..at], &code[at + word.len()..]);

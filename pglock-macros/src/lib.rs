@@ -266,3 +266,46 @@ pub fn leader(arguments: TokenStream, item: TokenStream) -> TokenStream {
 pub fn limit(arguments: TokenStream, item: TokenStream) -> TokenStream {
     nest::expand("limit", &arguments.into(), &item.into()).into()
 }
+
+/// Each try has a `lock_timeout` of its own, which grows from 0.1 s to 10 s. When a lock times out in the body, what that has
+/// begun is rolled back, and after a pause, which grows from 0.05 s to 10 minutes, the body runs again. During the pause the
+/// connection is idle, in no transaction, and with the `lock_timeout` that it had before. What is not about a lock that timed
+/// out is returned at once. `pglock::BodyError` says what is.
+///
+/// # Arguments
+///
+/// Each try gets a clone of each argument, which therefore is `Clone`, or the reference that it is; the connection and other
+/// `&mut` references are lent to it. Methods take `&self`, or `&mut self` where `client` is a place such as `self.db`.
+///
+/// # Options
+///
+/// | option | values | default |
+/// | --- | --- | --- |
+/// | `tries =` | how many at most, from 1 on: 20 tries take 24 seconds, 30 take 3 minutes, 41 take 40 minutes | `41` |
+/// | `longest =` | the longest `lock_timeout` of a try: `"2s"`; seconds as integer or float; or any `Duration` | `"10s"` |
+/// | `unbounded_last` | a flag: the last try waits without a limit | `false` |
+/// | `prioritize_from =` | the try from which on the sessions in the way are treated as the side effect says | never |
+/// | `side_effect =` | with `prioritize_from`, as for `#[pglock::prioritize]` | `Terminate` |
+/// | `using =` | where to look who is in the way, which is the database of the connection: a registered name, or a `&Database` | `"default"` |
+/// | `client =` | the connection: an argument that is a `&mut` reference, or, in a plain `fn`, a place such as `self.db` | the only `&mut` argument |
+/// | `on_error =` | `Panic`, or any `FnOnce(pglock::Error) -> R`, where `R` is the function's whole return type | errors are returned |
+/// | `crate =` | the path of pglock, for crates that wrap it | `::pglock` |
+///
+/// The function returns a `Result`, whose error pglock looks into. Several attributes nest as for `#[pglock::advisory]`:
+/// one above holds its lock during the pauses too, one below takes it anew in each try. `#[pglock::timeout]` below it says how long the
+/// statements of each try wait. `#[pglock::prioritize]` below it needs a `timeout` of its own: otherwise the first tries
+/// would end before its first poll.
+///
+/// # Errors
+///
+/// The body's `Err`, unless a lock timed out in it. `Busy` when the last try has timed out, with who was in the way.
+/// `Config` in a transaction.
+///
+/// # Cancel safety
+///
+/// When the future of an annotated `async fn` is dropped, at any await, the body is dropped, and `lock_timeout` is restored
+/// as with `#[pglock::timeout]`.
+#[proc_macro_attribute]
+pub fn retry(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    nest::expand("retry", &arguments.into(), &item.into()).into()
+}

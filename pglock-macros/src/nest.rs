@@ -9,7 +9,9 @@ use quote::{ToTokens, quote};
 use syn::{Error, Ident, Meta, Path, Result, parse_quote};
 
 use crate::arguments::{self, Mentions};
-use crate::attributes::{Attribute, advisory, leader, limit, lock_timeouts, prioritize, timeout};
+use crate::attributes::{
+    Attribute, advisory, leader, limit, lock_timeouts, prioritize, retry, timeout,
+};
 use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::on_error::OnError;
@@ -20,11 +22,12 @@ use crate::options::shared::SharedOptions;
 type ReadAttribute = fn(TokenStream) -> Result<Box<dyn Attribute>>;
 
 /// All of pglock's attributes, by their names in the crate.
-const ATTRIBUTES: [(&str, ReadAttribute); 5] = [
+const ATTRIBUTES: [(&str, ReadAttribute); 6] = [
     ("advisory", advisory::read),
     ("leader", leader::read),
     ("limit", limit::read),
     ("prioritize", prioritize::read),
+    ("retry", retry::read),
     ("timeout", timeout::read),
 ];
 

@@ -16,6 +16,7 @@ macro_rules! links {
          [TLS]: crate::_guide::tls\n\
          [observability]: crate::_guide::observability\n\
          [prioritize]: crate::_guide::prioritize\n\
+         [retry]: crate::_guide::retry\n\
          [looking at locks]: crate::_guide::looking_at_locks\n\
          [wait graph]: crate::_guide::wait_graph\n\
          [guarantees]: crate::_guide::guarantees\n\
@@ -58,6 +59,8 @@ pages! {
     observability = "observability.md", if all();
     /// Terminating the sessions that block a connection.
     prioritize = "prioritize.md", if all();
+    /// Short waits and longer and longer pauses, for what waits for locks.
+    retry = "retry.md", if all();
     /// Listing locks and blocked locks, filters, named configurations, and canceling or terminating sessions.
     looking_at_locks = "looking-at-locks.md", if feature = "toml";
     /// Who waits for whom, as a tree and for Graphviz.

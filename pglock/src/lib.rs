@@ -40,6 +40,7 @@
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
 //! | lock tables | [`tables`], [`table()`], [`model`] |
 //! | limit how long statements wait for locks | [`macro@timeout`], [`fn@timeout`] |
+//! | run a migration that waits for locks without holding up everybody | [`macro@retry`], [`retry_locks`], and [how](_guide::retry) |
 //! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
 //! | list locks, and cancel or terminate sessions | [`locks()`], [`blocked_locks`], and [the filters](_guide::looking_at_locks) |
 //! | see who waits for whom | [`wait_graph()`](fn@wait_graph) |
@@ -143,9 +144,11 @@ pub mod __rt;
 #[cfg_attr(doc, doc(hidden))]
 pub mod __in_messages {
     pub use crate::__rt::{
-        FromError, InEachTerm, InLockId, Later, RunsInTime, enter_advisory_on,
-        enter_advisory_on_async, enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on,
-        enter_timeout_on_async, enter_xact, enter_xact_async, of_each_term, runs_in_time, shown,
+        AsyncOutsideTransaction, FromError, InEachTerm, InEachTry, InLockId, Later,
+        OutsideTransaction, RunsInTime, Tried, enter_advisory_on, enter_advisory_on_async,
+        enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on, enter_timeout_on_async,
+        enter_try_on, enter_try_on_async, enter_xact, enter_xact_async, of_each_term, of_each_try,
+        runs_in_time, shown,
     };
 }
 
@@ -169,6 +172,7 @@ pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
 };
+pub use api::retry::{BodyError, RetryLocks, retry_locks};
 pub use api::tables::{Tables, model, table, tables};
 pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 pub use api::wait_graph::{
@@ -305,6 +309,28 @@ pub use pglock_macros::limit;
 ///
 /// # What it does
 pub use pglock_macros::prioritize;
+
+/// The attribute: runs a function that waits for locks in tries that each give up soon, with longer and longer pauses. By hand:
+/// [`retry_locks`].
+///
+/// # Example
+///
+/// ```
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// # let mut client = database.connect();
+/// # client.batch_execute("CREATE TABLE orders ()")?;
+/// #[pglock::retry(tries = 30)]
+/// fn migrate(client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+///     Ok(client.batch_execute("ALTER TABLE orders ADD total numeric")?)
+/// }
+///
+/// migrate(&mut client)?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// # What it does
+pub use pglock_macros::retry;
 
 /// The attribute: limits how long the statements of a function wait for locks on a connection. For a part of a function, see [`fn@timeout`].
 ///

@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use futures_util::Stream;
 
-use crate::api::advisory::{Advisory, PermitScope, TransactionScope};
+use crate::api::advisory::{Advisory, TransactionScope};
 use crate::api::prioritize::{AsyncPrioritizeScope, Prioritize};
 use crate::api::timeout::{AsyncTimeoutScope, LockTimeout};
 use crate::calls::AsyncConnectionGuard;
@@ -30,7 +30,15 @@ pub use crate::api::advisory::advisory;
 pub use crate::api::all::advisory_all;
 pub use crate::api::catalog::annotated::{AnnotatedFn, AnnotatedId, Registration};
 pub use crate::api::leader::expansion::{InEachTerm, lead, leader_by, of_each_term};
+pub use crate::api::limit::limit_by;
 pub use crate::api::prioritize::{Cancel, Escalate, Terminate, prioritize};
+pub use crate::api::retry::body_error::Tried;
+pub use crate::api::retry::connection::{AsyncOutsideTransaction, OutsideTransaction};
+pub use crate::api::retry::expansion::{
+    InEachTry, enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, of_each_try,
+    run_try, run_try_async, tries_of,
+};
+pub use crate::api::retry::retry_locks;
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
 pub use crate::model::skippable::Skippable;
@@ -39,11 +47,6 @@ pub use inventory;
 /// The lock of a function without a `lock_id`.
 pub fn advisory_at(function: &'static AnnotatedFn) -> Advisory {
     Advisory::new(function.path().into(), Some(function))
-}
-
-/// One of so many permits, instead of the lock alone.
-pub fn limit_by(lock: Advisory, permits: u32) -> Advisory<PermitScope> {
-    lock.with_permits(permits)
 }
 
 /// The value of a placeholder in a lock ID. `format!` does not see its type, and cannot complain of it a second time.

@@ -39,6 +39,13 @@ fn prioritize() {
 }
 
 #[test]
+fn retry() {
+    let cases = trybuild::TestCases::new();
+    cases.pass("ui/retry/pass/*.rs");
+    cases.compile_fail("ui/retry/fail/*.rs");
+}
+
+#[test]
 fn tables_and_locks() {
     let cases = trybuild::TestCases::new();
     cases.compile_fail("ui/tables/fail/*.rs");

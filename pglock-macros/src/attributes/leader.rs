@@ -5,15 +5,14 @@ use quote::{quote, quote_spanned};
 use syn::parse::{Parse, ParseStream};
 use syn::{Error, Expr, FnArg, PatType, Path, ReceiverKind, Result};
 
-use super::{Attribute, named_lock};
+use super::{Attribute, named_lock, run_again};
 use crate::catalog::AnnotatedSite;
-use crate::function::{Function, bindings_of, local, names_of};
+use crate::function::{Function, local, names_of};
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
 use crate::options::shared::SharedOptions;
-use crate::types;
 
 const OPTIONS: &Options<Args> = &[
     ("lock_id", "lock_id = \"scheduler\"", |args, option| {
@@ -113,33 +112,9 @@ fn validate_arguments(function: &Function) -> Result<()> {
                 "the body begins anew in each term, and cannot take `self` again: write `&self`",
             )),
         },
-        FnArg::Typed(argument) => {
-            let bindings = bindings_of(&argument.pat).into_iter();
-            parse::combine(bindings.map(|binding| match &binding.mutability {
-                None => Ok(()),
-                Some(mutable) => Err(Error::new_spanned(
-                    mutable,
-                    "each term gets a clone of this argument: leave out `mut`, and write `let mut name = name;` in the body",
-                )),
-            }))
-        }
+        FnArg::Typed(argument) => run_again::validate_bindings("term", &argument.pat),
     };
     parse::combine(function.sig.inputs.iter().map(of_argument))
-}
-
-/// Refuses an option that would take an argument, of which each term needs a clone.
-fn validate_borrowed(option: &str, value: &Expr, function: &Function) -> Result<()> {
-    let takes = parse::word(value).filter(|name| {
-        let ty = function.typed_argument(name).map(|(_, ty)| ty);
-        ty.is_some_and(|ty| !types::has_nothing_to_drop(ty))
-    });
-    match takes {
-        Some(name) => Err(Error::new_spanned(
-            value,
-            format!("each term needs this argument: write `{option} = &{name}`"),
-        )),
-        None => Ok(()),
-    }
 }
 
 // Input:  #[cfg(unix)] socket: Socket
@@ -183,11 +158,15 @@ impl Attribute for Args {
             named_lock::refuse_several(self.lock_id.as_ref(), "a leader has one lock"),
             validate_arguments(function),
             match &self.using {
-                Some(using) => validate_borrowed("using", &using.value, function),
+                Some(using) => {
+                    run_again::validate_borrowed("term", "using", &using.value, function)
+                }
                 None => Ok(()),
             },
             match self.lock_id.as_ref().map(|lock_id| &lock_id.value) {
-                Some(LockId::Expression(id)) => validate_borrowed("lock_id", id, function),
+                Some(LockId::Expression(id)) => {
+                    run_again::validate_borrowed("term", "lock_id", id, function)
+                }
                 _ => Ok(()),
             },
             OnError::validate(self.shared_options.on_error(), function),

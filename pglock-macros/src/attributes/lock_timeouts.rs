@@ -15,6 +15,8 @@ pub(crate) struct LockTimeout<'a> {
     /// What it sets it to.
     pub(crate) limit: Option<&'a Spanned<DurationArg>>,
     pub(crate) needs: Option<Needs>,
+    /// Whether it sets it anew for each try, from a tenth of a second on.
+    pub(crate) grows: bool,
 }
 
 /// The shortest timeout with which `prioritize` can do something, if the attribute shows it.
@@ -39,6 +41,12 @@ pub(crate) fn validate<'a>(of_each: &[LockTimeout<'a>]) -> Result<()> {
         let innermost = |of: &[LockTimeout<'a>]| of.iter().rev().find_map(|of| of.limit_on(client));
         let others = innermost(below);
         let is_own = others.is_none() && own.limit.is_some();
+        if others.or(own.limit).is_none() && own.is_in_tries(above) {
+            return Err(Error::new(
+                Span::call_site(),
+                "the first tries of `retry` would end before the first poll of `prioritize`: remove that, and write `prioritize_from = 1` in `retry`",
+            ));
+        }
         let limit = others.or(own.limit).or_else(|| innermost(above));
         match limit {
             Some(Spanned {
@@ -51,6 +59,17 @@ pub(crate) fn validate<'a>(of_each: &[LockTimeout<'a>]) -> Result<()> {
 }
 
 impl<'a> LockTimeout<'a> {
+    /// Whether its lock timeout is that of a try, by one of those `above`.
+    fn is_in_tries(&self, above: &[Self]) -> bool {
+        let Ok(client) = &self.client else {
+            return false;
+        };
+        let sets = |of: &&Self| of.grows || of.limit.is_some();
+        let is_same = |of: &&Self| of.client.as_ref().is_ok_and(|own| own.is_same(client));
+        let innermost = above.iter().rev().find(|of| sets(of) && is_same(of));
+        innermost.is_some_and(|of| of.grows)
+    }
+
     fn limit_on(&self, client: &Client) -> Option<&'a Spanned<DurationArg>> {
         let is_same = self.client.as_ref().is_ok_and(|own| own.is_same(client));
         self.limit.filter(|_| is_same)

@@ -6,6 +6,8 @@ pub(crate) mod limit;
 pub(crate) mod lock_timeouts;
 pub(crate) mod named_lock;
 pub(crate) mod prioritize;
+pub(crate) mod retry;
+mod run_again;
 pub(crate) mod timeout;
 
 use proc_macro2::TokenStream;

@@ -135,14 +135,14 @@ impl Args {
 const WORDS: [&str; 3] = ["Terminate", "Cancel", "Escalate"];
 
 /// What is done to blocking sessions.
-enum PrioritizeSideEffect {
+pub(super) enum PrioritizeSideEffect {
     /// One of [`WORDS`].
     Named(Ident),
     Expression(Expr),
 }
 
 impl PrioritizeSideEffect {
-    fn new(value: Expr) -> Result<Self> {
+    pub(super) fn new(value: Expr) -> Result<Self> {
         let fail = |message: String| Err(Error::new_spanned(&value, message));
         if let Some(text) = parse::text(&value) {
             return fail(match suggest::word(&text, &WORDS) {
@@ -174,9 +174,19 @@ impl PrioritizeSideEffect {
         }
     }
 
+    /// What the catalog says of it.
+    pub(super) fn word(side_effect: Option<&Spanned<Self>>) -> Option<String> {
+        match side_effect.map(|it| &it.value) {
+            Some(Self::Named(word)) => Some(word.to_string()),
+            // The runtime's default.
+            None => Some("Terminate".to_owned()),
+            Some(Self::Expression(_)) => None,
+        }
+    }
+
     // Input:  side_effect = Cancel         side_effect = Page::new()
     // Output: ::pglock::__rt::Cancel       Page::new()
-    fn expand(&self, krate: &Path) -> TokenStream {
+    pub(super) fn expand(&self, krate: &Path) -> TokenStream {
         match self {
             Self::Named(name) => quote!(#krate::__rt::#name),
             Self::Expression(value) => quote!(#value),
@@ -194,6 +204,7 @@ impl Attribute for Args {
             client: self.shared_options.named_or_only(function),
             limit: self.timeout.as_ref(),
             needs: self.needs(),
+            grows: false,
         })
     }
 
@@ -215,15 +226,9 @@ impl Attribute for Args {
 
 impl Args {
     fn site(&self) -> AnnotatedSite {
-        let side_effect = match self.side_effect.as_ref().map(|it| &it.value) {
-            Some(PrioritizeSideEffect::Named(word)) => Some(word.to_string()),
-            // The runtime's default.
-            None => Some("Terminate".to_owned()),
-            Some(PrioritizeSideEffect::Expression(_)) => None,
-        };
         AnnotatedSite::new("prioritize")
             .timeout(self.timeout.as_ref())
-            .side_effect(side_effect)
+            .side_effect(PrioritizeSideEffect::word(self.side_effect.as_ref()))
     }
 
     // Expansion: expansions/prioritize.rs

@@ -98,6 +98,7 @@ impl Attribute for Args {
             client: self.shared_options.named_or_only(function),
             limit: self.limit.as_ref(),
             needs: None,
+            grows: false,
         })
     }
 

@@ -1,7 +1,7 @@
 //! What somebody meant who wrote something else.
 
 /// What options are called elsewhere, and what they are called here.
-const OTHER_NAMES: [(&str, &str); 32] = [
+const OTHER_NAMES: [(&str, &str); 37] = [
     ("id", "lock_id"),
     ("key", "lock_id"),
     ("lock", "lock_id"),
@@ -34,6 +34,11 @@ const OTHER_NAMES: [(&str, &str); 32] = [
     ("at_least", "hold_at_least"),
     ("at_most", "hold_at_most"),
     ("every", "interval"),
+    ("attempts", "tries"),
+    ("max_attempts", "tries"),
+    ("max_tries", "tries"),
+    ("retries", "tries"),
+    ("max_timeout", "longest"),
 ];
 
 /// The one of `options` that goes by that name elsewhere, or is spelled nearly like it.

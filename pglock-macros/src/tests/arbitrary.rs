@@ -14,7 +14,7 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 86] = [
+const PIECES: [&str; 90] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -32,6 +32,10 @@ const PIECES: [&str; 86] = [
     "periodic",
     "restart",
     "restart_on_error",
+    "tries",
+    "longest",
+    "unbounded_last",
+    "prioritize_from",
     "=",
     "=",
     "=",
@@ -104,7 +108,7 @@ const PIECES: [&str; 86] = [
 ];
 
 /// What attributes are put on, right and wrong.
-const ITEMS: [&str; 18] = [
+const ITEMS: [&str; 19] = [
     "fn f() {}",
     "fn f() -> Result<(), E> { Ok(()) }",
     "async fn f(conn: &mut C) -> Result<u8, E> { todo(conn).await }",
@@ -120,6 +124,7 @@ const ITEMS: [&str; 18] = [
     "fn f() -> impl Future<Output = ()> { async {} }",
     "#[advisory(timeout = 0)] #[pglock::timeout(3)] fn f(conn: &mut C) -> Result<(), E> { Ok(()) }",
     "#[pglock::prioritize(interval = 0)] #[advisory] #[advisory] fn f(conn: &mut C) {}",
+    "#[pglock::retry(tries = 2)] #[pglock::prioritize] fn f(&mut self, conn: &mut C, mut x: T, y: &mut T) -> Result<(), E> { Ok(()) }",
     "#[pglock::timeout = 3] #[doc = \"x\"] fn r#fn(r#match: u8) -> (u8,) { (1,) }",
     "fn f(self: Box<Self>, conn: &mut impl Connection) -> Box<dyn Future<Output = ()> + Send> { x }",
     "",
@@ -202,4 +207,9 @@ fn of_limit() {
 #[test]
 fn of_leader() {
     code_or_an_error_comes_of("leader");
+}
+
+#[test]
+fn of_retry() {
+    code_or_an_error_comes_of("retry");
 }

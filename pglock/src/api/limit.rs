@@ -40,3 +40,8 @@ use crate::model::lock_id::IntoLockId;
 pub fn limit(permits: u32, id: impl IntoLockId) -> Advisory<PermitScope> {
     advisory(id).with_permits(permits)
 }
+
+/// What `#[pglock::limit]` expands to: one of so many permits, instead of the lock alone.
+pub fn limit_by(lock: Advisory, permits: u32) -> Advisory<PermitScope> {
+    lock.with_permits(permits)
+}

@@ -9,6 +9,7 @@ pub(crate) mod leader;
 pub(crate) mod limit;
 pub(crate) mod locks;
 pub(crate) mod prioritize;
+pub(crate) mod retry;
 pub(crate) mod tables;
 pub(crate) mod timeout;
 pub(crate) mod wait_graph;

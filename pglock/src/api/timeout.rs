@@ -139,6 +139,11 @@ impl PreviousTimeout {
         block_on(restore(&mut BlockingWire(connection), &self))
     }
 
+    /// Whether it was set in a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
     fn is_of_this_process(&self) -> bool {
         self.process.is_current()
     }
@@ -281,6 +286,13 @@ impl<'c, C: AnyAsyncConnection + ?Sized> AsyncTimeoutScope<'c, C> {
             connection,
             previous: None,
         }
+    }
+
+    /// Whether it was set in a transaction.
+    pub(crate) fn is_in_transaction(&self) -> bool {
+        self.previous
+            .as_ref()
+            .is_some_and(PreviousTimeout::is_in_transaction)
     }
 
     /// Like [`TimeoutScope::restore`].

@@ -31,15 +31,17 @@ impl Error {
     /// ```
     #[must_use]
     pub fn find<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e Self> {
-        let mut next = Some(error);
-        while let Some(error) = next {
-            if let Some(found) = error.downcast_ref() {
-                return Some(found);
-            }
-            next = carried(error).or_else(|| error.source());
-        }
-        None
+        chain(error).find_map(|error| error.downcast_ref())
     }
+}
+
+/// An error and what has caused it, the outermost first.
+pub(super) fn chain<'e>(
+    error: &'e (dyn StdError + 'static),
+) -> impl Iterator<Item = &'e (dyn StdError + 'static)> {
+    std::iter::successors(Some(error), |&error| {
+        carried(error).or_else(|| error.source())
+    })
 }
 
 /// What an error carries that leaves it out of its sources.
@@ -53,6 +55,11 @@ fn carried<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError 
     }
     #[cfg(feature = "sqlx")]
     if let Some(sqlx::Error::Database(carried)) = error.downcast_ref() {
+        return Some(carried.as_error());
+    }
+    // As the source of what wraps an error of sqlx's and passes on its source.
+    #[cfg(feature = "sqlx")]
+    if let Some(carried) = error.downcast_ref::<Box<dyn sqlx::error::DatabaseError>>() {
         return Some(carried.as_error());
     }
     None

@@ -252,7 +252,7 @@ impl Error {
 }
 
 /// As in "held for 2.3 s by pid 42".
-fn held_by(holder: &Holder) -> String {
+pub(super) fn held_by(holder: &Holder) -> String {
     if holder.queued {
         return format!("queued behind {holder}, which waits for it too");
     }

@@ -11,6 +11,7 @@ pub(crate) mod humanize;
 mod io;
 mod locks;
 mod prioritize;
+mod retry;
 #[cfg(feature = "serde")]
 pub(crate) mod serialize;
 mod sessions;
@@ -30,6 +31,7 @@ pub(crate) use failure::transaction_in_the_way;
 pub use holder::Holder;
 pub(crate) use holder::{Found, process_without_client};
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
+pub(crate) use retry::LockTimedOut;
 
 /// Why a lock could not be acquired, or was lost.
 ///

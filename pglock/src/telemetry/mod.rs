@@ -26,7 +26,7 @@ pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;
 pub(crate) use spans::TraceContext;
-pub(crate) use subject::{SessionRole, SignalReport, Subject};
+pub(crate) use subject::{FailedTry, SessionRole, SignalReport, Subject};
 pub(crate) use wait::WaitReport;
 
 use catch_panics::catch_panics;
@@ -108,6 +108,12 @@ fn outcome(kind: ErrorKind) -> &'static str {
         ErrorKind::Config => "config",
         ErrorKind::SideEffect => "side_effect",
         ErrorKind::Environment => "environment",
+    }
+}
+
+impl FailedTry<'_> {
+    pub(crate) fn emit(&self) {
+        catch_panics(|| spans::lock_timed_out(self));
     }
 }
 

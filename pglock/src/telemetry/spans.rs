@@ -8,7 +8,7 @@ use tracing::field::Empty;
 use tracing::{Level, Span, debug, error, event_enabled, info, info_span, warn};
 
 use super::catch_panics::catch_panics;
-use super::subject::{BodyEnd, SignalReport, Subject};
+use super::subject::{BodyEnd, FailedTry, SignalReport, Subject};
 use crate::error::Holder;
 
 /// Whether a subscriber listens to skips, which then cost a statement that looks up the holder.
@@ -51,6 +51,14 @@ impl TraceContext {
         Self {
             span: Span::current(),
             subscriber: dispatcher::get_default(Clone::clone),
+        }
+    }
+
+    /// Where nobody listens.
+    pub(crate) fn nowhere() -> Self {
+        Self {
+            span: Span::none(),
+            subscriber: Dispatch::none(),
         }
     }
 
@@ -269,6 +277,24 @@ impl BodySpan {
     pub(super) fn run<R>(&self, body: impl FnOnce() -> R) -> R {
         self.0.in_scope(body)
     }
+}
+
+/// A try of several in which a lock timed out, before the pause and the next one.
+pub(super) fn lock_timed_out(failed: &FailedTry<'_>) {
+    let FailedTry { holder, .. } = failed;
+    info!(
+        name: "pglock.retry",
+        target: "pglock::retry",
+        r#try = failed.try_number,
+        tries = failed.tries,
+        lock_timeout_ms = failed.limit.map(millis),
+        pause_ms = millis(failed.pause),
+        holder.pid = holder.map(|holder| holder.pid),
+        holder.application_name = holder.map(|holder| holder.application_name.as_str()),
+        holder.user = holder.and_then(|holder| holder.user.as_deref()),
+        holder.queued = holder.map(|holder| holder.queued),
+        "a lock timed out, and is tried again after a pause",
+    );
 }
 
 /// A term of a leader.

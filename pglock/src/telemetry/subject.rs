@@ -1,5 +1,8 @@
 //! What is reported: locks and signaled sessions, as plain values.
 
+use std::time::Duration;
+
+use crate::error::Holder;
 use crate::model::lock_id::LockId;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::AdvisoryMode;
@@ -102,4 +105,21 @@ pub(crate) enum SessionRole {
     Own,
     /// Nothing: it is kept for the next one.
     Idle,
+}
+
+/// A try in which a lock timed out, and after which there is another one.
+#[cfg_attr(
+    not(feature = "tracing"),
+    expect(dead_code, reason = "only an event reads it")
+)]
+pub(crate) struct FailedTry<'a> {
+    /// From 1 on.
+    pub(crate) try_number: u32,
+    pub(crate) tries: u32,
+    /// Its lock timeout.
+    pub(crate) limit: Option<Duration>,
+    /// How long it is until the next one.
+    pub(crate) pause: Duration,
+    /// Who was in the way.
+    pub(crate) holder: Option<&'a Holder>,
 }

@@ -4,6 +4,7 @@ mod attributes_of_others;
 mod bodies;
 mod metrics;
 mod metrics_recorder;
+mod retry;
 mod spans;
 mod spans_recorder;
 mod trouble;

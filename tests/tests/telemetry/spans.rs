@@ -9,7 +9,7 @@ use tracing::{Level, info, info_span};
 use super::spans_recorder::{RecordedEvent, Recorder};
 use super::{another_handle, assert_documented, handle};
 
-const OUTER: &str = "outer";
+pub(crate) const OUTER: &str = "outer";
 
 pub(crate) fn in_a_span<R>(recorder: &Recorder, work: impl FnOnce() -> R) -> R {
     recorder.record(|| info_span!("outer").in_scope(work))

@@ -69,7 +69,7 @@ impl fmt::Display for Catalog {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct CatalogEntry {
-    /// `advisory`, `leader`, `limit`, `prioritize` or `timeout`.
+    /// `advisory`, `leader`, `limit`, `prioritize`, `retry` or `timeout`.
     pub attribute: &'static str,
     /// The function, with the modules that it is in.
     pub function: &'static str,

@@ -68,6 +68,7 @@ pub fn prioritize() -> Prioritize {
         timeout: None,
         side_effect: Arc::new(Terminate::new()),
         using: Using::DEFAULT,
+        only_looks: false,
     }
 }
 
@@ -80,6 +81,7 @@ pub struct Prioritize {
     timeout: Option<Timeout>,
     side_effect: Arc<dyn PrioritizeSideEffect>,
     using: Using,
+    only_looks: bool,
 }
 
 impl Prioritize {
@@ -193,10 +195,9 @@ impl Prioritize {
         self,
         connection: &mut C,
     ) -> Result<(SectionHandle, Option<PreviousTimeout>), Error> {
-        self.check()?;
-        let backend = block_on(backend_of(&mut BlockingWire(connection)))?;
-        let section = block_on(SectionHandle::begin(self.section(backend)?))?;
-        let previous = match self.timeout {
+        let limit = self.timeout;
+        let section = block_on(self.watch(&mut BlockingWire(connection)))?;
+        let previous = match limit {
             Some(limit) => Some(timeout(limit).begin(connection)?),
             None => None,
         };
@@ -213,14 +214,27 @@ impl Prioritize {
         self,
         connection: &mut C,
     ) -> Result<AsyncPrioritizeScope<'_, C>, Error> {
-        self.check()?;
-        let backend = backend_of(&mut AsyncWire(&mut *connection)).await?;
-        let section = SectionHandle::begin(self.section(backend)?).await?;
-        let connection = match self.timeout {
+        let limit = self.timeout;
+        let section = self.watch(&mut AsyncWire(&mut *connection)).await?;
+        let connection = match limit {
             Some(limit) => timeout(limit).on_async(connection).await?,
             None => AsyncTimeoutScope::unchanged(connection),
         };
         Ok(AsyncPrioritizeScope::new(connection, section))
+    }
+
+    /// Only reports who blocks the connection: no session is signaled, and there are no events.
+    pub(crate) fn only_looks(mut self) -> Self {
+        self.side_effect = Arc::new(Terminate::new().dry_run(true));
+        self.only_looks = true;
+        self
+    }
+
+    /// Watches a connection, without a change to its `lock_timeout`.
+    pub(crate) async fn watch(self, wire: &mut impl ExtendedQuery) -> Result<SectionHandle, Error> {
+        self.check()?;
+        let backend = backend_of(wire).await?;
+        SectionHandle::begin(self.section(backend)?).await
     }
 
     fn check(&self) -> Result<(), Error> {
@@ -258,7 +272,11 @@ impl Prioritize {
             interval: self.interval,
             periodic: self.periodic,
             side_effect: Arc::clone(&self.side_effect),
-            context: TraceContext::here(),
+            context: if self.only_looks {
+                TraceContext::nowhere()
+            } else {
+                TraceContext::here()
+            },
         })
     }
 }
