@@ -37,6 +37,8 @@
 //! | lock the jobs of a scheduler or a queue, or the handlers of a web server | the [jobs](_guide::jobs) page |
 //! | know whether I still hold it | [`check`], [`Guard::check`] |
 //! | keep a lock after a short job, or stop a long one | [`hold_at_least`](Advisory::hold_at_least), [`hold_at_most`](Advisory::hold_at_most), [`drain()`] |
+//! | not run again within some time, over restarts | [`once_in`](Advisory::once_in) |
+//! | fence off a holder that has lost its lock, in another system | [`fenced`](Advisory::fenced), [`token`] |
 //! | check the connection at the start, close idle sessions at the end | [`Database::ping`], [`Database::close`], [`drain_and_close`] |
 //! | lock tables | [`tables`], [`table()`], [`model`] |
 //! | limit how long statements wait for locks | [`macro@timeout`], [`fn@timeout`] |
@@ -159,7 +161,7 @@ pub mod _guide;
 
 pub use api::advisory::{
     Advisory, AdvisoryOn, AdvisoryOnAsync, AllScope, OnOwnSession, PermitScope, SessionScope,
-    TransactionScope, advisory,
+    TransactionScope, advisory, schema,
 };
 pub use api::all::advisory_all;
 #[cfg(feature = "serde")]
@@ -178,7 +180,7 @@ pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 pub use api::wait_graph::{
     PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,
 };
-pub use calls::{AsyncConnectionGuard, ConnectionGuard, Guard, check};
+pub use calls::{AsyncConnectionGuard, ConnectionGuard, Guard, check, token};
 pub use database::{Database, DatabaseBuilder, DatabaseConfig, Using, configure};
 pub use drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncReader,

@@ -14,7 +14,7 @@ use crate::nest;
 const CASES: u32 = 4000;
 
 /// Pieces of what people write, right and wrong.
-const PIECES: [&str; 90] = [
+const PIECES: [&str; 92] = [
     "lock_id",
     "timeout",
     "side_effect",
@@ -28,6 +28,8 @@ const PIECES: [&str; 90] = [
     "crate",
     "hold_at_least",
     "hold_at_most",
+    "once_in",
+    "fenced",
     "interval",
     "periodic",
     "restart",

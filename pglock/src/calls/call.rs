@@ -9,6 +9,7 @@ use std::time::Instant;
 use futures_util::future::{Either, ready};
 
 use crate::background::block_on;
+use crate::calls::after_grant::AfterGrant;
 use crate::calls::all::All;
 use crate::calls::call_stack::{self, Frame};
 use crate::calls::guards_here;
@@ -112,8 +113,8 @@ impl CallRequest {
     }
 }
 
-/// Acquires the locks of a request that is for several. Boxed: otherwise those for one would have room for it, too.
-type AcquireSeveral = Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>>;
+/// Acquires what takes more than one step. Boxed: otherwise those for one would have room for it, too.
+type AcquireInSteps = Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>>;
 
 /// Acquires what a request is for. Not an `async fn`, which would have room for the request twice.
 fn acquire(
@@ -121,21 +122,22 @@ fn acquire(
     blocking: bool,
     shares: bool,
 ) -> impl Future<Output = Result<HeldLock, Error>> + Send {
-    match acquire_several(&request, blocking, shares) {
+    match acquire_in_steps(&request, blocking, shares) {
         Some(several) => Either::Left(Either::Left(several)),
         None if blocking => Either::Left(Either::Right(ready(engine::acquire_blocking(request)))),
         None => Either::Right(engine::acquire(request)),
     }
 }
 
-/// `None`: it is for one.
-fn acquire_several(request: &Request, blocking: bool, shares: bool) -> Option<AcquireSeveral> {
+/// `None`: one step is enough.
+fn acquire_in_steps(request: &Request, blocking: bool, shares: bool) -> Option<AcquireInSteps> {
     match request.lock.purpose.as_deref()? {
         Purpose::All(locks) => {
             let locks = locks_to_ask_for(&request.lock, locks, shares);
             Some(All::new(request.clone(), locks, blocking).acquire())
         }
         Purpose::Limit(permits) => Some(Limit::new(request.clone(), *permits, blocking).permit()),
+        Purpose::Ruled(rules) => Some(AfterGrant::new(request.clone(), *rules, blocking).acquire()),
         Purpose::Permit(_) | Purpose::Part => None,
     }
 }

@@ -231,6 +231,35 @@ pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock) -> Result<(), Error> {
     Ok(())
 }
 
+/// The token of the call around this one whose lock is [`fenced`](crate::Advisory::fenced), of the innermost if there are
+/// several: larger than that of each holder before.
+///
+/// # Errors
+///
+/// [`ErrorKind::Config`](crate::ErrorKind::Config) where there is no such call.
+///
+/// ```
+/// # fn main() -> Result<(), pglock::Error> {
+/// # let database = pglock_tests::database();
+/// # pglock::configure(database.url())?;
+/// #[pglock::advisory("ledger", fenced)]
+/// fn post() -> Result<u64, pglock::Error> {
+///     pglock::token() // to be written and compared where the work goes
+/// }
+///
+/// assert!(post()? < post()?);
+/// # Ok(())
+/// # }
+/// ```
+pub fn token() -> Result<u64, Error> {
+    close_copies_in_child();
+    held().find_map(|hold| hold.token()).ok_or_else(|| {
+        Error::config(
+            "`pglock::token` is that of a call around it whose lock is `fenced`, and there is none; write `#[pglock::advisory(.., fenced)]`, or `fenced()` before `run`, or use `token()` of the guard",
+        )
+    })
+}
+
 /// Checks that the locks of the enclosing calls are still held, without SQL.
 ///
 /// For long blocking bodies: an async body is dropped when its lock is lost, but a blocking one has to check. Locks on

@@ -105,6 +105,22 @@ impl Guard {
         }
     }
 
+    /// Its token, if it is [`fenced`](crate::Advisory::fenced).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("ledger").fenced().acquire()?;
+    /// assert!(guard.token().is_some());
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn token(&self) -> Option<u64> {
+        self.hold.token()
+    }
+
     /// Releases the lock and waits for the server's answer.
     ///
     /// # Errors

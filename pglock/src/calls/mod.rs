@@ -1,5 +1,6 @@
 //! The calls of this process and the locks that they hold, and guards, which hold a lock without a call.
 
+mod after_grant;
 mod all;
 pub(crate) mod call;
 pub(crate) mod call_stack;
@@ -9,5 +10,5 @@ mod guards_here;
 mod limit;
 pub(crate) mod on_connection;
 
-pub use call_stack::check;
+pub use call_stack::{check, token};
 pub use guard::{AsyncConnectionGuard, ConnectionGuard, Guard};

@@ -32,13 +32,14 @@ pub(crate) struct HeldLock {
     others: Option<Box<Others>>,
 }
 
-/// What is held for as long as a lock.
+/// What a lock has besides itself, for as long as it is held.
 #[derive(Default)]
 struct Others {
     /// Its loss is not the lock's.
     beside: Vec<HeldLock>,
     /// These are one with the lock: the loss of one is that of all. Calls inside the one that has them may share them.
     together: Vec<Arc<HeldLock>>,
+    token: Option<u64>,
 }
 
 /// Says of a lock whether it is known to be lost, also when its holder has gone.
@@ -96,6 +97,18 @@ impl HeldLock {
             together.extend(locks.into_iter().map(Arc::new));
         }
         self
+    }
+
+    /// Has this token, if any.
+    pub(crate) fn with_token(mut self, token: Option<u64>) -> Self {
+        if token.is_some() {
+            self.others.get_or_insert_default().token = token;
+        }
+        self
+    }
+
+    pub(crate) fn token(&self) -> Option<u64> {
+        self.others.as_ref()?.token
     }
 
     /// Those that it is one with.

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::time::Duration;
 
 use crate::database::Database;
 use crate::model::lock_request::LockSpec;
@@ -22,9 +23,20 @@ pub(crate) struct DatabaseLock {
     pub(crate) database: Database,
 }
 
+/// What is done once a lock has been granted.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct GrantRules {
+    /// It is not acquired for a run that would begin within this time of the one before.
+    pub(crate) once_in: Option<Duration>,
+    /// It has a token.
+    pub(crate) fenced: bool,
+}
+
 /// What a lock is for.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
+    /// It was asked for by its ID, and more is done before it is had.
+    Ruled(GrantRules),
     /// These locks were asked for, and this one only stands for them.
     All(Vec<LockSpec>),
     /// A limit was asked for by its ID. No such lock is held, but a permit of it.

@@ -4,6 +4,7 @@
 //! so a blocking call works inside a runtime and an async call on any executor. When a caller goes away, the clean-up
 //! is done here.
 
+mod after_grant;
 mod arbiter;
 mod asked;
 mod borrow;
@@ -21,18 +22,21 @@ pub(crate) mod section_waits;
 mod session;
 mod state;
 
+use std::time::Duration;
+
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
 use crate::model::lock_id::LockId;
 use crate::model::permits::Permits;
 use crate::sql::shared::permits::OtherNumber;
+use crate::sql::shared::runs::RunBefore;
 
 pub(crate) use borrow::{acquire, acquire_blocking, release, release_blocking};
 pub(crate) use hold::{HeldLock, HoldWatch};
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;
-pub(crate) use lock::{DatabaseLock, Purpose};
+pub(crate) use lock::{DatabaseLock, GrantRules, Purpose};
 pub(crate) use request::Request;
 pub(crate) use state::State;
 
@@ -57,6 +61,34 @@ pub(crate) async fn other_number(
         pool.other_number(&limit, permits).await
     });
     found
+        .await
+        .unwrap_or_else(|_| Err(background::thread_ended()))
+}
+
+/// Notes that a run under this lock begins; or else the run before, within the period.
+pub(crate) async fn begin_run(
+    database: Database,
+    lock: LockId,
+    period: Duration,
+) -> Result<Option<RunBefore>, Error> {
+    let thread = background::start()?;
+    let begun = thread.ask(move || async move {
+        let pool = State::here().pool(&database);
+        pool.begin_run(&lock, period).await
+    });
+    begun
+        .await
+        .unwrap_or_else(|_| Err(background::thread_ended()))
+}
+
+/// A token for who has this lock.
+pub(crate) async fn token(database: Database, lock: LockId) -> Result<u64, Error> {
+    let thread = background::start()?;
+    let token = thread.ask(move || async move {
+        let pool = State::here().pool(&database);
+        pool.token(&lock).await
+    });
+    token
         .await
         .unwrap_or_else(|_| Err(background::thread_ended()))
 }

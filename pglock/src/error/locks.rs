@@ -22,22 +22,7 @@ impl Error {
         Self::busy_as(&format!("lock {id} is busy"), "", waited, found, skip)
     }
 
-    /// All permits of a limit are taken; `busy` says who has one.
-    pub(crate) fn no_permit(
-        id: &dyn fmt::Display,
-        count: u32,
-        waited: Option<Duration>,
-        busy: Self,
-    ) -> Self {
-        let found = match busy.0.holder {
-            Some(holder) => Found::Holder(Box::new(holder)),
-            None => Found::Unknown,
-        };
-        let what = format!("all {count} permits of limit {id} are taken");
-        Self::busy_as(&what, "one is ", waited, found, SKIP)
-    }
-
-    fn busy_as(
+    pub(super) fn busy_as(
         what: &str,
         one_is: &str,
         waited: Option<Duration>,
@@ -216,19 +201,6 @@ impl Error {
     pub(crate) fn never_skips(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
             "lock {id} is to be skipped when it is busy, but its timeout is `None`, with which a call waits and would never skip; set a duration, or zero to try once"
-        ))
-    }
-
-    pub(crate) fn other_permits(id: &dyn fmt::Display, ours: u32, theirs: u32, pid: i32) -> Self {
-        Self::config(format!(
-            "limit {id} has {ours} permits here and {theirs} where pid {pid} has one of them, so more could run than one of the two allows; write the same number everywhere, or end those with the old one first"
-        ))
-    }
-
-    /// The attribute refuses it as well.
-    pub(crate) fn shared_limit(id: &dyn fmt::Display) -> Self {
-        Self::config(format!(
-            "limit {id} is to be shared, but its permits are for one holder each; leave `shared` out, or allow more of them"
         ))
     }
 

@@ -6,6 +6,7 @@
 
 mod failure;
 mod find;
+mod grants;
 mod holder;
 pub(crate) mod humanize;
 mod io;

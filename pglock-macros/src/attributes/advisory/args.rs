@@ -32,6 +32,14 @@ const OPTIONS: &Options<Args> = &[
     ("hold_at_most", "hold_at_most = \"10m\"", |args, option| {
         option.value(&mut args.hold_limits.at_most, hold_limits::at_most)
     }),
+    ("once_in", "once_in = \"55m\"", |args, option| {
+        option.value(&mut args.once_in, |value| {
+            DurationArg::above_zero("once_in", &ONCE_IN, value)
+        })
+    }),
+    ("fenced", "fenced", |args, option| {
+        option.flag(&mut args.fenced)
+    }),
     ("shared", "shared", |args, option| {
         option.flag(&mut args.shared)
     }),
@@ -62,6 +70,12 @@ const WAIT: Hints = Hints {
     may_be_none: true,
 };
 
+const ONCE_IN: Hints = Hints {
+    example: |duration| format!("once_in = \"{duration}\""),
+    least: "leave it out",
+    may_be_none: false,
+};
+
 #[derive(Default)]
 pub(in crate::attributes) struct Args {
     /// How many may run at once, in `#[pglock::limit]`.
@@ -70,6 +84,8 @@ pub(in crate::attributes) struct Args {
     pub(super) timeout: Option<Spanned<DurationArg>>,
     pub(super) side_effect: Option<Spanned<AdvisorySideEffect>>,
     pub(super) hold_limits: HoldLimits,
+    pub(super) once_in: Option<Spanned<DurationArg>>,
+    pub(super) fenced: Option<Spanned<bool>>,
     pub(super) shared: Option<Spanned<bool>>,
     pub(super) xact: Option<Spanned<bool>>,
     pub(super) dedicated: Option<Spanned<bool>>,
@@ -129,6 +145,11 @@ impl Args {
         self.dedicated.as_ref().filter(|dedicated| dedicated.value)
     }
 
+    /// The flag `fenced`, where it is set.
+    pub(super) fn fenced(&self) -> Option<&Spanned<bool>> {
+        self.fenced.as_ref().filter(|fenced| fenced.value)
+    }
+
     /// The option `reentrant = false`, where it is set.
     pub(super) fn not_reentrant(&self) -> Option<&Spanned<bool>> {
         self.reentrant.as_ref().filter(|reentrant| !reentrant.value)
@@ -163,14 +184,14 @@ fn with_a_name(value: &Expr) -> Option<String> {
 
 /// What to write for a value without a name after the lock ID.
 fn another_id(value: &Expr) -> String {
-    const FLAGS: [&str; 3] = ["shared", "xact", "dedicated"];
+    const FLAGS: [&str; 4] = ["shared", "xact", "dedicated", "fenced"];
     if let Some(written) = parse::word(value).map(ToString::to_string) {
         if let Some(flag) = suggest::word(&written, &FLAGS) {
             return format!("unknown flag `{written}`: did you mean `{flag}`?");
         }
         if let Some(word) = suggest::word(&written, &side_effect::WORDS) {
             return format!(
-                "`{written}` is not a flag (those are `shared`, `xact` and `dedicated`): write `side_effect = {word}`"
+                "`{written}` is not a flag (those are `shared`, `xact`, `dedicated` and `fenced`): write `side_effect = {word}`"
             );
         }
     }
@@ -181,7 +202,7 @@ fn another_id(value: &Expr) -> String {
         );
     }
     format!(
-        "only the lock ID and the flags `shared`, `xact` and `dedicated` are written without `=`, and there is a lock ID already: write `name = value` with one of {}",
+        "only the lock ID and the flags `shared`, `xact`, `dedicated` and `fenced` are written without `=`, and there is a lock ID already: write `name = value` with one of {}",
         parse::names(OPTIONS)
     )
 }

@@ -92,6 +92,13 @@ impl<'a> Expansion<'a> {
             let limit = value.expand();
             builder = quote!(#builder.timeout(#limit));
         }
+        if let Some(Spanned { value, .. }) = &self.args.once_in {
+            let period = value.expand();
+            builder = quote!(#builder.once_in(#period));
+        }
+        if self.args.fenced().is_some() {
+            builder = quote!(#builder.fenced());
+        }
         builder = self.args.hold_limits.expand(builder);
         match self.args.side_effect() {
             AdvisorySideEffect::Raise => builder,

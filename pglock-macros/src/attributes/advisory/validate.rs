@@ -8,6 +8,7 @@ use super::side_effect::AdvisorySideEffect;
 use crate::attributes::named_lock;
 use crate::function::Function;
 use crate::options::duration::DurationArg;
+use crate::options::lock_id::LockId;
 use crate::options::on_error::OnError;
 use crate::options::parse::{self, Spanned};
 
@@ -25,6 +26,7 @@ impl Args {
             ),
             self.validate_permits(),
             self.validate_several(),
+            self.validate_rules(),
             self.validate_side_effect(),
             self.hold_limits.validate(function, self.elsewhere()),
             self.validate_client(function),
@@ -83,6 +85,29 @@ impl Args {
             (None, None) => return Ok(()),
         };
         named_lock::refuse_several(self.lock_id.as_ref(), why)
+    }
+
+    /// More is done with one lock on a session of pglock's own only.
+    fn validate_rules(&self) -> Result<()> {
+        let is_for_several = matches!(
+            self.lock_id.as_ref().map(|lock_id| &lock_id.value),
+            Some(LockId::All(_))
+        );
+        let why = match self.elsewhere() {
+            _ if self.permits.is_some() => "a limit has several permits, and this is for one lock",
+            _ if is_for_several => "`all(..)` takes several locks, and this is for one",
+            Some("client") => "a lock on the connection of `client` cannot have this",
+            Some(_) => "a lock that ends with its transaction cannot have this",
+            None => return Ok(()),
+        };
+        let refuse = |option: &str, span: Option<Span>| match span {
+            Some(span) => Err(Error::new(span, format!("{why}: remove `{option}`"))),
+            None => Ok(()),
+        };
+        parse::combine([
+            refuse("once_in", self.once_in.as_ref().map(|period| period.span)),
+            refuse("fenced", self.fenced().map(|fenced| fenced.span)),
+        ])
     }
 
     /// Other locks have a session of their own anyway.

@@ -1,19 +1,22 @@
 //! The builder of advisory locks.
 
 mod connection;
+mod hold;
 mod own_session;
+mod rules;
 mod scopes;
 mod transaction;
 
 use std::fmt;
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use crate::api::catalog::annotated::AnnotatedFn;
 use crate::calls::call::CallRequest;
 use crate::calls::on_connection::ConnectionRequest;
 use crate::database::Using;
-use crate::engine::{DatabaseLock, Purpose};
+use crate::engine::{DatabaseLock, GrantRules, Purpose};
 use crate::error::Error;
 use crate::model::hold_limits::HoldLimits;
 use crate::model::lock_id::{IntoLockId, LockId};
@@ -22,6 +25,7 @@ use crate::model::options::{AdvisoryMode, IntoTimeout, OnBusy, Scope, Timeout, W
 use crate::model::permits::Permits;
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
+pub use rules::schema;
 pub use scopes::{AllScope, OnOwnSession, PermitScope, SessionScope, TransactionScope};
 
 /// An advisory lock, named by a text, an integer, or a pair of integers.
@@ -55,9 +59,15 @@ pub fn advisory(id: impl IntoLockId) -> Advisory {
     Advisory::new(id.into_lock_id(), None)
 }
 
+/// What a lock can be `once_in`.
+const PERIODS: RangeInclusive<Duration> =
+    Duration::from_nanos(1)..=Duration::from_secs(10 * 366 * 24 * 60 * 60);
+
 /// What is asked for instead of one lock.
 #[derive(Clone, Debug)]
 enum Form {
+    /// One lock, and more is done before it is had.
+    Ruled(GrantRules),
     /// One of so many permits.
     Permits(u32),
     /// All locks with these IDs.
@@ -172,94 +182,6 @@ impl Advisory {
             form: self.form,
             marker: PhantomData,
         }
-    }
-}
-
-impl<S: OnOwnSession> Advisory<S> {
-    /// Holds the lock on a session that it shares with no other lock.
-    ///
-    /// Locks share sessions, so one that is ended by an administrator, say for one of its locks, takes the others with it. A
-    /// dedicated session costs a connection, of which there are at most
-    /// [`max_sessions`](crate::DatabaseBuilder::max_sessions).
-    ///
-    /// It has no effect on a connection of yours, whose locks are on that connection.
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// let guard = pglock::advisory("month-end").dedicated().acquire()?;
-    /// guard.release()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn dedicated(mut self) -> Self {
-        self.dedicated = true;
-        self
-    }
-
-    /// Keeps the lock at least this long after it was acquired, even if the work is done sooner.
-    ///
-    /// This is for short jobs on many hosts: a host whose clock is late finds the lock still busy, and does not run the
-    /// job a second time.
-    ///
-    /// The caller does not wait: the end of the call, or of the guard, confirms that the lock is still held, and pglock
-    /// releases it later in the background, also if the body failed, panicked or was dropped. Until then everybody
-    /// else, in this process too, finds the lock busy, and it occupies its session. If that session is lost meanwhile,
-    /// the lock is free early. No caller is told; with the feature `tracing` it is the event `pglock.lost`, at `WARN`.
-    ///
-    /// The end of the process frees such locks early; [`drain`](crate::drain()) waits for them. A call that re-enters a
-    /// lock leaves the release to the outer call, whose limits apply. Zero, more than 24 days, your own connections and
-    /// [`xact`](Advisory::xact) are refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
-    ///
-    /// ```
-    /// # fn main() -> Result<(), pglock::Error> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// use std::time::Duration;
-    ///
-    /// let lock = pglock::advisory("invoices").hold_at_least(Duration::from_secs(30));
-    /// lock.clone().run(|| Ok::<_, pglock::Error>(()))?;
-    /// assert!(lock.try_run(|| Ok::<_, pglock::Error>(()))?.is_none()); // still busy
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn hold_at_least(mut self, limit: Duration) -> Self {
-        self.limits.at_least = Some(limit);
-        self
-    }
-
-    /// Stops an async body that holds the lock longer than this, so that a body that hangs does not block everybody
-    /// else.
-    ///
-    /// The body is dropped at its next await, then the lock is released, and the call returns
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost), with this limit in its text. A body that does not await is not
-    /// stopped, and keeps the lock; there [`check`](crate::check) reports it. A statement that the body had sent may
-    /// still run in the server, as after a loss.
-    ///
-    /// Only [`run_async`](Advisory::run_async) and [`try_run_async`](Advisory::try_run_async) can stop a body. Methods
-    /// with a blocking body or with a guard are refused with [`ErrorKind::Config`](crate::ErrorKind::Config), since a
-    /// second run would overlap the first. So are your own connections, [`xact`](Advisory::xact), zero, more than 24
-    /// days, and less than [`hold_at_least`](Advisory::hold_at_least). A process that dies needs no such limit: its
-    /// locks end with it.
-    ///
-    /// ```
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// use std::time::Duration;
-    ///
-    /// let lock = pglock::advisory("invoices").hold_at_most(Duration::from_millis(50));
-    /// let hangs = std::future::pending::<Result<(), pglock::Error>>();
-    /// let stopped = lock.run_async(hangs).await.unwrap_err();
-    /// assert!(stopped.is_lost() && !stopped.body_finished());
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn hold_at_most(mut self, limit: Duration) -> Self {
-        self.limits.at_most = Some(limit);
-        self
     }
 }
 
@@ -417,6 +339,18 @@ impl<S> Advisory<S> {
                 Err(Error::shared_limit(&self.id))
             }
             Some(Form::Permits(count)) => Ok(Some(Purpose::Limit(Permits::new(*count, &self.id)?))),
+            Some(Form::Ruled(rules)) => {
+                if rules
+                    .once_in
+                    .is_some_and(|period| !PERIODS.contains(&period))
+                {
+                    return Err(Error::bad_period(&self.id));
+                }
+                if self.scope == Scope::Transaction {
+                    return Err(Error::rules_elsewhere(&self.id, "in a transaction"));
+                }
+                Ok(Some(Purpose::Ruled(*rules)))
+            }
             Some(Form::All(ids)) => {
                 let locks = LockSpec::all(ids, self.mode, self.label)?;
                 Ok(Some(Purpose::All(locks)))
@@ -426,6 +360,9 @@ impl<S> Advisory<S> {
 
     /// The request for a connection of the caller's.
     pub(crate) fn for_connection(self, default: Timeout) -> Result<ConnectionRequest, Error> {
+        if let Some(Form::Ruled(_)) = self.form.as_deref() {
+            return Err(Error::rules_elsewhere(&self.id, "on a connection of yours"));
+        }
         let request = self.request(default)?;
         request
             .limits

@@ -178,6 +178,16 @@ impl Pool {
         opened_for: &dyn fmt::Display,
         sql: String,
     ) -> Result<Option<Rows>, Error> {
+        let answer = self.on_helper_or_why(opened_for, sql).await;
+        answer.map(Result::ok)
+    }
+
+    /// Like [`on_helper`](Pool::on_helper), with the reason of a failure.
+    pub(in crate::engine) async fn on_helper_or_why(
+        self: &Rc<Self>,
+        opened_for: &dyn fmt::Display,
+        sql: String,
+    ) -> Result<Result<Rows, Failure>, Error> {
         let place = || self.database().place();
         let lease = self.helper_session().await;
         let lease = lease.map_err(|why| why.explain(opened_for, &place()))?;
@@ -190,9 +200,7 @@ impl Pool {
         });
         let answer = answer.await.ok().flatten();
         let bound = self.database().liveness().answer();
-        answer
-            .map(Result::ok)
-            .ok_or_else(|| Error::connect_timeout(opened_for, &place(), bound))
+        answer.ok_or_else(|| Error::connect_timeout(opened_for, &place(), bound))
     }
 }
 

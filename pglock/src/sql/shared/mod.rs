@@ -3,4 +3,5 @@
 pub(crate) mod batch;
 pub(crate) mod deadlock;
 pub(crate) mod permits;
+pub(crate) mod runs;
 pub(crate) mod waits;

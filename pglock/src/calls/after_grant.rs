@@ -1,0 +1,63 @@
+//! What is done once a lock has been granted, before its caller has it.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::calls::caller::Caller;
+use crate::engine::{self, GrantRules, HeldLock, Request};
+use crate::error::Error;
+
+/// A caller whose lock is not enough.
+pub(super) struct AfterGrant {
+    caller: Caller,
+    rules: GrantRules,
+}
+
+impl AfterGrant {
+    pub(super) fn new(request: Request, rules: GrantRules, blocking: bool) -> Self {
+        Self {
+            caller: Caller::new(request, blocking),
+            rules,
+        }
+    }
+
+    /// Acquires the lock.
+    pub(super) fn acquire(self) -> Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>> {
+        Box::pin(async move {
+            let request = &self.caller.request;
+            let lock = request.lock.with_spec(request.lock.spec.clone(), None);
+            let (wait, describe_holder) = (request.wait, request.describe_holder);
+            let lock = self.caller.ask(lock, &[], wait, describe_holder).await?;
+            match self.follow_rules().await {
+                Ok(token) => Ok(lock.with_token(token)),
+                Err(error) => {
+                    // It was not used, so it doesn't matter if it was lost.
+                    let _ = engine::release(&lock).await;
+                    Err(error)
+                }
+            }
+        })
+    }
+
+    /// The token, if one is asked for.
+    async fn follow_rules(&self) -> Result<Option<u64>, Error> {
+        if let Some(period) = self.rules.once_in {
+            self.begin_run(period).await?;
+        }
+        if !self.rules.fenced {
+            return Ok(None);
+        }
+        let lock = &self.caller.request.lock;
+        let token = engine::token(lock.database.clone(), lock.id.clone());
+        token.await.map(Some)
+    }
+
+    async fn begin_run(&self, period: Duration) -> Result<(), Error> {
+        let lock = &self.caller.request.lock;
+        let begun = engine::begin_run(lock.database.clone(), lock.id.clone(), period);
+        match begun.await? {
+            None => Ok(()),
+            Some(before) => Err(Error::not_due(&lock.id, period, before.ago, &before.ran_by)),
+        }
+    }
+}
