@@ -1,8 +1,10 @@
 //! The caller's own connections: which types they can be, and what pglock needs from each.
 
+mod cancel_on_drop;
 mod clean_up;
 #[cfg(feature = "diesel")]
 mod diesel;
+mod dropped_wait;
 mod lend;
 mod postgres;
 #[cfg(feature = "sqlx")]

@@ -40,27 +40,37 @@ pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
 pub(super) enum Text {
     /// One statement for the extended protocol, of which diesel returns the rows.
     Query(String),
-    /// Statements for the simple protocol, of which it returns none; the statement `answer`, if there is one, has the last
-    /// row.
-    Batch { sql: String, answer: Option<String> },
+    Batch(Batch),
+}
+
+/// Statements for the simple protocol, of which diesel returns no rows; the statement `answer`, if there is one, has the last
+/// row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) sql: String,
+    pub(super) answer: Option<String>,
 }
 
 pub(super) fn text(sql: &str) -> Text {
-    // It names the lock, whose name may contain anything.
-    let (comment, sql) = comment::split(sql);
-    let statements = statements(sql);
+    let (comment, statements) = parts(sql);
     if let [only] = statements[..]
         && is_select(only)
         && !looks_for_a_transaction(only)
     {
         return Text::Query(format!("{comment}{only}"));
     }
+    Text::Batch(batch(sql))
+}
+
+/// One of our texts for the simple protocol, of which every statement is sent at once.
+pub(super) fn batch(sql: &str) -> Batch {
+    let (comment, statements) = parts(sql);
     let last = statements.len() - 1;
     let wrapped: Vec<String> = (0..)
         .zip(&statements)
         .map(|(place, statement)| with_sql_state(statement, place == last))
         .collect();
-    Text::Batch {
+    Batch {
         sql: format!("{comment}{}", wrapped.join("; ")),
         // This will be the session's latest statement, and says which lock it holds.
         answer: is_select(statements[last]).then(|| format!("{comment}{ANSWER_OF_BATCH}")),
@@ -70,6 +80,13 @@ pub(super) fn text(sql: &str) -> Text {
 /// The SQLSTATE of an error that a [`with_sql_state`] statement raised.
 pub(super) fn sql_state(constraint: &str) -> Option<&str> {
     constraint.strip_prefix(MARK)
+}
+
+/// The comment that one of our texts begins with, and its statements. The comment names the lock, whose name may contain
+/// anything.
+fn parts(sql: &str) -> (&str, Vec<&str>) {
+    let (comment, sql) = comment::split(sql);
+    (comment, statements(sql))
 }
 
 /// Splits one of our texts into statements, at the semicolons outside quotes. A quote inside quotes is written twice, so
@@ -144,21 +161,21 @@ mod tests {
     #[test]
     fn what_gives_rows_is_a_query_unless_it_needs_the_simple_protocol() {
         assert_eq!(text("SELECT 1"), Text::Query("SELECT 1".to_owned()));
-        let rollback = Text::Batch {
+        let rollback = Batch {
             sql: "ROLLBACK".to_owned(),
             answer: None,
         };
-        assert_eq!(text("ROLLBACK"), rollback);
+        assert_eq!(text("ROLLBACK"), Text::Batch(rollback));
         for sql in [
             "SELECT 1; SELECT 2",
             crate::sql::transaction::IS_IN_TRANSACTION,
         ] {
             assert!(matches!(
                 text(sql),
-                Text::Batch {
+                Text::Batch(Batch {
                     answer: Some(_),
                     ..
-                }
+                })
             ));
         }
     }
@@ -185,9 +202,7 @@ mod tests {
 
     #[test]
     fn statements_that_a_block_cannot_run_stay_as_they_are() {
-        let Text::Batch { sql, answer } = text("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a") else {
-            panic!("it is a batch")
-        };
+        let Batch { sql, answer } = batch("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a");
         assert_eq!(answer, None);
         assert!(sql.starts_with("SAVEPOINT a; DO $") && sql.ends_with("$; RELEASE SAVEPOINT a"));
     }
