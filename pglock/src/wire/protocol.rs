@@ -194,7 +194,7 @@ async fn in_transaction(
     sql: &str,
     savepoint: bool,
 ) -> Result<Rows, AcquireOutcome> {
-    let answer = match wire.expect_transaction() {
+    let answer = match wire.expect_transaction().await {
         Ok(()) => wire.simple_query_or_clean_up(sql).await,
         Err(failure) => Err(failure),
     };

@@ -3,8 +3,11 @@
 //! Diesel hides the SQLSTATE of an error, and the rows of a text with several statements; `sql.rs` works around both, and
 //! `conversation.rs` speaks so with any of its connections.
 
+#[cfg(feature = "diesel")]
 mod blocking;
 mod conversation;
+#[cfg(feature = "diesel-async")]
+mod nonblocking;
 mod rows;
 mod sql;
 
