@@ -42,7 +42,7 @@ pages! {
     /// One of all processes does the work, and another one when it can't.
     leaders = "leaders.md", if all();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
-    your_connections = "your-connections.md", if all(feature = "diesel", feature = "diesel-async", feature = "sqlx");
+    your_connections = "your-connections.md", if all(feature = "diesel", feature = "diesel-async", feature = "sea-orm");
     /// How to test annotated functions: a database per test, busy and lost locks.
     testing = "testing.md", if all();
     /// TLS of pglock's own sessions.

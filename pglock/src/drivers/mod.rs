@@ -7,8 +7,12 @@ mod diesel;
 mod dropped_wait;
 mod lend;
 mod postgres;
+#[cfg(feature = "sea-orm")]
+mod sea_orm;
 #[cfg(feature = "sqlx")]
 mod sqlx;
+#[cfg(any(feature = "diesel", feature = "diesel-async", feature = "sea-orm"))]
+mod texts;
 mod tokio_postgres;
 mod wires;
 
@@ -148,7 +152,9 @@ impl<C: AnyAsyncConnection + ?Sized> sealed::AsyncRead for C {
 /// An async transaction, whose end releases the lock.
 ///
 /// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction), with the feature `sqlx` by
-/// `sqlx::Transaction<'_, sqlx::Postgres>`: pass it as `&mut tx`, not as `&mut *tx`. With the feature `diesel-async` by
+/// `sqlx::Transaction<'_, sqlx::Postgres>`: pass it as `&mut tx`, not as `&mut *tx`. With the feature `sea-orm` by
+/// `sea_orm::DatabaseTransaction`, which is passed as `&mut txn`, or as `&mut &*txn` where it is shared, as in
+/// `transaction(|txn| ..)`; dropped waits are as with sqlx. With the feature `diesel-async` by
 /// `diesel_async::AsyncPgConnection`, which is its own transaction: each call for a lock checks whether one is open.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async transaction",

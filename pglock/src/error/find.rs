@@ -51,6 +51,10 @@ fn carried<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError 
     if let Some(diesel::result::Error::QueryBuilderError(carried)) = error.downcast_ref() {
         return Some(&**carried);
     }
+    #[cfg(feature = "sea-orm")]
+    if let Some(sea_orm::RuntimeErr::SqlxError(carried)) = error.downcast_ref() {
+        return Some(&**carried);
+    }
     #[cfg(feature = "sqlx")]
     if let Some(sqlx::Error::Database(carried)) = error.downcast_ref() {
         return Some(carried.as_error());

@@ -6,6 +6,7 @@ mod dropped;
 mod locks;
 mod names;
 mod on_diesel_async;
+mod on_sea_orm;
 mod prioritized;
 mod scopes;
 mod sessions;

@@ -1,6 +1,6 @@
 //! SQL that passes on what diesel hides: an error's SQLSTATE, and the answer of the simple protocol.
 
-use crate::sql::comment;
+use crate::drivers::texts::{is_select, parts};
 
 /// The row of the last statement of the latest batch, for [`columns`]; an empty text if it had none.
 const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
@@ -82,36 +82,10 @@ pub(super) fn sql_state(constraint: &str) -> Option<&str> {
     constraint.strip_prefix(MARK)
 }
 
-/// The comment that one of our texts begins with, and its statements. The comment names the lock, whose name may contain
-/// anything.
-fn parts(sql: &str) -> (&str, Vec<&str>) {
-    let (comment, sql) = comment::split(sql);
-    (comment, statements(sql))
-}
-
-/// Splits one of our texts into statements, at the semicolons outside quotes. A quote inside quotes is written twice, so
-/// toggling at each quote is enough.
-fn statements(sql: &str) -> Vec<&str> {
-    let mut open = None;
-    let parts = sql.split(|char| {
-        match open {
-            None if char == '\'' || char == '"' => open = Some(char),
-            Some(quote) if quote == char => open = None,
-            _ => {}
-        }
-        open.is_none() && char == ';'
-    });
-    parts.map(str::trim).collect()
-}
-
 /// Whether a statement compares `statement_timestamp()` with `now()` to detect a transaction. That needs the simple
 /// protocol: in the extended one each message sets a new `statement_timestamp()`, so the two are never equal.
 fn looks_for_a_transaction(statement: &str) -> bool {
     statement.contains("statement_timestamp()")
-}
-
-fn is_select(statement: &str) -> bool {
-    statement.starts_with("SELECT")
 }
 
 /// Wraps a statement in a block that raises its errors with the SQLSTATE in a field that diesel shows. A savepoint cannot
@@ -155,8 +129,6 @@ fn dollar_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::options::WaitPolicy;
-    use crate::model::table::TableMode;
 
     #[test]
     fn what_gives_rows_is_a_query_unless_it_needs_the_simple_protocol() {
@@ -178,26 +150,6 @@ mod tests {
                 })
             ));
         }
-    }
-
-    #[test]
-    fn statements_are_parted_outside_quotes() {
-        let tables = [r#"a; b"c;"#.into(), "it's;".into()];
-        let sql = crate::sql::transaction::lock_tables(
-            &tables,
-            TableMode::Share,
-            Some(WaitPolicy::NoWait),
-        );
-        assert_eq!(
-            statements(&sql),
-            [
-                "SAVEPOINT pglock",
-                r#"LOCK TABLE "a; b""c;", "it's;" IN SHARE MODE NOWAIT"#,
-                "RELEASE SAVEPOINT pglock"
-            ]
-        );
-        let sql = crate::sql::lock_timeout::restore_lock_timeout(r#"a';"b\"#, true, 7);
-        assert_eq!(statements(&sql), [&sql]);
     }
 
     #[test]
