@@ -30,11 +30,11 @@ check_features() {
 }
 
 # The `rust-version` of Cargo.toml is at least what the dependencies ask for; and where that Rust is installed, pglock
-# compiles on it. sqlx is left out: it asks for a newer one, as Cargo.toml says at the feature.
+# compiles on it. sqlx and sea-orm are left out: they ask for a newer one, as Cargo.toml says at the features.
 check_rust_version() {
     local declared dependencies newer set
     declared=$(metadata | jq -r .rust_version)
-    set=$(features | grep -vx sqlx | paste -sd , -)
+    set=$(features | grep -vxE 'sqlx|sea-orm' | paste -sd , -)
     dependencies=$(cargo tree --locked -p pglock -e normal,build --prefix none --no-default-features --features "$set" --target all)
     newer=$(cargo metadata --locked --format-version 1 | jq -r --arg declared "$declared" --arg dependencies "$dependencies" '
         def number: split(".") | map(tonumber);

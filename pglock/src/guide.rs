@@ -50,7 +50,7 @@ pages! {
     /// crates of these, so they are tested with the examples.
     jobs = "jobs.md", if any();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
-    your_connections = "your-connections.md", if all(feature = "diesel", feature = "sqlx");
+    your_connections = "your-connections.md", if all(feature = "diesel", feature = "diesel-async", feature = "sea-orm");
     /// How to test annotated functions: a database per test, busy and lost locks.
     testing = "testing.md", if all();
     /// TLS of pglock's own sessions.

@@ -107,7 +107,9 @@
 //! | feature | adds | needs |
 //! | --- | --- | --- |
 //! | `sqlx` | sqlx 0.9: connections, pooled connections, transactions | Rust 1.94; your own dependency on sqlx chooses its runtime and TLS |
+//! | `sea-orm` | SeaORM 2: `DatabaseTransaction`, and the feature `sqlx`, whose connections its pool has | Rust 1.94 |
 //! | `diesel` | diesel 2.3: `PgConnection` | libpq |
+//! | `diesel-async` | diesel-async 0.9: `AsyncPgConnection` | |
 //! | `rustls` | [TLS](_guide::tls) of pglock's own sessions; without it, a URL that requires TLS is refused | |
 //! | `tracing` | [spans and events](_guide::observability) | a subscriber |
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |

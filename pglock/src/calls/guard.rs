@@ -275,7 +275,7 @@ impl<'c, C: AsyncConnection + ?Sized> AsyncConnectionGuard<'c, C> {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it is closed. sqlx notices that only at a statement.
+    /// [`ErrorKind::Lost`](crate::ErrorKind::Lost) if it is closed. sqlx and diesel-async notice that only at a statement.
     ///
     /// ```
     /// # #[tokio::main(flavor = "current_thread")]

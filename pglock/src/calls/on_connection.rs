@@ -60,8 +60,7 @@ impl ConnectionRequest {
         connection: &mut (impl Async + ?Sized),
     ) -> Result<ConnectionLock, Error> {
         let LockRequest { lock, wait, .. } = &self.request;
-        let leftover = sql::advisory::release_leftover(lock.key, lock.mode);
-        let clean_up = CleanUp::in_session(*wait != WaitPolicy::NoWait, leftover);
+        let clean_up = CleanUp::in_session(lock, *wait);
         self.acquire_session(&mut CleanUpOnDrop::new(connection, clean_up))
             .await
     }

@@ -1,5 +1,7 @@
 //! Clean-up after a statement whose future is dropped before the answer: it may still wait, or acquire a lock.
 
+use crate::model::lock_request::LockSpec;
+use crate::model::options::WaitPolicy;
 use crate::sql;
 
 /// What is sent after a statement that was dropped before its answer. It runs before any later statement of the caller.
@@ -18,6 +20,10 @@ pub struct CleanUp {
 pub(super) struct CancelWait {
     /// Sent before the wait: its answer shows that the wait begins, or that there is none.
     pub(super) started: &'static str,
+    /// For drivers whose answers end with their future, which have to know it before: an attempt that does not wait. If it is
+    /// not granted, nothing is under way, and the wait begins. Without one, any statement shows that.
+    #[cfg_attr(not(feature = "diesel-async"), expect(dead_code))]
+    pub(super) attempt: Option<String>,
     /// Sent after the wait: takes the cancel that arrives too late.
     pub(super) sleep: &'static str,
     /// Sent after each sleep, and after a wait that had already failed.
@@ -25,17 +31,23 @@ pub(super) struct CancelWait {
 }
 
 impl CleanUp {
-    /// For a session lock, which `leftover` releases if it was granted.
-    pub(crate) fn in_session(waits: bool, leftover: String) -> Self {
-        let wait = CancelWait {
+    /// For a session lock.
+    pub(crate) fn in_session(lock: &LockSpec, wait: WaitPolicy) -> Self {
+        let waits = wait != WaitPolicy::NoWait;
+        let wait = || CancelWait {
             // In a transaction that was begun by hand the acquire does nothing, and a cancel would abort the transaction.
             started: sql::transaction::IS_IN_TRANSACTION,
+            attempt: Some(sql::advisory::acquire_session(
+                lock,
+                WaitPolicy::NoWait,
+                None,
+            )),
             sleep: sql::cancel::SLEEP,
             recover: None,
         };
         Self {
-            wait: waits.then_some(wait),
-            undo: Some(leftover),
+            wait: waits.then(wait),
+            undo: Some(sql::advisory::release_leftover(lock.key, lock.mode)),
         }
     }
 
@@ -44,6 +56,7 @@ impl CleanUp {
     pub(crate) fn in_transaction(waits: bool) -> Self {
         let wait = CancelWait {
             started: "",
+            attempt: None,
             sleep: sql::cancel::SLEEP_IN_TRANSACTION,
             recover: Some(sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION),
         };

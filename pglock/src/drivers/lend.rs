@@ -70,6 +70,11 @@ macro_rules! forward_async {
             $crate::drivers::sealed::Async::queue(&mut **self, sql);
         }
     };
+    (@expect_transaction) => {
+        fn expect_transaction(&mut self) -> $crate::drivers::Expected<'_> {
+            $crate::drivers::sealed::Async::expect_transaction(&mut **self)
+        }
+    };
     (@is_closed) => {
         fn is_closed(&self) -> bool {
             $crate::drivers::sealed::Async::is_closed(&**self)
@@ -119,7 +124,9 @@ macro_rules! lend_async {
         impl<C: $connection + ?Sized> $crate::drivers::AnyAsyncConnection for $guard<'_, C> {}
 
         impl<C: $connection + ?Sized> $crate::drivers::sealed::Async for $guard<'_, C> {
-            $crate::drivers::forward_async!(simple_query query simple_query_or queue is_closed);
+            $crate::drivers::forward_async!(
+                simple_query query simple_query_or queue expect_transaction is_closed
+            );
         }
     };
 }

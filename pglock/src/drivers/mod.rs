@@ -1,12 +1,18 @@
 //! The caller's own connections: which types they can be, and what pglock needs from each.
 
+mod cancel_on_drop;
 mod clean_up;
-#[cfg(feature = "diesel")]
+#[cfg(any(feature = "diesel", feature = "diesel-async"))]
 mod diesel;
+mod dropped_wait;
 mod lend;
 mod postgres;
+#[cfg(feature = "sea-orm")]
+mod sea_orm;
 #[cfg(feature = "sqlx")]
 mod sqlx;
+#[cfg(any(feature = "diesel", feature = "diesel-async", feature = "sea-orm"))]
+mod texts;
 mod tokio_postgres;
 mod wires;
 
@@ -25,6 +31,9 @@ pub(crate) use wires::{AsyncReaderWire, AsyncWire, BlockingWire, CleanUpOnDrop};
 
 /// The answer of an async driver.
 pub(crate) type Answered<'c> = Pin<Box<dyn Future<Output = Result<Rows, Failure>> + Send + 'c>>;
+
+/// Whether what was expected is so.
+pub(crate) type Expected<'c> = Pin<Box<dyn Future<Output = Result<(), Failure>> + Send + 'c>>;
 
 /// A blocking connection outside a transaction, which can take a session lock.
 ///
@@ -65,8 +74,9 @@ pub trait InTransaction: AnyConnection {}
 /// An async connection outside a transaction, which can take a session lock.
 ///
 /// Implemented by [`tokio_postgres::Client`](::tokio_postgres::Client), with the feature `sqlx` by `sqlx::PgConnection`
-/// and `sqlx::pool::PoolConnection<sqlx::Postgres>`, and by guards that lend one. pglock takes it as `&mut`, so that tasks
-/// cannot share a session that holds a lock: each of them could release it, or run under it.
+/// and `sqlx::pool::PoolConnection<sqlx::Postgres>`, with the feature `diesel-async` by `diesel_async::AsyncPgConnection`,
+/// and by guards that lend one. pglock takes it as `&mut`, so that tasks cannot share a session that holds a lock: each of
+/// them could release it, or run under it.
 /// Pass a pooled connection of bb8 or sqlx as `&mut *conn`, of deadpool as `&mut **conn`; where the type is known, as for
 /// an argument of an annotated function, `&mut conn` is enough.
 ///
@@ -75,13 +85,17 @@ pub trait InTransaction: AnyConnection {}
 /// A future or a guard can be dropped at any point. No lock is left behind, and the next statement on the connection runs
 /// after the clean-up. How long that takes depends on the driver:
 ///
-/// | dropped before its end | tokio-postgres | sqlx |
+/// | dropped before its end | tokio-postgres, diesel-async | sqlx |
 /// | --- | --- | --- |
 /// | a guard, or its release | the release is sent at once | the same |
 /// | a wait for a lock | it is canceled in the server; the connection's next statement starts up to 0.8 s later | sqlx cannot cancel: the wait ends within twice `deadlock_timeout`, or with the grant, which is released at once; the connection's next statement starts after that |
 /// | the same, on a `PoolConnection` that was passed itself | | the connection is closed when it is dropped, and the server ends the wait within a second (Postgres 14 or newer on Linux, 15 elsewhere) |
 /// | a wait in a transaction | it is canceled, and the transaction continues | it ends with its timeout, or with the grant; after a grant the transaction holds the lock, after a timeout it is aborted |
 /// | the scope of a lock timeout | the old timeout is restored at once | the same; in a transaction, if another statement was dropped before it, the timeout stays until the transaction ends |
+///
+/// A transaction of diesel-async that is dropped, as with the future of `transaction(..)`, is left open in the server and
+/// keeps its locks: that is the driver's, and its pools close such a connection. If it is dropped inside a session lock, it
+/// is rolled back before the lock is released.
 ///
 /// With sqlx, also note:
 ///
@@ -96,7 +110,7 @@ pub trait InTransaction: AnyConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async connection that can take a session lock",
     label = "not an async connection outside a transaction",
-    note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`, or `sqlx::PgConnection` with the feature `sqlx`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
+    note = "a session lock needs a connection outside a transaction, such as `tokio_postgres::Client`, `sqlx::PgConnection` with the feature `sqlx`, or `AsyncPgConnection` with the feature `diesel-async`; in a transaction use `acquire_xact_async`, or `xact` in the attribute",
     note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a function with the attribute takes the connection itself, `conn: &mut tokio_postgres::Client`, and its callers pass that; from a pool take a connection first",
     note = "for a blocking connection use `on`, or a plain `fn`"
 )]
@@ -108,20 +122,20 @@ pub trait AsyncConnection: AnyAsyncConnection {}
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async connection that pglock supports",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` with the feature `sqlx`; for a blocking connection use the form without `_async`, or a plain `fn`",
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, or those of `sqlx` or `diesel-async` with the feature of that name; for a blocking connection use the form without `_async`, or a plain `fn`",
     note = "pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; a function with the attribute takes the connection itself, `conn: &mut tokio_postgres::Client`, and its callers pass that; from a pool take a connection first"
 )]
 pub trait AnyAsyncConnection: sealed::Async {}
 
 /// What `fetch_async` asks: it only reads, so the connection may be shared.
 ///
-/// Implemented by every [`AnyAsyncConnection`], and by `&tokio_postgres::Client` and `&tokio_postgres::Transaction`, which
-/// are passed as `&mut &client`, like a `&File` that is read. Statements on a shared client are answered in the order in which
+/// Implemented by every [`AnyAsyncConnection`], and by `&tokio_postgres::Client`, `&tokio_postgres::Transaction` and
+/// `&diesel_async::AsyncPgConnection`, which are passed as `&mut &client`, like a `&File` that is read. Statements on a shared client are answered in the order in which
 /// they were sent.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async connection that pglock can read from",
     label = "not an async connection",
-    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, a shared one as `&mut &client`, or those of `sqlx` with the feature `sqlx`; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; for a blocking connection use the form without `_async`, or a plain `fn`"
+    note = "use `tokio_postgres::Client` or `tokio_postgres::Transaction`, a shared one as `&mut &client`, or those of `sqlx` or `diesel-async` with the feature of that name; pass a pooled connection as `&mut *conn`, deadpool's as `&mut **conn`; for a blocking connection use the form without `_async`, or a plain `fn`"
 )]
 pub trait AsyncReader: sealed::AsyncRead {}
 
@@ -137,8 +151,11 @@ impl<C: AnyAsyncConnection + ?Sized> sealed::AsyncRead for C {
 
 /// An async transaction, whose end releases the lock.
 ///
-/// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction), and with the feature `sqlx` by
-/// `sqlx::Transaction<'_, sqlx::Postgres>`: pass it as `&mut tx`, not as `&mut *tx`.
+/// Implemented by [`tokio_postgres::Transaction`](::tokio_postgres::Transaction), with the feature `sqlx` by
+/// `sqlx::Transaction<'_, sqlx::Postgres>`: pass it as `&mut tx`, not as `&mut *tx`. With the feature `sea-orm` by
+/// `sea_orm::DatabaseTransaction`, which is passed as `&mut txn`, or as `&mut &*txn` where it is shared, as in
+/// `transaction(|txn| ..)`; dropped waits are as with sqlx. With the feature `diesel-async` by
+/// `diesel_async::AsyncPgConnection`, which is its own transaction: each call for a lock checks whether one is open.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is not an async transaction",
     label = "not an async transaction",
@@ -148,7 +165,7 @@ impl<C: AnyAsyncConnection + ?Sized> sealed::AsyncRead for C {
 pub trait AsyncInTransaction: AnyAsyncConnection {}
 
 pub(crate) mod sealed {
-    use super::{Answered, CleanUp, Failure, Rows};
+    use super::{Answered, CleanUp, Expected, Failure, Rows};
 
     /// What pglock needs from a blocking driver.
     pub trait Blocking: Send {
@@ -189,6 +206,12 @@ pub(crate) mod sealed {
         /// Queues the statements at once, behind those sent before, and discards their answer.
         #[doc(hidden)]
         fn queue(&mut self, sql: &str);
+
+        /// Like `expect_transaction` of [`Blocking`].
+        #[doc(hidden)]
+        fn expect_transaction(&mut self) -> Expected<'_> {
+            Box::pin(std::future::ready(Ok(())))
+        }
 
         #[doc(hidden)]
         fn is_closed(&self) -> bool;

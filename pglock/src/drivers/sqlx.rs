@@ -146,29 +146,35 @@ fn as_text(row: &PgRow) -> Result<Vec<Option<String>>, Failure> {
     (0..row.len()).map(text).collect()
 }
 
+/// What an error tells. `source` is it, or what wraps it.
+pub(super) fn failure(error: &sqlx::Error, source: Arc<dyn StdError + Send + Sync>) -> Failure {
+    let (sql_state, session_ended, in_the_way) = match error {
+        sqlx::Error::Database(database) => {
+            let postgres = database.try_downcast_ref::<PgDatabaseError>();
+            let severity = postgres.map(PgDatabaseError::severity);
+            let detail = postgres.and_then(PgDatabaseError::detail);
+            let ended = matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic));
+            (
+                database.code().map(|code| SqlState::from_code(&code)),
+                ended,
+                detail.and_then(transaction_in_the_way),
+            )
+        }
+        sqlx::Error::Io(_) => (None, true, None),
+        _ => (None, false, None),
+    };
+    Failure {
+        sql_state,
+        session_ended,
+        in_the_way,
+        source,
+    }
+}
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        let (sql_state, session_ended, in_the_way) = match &error {
-            sqlx::Error::Database(database) => {
-                let postgres = database.try_downcast_ref::<PgDatabaseError>();
-                let severity = postgres.map(PgDatabaseError::severity);
-                let detail = postgres.and_then(PgDatabaseError::detail);
-                let ended = matches!(severity, Some(PgSeverity::Fatal | PgSeverity::Panic));
-                (
-                    database.code().map(|code| SqlState::from_code(&code)),
-                    ended,
-                    detail.and_then(transaction_in_the_way),
-                )
-            }
-            sqlx::Error::Io(_) => (None, true, None),
-            _ => (None, false, None),
-        };
-        Self {
-            sql_state,
-            session_ended,
-            in_the_way,
-            source: Arc::new(error),
-        }
+        let error = Arc::new(error);
+        failure(&error, error.clone())
     }
 }
 

@@ -18,8 +18,9 @@ impl<C: sealed::Blocking + ?Sized> SimpleQuery for BlockingWire<'_, C> {
         std::future::ready(self.0.simple_query(sql))
     }
 
-    fn expect_transaction(&mut self) -> Result<(), Failure> {
-        self.0.expect_transaction()
+    fn expect_transaction(&mut self) -> impl Future<Output = Result<(), Failure>> + Send {
+        close_copies_in_child();
+        std::future::ready(self.0.expect_transaction())
     }
 }
 
@@ -41,6 +42,11 @@ impl<C: sealed::Async + ?Sized> SimpleQuery for AsyncWire<'_, C> {
     async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
         close_copies_in_child();
         self.0.simple_query(sql).await
+    }
+
+    async fn expect_transaction(&mut self) -> Result<(), Failure> {
+        close_copies_in_child();
+        self.0.expect_transaction().await
     }
 }
 
@@ -87,5 +93,10 @@ impl<C: sealed::Async + ?Sized> SimpleQuery for CleanUpOnDrop<'_, C> {
         close_copies_in_child();
         let clean_up = self.clean_up.clone();
         self.connection.simple_query_or(sql, clean_up).await
+    }
+
+    async fn expect_transaction(&mut self) -> Result<(), Failure> {
+        close_copies_in_child();
+        self.connection.expect_transaction().await
     }
 }

@@ -49,8 +49,12 @@ fn carried<'e>(error: &'e (dyn StdError + 'static)) -> Option<&'e (dyn StdError 
     if let Some(error) = error.downcast_ref::<io::Error>() {
         return error.get_ref().map(|carried| carried as _);
     }
-    #[cfg(feature = "diesel")]
+    #[cfg(any(feature = "diesel", feature = "diesel-async"))]
     if let Some(diesel::result::Error::QueryBuilderError(carried)) = error.downcast_ref() {
+        return Some(&**carried);
+    }
+    #[cfg(feature = "sea-orm")]
+    if let Some(sea_orm::RuntimeErr::SqlxError(carried)) = error.downcast_ref() {
         return Some(&**carried);
     }
     #[cfg(feature = "sqlx")]

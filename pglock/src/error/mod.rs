@@ -27,7 +27,7 @@ use tokio_postgres::error::SqlState;
 pub(crate) use failure::Failure;
 #[cfg(test)]
 pub(crate) use failure::VirtualTransaction;
-#[cfg(any(feature = "diesel", feature = "sqlx"))]
+#[cfg(any(feature = "diesel", feature = "diesel-async", feature = "sqlx"))]
 pub(crate) use failure::transaction_in_the_way;
 pub use holder::Holder;
 pub(crate) use holder::{Found, process_without_client};

@@ -86,7 +86,7 @@ pub(crate) fn holding(mut locks: Vec<ShownLock<'_>>) -> String {
 }
 
 /// Splits a statement into [`naming`]'s part, which is empty if there is none, and the rest.
-#[cfg(feature = "diesel")]
+#[cfg(any(feature = "diesel", feature = "diesel-async", feature = "sea-orm"))]
 pub(crate) fn split(sql: &str) -> (&str, &str) {
     const END_OF_NAMING: &str = " */; ";
     let end = sql

@@ -30,8 +30,8 @@ pub(crate) trait SimpleQuery {
     }
 
     /// Fails when no transaction is open, on connections whose type does not prove that one is.
-    fn expect_transaction(&mut self) -> Result<(), Failure> {
-        Ok(())
+    fn expect_transaction(&mut self) -> impl Future<Output = Result<(), Failure>> + Send {
+        std::future::ready(Ok(()))
     }
 }
 

@@ -166,13 +166,18 @@ pub(crate) async fn lock_tables(
         // The time is over, by which the server ends the statement as a whole. It may have been spent without a wait, and
         // all of them may be free by now.
         AcquireOutcome::Failed(failure)
-            if failure.is(&SqlState::QUERY_CANCELED)
-                && bound.is_some_and(|bound| began.elapsed() >= bound) =>
+            if may_be_canceled(failure) && bound.is_some_and(|bound| began.elapsed() >= bound) =>
         {
             try_lock_tables(wire, tables, mode, Some(WaitPolicy::NoWait)).await
         }
         _ => outcome,
     }
+}
+
+/// Diesel shows no SQLSTATE of an error that comes while another one is raised: the statement's time may be over as the
+/// lock's is.
+fn may_be_canceled(failure: &Failure) -> bool {
+    failure.is(&SqlState::QUERY_CANCELED) || (failure.sql_state.is_none() && !failure.session_ended)
 }
 
 async fn try_lock_tables(
@@ -194,7 +199,7 @@ async fn in_transaction(
     sql: &str,
     savepoint: bool,
 ) -> Result<Rows, AcquireOutcome> {
-    let answer = match wire.expect_transaction() {
+    let answer = match wire.expect_transaction().await {
         Ok(()) => wire.simple_query_or_clean_up(sql).await,
         Err(failure) => Err(failure),
     };
@@ -362,6 +367,39 @@ mod tests {
                 }
             }
         }
+    }
+
+    /// A connection of diesel's on which the time of the statement is over as the error about the lock is raised.
+    struct TimesOutTwice {
+        texts: Vec<String>,
+    }
+
+    impl SimpleQuery for TimesOutTwice {
+        async fn simple_query(&mut self, sql: &str) -> Result<Rows, Failure> {
+            self.texts.push(sql.to_owned());
+            let untold = Failure::local("canceling statement due to statement timeout", false);
+            if sql.contains("NOWAIT") {
+                return Err(Failure {
+                    sql_state: Some(SqlState::LOCK_NOT_AVAILABLE),
+                    ..untold
+                });
+            }
+            if sql.contains("LOCK TABLE") {
+                return Err(untold);
+            }
+            Ok(Rows::default())
+        }
+    }
+
+    #[test]
+    fn a_timeout_of_table_locks_without_an_sql_state_is_one() {
+        let mut wire = TimesOutTwice { texts: Vec::new() };
+        let tables = ["orders".into()];
+        let wait = Some(WaitPolicy::Millis(0));
+        let outcome = block_on(lock_tables(&mut wire, &tables, TableMode::Share, wait));
+        assert!(matches!(outcome, AcquireOutcome::Busy), "{outcome:?}");
+        let undone = |text: &&String| *text == sql::transaction::UNDO_ACQUIRE_IN_TRANSACTION;
+        assert_eq!(wire.texts.iter().filter(undone).count(), 2);
     }
 
     #[test]

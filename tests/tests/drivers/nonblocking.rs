@@ -1,8 +1,12 @@
 //! The async drivers. Each promise is written once, and is a test for each driver: see `for_each_driver`.
 
+mod cancels;
+mod diesel_async;
 mod dropped;
 mod locks;
 mod names;
+mod on_diesel_async;
+mod on_sea_orm;
 mod prioritized;
 mod scopes;
 mod sessions;
@@ -10,6 +14,7 @@ mod transactions;
 mod waits;
 
 use std::future::{Future, poll_fn};
+use std::ops::{Deref, DerefMut};
 use std::pin::pin;
 use std::str::FromStr;
 use std::task::Poll;
@@ -48,6 +53,23 @@ pub(crate) enum DroppedWait {
     Closed,
 }
 
+/// A transaction of a driver that has a type for it.
+pub(crate) struct Begun<T>(T);
+
+impl<T> Deref for Begun<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T> DerefMut for Begun<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        &mut self.0
+    }
+}
+
 /// Runs statements as the driver's user does.
 pub(crate) trait Ask {
     /// The first column of the last row, or the SQLSTATE, which is empty where the server gave none.
@@ -55,7 +77,9 @@ pub(crate) trait Ask {
 }
 
 pub(crate) trait Begin {
-    type Transaction<'c>: AsyncInTransaction + AnyAsyncConnection + Ask + Commit
+    /// Derefs to what is passed to pglock.
+    type Transaction<'c>: DerefMut<Target: AsyncInTransaction + AnyAsyncConnection + Ask + Sized>
+        + Commit
     where
         Self: 'c;
 
@@ -85,12 +109,15 @@ macro_rules! for_each_driver {
         $crate::nonblocking::suite!(tokio_postgres_client, crate::nonblocking::TokioPostgres, $($scenario)*);
         $crate::nonblocking::suite!(deadpool_postgres, crate::nonblocking::Deadpool, $($scenario)*);
         $crate::nonblocking::suite!(bb8_postgres, crate::nonblocking::Bb8, $($scenario)*);
+        $crate::nonblocking::suite!(diesel_async_connection, crate::nonblocking::DieselAsync, $($scenario)*);
+        $crate::nonblocking::suite!(diesel_async_bb8, crate::nonblocking::DieselAsyncBb8, $($scenario)*);
         $crate::nonblocking::suite!(sqlx_connection, crate::nonblocking::Sqlx, $($scenario)*);
         $crate::nonblocking::suite!(sqlx_pool_lends, crate::nonblocking::SqlxPoolLends, $($scenario)*);
         $crate::nonblocking::suite!(sqlx_pool, crate::nonblocking::SqlxPool, $($scenario)*);
     };
 }
 
+pub(crate) use diesel_async::{DieselAsync, DieselAsyncBb8};
 use {for_each_driver, suite};
 
 /// `&mut client`.
@@ -260,38 +287,38 @@ impl Ask for tokio_postgres::Transaction<'_> {
 }
 
 impl Begin for Client {
-    type Transaction<'c> = tokio_postgres::Transaction<'c>;
+    type Transaction<'c> = Begun<tokio_postgres::Transaction<'c>>;
 
     async fn begin_transaction(&mut self) -> Self::Transaction<'_> {
-        self.transaction().await.unwrap()
+        Begun(self.transaction().await.unwrap())
     }
 }
 
-impl Commit for tokio_postgres::Transaction<'_> {
+impl Commit for Begun<tokio_postgres::Transaction<'_>> {
     async fn commit_transaction(self) {
-        self.commit().await.unwrap();
+        self.0.commit().await.unwrap();
     }
 }
 
 impl Begin for PgConnection {
-    type Transaction<'c> = sqlx::Transaction<'c, Postgres>;
+    type Transaction<'c> = Begun<sqlx::Transaction<'c, Postgres>>;
 
     async fn begin_transaction(&mut self) -> Self::Transaction<'_> {
-        self.begin().await.unwrap()
+        Begun(self.begin().await.unwrap())
     }
 }
 
 impl Begin for PoolConnection<Postgres> {
-    type Transaction<'c> = sqlx::Transaction<'c, Postgres>;
+    type Transaction<'c> = Begun<sqlx::Transaction<'c, Postgres>>;
 
     async fn begin_transaction(&mut self) -> Self::Transaction<'_> {
-        self.begin().await.unwrap()
+        Begun(self.begin().await.unwrap())
     }
 }
 
-impl Commit for sqlx::Transaction<'_, Postgres> {
+impl Commit for Begun<sqlx::Transaction<'_, Postgres>> {
     async fn commit_transaction(self) {
-        self.commit().await.unwrap();
+        self.0.commit().await.unwrap();
     }
 }
 

@@ -1,6 +1,6 @@
 //! SQL that passes on what diesel hides: an error's SQLSTATE, and the answer of the simple protocol.
 
-use crate::sql::comment;
+use crate::drivers::texts::{is_select, parts};
 
 /// The row of the last statement of the latest batch, for [`columns`]; an empty text if it had none.
 const ANSWER_OF_BATCH: &str = "SELECT pg_catalog.current_setting('pglock.answer')";
@@ -40,27 +40,37 @@ pub(super) fn columns(row: &str) -> Option<Vec<Option<String>>> {
 pub(super) enum Text {
     /// One statement for the extended protocol, of which diesel returns the rows.
     Query(String),
-    /// Statements for the simple protocol, of which it returns none; the statement `answer`, if there is one, has the last
-    /// row.
-    Batch { sql: String, answer: Option<String> },
+    Batch(Batch),
+}
+
+/// Statements for the simple protocol, of which diesel returns no rows; the statement `answer`, if there is one, has the last
+/// row.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Batch {
+    pub(super) sql: String,
+    pub(super) answer: Option<String>,
 }
 
 pub(super) fn text(sql: &str) -> Text {
-    // It names the lock, whose name may contain anything.
-    let (comment, sql) = comment::split(sql);
-    let statements = statements(sql);
+    let (comment, statements) = parts(sql);
     if let [only] = statements[..]
         && is_select(only)
         && !looks_for_a_transaction(only)
     {
         return Text::Query(format!("{comment}{only}"));
     }
+    Text::Batch(batch(sql))
+}
+
+/// One of our texts for the simple protocol, of which every statement is sent at once.
+pub(super) fn batch(sql: &str) -> Batch {
+    let (comment, statements) = parts(sql);
     let last = statements.len() - 1;
     let wrapped: Vec<String> = (0..)
         .zip(&statements)
         .map(|(place, statement)| with_sql_state(statement, place == last))
         .collect();
-    Text::Batch {
+    Batch {
         sql: format!("{comment}{}", wrapped.join("; ")),
         // This will be the session's latest statement, and says which lock it holds.
         answer: is_select(statements[last]).then(|| format!("{comment}{ANSWER_OF_BATCH}")),
@@ -72,29 +82,10 @@ pub(super) fn sql_state(constraint: &str) -> Option<&str> {
     constraint.strip_prefix(MARK)
 }
 
-/// Splits one of our texts into statements, at the semicolons outside quotes. A quote inside quotes is written twice, so
-/// toggling at each quote is enough.
-fn statements(sql: &str) -> Vec<&str> {
-    let mut open = None;
-    let parts = sql.split(|char| {
-        match open {
-            None if char == '\'' || char == '"' => open = Some(char),
-            Some(quote) if quote == char => open = None,
-            _ => {}
-        }
-        open.is_none() && char == ';'
-    });
-    parts.map(str::trim).collect()
-}
-
 /// Whether a statement compares `statement_timestamp()` with `now()` to detect a transaction. That needs the simple
 /// protocol: in the extended one each message sets a new `statement_timestamp()`, so the two are never equal.
 fn looks_for_a_transaction(statement: &str) -> bool {
     statement.contains("statement_timestamp()")
-}
-
-fn is_select(statement: &str) -> bool {
-    statement.starts_with("SELECT")
 }
 
 /// Wraps a statement in a block that raises its errors with the SQLSTATE in a field that diesel shows. A savepoint cannot
@@ -138,56 +129,32 @@ fn dollar_quoted(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::options::WaitPolicy;
-    use crate::model::table::TableMode;
 
     #[test]
     fn what_gives_rows_is_a_query_unless_it_needs_the_simple_protocol() {
         assert_eq!(text("SELECT 1"), Text::Query("SELECT 1".to_owned()));
-        let rollback = Text::Batch {
+        let rollback = Batch {
             sql: "ROLLBACK".to_owned(),
             answer: None,
         };
-        assert_eq!(text("ROLLBACK"), rollback);
+        assert_eq!(text("ROLLBACK"), Text::Batch(rollback));
         for sql in [
             "SELECT 1; SELECT 2",
             crate::sql::transaction::IS_IN_TRANSACTION,
         ] {
             assert!(matches!(
                 text(sql),
-                Text::Batch {
+                Text::Batch(Batch {
                     answer: Some(_),
                     ..
-                }
+                })
             ));
         }
     }
 
     #[test]
-    fn statements_are_parted_outside_quotes() {
-        let tables = [r#"a; b"c;"#.into(), "it's;".into()];
-        let sql = crate::sql::transaction::lock_tables(
-            &tables,
-            TableMode::Share,
-            Some(WaitPolicy::NoWait),
-        );
-        assert_eq!(
-            statements(&sql),
-            [
-                "SAVEPOINT pglock",
-                r#"LOCK TABLE "a; b""c;", "it's;" IN SHARE MODE NOWAIT"#,
-                "RELEASE SAVEPOINT pglock"
-            ]
-        );
-        let sql = crate::sql::lock_timeout::restore_lock_timeout(r#"a';"b\"#, true, 7);
-        assert_eq!(statements(&sql), [&sql]);
-    }
-
-    #[test]
     fn statements_that_a_block_cannot_run_stay_as_they_are() {
-        let Text::Batch { sql, answer } = text("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a") else {
-            panic!("it is a batch")
-        };
+        let Batch { sql, answer } = batch("SAVEPOINT a; SELECT 1; RELEASE SAVEPOINT a");
         assert_eq!(answer, None);
         assert!(sql.starts_with("SAVEPOINT a; DO $") && sql.ends_with("$; RELEASE SAVEPOINT a"));
     }

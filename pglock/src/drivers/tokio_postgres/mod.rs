@@ -1,8 +1,6 @@
 //! The async `tokio-postgres` driver.
 
 mod answer;
-mod cancel_on_drop;
-mod dropped_wait;
 
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Transaction};
@@ -12,7 +10,7 @@ use super::{
     Answered, AnyAsyncConnection, AsyncConnection, AsyncInTransaction, AsyncReader, CleanUp,
 };
 
-use answer::send;
+use answer::{send, simple_query_or};
 
 /// Values with their type, which saves the driver a round trip to ask the server for it.
 pub(in crate::drivers) fn as_text(values: &[String]) -> Vec<(&(dyn ToSql + Sync), Type)> {
@@ -58,7 +56,7 @@ macro_rules! on_client {
 
             fn simple_query_or<'c>(&'c mut self, sql: &'c str, clean_up: CleanUp) -> Answered<'c> {
                 let $this = &*self;
-                Box::pin(cancel_on_drop::simple_query_or($client, sql, clean_up))
+                Box::pin(simple_query_or($client, sql, clean_up))
             }
 
             fn queue(&mut self, sql: &str) {

@@ -224,7 +224,7 @@ async fn a_dropped_wait_in_a_transaction_is_the_transactions<D: Driver>() {
         let mut tx = connection.begin_transaction().await;
         let lock = pglock::advisory("tx");
         let lock = lock.timeout((!granted).then_some(Duration::from_millis(500)));
-        let waits = lock.acquire_xact_async(&mut tx);
+        let waits = lock.acquire_xact_async(&mut *tx);
         drop_once("it waits", waits, || db.waiting(key("tx")) == 1).await;
         if D::DROPPED_WAIT == DroppedWait::Canceled {
             wait_until_async("it is canceled", BOUND, || db.waiting(key("tx")) == 0).await;
@@ -233,7 +233,7 @@ async fn a_dropped_wait_in_a_transaction_is_the_transactions<D: Driver>() {
         } else if granted {
             held.release().await.unwrap();
             // It is the transaction's, which goes on.
-            assert_eq!(shown(&mut tx, "lock_timeout").await, "0");
+            assert_eq!(shown(&mut *tx, "lock_timeout").await, "0");
             assert_eq!(db.held(key("tx")), 1);
         } else {
             wait_until_async("it has timed out", BOUND, || db.waiting(key("tx")) == 0).await;
@@ -284,12 +284,12 @@ async fn a_scope_dropped_behind_a_dropped_statement_is_put_back<D: Driver>() {
     assert_eq!(shown(connection, "lock_timeout").await, "0");
     // In a transaction of sqlx's nothing can be queued behind it: then it is so at the end of the transaction.
     let mut tx = connection.begin_transaction().await;
-    let scope = pglock::timeout(SECOND).on_async(&mut tx).await;
+    let scope = pglock::timeout(SECOND).on_async(&mut *tx).await;
     let mut scope = scope.unwrap();
     drop_after_polls(1, scope.ask("SELECT pg_sleep(0.05)")).await;
     drop(scope);
     if D::DROPPED_WAIT == DroppedWait::Canceled {
-        assert_eq!(shown(&mut tx, "lock_timeout").await, "0");
+        assert_eq!(shown(&mut *tx, "lock_timeout").await, "0");
     }
     tx.commit_transaction().await;
     assert_eq!(shown(connection, "lock_timeout").await, "0");
@@ -321,7 +321,7 @@ async fn a_try_in_a_transaction_that_is_dropped_half_way_is_the_transactions<D: 
     let connection = D::connection(&mut session);
     for polls in 0..4 {
         let mut tx = connection.begin_transaction().await;
-        let tried = pglock::advisory("tx").try_acquire_xact_async(&mut tx);
+        let tried = pglock::advisory("tx").try_acquire_xact_async(&mut *tx);
         let done = drop_after_polls(polls, tried).await;
         tx.ask("SELECT 1").await.unwrap();
         let held = db.held(key("tx"));
@@ -342,10 +342,10 @@ async fn a_listing_that_is_dropped_half_way_leaves_nothing<D: Driver>() {
     for polls in 0..8 {
         let mut tx = connection.begin_transaction().await;
         let locks = pglock::locks().on(["orders"]);
-        drop_after_polls(polls, locks.fetch_async(&mut tx)).await;
+        drop_after_polls(polls, locks.fetch_async(&mut *tx)).await;
         let graph = pglock::wait_graph().on(["orders"]);
-        drop_after_polls(polls, graph.fetch_async(&mut tx)).await;
-        let again = pglock::wait_graph().fetch_async(&mut tx).await;
+        drop_after_polls(polls, graph.fetch_async(&mut *tx)).await;
+        let again = pglock::wait_graph().fetch_async(&mut *tx).await;
         assert!(again.unwrap().is_empty(), "{polls} polls");
         tx.ask("SELECT 1").await.unwrap();
         tx.commit_transaction().await;
@@ -420,7 +420,7 @@ async fn a_dropped_transaction_of_sqlx_ends_with_the_next_use_of_its_connection(
     let connection = Sqlx::connection(&mut session);
     let mut tx = connection.begin_transaction().await;
     let lock = pglock::advisory("ledger");
-    lock.acquire_xact_async(&mut tx).await.unwrap();
+    lock.acquire_xact_async(&mut *tx).await.unwrap();
     drop(tx);
     assert_eq!(db.held(key("ledger")), 1);
     connection.ask("SELECT 1").await.unwrap();

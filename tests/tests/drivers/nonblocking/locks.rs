@@ -22,7 +22,7 @@ async fn locks_are_found_by_filters_whose_values_are_bound<D: Driver>() {
         .unwrap();
     let pid = pid(holder).await;
     let mut tx = holder.begin_transaction().await;
-    pglock::table("orders").lock_async(&mut tx).await.unwrap();
+    pglock::table("orders").lock_async(&mut *tx).await.unwrap();
 
     let connection = D::connection(&mut session);
     let locks = pglock::locks()
@@ -37,9 +37,9 @@ async fn locks_are_found_by_filters_whose_values_are_bound<D: Driver>() {
     assert!(others.fetch_async(connection).await.unwrap().is_empty());
     // In a transaction as well.
     let mut tx = connection.begin_transaction().await;
-    let found = pglock::locks().on(["orders"]).fetch_async(&mut tx).await;
+    let found = pglock::locks().on(["orders"]).fetch_async(&mut *tx).await;
     assert_eq!(found.unwrap().len(), 1);
-    let unknown = pglock::locks().on(["nowhere"]).fetch_async(&mut tx).await;
+    let unknown = pglock::locks().on(["nowhere"]).fetch_async(&mut *tx).await;
     assert!(unknown.unwrap_err().is_config());
 }
 

@@ -63,11 +63,11 @@ async fn so_do_they_in_a_transaction<D: Driver>() {
         let lock = pglock::advisory("nightly-report");
         let mut tx = holder.begin_transaction().await;
         let held = lock.clone().timeout(timeout);
-        held.acquire_xact_async(&mut tx).await.unwrap();
+        held.acquire_xact_async(&mut *tx).await.unwrap();
         says(&db, holder_pid, COMMENT);
         let waits = async {
             let mut tx = waiter.begin_transaction().await;
-            lock.acquire_xact_async(&mut tx).await.unwrap();
+            lock.acquire_xact_async(&mut *tx).await.unwrap();
             tx.commit_transaction().await;
         };
         let looks = async {
@@ -98,7 +98,7 @@ async fn a_name_may_contain_anything<D: Driver>() {
             says(&db, pid, "/* pglock: \"");
             held.unwrap().release().await.unwrap();
             let mut tx = connection.begin_transaction().await;
-            lock.acquire_xact_async(&mut tx).await.unwrap();
+            lock.acquire_xact_async(&mut *tx).await.unwrap();
             assert_eq!(db.held(key(name)), 1, "{name}");
             tx.commit_transaction().await;
             assert_eq!(db.advisory_locks(), []);

@@ -55,7 +55,7 @@ async fn in_a_transaction_too<D: Driver>() {
     let blocker = blocker::<D>(&db, "BEGIN; LOCK TABLE orders").await;
     let mut session = D::open(&db).await;
     let mut tx = D::connection(&mut session).begin_transaction().await;
-    let mut section = prioritize(&db).on_async(&mut tx).await.unwrap();
+    let mut section = prioritize(&db).on_async(&mut *tx).await.unwrap();
     let table = pglock::table("orders");
     table.lock_async(&mut section).await.unwrap();
     assert_eq!(section.finish().await.unwrap().signaled().len(), 1);

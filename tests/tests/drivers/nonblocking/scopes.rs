@@ -44,7 +44,7 @@ async fn in_a_transaction_it_is_the_transactions<D: Driver>() {
     let mut tx = connection.begin_transaction().await;
     tx.ask("SET LOCAL lock_timeout = '5s'").await.unwrap();
     for dropped in [true, false] {
-        let scope = pglock::timeout(SECOND).on_async(&mut tx).await;
+        let scope = pglock::timeout(SECOND).on_async(&mut *tx).await;
         let mut scope = scope.unwrap();
         assert_eq!(shown(&mut *scope, "lock_timeout").await, "1s");
         let xact = pglock::advisory("inside").acquire_xact_async(&mut scope);
@@ -54,9 +54,9 @@ async fn in_a_transaction_it_is_the_transactions<D: Driver>() {
         } else {
             scope.restore().await.unwrap();
         }
-        assert_eq!(shown(&mut tx, "lock_timeout").await, "5s");
+        assert_eq!(shown(&mut *tx, "lock_timeout").await, "5s");
     }
-    let scope = pglock::timeout(SECOND).on_async(&mut tx).await;
+    let scope = pglock::timeout(SECOND).on_async(&mut *tx).await;
     std::mem::forget(scope.unwrap());
     tx.commit_transaction().await;
     assert_eq!(shown(connection, "lock_timeout").await, "7s");
@@ -73,7 +73,7 @@ async fn after_an_error_it_is_put_back<D: Driver>() {
     assert_eq!(shown(connection, "lock_timeout").await, "0");
     // In a transaction the rollback does it.
     let mut tx = connection.begin_transaction().await;
-    let scope = pglock::timeout(SECOND).on_async(&mut tx).await;
+    let scope = pglock::timeout(SECOND).on_async(&mut *tx).await;
     let mut scope = scope.unwrap();
     scope.ask("SELECT 1 / 0").await.unwrap_err();
     scope.restore().await.unwrap();

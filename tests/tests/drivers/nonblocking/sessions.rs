@@ -221,6 +221,7 @@ fn futures_are_send() {
     }
 
     let _ = all::<tokio_postgres::Client>;
+    let _ = all::<diesel_async::AsyncPgConnection>;
     let _ = all::<sqlx::PgConnection>;
     let _ = all::<sqlx::pool::PoolConnection<sqlx::Postgres>>;
 }

@@ -23,10 +23,10 @@ async fn an_xact_lock_ends_with_its_transaction<D: Driver>() {
     for commits in [true, false] {
         let mut tx = connection.begin_transaction().await;
         let lock = pglock::advisory("tx").timeout(Duration::from_secs(5));
-        lock.acquire_xact_async(&mut tx).await.unwrap();
+        lock.acquire_xact_async(&mut *tx).await.unwrap();
         let lock = pglock::advisory("tried").shared();
-        assert!(lock.try_acquire_xact_async(&mut tx).await.unwrap());
-        assert_eq!(super::shown(&mut tx, "lock_timeout").await, "0");
+        assert!(lock.try_acquire_xact_async(&mut *tx).await.unwrap());
+        assert_eq!(super::shown(&mut *tx, "lock_timeout").await, "0");
         assert_eq!(db.advisory_locks().len(), 2);
         if commits {
             tx.commit_transaction().await;
@@ -49,12 +49,12 @@ async fn a_busy_xact_lock_leaves_the_transaction_usable<D: Driver>() {
         .await
         .unwrap();
     let lock = pglock::advisory("busy");
-    let got = lock.clone().try_acquire_xact_async(&mut tx).await;
+    let got = lock.clone().try_acquire_xact_async(&mut *tx).await;
     assert!(!got.unwrap());
     let lock = lock.timeout(Duration::from_millis(50));
-    let error = lock.acquire_xact_async(&mut tx).await.unwrap_err();
+    let error = lock.acquire_xact_async(&mut *tx).await.unwrap_err();
     assert!(error.is_busy() && error.holder().is_some(), "{error}");
-    assert_eq!(super::shown(&mut tx, "lock_timeout").await, "77s");
+    assert_eq!(super::shown(&mut *tx, "lock_timeout").await, "77s");
     tx.commit_transaction().await;
     connection.ask("SELECT FROM made_before").await.unwrap();
     assert_eq!(db.held(key("busy")), 1);
@@ -68,10 +68,10 @@ async fn an_aborted_transaction_says_so<D: Driver>() {
     let mut tx = D::connection(&mut session).begin_transaction().await;
     tx.ask("SELECT 1 / 0").await.unwrap_err();
     let errors = [
-        pglock::advisory("tx").acquire_xact_async(&mut tx).await,
-        pglock::table("orders").lock_async(&mut tx).await,
-        pglock::locks().fetch_async(&mut tx).await.map(drop),
-        pglock::timeout(None).on_async(&mut tx).await.map(drop),
+        pglock::advisory("tx").acquire_xact_async(&mut *tx).await,
+        pglock::table("orders").lock_async(&mut *tx).await,
+        pglock::locks().fetch_async(&mut *tx).await.map(drop),
+        pglock::timeout(None).on_async(&mut *tx).await.map(drop),
     ];
     for error in errors {
         let error = error.unwrap_err();
@@ -92,7 +92,7 @@ async fn tables_are_locked_to_the_end_of_the_transaction<D: Driver>() {
     let observer = D::connection(&mut observer);
     let mut tx = D::connection(&mut session).begin_transaction().await;
     let tables = pglock::tables(["orders", "items"]).mode(TableMode::Share);
-    tables.lock_async(&mut tx).await.unwrap();
+    tables.lock_async(&mut *tx).await.unwrap();
     let held = observer.ask(TABLE_LOCKS).await.unwrap();
     assert_eq!(held.as_deref(), Some("2"));
     tx.commit_transaction().await;
@@ -110,16 +110,16 @@ async fn busy_tables_leave_the_transaction_usable<D: Driver>() {
     let mut tx = connection.begin_transaction().await;
     tx.ask("CREATE TABLE made_before ()").await.unwrap();
     let table = pglock::table("orders");
-    assert!(!table.clone().try_lock_async(&mut tx).await.unwrap());
+    assert!(!table.clone().try_lock_async(&mut *tx).await.unwrap());
     let table = table.timeout(Duration::from_millis(50));
-    assert!(!table.clone().try_lock_async(&mut tx).await.unwrap());
-    let error = table.lock_async(&mut tx).await.unwrap_err();
+    assert!(!table.clone().try_lock_async(&mut *tx).await.unwrap());
+    let error = table.lock_async(&mut *tx).await.unwrap_err();
     assert!(error.is_busy() && error.holder().is_some(), "{error}");
-    let error = pglock::table("nowhere").lock_async(&mut tx).await;
+    let error = pglock::table("nowhere").lock_async(&mut *tx).await;
     assert!(error.unwrap_err().is_config());
     reads.commit_transaction().await;
     let table = pglock::table("orders");
-    assert!(table.try_lock_async(&mut tx).await.unwrap());
+    assert!(table.try_lock_async(&mut *tx).await.unwrap());
     tx.commit_transaction().await;
     connection.ask("SELECT FROM made_before").await.unwrap();
 }
@@ -130,7 +130,7 @@ async fn a_savepoint_that_is_rolled_back_releases<D: Driver>() {
     let mut tx = D::connection(&mut session).begin_transaction().await;
     tx.ask("SAVEPOINT mine").await.unwrap();
     let lock = pglock::advisory("inner").timeout(Duration::from_secs(5));
-    lock.acquire_xact_async(&mut tx).await.unwrap();
+    lock.acquire_xact_async(&mut *tx).await.unwrap();
     assert_eq!(db.held(key("inner")), 1);
     tx.ask("ROLLBACK TO SAVEPOINT mine").await.unwrap();
     assert!(db.advisory_locks().is_empty());

@@ -13,11 +13,12 @@
 //! Answers arrive only while the caller's runtime drives the connection, so a missing answer proves nothing. The number of
 //! requests is therefore limited to what the sleeps can take.
 
+use std::future::{pending, ready};
+use std::pin::Pin;
 use std::time::Duration;
 
 use tokio_postgres::CancelToken;
 
-use super::answer::PendingAnswer;
 use crate::database::tls;
 
 /// How long a request may take to send, and how long to wait for its effect before the next one.
@@ -26,24 +27,38 @@ const CANCEL_BOUND: Duration = Duration::from_millis(150);
 /// The most requests that are sent.
 const ATTEMPTS: usize = 2;
 
-pub(crate) struct DroppedWait {
-    /// Of the statement before the wait: once it arrives, the wait begins. If it is true, the session is in a transaction
+pub(super) struct DroppedWait {
+    pub(super) watched: Watched,
+    pub(super) cancel: CancelToken,
+}
+
+/// What can be seen of a wait when its future is gone.
+pub(super) struct Watched {
+    /// Whether the wait has begun, once the statement before it has been answered. If not, the session is in a transaction
     /// of the caller's, there is no wait, and a cancel would interrupt the caller.
-    pub(crate) started: PendingAnswer,
-    pub(crate) wait: PendingAnswer,
-    pub(crate) cancel: CancelToken,
+    pub(super) begins: Pin<Box<dyn Future<Output = bool> + Send>>,
+    pub(super) ends: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// Of a driver whose answers end with their future: nothing is seen. It asks before it sends the wait.
+impl Default for Watched {
+    fn default() -> Self {
+        Self {
+            begins: Box::pin(ready(true)),
+            ends: Box::pin(pending()),
+        }
+    }
 }
 
 impl DroppedWait {
-    pub(crate) async fn clean_up(mut self) {
-        let waits = matches!(self.started.rows().await, Ok(rows) if rows.last_bool() != Some(true));
-        if !waits {
+    pub(super) async fn clean_up(mut self) {
+        if !self.watched.begins.await {
             return;
         }
         for _ in 0..ATTEMPTS {
             // Fails when the driver insists on TLS and we have none; the wait then ends with its slice, or its timeout.
             let _ = tokio::time::timeout(CANCEL_BOUND, tls::cancel(&self.cancel)).await;
-            let ended = tokio::time::timeout(CANCEL_BOUND, self.wait.rows()).await;
+            let ended = tokio::time::timeout(CANCEL_BOUND, &mut self.watched.ends).await;
             if ended.is_ok() {
                 return;
             }
