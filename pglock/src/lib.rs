@@ -120,6 +120,15 @@
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
 
+#[cfg(all(
+    feature = "testing",
+    not(feature = "testing-in-release"),
+    not(debug_assertions)
+))]
+compile_error!(
+    "the feature `testing` of pglock is for tests, and this is a release build: turn it on in [dev-dependencies] only, or use `testing-in-release` for tests that are run with `--release`"
+);
+
 mod api;
 mod background;
 mod calls;
@@ -174,6 +183,8 @@ pub use api::prioritize::{
 };
 pub use api::retry::{BodyError, RetryLocks, retry_locks};
 pub use api::tables::{Tables, model, table, tables};
+#[cfg(feature = "testing")]
+pub use api::testing;
 pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 pub use api::wait_graph::{
     PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,

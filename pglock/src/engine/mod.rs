@@ -24,7 +24,7 @@ mod state;
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
-use crate::model::lock_id::LockId;
+use crate::model::lock_request::LockSpec;
 use crate::model::permits::Permits;
 use crate::sql::shared::permits::OtherNumber;
 
@@ -48,7 +48,7 @@ pub(crate) async fn ping(database: Database) -> Result<(), Error> {
 /// A session that has a permit of a limit of the same name, but of another number of permits. Unknown is none.
 pub(crate) async fn other_number(
     database: Database,
-    limit: LockId,
+    limit: LockSpec,
     permits: Permits,
 ) -> Result<Option<OtherNumber>, Error> {
     let thread = background::start()?;
