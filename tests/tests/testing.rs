@@ -168,6 +168,9 @@ fn what_is_spawned_inherits_nothing() {
 async fn isolated_futures_run_at_the_same_time() {
     let db = database();
     let here = handle(&db);
+    // Whatever is asked for outside is busy.
+    let lock = pglock::advisory("job").using(&here);
+    let guard = lock.acquire_async().await.unwrap();
     let inside = AtomicUsize::new(0);
     let test = || {
         async_job(&here, async {
@@ -176,15 +179,13 @@ async fn isolated_futures_run_at_the_same_time() {
                 inside.load(Ordering::SeqCst) == 2
             })
             .await;
-            // Each poll is inside, and not what runs between two of them.
+            // After an await it is still inside.
             async_job(&here, async {}).await.unwrap();
         })
     };
     let (one, two) = tokio::join!(isolated_async(test()), isolated_async(test()));
     one.unwrap();
     two.unwrap();
-    let lock = pglock::advisory("job").using(&here);
-    let guard = lock.acquire_async().await.unwrap();
     assert!(async_job(&here, async {}).await.unwrap_err().is_busy());
     isolated_async(async_job(&here, async {})).await.unwrap();
     guard.release_async().await.unwrap();
