@@ -122,19 +122,21 @@ fn locks_on_connections_and_in_transactions_are_of_the_test_too() {
 fn limits_are_of_the_test_with_their_number() {
     let db = database();
     let (here, there) = (handle(&db), handle(&db));
-    let outside = pglock::limit(3, "sms").using(&there).acquire().unwrap();
+    let outside = || pglock::limit(3, "sms").using(&there).acquire().unwrap();
+    let first = outside();
     // The others' number is not looked at.
     let limit = || pglock::limit(2, "sms").using(&here);
     assert!(limit().try_acquire().unwrap_err().is_config());
+    let all = [first, outside(), outside()];
     isolated(|| {
-        let both = [(); 2].map(|()| limit().acquire().unwrap());
+        let both = [(); 2].map(|()| limit().try_acquire().unwrap().expect("it is free here"));
         assert!(limit().try_acquire().unwrap().is_none());
         // But its own is.
         let more = pglock::limit(3, "sms").using(&there).try_acquire();
         assert_eq!(more.unwrap_err().kind(), ErrorKind::Config);
         drop(both);
     });
-    drop(outside);
+    drop(all);
     db.wait_for_no_locks();
     limit()
         .run(|| {
@@ -197,7 +199,9 @@ async fn leaders_are_of_the_test_and_tasks_inherit_nothing() {
     let here = handle(&db);
     let lock = || pglock::advisory("job").using(&here);
     let outside = lock().acquire_async().await.unwrap();
-    let leads = lock().lead(|| async { Ok::<_, Error>(locks_held(&db)) });
+    let leads = lock()
+        .timeout(Duration::ZERO)
+        .lead(|| async { Ok::<_, Error>(locks_held(&db)) });
     assert_eq!(isolated_async(leads).await.unwrap(), 2);
     outside.release_async().await.unwrap();
     isolated_async(async {
