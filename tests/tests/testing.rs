@@ -212,6 +212,9 @@ async fn leaders_are_of_the_test_and_tasks_inherit_nothing() {
         guard.release_async().await.unwrap();
     })
     .await;
+    // It can be spawned itself.
+    let test = async move { async_job(&here, async {}).await };
+    tokio::spawn(isolated_async(test)).await.unwrap().unwrap();
 }
 
 #[test]
