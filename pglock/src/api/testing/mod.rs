@@ -5,7 +5,7 @@
 //!
 //! ```toml
 //! [dev-dependencies]
-//! pglock = { version = "0.1", features = ["testing"] }
+//! pglock = { path = "../pglock/pglock", features = ["testing"] } # `"0.1"` once it is on crates.io
 //! ```
 
 mod errors;
