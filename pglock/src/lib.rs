@@ -115,6 +115,7 @@
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
 //! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`] and [`WaitGraph`], as the command prints them, and for [`Holder`], [`LockId`] and [`Catalog`]; `answer_catalog` | |
 //! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
+//! | `testing` | the module `testing`, of [the testing kit](_guide::testing#the-testing-kit): locks of a test's own, errors without a database, a look for leaks | `[dev-dependencies]`: a release build with it does not compile, unless `testing-in-release` is on |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(
     clippy::missing_errors_doc,
@@ -123,6 +124,15 @@
 
 #[cfg(target_family = "wasm")]
 compile_error!("pglock needs threads and sockets, which wasm doesn't have");
+
+#[cfg(all(
+    feature = "testing",
+    not(feature = "testing-in-release"),
+    not(debug_assertions)
+))]
+compile_error!(
+    "the feature `testing` of pglock is for tests, and this is a release build: turn it on in [dev-dependencies] only, or use `testing-in-release` for tests that are run with `--release`"
+);
 
 mod api;
 mod background;
@@ -178,6 +188,8 @@ pub use api::prioritize::{
 };
 pub use api::retry::{BodyError, RetryLocks, retry_locks};
 pub use api::tables::{Tables, model, table, tables};
+#[cfg(feature = "testing")]
+pub use api::testing;
 pub use api::timeout::{AsyncTimeoutScope, LockTimeout, TimeoutScope, timeout};
 pub use api::wait_graph::{
     PreparedTransaction, WaitEdge, WaitGraph, WaitGraphQuery, WaitSession, wait_graph,

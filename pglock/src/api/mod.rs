@@ -11,5 +11,7 @@ pub(crate) mod locks;
 pub(crate) mod prioritize;
 pub(crate) mod retry;
 pub(crate) mod tables;
+#[cfg(feature = "testing")]
+pub mod testing;
 pub(crate) mod timeout;
 pub(crate) mod wait_graph;

@@ -48,13 +48,13 @@ impl AfterGrant {
             return Ok(None);
         }
         let lock = &self.caller.request.lock;
-        let token = engine::token(lock.database.clone(), lock.id.clone());
+        let token = engine::token(lock.database.clone(), lock.spec.clone());
         token.await.map(Some)
     }
 
     async fn begin_run(&self, period: Duration) -> Result<(), Error> {
         let lock = &self.caller.request.lock;
-        let begun = engine::begin_run(lock.database.clone(), lock.id.clone(), period);
+        let begun = engine::begin_run(lock.database.clone(), lock.spec.clone(), period);
         match begun.await? {
             None => Ok(()),
             Some(before) => Err(Error::not_due(&lock.id, period, before.ago, &before.ran_by)),

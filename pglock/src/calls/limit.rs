@@ -15,7 +15,7 @@ use crate::engine::{self, DatabaseLock, HeldLock, Purpose, Request};
 use crate::error::Error;
 use crate::model::lock_id::Key;
 use crate::model::lock_request::LockSpec;
-use crate::model::options::{AdvisoryMode, WaitPolicy};
+use crate::model::options::WaitPolicy;
 use crate::model::permits::Permits;
 
 /// The first pause of who is first in line, and the longest. It doubles each time.
@@ -138,9 +138,8 @@ impl Limit {
 
     /// The permit, with the lock that says how many there are.
     async fn with_number(&self, permit: HeldLock) -> Result<HeldLock, Error> {
-        let (first, second) = self.permits.number_key(&self.caller.request.lock.id);
-        let spec = LockSpec::new((first, second).into(), AdvisoryMode::Shared, None)?;
-        let number = self.part(spec);
+        let limit = &self.caller.request.lock.spec;
+        let number = self.part(self.permits.number_lock(limit));
         let number = self.caller.ask(number, &[], WaitPolicy::NoWait, false);
         let permit = permit.beside(number.await?);
         self.agree_with_others().await?;
@@ -164,8 +163,8 @@ impl Limit {
         if is_recent {
             return Ok(());
         }
-        let id = self.caller.request.lock.id.clone();
-        if let Some(other) = engine::other_number(database.clone(), id, self.permits).await? {
+        let limit = self.caller.request.lock.spec.clone();
+        if let Some(other) = engine::other_number(database.clone(), limit, self.permits).await? {
             let ours = self.permits.count();
             return Err(Error::other_permits(
                 &self.caller.request.lock.id,
@@ -198,12 +197,7 @@ impl Limit {
     /// The lock that is the permit of this number.
     fn slot(&self, number: u32) -> DatabaseLock {
         let lock = &self.caller.request.lock;
-        let id = Permits::slot_id(&lock.id, number);
-        let spec = LockSpec {
-            key: Key::of(&id),
-            id,
-            ..lock.spec.clone()
-        };
+        let spec = lock.spec.with_id(Permits::slot_id(&lock.id, number));
         lock.with_spec(spec, Some(Purpose::Permit(number)))
     }
 

@@ -8,6 +8,7 @@ use tokio_postgres::error::SqlState;
 use super::pool::Pool;
 use crate::error::{Error, Failure};
 use crate::model::lock_id::LockId;
+use crate::model::lock_request::LockSpec;
 use crate::sql::Rows;
 use crate::sql::shared::runs::{self, RunBefore};
 
@@ -15,16 +16,16 @@ impl Pool {
     /// Notes that a run begins; or else the run before. The table is made where it is missing, and the role may make it.
     pub(super) async fn begin_run(
         self: &Rc<Self>,
-        lock: &LockId,
+        lock: &LockSpec,
         period: Duration,
     ) -> Result<Option<RunBefore>, Error> {
-        let begin = || self.ask_for(lock, runs::begin(lock, period));
+        let begin = || self.ask_for(&lock.id, runs::begin(lock, period));
         let refused = match begin().await? {
             Ok(rows) => return Ok(runs::read_begun(&rows)),
             Err(failure) if !is_missing(&failure) => failure,
             Err(_) => {
                 // Somebody else may make it at the same moment, which is as good.
-                let made = self.ask_for(lock, runs::SCHEMA.to_owned()).await?;
+                let made = self.ask_for(&lock.id, runs::SCHEMA.to_owned()).await?;
                 match (begin().await?, made) {
                     (Ok(rows), _) => return Ok(runs::read_begun(&rows)),
                     (Err(failure), Err(not_made)) if is_missing(&failure) => not_made,
@@ -32,7 +33,7 @@ impl Pool {
                 }
             }
         };
-        Err(Error::no_runs(lock, refused))
+        Err(Error::no_runs(&lock.id, refused))
     }
 
     /// A number that only rises.

@@ -8,7 +8,8 @@ use super::pool::Pool;
 use super::session::{BROKEN, Session};
 use crate::error::{Error, Found};
 use crate::model::backend::Backend;
-use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_id::Key;
+use crate::model::lock_request::LockSpec;
 use crate::model::options::Scope;
 use crate::model::permits::Permits;
 use crate::sql;
@@ -91,11 +92,13 @@ impl Pool {
     /// A session that has a permit of a limit of the same name, but of another number of permits.
     pub(super) async fn other_number(
         self: &Rc<Self>,
-        limit: &LockId,
+        limit: &LockSpec,
         permits: Permits,
     ) -> Result<Option<OtherNumber>, Error> {
         let look = sql::shared::permits::other_number(limit, permits);
-        let rows = self.on_helper(&format_args!("limit {limit}"), look).await?;
+        let rows = self
+            .on_helper(&format_args!("limit {}", limit.id), look)
+            .await?;
         Ok(rows
             .as_ref()
             .and_then(sql::shared::permits::read_other_number))

@@ -76,7 +76,9 @@ impl DatabaseLock {
     pub(crate) fn is_had_by(&self, held: &Self) -> bool {
         match (self.purpose.as_deref(), held.purpose.as_deref()) {
             (Some(Purpose::Limit(_)), Some(Purpose::Permit(number))) => {
-                held.id == Permits::slot_id(&self.id, *number) && self.database == held.database
+                held.id == Permits::slot_id(&self.id, *number)
+                    && self.isolation == held.isolation
+                    && self.database == held.database
             }
             (Some(Purpose::Limit(_)), _) => false,
             _ => self.is_same_key(held),

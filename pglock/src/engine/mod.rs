@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
-use crate::model::lock_id::LockId;
+use crate::model::lock_request::LockSpec;
 use crate::model::permits::Permits;
 use crate::sql::shared::permits::OtherNumber;
 use crate::sql::shared::runs::RunBefore;
@@ -52,7 +52,7 @@ pub(crate) async fn ping(database: Database) -> Result<(), Error> {
 /// A session that has a permit of a limit of the same name, but of another number of permits. Unknown is none.
 pub(crate) async fn other_number(
     database: Database,
-    limit: LockId,
+    limit: LockSpec,
     permits: Permits,
 ) -> Result<Option<OtherNumber>, Error> {
     let thread = background::start()?;
@@ -68,7 +68,7 @@ pub(crate) async fn other_number(
 /// Notes that a run under this lock begins; or else the run before, within the period.
 pub(crate) async fn begin_run(
     database: Database,
-    lock: LockId,
+    lock: LockSpec,
     period: Duration,
 ) -> Result<Option<RunBefore>, Error> {
     let thread = background::start()?;
@@ -82,11 +82,11 @@ pub(crate) async fn begin_run(
 }
 
 /// A token for who has this lock.
-pub(crate) async fn token(database: Database, lock: LockId) -> Result<u64, Error> {
+pub(crate) async fn token(database: Database, lock: LockSpec) -> Result<u64, Error> {
     let thread = background::start()?;
     let token = thread.ask(move || async move {
         let pool = State::here().pool(&database);
-        pool.token(&lock).await
+        pool.token(&lock.id).await
     });
     token
         .await

@@ -1,6 +1,7 @@
 //! A request for a lock, the same for every kind of connection.
 
 use super::hold_limits::HoldLimits;
+use super::isolation::Isolation;
 use super::lock_id::{Key, LockId};
 use super::options::{AdvisoryMode, OnBusy, WaitPolicy};
 use crate::error::Error;
@@ -13,6 +14,7 @@ pub(crate) struct LockSpec {
     pub(crate) label: Option<&'static str>,
     pub(crate) key: Key,
     pub(crate) mode: AdvisoryMode,
+    pub(crate) isolation: Isolation,
 }
 
 /// The most locks that are acquired together: each has a place in the server's lock table.
@@ -45,12 +47,23 @@ impl LockSpec {
         mode: AdvisoryMode,
         label: Option<&'static str>,
     ) -> Result<Self, Error> {
+        let isolation = Isolation::here();
         Ok(Self {
-            key: Key::checked(&id)?,
+            key: isolation.key(&id, Key::checked(&id)?),
             id,
             label,
             mode,
+            isolation,
         })
+    }
+
+    /// Another lock of whoever asked for this one.
+    pub(crate) fn with_id(&self, id: LockId) -> Self {
+        Self {
+            key: self.isolation.key(&id, Key::of(&id)),
+            id,
+            ..self.clone()
+        }
     }
 }
 

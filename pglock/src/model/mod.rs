@@ -3,6 +3,7 @@
 pub(crate) mod backend;
 pub(crate) mod foreign_keys;
 pub(crate) mod hold_limits;
+pub(crate) mod isolation;
 pub(crate) mod liveness;
 pub(crate) mod lock_id;
 pub(crate) mod lock_request;

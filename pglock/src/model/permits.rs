@@ -6,7 +6,9 @@
 use std::iter;
 use std::ops::RangeInclusive;
 
-use super::lock_id::{LockId, hash};
+use super::lock_id::{Key, LockId, hash};
+use super::lock_request::LockSpec;
+use super::options::AdvisoryMode;
 use crate::error::Error;
 
 const ALLOWED: RangeInclusive<u32> = 2..=1_000;
@@ -47,7 +49,19 @@ impl Permits {
     }
 
     /// The lock that says how many permits there are.
-    pub(crate) fn number_key(self, limit: &LockId) -> (i32, i32) {
+    pub(crate) fn number_lock(self, limit: &LockSpec) -> LockSpec {
+        let (first, second) = self.number_key(limit);
+        LockSpec {
+            id: LockId::Pair(first, second),
+            key: Key::Pair(first, second),
+            mode: AdvisoryMode::Shared,
+            label: None,
+            isolation: limit.isolation.clone(),
+        }
+    }
+
+    /// Its key.
+    pub(crate) fn number_key(self, limit: &LockSpec) -> (i32, i32) {
         let (first, second) = Self::number_keys(limit);
         let second = second | (self.0 - 1);
         (first.cast_signed(), second.cast_signed())
@@ -55,8 +69,9 @@ impl Permits {
 
     /// What all locks that say the number of permits of one limit begin with: the first half, and the second without
     /// [the number](Permits::read_number).
-    pub(crate) fn number_keys(limit: &LockId) -> (u32, u32) {
-        let hash = hash(&format!("{} (limit)", plain(limit))).to_be_bytes();
+    pub(crate) fn number_keys(limit: &LockSpec) -> (u32, u32) {
+        let hash = hash(&format!("{} (limit)", plain(&limit.id)));
+        let hash = limit.isolation.hash(hash).to_be_bytes();
         let half = |at: usize| {
             let bytes = &hash[at..at + 4];
             bytes
@@ -100,6 +115,10 @@ fn plain(id: &LockId) -> String {
 mod tests {
     use super::*;
 
+    fn spec(id: impl Into<LockId>) -> LockSpec {
+        LockSpec::new(id.into(), AdvisoryMode::Exclusive, None).unwrap()
+    }
+
     #[test]
     fn a_limit_has_from_two_to_a_thousand_permits() {
         let of = |count| Permits::new(count, &"sms".into());
@@ -123,7 +142,7 @@ mod tests {
 
     #[test]
     fn the_number_can_be_read_from_its_lock() {
-        for limit in [LockId::from("sms"), "mail".into(), 42.into(), (1, 2).into()] {
+        for limit in [spec("sms"), spec("mail"), spec(42), spec((1, 2))] {
             let (begins, begin) = Permits::number_keys(&limit);
             for count in [2, 3, 999, 1_000] {
                 let (first, second) = Permits(count).number_key(&limit);
@@ -139,8 +158,8 @@ mod tests {
         assert_eq!(Permits::slot_id(&"sms".into(), 2), "sms (slot 2)".into());
         assert_eq!(Permits::slot_id(&42.into(), 0), "42 (slot 0)".into());
         assert_ne!(
-            Permits(2).number_key(&"sms".into()),
-            Permits(2).number_key(&"mail".into())
+            Permits(2).number_key(&spec("sms")),
+            Permits(2).number_key(&spec("mail"))
         );
     }
 }

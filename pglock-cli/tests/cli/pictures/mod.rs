@@ -61,6 +61,9 @@ fn watch() {
         if columns < COLUMNS {
             // How much of the rest there is room for depends on how long the database's name is, which is another one there.
             screen.rows[0].cut_behind("app at");
+            // And how many of the keys, on how long the pids are.
+            let keys = screen.rows.last_mut().expect("the keys");
+            keys.cut_behind("space tag");
         }
         screen
     });

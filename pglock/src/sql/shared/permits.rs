@@ -1,6 +1,6 @@
 //! Other numbers of permits of a limit.
 
-use crate::model::lock_id::LockId;
+use crate::model::lock_request::LockSpec;
 use crate::model::permits::Permits;
 use crate::sql::Rows;
 use crate::sql::parts::THIS_DATABASE;
@@ -13,7 +13,7 @@ pub(crate) struct OtherNumber {
 }
 
 /// Looks for one.
-pub(crate) fn other_number(limit: &LockId, permits: Permits) -> String {
+pub(crate) fn other_number(limit: &LockSpec, permits: Permits) -> String {
     let (first, second) = Permits::number_keys(limit);
     let (_, ours) = permits.number_key(limit);
     let last = Permits::last_number_key(second);

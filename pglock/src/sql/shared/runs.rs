@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::model::lock_id::{Key, LockId};
+use crate::model::lock_request::LockSpec;
 use crate::sql::Rows;
 use crate::sql::parts::literal;
 
@@ -26,8 +27,8 @@ pub(crate) struct RunBefore {
 }
 
 /// Notes that a run begins, unless the one before began within `period`.
-pub(crate) fn begin(id: &LockId, period: Duration) -> String {
-    let key = match Key::of(id) {
+pub(crate) fn begin(lock: &LockSpec, period: Duration) -> String {
+    let key = match lock.key {
         Key::Big(key) => key.to_string(),
         Key::Pair(first, second) => format!("{first},{second}"),
     };
@@ -41,7 +42,7 @@ pub(crate) fn begin(id: &LockId, period: Duration) -> String {
          SELECT EXISTS (SELECT FROM began), \
          (EXTRACT(epoch FROM pg_catalog.clock_timestamp() - before.started) * 1000)::bigint, before.ran_by \
          FROM (SELECT) one LEFT JOIN pglock.runs before ON before.lock = '{key}'",
-        name = literal(&in_ascii(id)),
+        name = literal(&in_ascii(&lock.id)),
         seconds = period.as_secs_f64(),
     )
 }
