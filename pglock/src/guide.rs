@@ -7,6 +7,7 @@
 macro_rules! links {
     () => {
         "\n\n\
+         [cookbook]: crate::_guide::cookbook\n\
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
          [limits]: crate::_guide::limits\n\
@@ -40,6 +41,8 @@ macro_rules! pages {
 }
 
 pages! {
+    /// Ten tasks, a program for each.
+    cookbook = "cookbook.md", if all();
     /// The attribute's options, what a call returns, guards, how long a lock is held, calls inside calls.
     advisory = "advisory.md", if all();
     /// One of all processes does the work, and another one when it can't.

@@ -49,6 +49,7 @@
 //! | use several databases, or name my sessions | [`Database`] |
 //! | encrypt pglock's own sessions | the [TLS](_guide::tls) page |
 //! | trace and measure | the [observability](_guide::observability) page |
+//! | start from a whole program: cron, migrations, a shutdown | the [cookbook](_guide::cookbook) |
 //! | test my jobs | the [testing](_guide::testing) page |
 //! | find a lock by hand in `pg_locks` | [`advisory_id`] |
 //! | list the annotated functions of my program | [`catalog()`] |
