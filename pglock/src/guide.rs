@@ -8,6 +8,8 @@ macro_rules! links {
     () => {
         "\n\n\
          [cookbook]: crate::_guide::cookbook\n\
+         [runbook]: crate::_guide::runbook\n\
+         [errors]: crate::_guide::errors\n\
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
          [limits]: crate::_guide::limits\n\
@@ -68,6 +70,10 @@ pages! {
     looking_at_locks = "looking-at-locks.md", if feature = "toml";
     /// Who waits for whom, as a tree and for Graphviz.
     wait_graph = "wait-graph.md", if all();
+    /// What to look at when locks hold something up, what to end and what not; alerts.
+    runbook = "runbook.md", if all();
+    /// Each kind of error: its causes, and what to do.
+    errors = "errors.md", if all();
     /// Everything that pglock guarantees, and every limit.
     guarantees = "guarantees.md", if all();
     /// django-pglock, sqlx, DistributedLock and ShedLock side by side.

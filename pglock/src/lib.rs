@@ -46,6 +46,8 @@
 //! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
 //! | list locks, and cancel or terminate sessions | [`locks()`], [`blocked_locks`], and [the filters](_guide::looking_at_locks) |
 //! | see who waits for whom | [`wait_graph()`](fn@wait_graph) |
+//! | know what to end when locks hold something up, and what to alert on | the [runbook](_guide::runbook) |
+//! | look up the text of an error | the [errors](_guide::errors) page |
 //! | use several databases, or name my sessions | [`Database`] |
 //! | encrypt pglock's own sessions | the [TLS](_guide::tls) page |
 //! | trace and measure | the [observability](_guide::observability) page |
