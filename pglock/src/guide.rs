@@ -76,7 +76,7 @@ pages! {
     errors = "errors.md", if all();
     /// Everything that pglock guarantees, and every limit.
     guarantees = "guarantees.md", if all();
-    /// django-pglock, sqlx, DistributedLock and ShedLock side by side.
+    /// django-pglock, sqlx, DistributedLock and ShedLock side by side; when not to use pglock; what to write instead of each.
     compare = "compare.md", if all();
     /// What each name of django-pglock is called here.
     django_pglock = "django-pglock.md", if all();

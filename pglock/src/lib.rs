@@ -56,6 +56,7 @@
 //! | find a lock by hand in `pg_locks` | [`advisory_id`] |
 //! | list the annotated functions of my program | [`catalog()`] |
 //! | move from django-pglock | [each name](_guide::django_pglock) |
+//! | move from sqlx, ShedLock, DistributedLock, with_advisory_lock or flock | [what to write](_guide::compare) |
 //!
 //! # Which door to take
 //!
