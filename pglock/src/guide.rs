@@ -7,6 +7,9 @@
 macro_rules! links {
     () => {
         "\n\n\
+         [cookbook]: crate::_guide::cookbook\n\
+         [runbook]: crate::_guide::runbook\n\
+         [errors]: crate::_guide::errors\n\
          [advisory locks]: crate::_guide::advisory\n\
          [leaders]: crate::_guide::leaders\n\
          [limits]: crate::_guide::limits\n\
@@ -40,6 +43,8 @@ macro_rules! pages {
 }
 
 pages! {
+    /// Ten tasks, a program for each.
+    cookbook = "cookbook.md", if all();
     /// The attribute's options, what a call returns, guards, how long a lock is held, calls inside calls.
     advisory = "advisory.md", if all();
     /// One of all processes does the work, and another one when it can't.
@@ -65,9 +70,13 @@ pages! {
     looking_at_locks = "looking-at-locks.md", if feature = "toml";
     /// Who waits for whom, as a tree and for Graphviz.
     wait_graph = "wait-graph.md", if all();
+    /// What to look at when locks hold something up, what to end and what not; alerts.
+    runbook = "runbook.md", if all();
+    /// Each kind of error: its causes, and what to do.
+    errors = "errors.md", if all();
     /// Everything that pglock guarantees, and every limit.
     guarantees = "guarantees.md", if all();
-    /// django-pglock, sqlx, DistributedLock and ShedLock side by side.
+    /// django-pglock, sqlx, DistributedLock and ShedLock side by side; when not to use pglock; what to write instead of each.
     compare = "compare.md", if all();
     /// What each name of django-pglock is called here.
     django_pglock = "django-pglock.md", if all();

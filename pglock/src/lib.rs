@@ -46,13 +46,17 @@
 //! | terminate the sessions that block my migration | [`macro@prioritize`], [`fn@prioritize`], and [how](_guide::prioritize) |
 //! | list locks, and cancel or terminate sessions | [`locks()`], [`blocked_locks`], and [the filters](_guide::looking_at_locks) |
 //! | see who waits for whom | [`wait_graph()`](fn@wait_graph) |
+//! | know what to end when locks hold something up, and what to alert on | the [runbook](_guide::runbook) |
+//! | look up the text of an error | the [errors](_guide::errors) page |
 //! | use several databases, or name my sessions | [`Database`] |
 //! | encrypt pglock's own sessions | the [TLS](_guide::tls) page |
 //! | trace and measure | the [observability](_guide::observability) page |
+//! | start from a whole program: cron, migrations, a shutdown | the [cookbook](_guide::cookbook) |
 //! | test my jobs | the [testing](_guide::testing) page |
 //! | find a lock by hand in `pg_locks` | [`advisory_id`] |
 //! | list the annotated functions of my program | [`catalog()`] |
 //! | move from django-pglock | [each name](_guide::django_pglock) |
+//! | move from sqlx, `ShedLock`, `DistributedLock`, `with_advisory_lock` or flock | [what to write](_guide::compare) |
 //!
 //! # Which door to take
 //!

@@ -184,6 +184,69 @@ fn every_page_of_the_guide_is_a_module_and_linked_from_the_readme_or_another_pag
     }
 }
 
+/// A text that is looked up was copied from an error: it is found there word for word, but for what `..` leaves out.
+#[test]
+fn every_text_on_the_page_of_errors_is_one_of_the_library() {
+    let source: String = rust_files(&root().join("pglock/src"))
+        .iter()
+        .map(|file| fs::read_to_string(file).unwrap())
+        .collect();
+    let mut texts = 0;
+    for row in page("docs/guide/errors.md").lines() {
+        // A text that contains code has two backticks around it.
+        let Some(cell) = row.strip_prefix("| `") else {
+            continue;
+        };
+        let cell = cell.split(" | ").next().unwrap();
+        let cell = match cell.strip_prefix('`') {
+            Some(cell) => cell.trim_end_matches('`').trim(),
+            None => cell.strip_suffix('`').unwrap(),
+        };
+        for text in cell.split("`, `").flat_map(|it| it.split("..")) {
+            assert!(source.contains(text.trim()), "{text}");
+            texts += 1;
+        }
+    }
+    assert!(texts > 50, "{texts}");
+}
+
+#[test]
+fn alerts_and_the_dashboard_ask_for_metrics_that_there_are() {
+    let metrics = page("pglock/src/telemetry/metrics.rs");
+    let described = page("docs/guide/observability.md");
+    let mut found = HashSet::new();
+    for file in ["docs/guide/runbook.md", "docs/grafana/pglock.json"] {
+        let text = page(file).replace("\\\"", "\"");
+        for (at, _) in text.match_indices("pglock_") {
+            let rest = &text[at..];
+            let name = &rest[..rest
+                .find(|it: char| it != '_' && !it.is_ascii_lowercase())
+                .unwrap()];
+            // What exporters make of a histogram.
+            let name = ["_sum", "_count"]
+                .iter()
+                .find_map(|part| name.strip_suffix(part))
+                .unwrap_or(name);
+            assert!(metrics.contains(&format!("\"{name}\"")), "{file}: {name}");
+            assert!(described.contains(&format!("`{name}`")), "{file}: {name}");
+            found.insert(name.to_owned());
+        }
+        for label in ["outcome", "role", "action"] {
+            for values in text.split(&format!("{label}=")).skip(1) {
+                let values = values.trim_start_matches('~').trim_start_matches('"');
+                for value in values.split('"').next().unwrap().split('|') {
+                    assert!(described.contains(&format!("`{value}`")), "{file}: {value}");
+                }
+            }
+        }
+    }
+    assert_eq!(found.len(), metrics.matches(": &str = \"pglock_").count());
+}
+
+fn page(file: &str) -> String {
+    fs::read_to_string(root().join(file)).unwrap()
+}
+
 /// All pages that people read in the repository.
 fn pages() -> Vec<PathBuf> {
     let folders = ["", "docs", "docs/guide", "docs/internals"];
