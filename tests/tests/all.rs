@@ -232,6 +232,27 @@ fn calls_inside_share_the_locks_and_ask_for_what_is_missing() {
 }
 
 #[test]
+fn the_loss_of_one_that_is_shared_stops_the_call_inside() {
+    let db = database();
+    let here = handle(&db, "here");
+    let told = background("it is told", move || {
+        let outer = one(&here, "a").dedicated();
+        outer.run(|| {
+            let inner = all(&here, &["a", "b"]).run_async(async {
+                let of_a = pglock_tests::Key::from(pglock::advisory_id("a"));
+                let locks = db.advisory_locks();
+                assert_eq!(locks.len(), 2);
+                db.terminate(locks.iter().find(|lock| lock.key == of_a).unwrap().pid);
+                std::future::pending::<Result<(), Error>>().await
+            });
+            pollster::block_on(inner)
+        })
+    });
+    let error = told.finish(BOUND).unwrap_err();
+    assert!(error.is_lost(), "{error}");
+}
+
+#[test]
 fn none_and_too_many_are_refused() {
     let db = database();
     let here = handle(&db, "here");

@@ -289,6 +289,74 @@ fn a_limit_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn nobody_begins_while_somebody_holds_the_limits_own_lock() {
+    let db = database();
+    let [here, there] = handles(&db, 2).try_into().unwrap();
+    let stopped = pglock::advisory("sms").using(&there).acquire().unwrap();
+    assert!(sms(&here).try_acquire().unwrap().is_none());
+    let error = sms(&here).timeout(Duration::from_millis(100)).acquire();
+    let error = error.unwrap_err();
+    assert!(error.is_busy(), "{error}");
+    assert!(
+        error.to_string().starts_with("lock \"sms\" is busy"),
+        "{error}"
+    );
+    assert_eq!(error.holder().unwrap().application_name, "pglock: worker-1");
+    stopped.release().unwrap();
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn a_name_and_a_number_that_looks_like_it_are_two_limits() {
+    let db = database();
+    let here = handle(&db);
+    let by_number = || pglock::limit(2, 42).using(&here);
+    let by_name = || pglock::limit(3, "42").using(&here);
+    let _permits = [
+        by_number().acquire().unwrap(),
+        by_number().acquire().unwrap(),
+    ];
+    let _others = [by_name().acquire().unwrap(), by_name().acquire().unwrap()];
+    assert!(by_number().try_acquire().unwrap().is_none());
+}
+
+#[test]
+fn a_thread_that_has_all_permits_does_not_wait_for_itself() {
+    let db = database();
+    let here = handle(&db);
+    let waits = background("it is told", move || {
+        let permits = fill(&here);
+        let error = sms(&here).acquire().unwrap_err();
+        drop(permits);
+        error
+    });
+    let error = waits.finish(BOUND);
+    assert!(error.is_config(), "{error}");
+}
+
+#[test]
+fn one_that_is_first_in_line_and_loses_that_stands_in_line_again() {
+    let db = database();
+    let [here, there] = handles(&db, 2).try_into().unwrap();
+    let mut permits = fill(&there);
+    let waiter = background("it gets a permit", move || sms(&here).acquire().unwrap());
+    let line = Key::from(pglock::advisory_id("sms"));
+    let first = || {
+        db.advisory_locks()
+            .into_iter()
+            .find(|lock| lock.key == line)
+    };
+    wait_until("it is first in line", BOUND, || first().is_some());
+    let lost = first().unwrap().pid;
+    db.terminate(lost);
+    wait_until("it is again, by another session", BOUND, || {
+        first().is_some_and(|lock| lock.pid != lost)
+    });
+    permits.remove(0).release().unwrap();
+    waiter.finish(BOUND).check().unwrap();
+}
+
+#[test]
 fn a_caller_that_is_gone_leaves_nothing() {
     let db = database();
     let here = handle(&db);

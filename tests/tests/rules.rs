@@ -167,6 +167,28 @@ fn what_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_call_inside_one_that_holds_the_lock_without_it_is_refused() {
+    let db = database();
+    let here = handle(&db, "here");
+    let lock = || pglock::advisory("digest").using(&here);
+    let nothing = || Ok::<_, Error>(());
+    lock()
+        .run(|| {
+            let error = digest(&here).run(nothing).unwrap_err();
+            assert!(error.is_config(), "{error:?}");
+            let error = lock().fenced().run(nothing).unwrap_err();
+            assert!(error.is_config(), "{error:?}");
+            Ok::<_, Error>(())
+        })
+        .unwrap();
+    // What the outer one has, the inner one shares.
+    let both = || digest(&here).fenced();
+    both()
+        .run(|| lock().fenced().run(|| digest(&here).run(nothing)))
+        .unwrap();
+}
+
+#[test]
 fn each_holder_has_a_larger_token() {
     #[pglock::advisory("ledger", fenced, using = here)]
     fn post(here: &Database) -> Result<(u64, u64), Error> {

@@ -271,20 +271,26 @@ fn who_names_holders_and_waiters() {
 
 #[test]
 fn a_free_lock_is_said_to_be_free_in_its_database() {
+    // Other tests on this server have locks of their own.
     let (db, other) = (database(), database());
     let mut holder = other.connect();
-    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    holder
+        .batch_execute("SELECT pg_advisory_lock(7302951)")
+        .unwrap();
     let here = format!("is free in database \"{}\"", db.name());
     let there = format!("is held in \"{}\"", other.name());
-    for (command, code) in [(&["who", "42"][..], 1), (&["free", "42", "-y"], 0)] {
+    for (command, code) in [
+        (&["who", "7302951"][..], 1),
+        (&["free", "7302951", "-y"], 0),
+    ] {
         let told = on(&db, command);
         assert!(
             told.code == code && told.out.contains(&here) && told.out.contains(&there),
             "{told:?}"
         );
     }
-    assert_eq!(other.held(42), 1);
-    let nowhere = on(&db, &["who", "43"]);
+    assert_eq!(other.held(7_302_951), 1);
+    let nowhere = on(&db, &["who", "7302952"]);
     assert!(!nowhere.out.contains("held"), "{nowhere:?}");
 }
 

@@ -7,7 +7,7 @@ use crate::model::lock_id::IntoLockId;
 /// [`advisory`](fn@advisory).
 ///
 /// Each holder has a permit, which the server frees with its session. Those who wait are served in the order in which they
-/// came; the first of them tries the permits every 20 ms to 0.5 s, the others just wait. A caller without a timeout tries
+/// came; the first of them tries the permits every 20 ms to 0.6 s, the others just wait. A caller without a timeout tries
 /// once, and waits for at most 0.25 s for those who were there before it.
 ///
 /// The methods are those of a lock: [`acquire`](Advisory::acquire), [`run`](Advisory::run), their `try_` and `_async` twins.
@@ -19,12 +19,14 @@ use crate::model::lock_id::IntoLockId;
 /// the limit's own name is held by who is first in line, for as long as it has no permit: to stop all from beginning, for a
 /// while, hold that one.
 ///
+/// What waits for a lock while it has a permit, and for a permit while it has that lock, is a deadlock that nobody finds: give
+/// one of them a timeout.
+///
 /// # Errors
 ///
 /// [`ErrorKind::Config`](crate::ErrorKind::Config), when it is acquired, for a number that is not from 2 to 1,000, and if
 /// another session has a permit of the same limit where that has another number of them. Each process looks for such a session
-/// once a minute. What waits for a lock while it has a permit, and for a permit while it has that lock, is a deadlock that
-/// nobody finds: give one of them a timeout.
+/// once a minute.
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {

@@ -28,8 +28,8 @@ impl AfterGrant {
             let lock = request.lock.with_spec(request.lock.spec.clone(), None);
             let (wait, describe_holder) = (request.wait, request.describe_holder);
             let lock = self.caller.ask(lock, &[], wait, describe_holder).await?;
-            match self.follow_rules().await {
-                Ok(token) => Ok(lock.with_token(token)),
+            match self.follow_rules(&lock).await {
+                Ok(token) => Ok(lock.ruled(self.rules, token)),
                 Err(error) => {
                     // It was not used, so it doesn't matter if it was lost.
                     let _ = engine::release(&lock).await;
@@ -39,17 +39,16 @@ impl AfterGrant {
         })
     }
 
-    /// The token, if one is asked for.
-    async fn follow_rules(&self) -> Result<Option<u64>, Error> {
+    /// The token, if one is asked for. A run is noted last: it counts from then on.
+    async fn follow_rules(&self, lock: &HeldLock) -> Result<Option<u64>, Error> {
+        let mut token = None;
+        if self.rules.fenced {
+            token = Some(engine::token(lock).await?);
+        }
         if let Some(period) = self.rules.once_in {
             self.begin_run(period).await?;
         }
-        if !self.rules.fenced {
-            return Ok(None);
-        }
-        let lock = &self.caller.request.lock;
-        let token = engine::token(lock.database.clone(), lock.spec.clone());
-        token.await.map(Some)
+        Ok(token)
     }
 
     async fn begin_run(&self, period: Duration) -> Result<(), Error> {

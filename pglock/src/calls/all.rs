@@ -5,6 +5,7 @@
 //! where they are free.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use crate::background::join_all;
 use crate::calls::caller::{BEFORE_A_TRY, Caller};
@@ -17,14 +18,22 @@ pub(super) struct All {
     caller: Caller,
     /// By their keys.
     locks: Vec<DatabaseLock>,
+    /// Those that calls around this one have.
+    shared: Vec<Arc<HeldLock>>,
 }
 
 impl All {
-    /// At least one, by their keys.
-    pub(super) fn new(request: Request, locks: Vec<DatabaseLock>, blocking: bool) -> Self {
+    /// `locks` is at least one, by their keys; `shared` are had already.
+    pub(super) fn new(
+        request: Request,
+        locks: Vec<DatabaseLock>,
+        shared: Vec<Arc<HeldLock>>,
+        blocking: bool,
+    ) -> Self {
         Self {
             caller: Caller::new(request, blocking),
             locks,
+            shared,
         }
     }
 
@@ -40,7 +49,8 @@ impl All {
                 }
             }
             let first = had.remove(0);
-            Ok(first.together_with(had))
+            let others = had.into_iter().map(Arc::new);
+            Ok(first.together_with(others.chain(self.shared).collect()))
         })
     }
 
@@ -52,7 +62,7 @@ impl All {
                 return Ok(());
             };
             let wait = match self.caller.request.wait {
-                WaitPolicy::NoWait if !had.is_empty() => BEFORE_A_TRY,
+                WaitPolicy::NoWait if !had.is_empty() => self.left_of_a_try(),
                 wait => wait,
             };
             let describe_holder = self.caller.request.describe_holder;
@@ -61,6 +71,16 @@ impl All {
             had.push(lock);
         }
         Ok(())
+    }
+
+    /// What is left of the time that a try waits for those before it.
+    fn left_of_a_try(&self) -> WaitPolicy {
+        let bound = BEFORE_A_TRY.bound().unwrap_or_default();
+        let left = bound.saturating_sub(self.caller.request.asked.elapsed());
+        match i32::try_from(left.as_millis()) {
+            Ok(0) | Err(_) => WaitPolicy::NoWait,
+            Ok(millis) => WaitPolicy::Millis(millis),
+        }
     }
 
     /// Those after the ones that the caller has, up to the first that is busy.

@@ -18,6 +18,7 @@ use crate::engine::{self, DatabaseLock, HeldLock, HoldWatch, Purpose, Request};
 use crate::error::Error;
 use crate::model::lock_request::{LockRequest, LockSpec};
 use crate::model::options::WaitPolicy;
+use crate::model::permits::Permits;
 use crate::telemetry::{self, Attempt, Subject, TraceContext};
 
 /// A request for a lock on a session of pglock's own.
@@ -34,10 +35,10 @@ impl CallRequest {
         self.acquire(blocking, false).await
     }
 
-    /// `shares`: of several locks, those that calls around this one have are not asked for.
-    async fn acquire(self, blocking: bool, shares: bool) -> Result<HeldLock, Error> {
+    /// `inherits`: of several locks, those that calls around this one have are not asked for.
+    async fn acquire(self, blocking: bool, inherits: bool) -> Result<HeldLock, Error> {
         let mut wait = self.wait;
-        if wait == WaitPolicy::Block && self.is_kept_by_own_guard(blocking, shares)? {
+        if wait == WaitPolicy::Block && self.is_kept_by_own_guard(blocking, inherits)? {
             wait = WAIT_FOR_OWN_GUARD;
         }
         let id = (wait != self.wait).then(|| self.lock.id.clone());
@@ -53,7 +54,7 @@ impl CallRequest {
             sections: call_stack::sections(),
             lock: self.lock,
         };
-        let acquired = acquire(request, blocking, shares).await;
+        let acquired = acquire(request, blocking, inherits).await;
         let acquired = acquired.map_err(|error| match id {
             Some(id) if error.is_busy() => Error::held_by_own_guard(&id, wait.bound()),
             _ => error,
@@ -64,25 +65,44 @@ impl CallRequest {
     }
 
     /// Whether a guard that seems to be on this thread keeps a wait of this caller's from ending.
-    fn is_kept_by_own_guard(&self, blocking: bool, shares: bool) -> Result<bool, Error> {
+    fn is_kept_by_own_guard(&self, blocking: bool, inherits: bool) -> Result<bool, Error> {
         let is_kept = |lock: &DatabaseLock| {
             call_stack::refuse_self_deadlock(lock)?;
             Ok(blocking && guards_here::hold_what_keeps(lock))
         };
-        let Some(Purpose::All(locks)) = self.lock.purpose.as_deref() else {
-            return is_kept(&self.lock);
-        };
-        let mut is_one_kept = false;
-        for lock in locks_to_ask_for(&self.lock, locks, shares) {
-            is_one_kept |= is_kept(&lock)?;
+        match self.lock.purpose.as_deref() {
+            Some(Purpose::All(locks)) => {
+                let mut is_one_kept = false;
+                for lock in parted(&self.lock, locks, inherits).0 {
+                    is_one_kept |= is_kept(&lock)?;
+                }
+                Ok(is_one_kept)
+            }
+            Some(Purpose::Limit(permits)) => {
+                let mut slots = 0..permits.count();
+                let are_all_kept = slots.all(|number| {
+                    let slot = Permits::slot_id(&self.lock.id, number);
+                    let slot = self.lock.with_spec(self.lock.spec.with_id(slot), None);
+                    blocking && guards_here::hold_what_keeps(&slot)
+                });
+                Ok(is_kept(&self.lock)? || are_all_kept)
+            }
+            _ => is_kept(&self.lock),
         }
-        Ok(is_one_kept)
     }
 
     /// The lock of a call around this one, where this one needs no other.
     fn reenter(&self) -> Result<Option<Arc<HeldLock>>, Error> {
-        let Some(Purpose::All(locks)) = self.lock.purpose.as_deref() else {
-            return call_stack::reenter(&self.lock);
+        let locks = match self.lock.purpose.as_deref() {
+            Some(Purpose::All(locks)) => locks,
+            Some(Purpose::Ruled(rules)) => {
+                let hold = call_stack::reenter(&self.lock)?;
+                return match hold {
+                    Some(hold) if !hold.follows(*rules) => Err(Error::not_ruled(&self.lock.id)),
+                    hold => Ok(hold),
+                };
+            }
+            _ => return call_stack::reenter(&self.lock),
         };
         let (mut shared, mut is_one_missing) = (None, false);
         for spec in locks {
@@ -120,9 +140,9 @@ type AcquireInSteps = Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Sen
 fn acquire(
     request: Request,
     blocking: bool,
-    shares: bool,
+    inherits: bool,
 ) -> impl Future<Output = Result<HeldLock, Error>> + Send {
-    match acquire_in_steps(&request, blocking, shares) {
+    match acquire_in_steps(&request, blocking, inherits) {
         Some(several) => Either::Left(Either::Left(several)),
         None if blocking => Either::Left(Either::Right(ready(engine::acquire_blocking(request)))),
         None => Either::Right(engine::acquire(request)),
@@ -130,11 +150,11 @@ fn acquire(
 }
 
 /// `None`: one step is enough.
-fn acquire_in_steps(request: &Request, blocking: bool, shares: bool) -> Option<AcquireInSteps> {
+fn acquire_in_steps(request: &Request, blocking: bool, inherits: bool) -> Option<AcquireInSteps> {
     match request.lock.purpose.as_deref()? {
         Purpose::All(locks) => {
-            let locks = locks_to_ask_for(&request.lock, locks, shares);
-            Some(All::new(request.clone(), locks, blocking).acquire())
+            let (locks, shared) = parted(&request.lock, locks, inherits);
+            Some(All::new(request.clone(), locks, shared, blocking).acquire())
         }
         Purpose::Limit(permits) => Some(Limit::new(request.clone(), *permits, blocking).permit()),
         Purpose::Ruled(rules) => Some(AfterGrant::new(request.clone(), *rules, blocking).acquire()),
@@ -142,12 +162,26 @@ fn acquire_in_steps(request: &Request, blocking: bool, shares: bool) -> Option<A
     }
 }
 
-/// The locks that `lock` stands for; where the caller `shares` them, without those that calls around it have.
-fn locks_to_ask_for(lock: &DatabaseLock, locks: &[LockSpec], shares: bool) -> Vec<DatabaseLock> {
-    let is_had =
-        |lock: &DatabaseLock| shares && call_stack::reenter(lock).is_ok_and(|hold| hold.is_some());
-    let locks = locks.iter().map(|spec| lock.with_spec(spec.clone(), None));
-    locks.filter(|lock| !is_had(lock)).collect()
+/// The locks that `lock` stands for, and which of them calls around this one have, where the caller `inherits` those.
+fn parted(
+    lock: &DatabaseLock,
+    locks: &[LockSpec],
+    inherits: bool,
+) -> (Vec<DatabaseLock>, Vec<Arc<HeldLock>>) {
+    let (mut to_ask_for, mut shared) = (Vec::new(), Vec::new());
+    for spec in locks {
+        let lock = lock.with_spec(spec.clone(), None);
+        let hold = if inherits {
+            call_stack::reenter(&lock).unwrap_or_default()
+        } else {
+            None
+        };
+        match hold {
+            Some(hold) => shared.push(hold),
+            None => to_ask_for.push(lock),
+        }
+    }
+    (to_ask_for, shared)
 }
 
 /// A call that holds its lock. Dropping it, as a panic in the body does, releases the lock in the background.
@@ -214,7 +248,7 @@ impl Call {
         .map_err(Error::after_the_body)
     }
 
-    /// Ends the call; the last one that shares a lock releases it.
+    /// Ends the call; the last one that inherits a lock releases it.
     async fn end(self) -> Result<(), Error> {
         match Arc::try_unwrap(self.hold) {
             Ok(hold) => engine::release(&hold).await,

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::background::join_all;
-use crate::engine::{self, DatabaseLock, HeldLock, Request};
+use crate::engine::{self, DatabaseLock, HeldLock, Purpose, Request};
 use crate::error::Error;
 use crate::model::options::WaitPolicy;
 
@@ -72,7 +72,11 @@ impl Caller {
     }
 
     fn request_for(&self, lock: DatabaseLock, having: &[HeldLock]) -> Request {
-        let request = self.request.clone();
+        let mut request = self.request.clone();
+        if matches!(lock.purpose.as_deref(), Some(Purpose::Part)) {
+            // Who is first in line only waits, and its session has other locks: nobody is to end that.
+            request.sections.clear();
+        }
         let had = having.iter().rev().map(|had| had.id);
         Request {
             lock,

@@ -8,7 +8,7 @@
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 
-use crate::background::{self, PerProcess, jittered};
+use crate::background::{self, PerProcess, jittered, join_all};
 use crate::calls::caller::{BEFORE_A_TRY, Caller};
 use crate::database::Database;
 use crate::engine::{self, DatabaseLock, HeldLock, Purpose, Request};
@@ -52,32 +52,49 @@ impl Limit {
     }
 
     async fn wait_for_permit(self) -> Result<HeldLock, Error> {
-        let wait_in_line = match self.caller.request.wait {
+        let until = self.caller.until();
+        loop {
+            let first_in_line = self.first_in_line().await?;
+            let mut pause = PAUSE;
+            // Until that is lost, when somebody else may be the first.
+            while first_in_line.check_session().is_ok() {
+                if let Some(permit) = self.free_permit().await? {
+                    // The next one need not wait for what is left to do.
+                    drop(first_in_line);
+                    return self.with_number(permit).await;
+                }
+                let now = Instant::now();
+                if until.is_some_and(|until| until <= now) {
+                    match self.why_none().await {
+                        Ok(why) | Err(Some(why)) => return Err(why),
+                        // One has become free just now.
+                        Err(None) => continue,
+                    }
+                }
+                let woken = now + jittered(pause);
+                sleep_until(until.map_or(woken, |until| woken.min(until))).await?;
+                pause = (2 * pause).min(LONGEST_PAUSE);
+            }
+        }
+    }
+
+    async fn first_in_line(&self) -> Result<HeldLock, Error> {
+        let request = &self.caller.request;
+        let wait = match request.wait {
             WaitPolicy::NoWait => BEFORE_A_TRY,
             wait => wait,
         };
-        let line = self.caller.ask(self.line(), &[], wait_in_line, false);
-        let first_in_line = match line.await {
-            Ok(first) => first,
-            // The time is over, and who has the permits is to be told.
-            Err(error) if error.is_busy() => return self.last_try().await,
-            Err(error) => return Err(error),
-        };
-        let until = self.caller.until();
-        let mut pause = PAUSE;
-        loop {
-            if let Some(permit) = self.free_permit().await? {
-                // The next one need not wait for what is left to do.
-                drop(first_in_line);
-                return self.with_number(permit).await;
-            }
-            let now = Instant::now();
-            if until.is_some_and(|until| until <= now) {
-                return self.last_try().await;
-            }
-            let woken = now + jittered(pause);
-            sleep_until(until.map_or(woken, |until| woken.min(until))).await?;
-            pause = (2 * pause).min(LONGEST_PAUSE);
+        let line = self
+            .caller
+            .ask(self.line(), &[], wait, request.describe_holder);
+        match line.await {
+            // Who has the permits is to be told; where none has, who is first in line.
+            Err(error) if error.is_busy() => match self.why_none().await {
+                Ok(why) => Err(why),
+                Err(Some(other)) => Err(other),
+                Err(None) => Err(error),
+            },
+            line => line,
         }
     }
 
@@ -91,17 +108,19 @@ impl Limit {
                     tried => return tried.map(Some),
                 }
             }
-            let mut free = None;
+            let (mut free, mut not_needed) = (None, Vec::new());
             let mut failed = None;
             let tries = batch.iter().map(|&number| self.slot(number)).collect();
             for tried in self.caller.try_all(tries, &[]).await {
                 match tried {
                     Ok(permit) if free.is_none() => free = Some(permit),
-                    Ok(permit) => engine::release(&permit).await?,
+                    Ok(permit) => not_needed.push(permit),
                     Err(error) if error.is_busy() => {}
                     Err(error) => failed = Some(error),
                 }
             }
+            // They were not used, so it doesn't matter if they were lost.
+            let _ = join_all(not_needed.iter().map(engine::release)).await;
             match (free, failed) {
                 (Some(permit), _) => return Ok(Some(permit)),
                 (None, Some(error)) => return Err(error),
@@ -111,20 +130,23 @@ impl Limit {
         Ok(None)
     }
 
-    /// One permit, and who has it.
-    async fn last_try(&self) -> Result<HeldLock, Error> {
-        match self
-            .try_permit(self.any_number(), self.caller.request.describe_holder)
-            .await
-        {
-            Ok(permit) => self.with_number(permit).await,
-            Err(error) if error.is_busy() => Err(Error::no_permit(
-                &self.caller.request.lock.id,
+    /// Why there is none: who has one of the permits. One that is free is not kept: others came before.
+    async fn why_none(&self) -> Result<Error, Option<Error>> {
+        let request = &self.caller.request;
+        let tried = self.try_permit(self.any_number(), request.describe_holder);
+        match tried.await {
+            Ok(permit) => {
+                // It was not used, so it doesn't matter if it was lost.
+                let _ = engine::release(&permit).await;
+                Err(None)
+            }
+            Err(error) if error.is_busy() => Ok(Error::no_permit(
+                &request.lock.id,
                 self.permits.count(),
-                self.caller.request.wait.bound(),
+                request.wait.bound(),
                 error,
             )),
-            Err(error) => Err(error),
+            Err(error) => Err(Some(error)),
         }
     }
 

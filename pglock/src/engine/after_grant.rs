@@ -10,7 +10,7 @@ use crate::error::{Error, Failure};
 use crate::model::lock_id::LockId;
 use crate::model::lock_request::LockSpec;
 use crate::sql::Rows;
-use crate::sql::shared::runs::{self, RunBefore};
+use crate::sql::shared::runs::{self, RunBefore, Token};
 
 impl Pool {
     /// Notes that a run begins; or else the run before. The table is made where it is missing, and the role may make it.
@@ -37,10 +37,13 @@ impl Pool {
     }
 
     /// A number that only rises.
-    pub(super) async fn token(self: &Rc<Self>, lock: &LockId) -> Result<u64, Error> {
-        match self.ask_for(lock, runs::TOKEN.to_owned()).await? {
-            Ok(rows) => runs::read_token(&rows).ok_or_else(|| Error::no_token(lock, None)),
-            Err(failure) => Err(Error::no_token(lock, Some(failure))),
+    pub(super) async fn token(self: &Rc<Self>, lock: &LockSpec, pid: i32) -> Result<u64, Error> {
+        let id = &lock.id;
+        let answer = self.ask_for(id, runs::token(lock, pid)).await?;
+        let rows = answer.map_err(|failure| Error::no_token(id, failure))?;
+        match runs::read_token(&rows) {
+            Some(Token::Given(token)) => Ok(token),
+            Some(Token::Lost) | None => Err(Error::lost(id, "its session has ended")),
         }
     }
 
@@ -56,4 +59,32 @@ impl Pool {
 
 fn is_missing(failure: &Failure) -> bool {
     failure.is(&SqlState::UNDEFINED_TABLE) || failure.is(&SqlState::INVALID_SCHEMA_NAME)
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::database;
+
+    use super::*;
+    use crate::background::block_on;
+    use crate::drivers::BlockingWire;
+    use crate::model::options::AdvisoryMode;
+    use crate::wire::SimpleQuery as _;
+
+    #[test]
+    fn a_token_is_for_the_session_that_has_the_lock() {
+        let db = database();
+        let (mut client, mut helper) = (db.connect(), db.connect());
+        let pid: i32 = client
+            .query_one("SELECT pg_backend_pid() FROM pg_advisory_lock(1)", &[])
+            .unwrap()
+            .get(0);
+        let lock = LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap();
+        let mut ask = |pid| {
+            let rows = block_on(BlockingWire(&mut helper).simple_query(&runs::token(&lock, pid)));
+            runs::read_token(&rows.unwrap())
+        };
+        assert!(matches!(ask(pid), Some(Token::Given(_))));
+        assert!(matches!(ask(pid + 1), Some(Token::Lost)));
+    }
 }

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use super::ids::SessionState;
 use super::ledger::HoldId;
-use super::lock::DatabaseLock;
+use super::lock::{DatabaseLock, GrantRules};
 use super::register::{Register, Release, ReleaseReply};
 use crate::background::OwnerProcess;
 use crate::error::Error;
@@ -39,6 +39,7 @@ struct Others {
     beside: Vec<HeldLock>,
     /// These are one with the lock: the loss of one is that of all. Calls inside the one that has them may share them.
     together: Vec<Arc<HeldLock>>,
+    rules: GrantRules,
     token: Option<u64>,
 }
 
@@ -91,20 +92,33 @@ impl HeldLock {
     }
 
     /// Is one with these.
-    pub(crate) fn together_with(mut self, locks: Vec<Self>) -> Self {
+    pub(crate) fn together_with(mut self, locks: Vec<Arc<Self>>) -> Self {
         if !locks.is_empty() {
-            let together = &mut self.others.get_or_insert_default().together;
-            together.extend(locks.into_iter().map(Arc::new));
+            self.others.get_or_insert_default().together.extend(locks);
         }
         self
     }
 
-    /// Has this token, if any.
-    pub(crate) fn with_token(mut self, token: Option<u64>) -> Self {
-        if token.is_some() {
-            self.others.get_or_insert_default().token = token;
-        }
+    /// Was acquired by these rules, and has this token, if any.
+    pub(crate) fn ruled(mut self, rules: GrantRules, token: Option<u64>) -> Self {
+        let others = self.others.get_or_insert_default();
+        (others.rules, others.token) = (rules, token);
         self
+    }
+
+    /// Whether it has what these rules give.
+    pub(crate) fn follows(&self, rules: GrantRules) -> bool {
+        let own = self.others.as_ref().map(|others| others.rules);
+        let own = own.unwrap_or_default();
+        own.once_in.is_some() >= rules.once_in.is_some() && own.fenced >= rules.fenced
+    }
+
+    /// The session that it is on, as Postgres names it.
+    pub(super) fn backend_pid(&self) -> i32 {
+        let entries = self.register.lock();
+        let held = entries.held.get(&self.id);
+        // One that is gone is on none.
+        held.map_or(0, |held| held.link.backend().pid)
     }
 
     pub(crate) fn token(&self) -> Option<u64> {
@@ -120,10 +134,10 @@ impl HeldLock {
     pub(crate) fn with_limits(mut self, limits: HoldLimits) -> Self {
         self.received = Instant::now();
         self.limits = limits;
-        let others = self.others.as_mut().map(|others| &mut others.together);
-        for other in others.into_iter().flatten() {
-            // Nobody shares them yet.
-            if let Some(other) = Arc::get_mut(other) {
+        if let Some(others) = &mut self.others {
+            // Those that calls around have keep their own.
+            let together = others.together.iter_mut().filter_map(Arc::get_mut);
+            for other in together.chain(&mut others.beside) {
                 (other.received, other.limits) = (self.received, limits);
             }
         }

@@ -82,11 +82,13 @@ pub(crate) async fn begin_run(
 }
 
 /// A token for who has this lock.
-pub(crate) async fn token(database: Database, lock: LockSpec) -> Result<u64, Error> {
+pub(crate) async fn token(hold: &HeldLock) -> Result<u64, Error> {
+    let pid = hold.backend_pid();
+    let (database, lock) = (hold.lock.database.clone(), hold.lock.spec.clone());
     let thread = background::start()?;
     let token = thread.ask(move || async move {
         let pool = State::here().pool(&database);
-        pool.token(&lock.id).await
+        pool.token(&lock, pid).await
     });
     token
         .await

@@ -41,6 +41,7 @@ impl Error {
             humanize::duration(period)
         );
         let mut error = Self::new(ErrorKind::Busy, message);
+        error.0.is_not_due = true;
         error.0.hint = Some(
             "for a run each hour write `once_in = \"55m\"`: with an hour, a start that is a moment early leaves one out"
                 .to_owned(),
@@ -68,20 +69,24 @@ impl Error {
         .caused_by(failure)
     }
 
-    pub(crate) fn no_token(id: &dyn fmt::Display, failure: Option<Failure>) -> Self {
-        let error = Self::new(
+    pub(crate) fn no_token(id: &dyn fmt::Display, failure: Failure) -> Self {
+        Self::new(
             ErrorKind::Database,
             format!("lock {id} is `fenced`, and the server gave no token; {SEE_SOURCE}"),
-        );
-        match failure {
-            Some(failure) => error.caused_by(failure),
-            None => error,
-        }
+        )
+        .caused_by(failure)
+    }
+
+    /// A call inside another one would share a lock that has not what it asks for.
+    pub(crate) fn not_ruled(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "lock {id} is held by a call around this one, which has not the `once_in` or `fenced` that this one asks for; write that at the outer call, or make this one elsewhere"
+        ))
     }
 
     pub(crate) fn bad_period(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "lock {id} cannot be `once_in` no time, nor in more than ten years; write the time between two runs, and a little less"
+            "the `once_in` of lock {id} is zero or longer than ten years; write a little less than the time between two runs"
         ))
     }
 

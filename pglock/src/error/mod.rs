@@ -61,6 +61,7 @@ struct Inner {
     sql_state: Option<SqlState>,
     body_finished: bool,
     is_of_standby: bool,
+    is_not_due: bool,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -243,8 +244,14 @@ impl Error {
             sql_state: None,
             body_finished: false,
             is_of_standby: false,
+            is_not_due: false,
             source: None,
         }))
+    }
+
+    /// Whether it is of a run that is not due, for which nobody need be waited for.
+    pub(crate) fn is_not_due(&self) -> bool {
+        self.0.is_not_due
     }
 
     pub(crate) fn is_of_standby(&self) -> bool {

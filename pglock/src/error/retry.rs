@@ -40,7 +40,8 @@ struct OfSomethingElse;
 
 fn says(error: &(dyn StdError + 'static)) -> Option<Result<LockTimedOut, OfSomethingElse>> {
     if let Some(error) = error.downcast_ref::<Error>() {
-        let timed_out = error.is_busy() || error.sql_state() == Some(&SqlState::LOCK_NOT_AVAILABLE);
+        let timed_out = error.is_busy() && !error.is_not_due()
+            || error.sql_state() == Some(&SqlState::LOCK_NOT_AVAILABLE);
         return Some(if timed_out {
             Ok(LockTimedOut {
                 holder: error.holder().cloned().map(Box::new),
@@ -72,7 +73,7 @@ fn of_driver(error: &(dyn StdError + 'static)) -> Option<bool> {
     if let Some(said) = error.downcast_ref::<sqlx::postgres::PgDatabaseError>() {
         return Some(is_timeout(said.code()));
     }
-    #[cfg(feature = "diesel")]
+    #[cfg(any(feature = "diesel", feature = "diesel-async"))]
     if let Some(diesel::result::Error::DatabaseError(_, said)) = error.downcast_ref() {
         return Some(is_timeout_in_english(said.message()));
     }
@@ -80,7 +81,7 @@ fn of_driver(error: &(dyn StdError + 'static)) -> Option<bool> {
 }
 
 /// By the texts of `lock_timeout` and `NOWAIT`: diesel hides the SQLSTATE.
-#[cfg(feature = "diesel")]
+#[cfg(any(feature = "diesel", feature = "diesel-async"))]
 fn is_timeout_in_english(message: &str) -> bool {
     message == "canceling statement due to lock timeout"
         || message.starts_with("could not obtain lock on ")

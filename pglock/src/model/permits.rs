@@ -103,11 +103,13 @@ impl Permits {
     }
 }
 
-/// A name without quotes.
+/// Not the same for a name and a number that looks like it.
+// Input:  "sms"    42
+// Output: sms      #42
 fn plain(id: &LockId) -> String {
     match id {
         LockId::Name(name) => name.to_string(),
-        id => id.to_string(),
+        id => format!("#{id}"),
     }
 }
 
@@ -156,7 +158,7 @@ mod tests {
     #[test]
     fn permits_have_names_of_their_own() {
         assert_eq!(Permits::slot_id(&"sms".into(), 2), "sms (slot 2)".into());
-        assert_eq!(Permits::slot_id(&42.into(), 0), "42 (slot 0)".into());
+        assert_eq!(Permits::slot_id(&42.into(), 0), "#42 (slot 0)".into());
         assert_ne!(
             Permits(2).number_key(&spec("sms")),
             Permits(2).number_key(&spec("mail"))

@@ -57,7 +57,7 @@ pub(super) fn lock_timeout(wait: WaitPolicy) -> i32 {
 }
 
 /// A condition on `pg_locks`: this lock, in this database.
-pub(super) fn is_lock(key: Key) -> String {
+pub(crate) fn is_lock(key: Key) -> String {
     let (classid, objid) = key.pg_locks_columns();
     format!(
         "locktype = 'advisory' AND database = {THIS_DATABASE} \

@@ -2,8 +2,8 @@
 
 use pglock::Error;
 
-/// What a call needs besides its arguments and its body.
-const CALL: usize = 2_048;
+/// What a call needs besides its arguments and its body, and what the feature `testing` adds to that.
+const CALL: usize = 2_048 + 64;
 
 const BODY: usize = 16_384;
 

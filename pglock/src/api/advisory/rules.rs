@@ -25,7 +25,7 @@ impl Advisory {
     /// database, so those of the hosts don't matter. Unlike [`hold_at_least`](Advisory::hold_at_least) it outlasts its process.
     ///
     /// Take a little less than the period of the schedule, `55m` for each hour: with an hour, a start that is a moment early
-    /// would leave a whole one out. A run that failed has run. After a failover to a standby that lags, the last start may be
+    /// would leave a whole one out. A run that failed has run, and a call that ended with an error or was dropped as it began may have. After a failover to a standby that lags, the last start may be
     /// forgotten; and where the server's clock is set back, runs are left out until it has caught up.
     ///
     /// The last start of each lock is a row of the table `pglock.runs`, which is made at the first call, or by what
@@ -34,7 +34,8 @@ impl Advisory {
     /// # Errors
     ///
     /// Of the methods that acquire it: [`Config`](crate::ErrorKind::Config) where the role cannot make or write the table, for
-    /// zero, for more than ten years, on your own connections, and with [`xact`](Advisory::xact).
+    /// zero, for more than ten years, on your own connections, with [`xact`](Advisory::xact), and inside a call that holds the lock
+    /// without this.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -62,7 +63,7 @@ impl Advisory {
     /// nobody compares does nothing.
     ///
     /// It takes one round trip more, and a flush of the server's log. It is not sure to rise over a failover to a standby that
-    /// lags.
+    /// lags. Who has lost the lock by then gets none: [`Lost`](crate::ErrorKind::Lost).
     ///
     /// See also
     /// [`pg_current_xact_id`](https://www.postgresql.org/docs/current/functions-info.html#FUNCTIONS-INFO-SNAPSHOT).
