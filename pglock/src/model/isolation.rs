@@ -68,6 +68,7 @@ impl Isolation {
 mod scope {
     use std::cell::RefCell;
     use std::hash::{BuildHasher, RandomState};
+    use std::mem::ManuallyDrop;
     use std::sync::{Arc, Mutex, PoisonError};
 
     use sha2::{Digest, Sha256};
@@ -75,7 +76,9 @@ mod scope {
     use super::super::lock_id::{Key, LockId};
 
     thread_local! {
-        static HERE: RefCell<Option<Arc<Scope>>> = const { RefCell::new(None) };
+        // Never dropped, so that calls in the destructors of other thread-locals find it. It is empty by then.
+        static HERE: ManuallyDrop<RefCell<Option<Arc<Scope>>>> =
+            const { ManuallyDrop::new(RefCell::new(None)) };
     }
 
     /// An isolated test.
@@ -89,7 +92,9 @@ mod scope {
 
     /// The one that runs on this thread now.
     pub(super) fn here() -> Option<Arc<Scope>> {
-        HERE.with_borrow(Clone::clone)
+        // Not every platform keeps what is never dropped.
+        HERE.try_with(|here| here.borrow().clone())
+            .unwrap_or_default()
     }
 
     /// Puts back what was there, after a panic too.
@@ -97,7 +102,7 @@ mod scope {
 
     impl Drop for PutBack {
         fn drop(&mut self) {
-            HERE.set(self.0.take());
+            HERE.with(|here| here.replace(self.0.take()));
         }
     }
 
@@ -113,7 +118,7 @@ mod scope {
 
         /// What `run` asks for on this thread is asked for in it.
         pub(crate) fn enter<T>(self: &Arc<Self>, run: impl FnOnce() -> T) -> T {
-            let _put_back = PutBack(HERE.replace(Some(Arc::clone(self))));
+            let _put_back = PutBack(HERE.with(|here| here.replace(Some(Arc::clone(self)))));
             run()
         }
 
