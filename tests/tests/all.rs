@@ -72,7 +72,8 @@ fn one_that_is_busy_keeps_the_others_free() {
         assert!(lock().try_acquire().unwrap().is_none());
         assert_eq!(locks_held(&db), 1, "{busy}");
         let error = lock()
-            .timeout(Duration::from_millis(30))
+            // Long enough to learn who has it.
+            .timeout(Duration::from_millis(500))
             .acquire()
             .unwrap_err();
         assert!(error.is_busy(), "{error}");

@@ -294,7 +294,7 @@ fn nobody_begins_while_somebody_holds_the_limits_own_lock() {
     let [here, there] = handles(&db, 2).try_into().unwrap();
     let stopped = pglock::advisory("sms").using(&there).acquire().unwrap();
     assert!(sms(&here).try_acquire().unwrap().is_none());
-    let error = sms(&here).timeout(Duration::from_millis(100)).acquire();
+    let error = sms(&here).timeout(Duration::from_millis(500)).acquire();
     let error = error.unwrap_err();
     assert!(error.is_busy(), "{error}");
     assert!(
