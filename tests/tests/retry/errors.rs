@@ -23,7 +23,7 @@ where
         Ok(client.batch_execute(statement)?)
     };
     let mut client = db.connect();
-    let failed = retry(db).tries(2).run(&mut client, body);
+    let failed = retry(db).tries(9).run(&mut client, body);
     assert_eq!(lock_timeout(&mut client), "0");
     match failed {
         Err(error) => (runs, error),
@@ -69,21 +69,21 @@ impl StdError for Failed {
 fn a_lock_that_timed_out_is_seen_in_whatever_wraps_it() {
     let db = database();
     let report = Report::begin(&db);
-    let (twice, error) = runs::<Box<dyn StdError>, _>(&db, ALTER);
-    assert_eq!(twice, 2);
+    let (times, error) = runs::<Box<dyn StdError>, _>(&db, ALTER);
+    assert_eq!(times, 9);
     assert_names(error.downcast_ref().unwrap(), &report);
-    let (twice, error) = runs::<AnyError, _>(&db, ALTER);
-    assert_eq!(twice, 2);
+    let (times, error) = runs::<AnyError, _>(&db, ALTER);
+    assert_eq!(times, 9);
     assert_names(error.downcast_ref().unwrap(), &report);
-    let (twice, error) = runs::<anyhow::Error, _>(&db, ALTER);
-    assert_eq!(twice, 2);
+    let (times, error) = runs::<anyhow::Error, _>(&db, ALTER);
+    assert_eq!(times, 9);
     assert_names(error.downcast_ref().unwrap(), &report);
-    let (twice, error) = runs::<Failed, _>(&db, ALTER);
-    assert_eq!(twice, 2);
+    let (times, error) = runs::<Failed, _>(&db, ALTER);
+    assert_eq!(times, 9);
     assert_names(Error::find(&error).unwrap(), &report);
     let no_wait = "BEGIN; LOCK TABLE orders NOWAIT";
-    let (twice, error) = runs::<Failed, _>(&db, no_wait);
-    assert!(twice == 2 && Error::find(&error).unwrap().is_busy());
+    let (times, error) = runs::<Failed, _>(&db, no_wait);
+    assert!(times == 9 && Error::find(&error).unwrap().is_busy());
 }
 
 #[test]

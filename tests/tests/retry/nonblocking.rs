@@ -38,7 +38,7 @@ fn it_names_who_was_in_the_way_and_succeeds_once_that_lets_go() {
     let mut report = Report::begin(&db);
     executor().block_on(async {
         let mut client = connect(&db).await;
-        let run = retry(&db).tries(3).run_async(&mut client, alter).await;
+        let run = retry(&db).tries(9).run_async(&mut client, alter).await;
         assert_names(run.unwrap_err().downcast_ref().unwrap(), &report);
         assert_eq!(one(&client, "SHOW lock_timeout").await, "0");
         let mut runs = 0;
@@ -156,16 +156,16 @@ fn on_connections_of_sqlx() {
             sqlx::query(ALTER).execute(&mut *tx).await?;
             tx.commit().await
         };
-        let run = retry(&db).tries(2).run_async(&mut connection, &mut body);
+        let run = retry(&db).tries(9).run_async(&mut connection, &mut body);
         let error = run.await.unwrap_err();
         assert_names(Error::find(&error).unwrap(), &report);
         let run = retry(&db)
-            .tries(2)
+            .tries(9)
             .run_async(&mut connection, async |connection| {
                 body(connection).await.map_err(Transparent)
             });
         let error = run.await.unwrap_err();
         assert_names(Error::find(&error).unwrap(), &report);
-        assert_eq!(runs, 4);
+        assert_eq!(runs, 18);
     });
 }
