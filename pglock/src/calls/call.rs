@@ -248,7 +248,7 @@ impl Call {
         .map_err(Error::after_the_body)
     }
 
-    /// Ends the call; the last one that inherits a lock releases it.
+    /// Ends the call; the last one that shares a lock releases it.
     async fn end(self) -> Result<(), Error> {
         match Arc::try_unwrap(self.hold) {
             Ok(hold) => engine::release(&hold).await,
