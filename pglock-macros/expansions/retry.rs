@@ -39,7 +39,7 @@ fn migrate(
                     let _ = &conn;
                     let name = ::pglock::__rt::of_each_try(&name);
                     let done = &mut *done;
-                    ::pglock::__rt::run_try(
+                    ::pglock::__rt::run_catching(
                         context,
                         move || -> Result<(), Error> {
                             let _ = &name;

@@ -28,7 +28,7 @@ async fn migrate(&self, conn: &mut Client, name: &str) -> Result<(), Error> {
                     let conn = ::pglock::__rt::lend(&mut conn);
                     let _ = &conn;
                     let name = ::pglock::__rt::of_each_try(&name);
-                    ::pglock::__rt::run_try_async(
+                    ::pglock::__rt::run_async_in(
                             context,
                             async move {
                                 if let ::core::option::Option::Some(returned) = ::core::option::Option::None::<

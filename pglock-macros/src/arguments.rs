@@ -21,6 +21,12 @@ pub(crate) struct Mentions {
     pub(crate) on_error: String,
 }
 
+/// What goes before a use of an argument whose name says that it is not used.
+pub(crate) fn allow_hidden(name: &Ident) -> Option<TokenStream> {
+    let is_hidden = name.unraw().to_string().starts_with('_');
+    is_hidden.then(|| quote!(#[allow(clippy::used_underscore_binding)]))
+}
+
 // Input:  fn report(name: String, _tx: Tx, id: u8) { .. }
 // Output: let _ = &_tx; let _ = &name;
 //
@@ -47,8 +53,7 @@ pub(crate) fn taken(function: &Function, mentions: &Mentions) -> TokenStream {
     }
     captured.reverse();
     let each = captured.iter().map(|name| {
-        let is_hidden = name.unraw().to_string().starts_with('_');
-        let allow = is_hidden.then(|| quote!(#[allow(clippy::used_underscore_binding)]));
+        let allow = allow_hidden(name);
         if function.has_place {
             quote!(#allow ::core::mem::drop(#name);)
         } else {

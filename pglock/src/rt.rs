@@ -8,8 +8,7 @@ use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
 use std::ops::DerefMut;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::panic::resume_unwind;
 
 use futures_util::Stream;
 
@@ -36,11 +35,12 @@ pub use crate::api::retry::body_error::Tried;
 pub use crate::api::retry::connection::{AsyncOutsideTransaction, OutsideTransaction};
 pub use crate::api::retry::expansion::{
     InEachTry, enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, of_each_try,
-    run_try, run_try_async, tries_of,
+    tries_of,
 };
 pub use crate::api::retry::retry_locks;
 pub use crate::api::timeout::timeout;
 pub use crate::calls::call::Call;
+pub use crate::calls::call_context::{CallContext, run_async_in, run_catching};
 pub use crate::model::skippable::Skippable;
 pub use inventory;
 
@@ -227,44 +227,6 @@ pub fn run_async<R>(
     async move { call.run_async(body, failed).await.unwrap_or_else(on_error) }
 }
 
-/// The call that a body runs in, whose locks nested calls inherit; none for a lock timeout.
-pub struct CallContext(Option<Arc<Frame>>);
-
-impl fmt::Debug for CallContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("CallContext")
-            .field(&self.0.is_some())
-            .finish()
-    }
-}
-
-/// Runs the body, and returns its panic as a value, so that the scope is left before the panic goes on.
-pub fn run_catching<R>(
-    CallContext(frame): CallContext,
-    body: impl FnOnce() -> R,
-) -> std::thread::Result<R> {
-    // Unwind safe: the panic is resumed before other code can see what the body left behind.
-    catch_unwind(AssertUnwindSafe(|| match frame {
-        Some(frame) => frame.run(body),
-        None => body(),
-    }))
-}
-
-/// Runs the body. A panic goes on at once: dropping the call leaves the scope.
-pub fn run_async_in<F: Future>(
-    CallContext(frame): CallContext,
-    body: F,
-) -> impl Future<Output = F::Output> {
-    // Boxed for the same reason as in `run_async`.
-    let body = Box::pin(body);
-    async move {
-        match frame {
-            Some(frame) => frame.run_async(body).await,
-            None => body.await,
-        }
-    }
-}
-
 // A scope on a connection of the caller's: a session lock, a lock timeout, or a prioritized section.
 //
 // One function to enter each of them, so that the bound on the connection is the function's own: with one function for
@@ -298,7 +260,7 @@ pub fn enter_advisory_on<C: Connection + ?Sized>(
     let lock = advisory
         .for_connection(Timeout::FOREVER)?
         .acquire(connection)?;
-    let context = CallContext(Some(Frame::on_connection(lock.span())));
+    let context = CallContext::within(Frame::on_connection(lock.span()));
     let call = ConnectionCall::new(move |connection| lock.release(connection));
     Ok((call, context))
 }
@@ -309,7 +271,7 @@ pub fn enter_timeout_on<C: AnyConnection + ?Sized>(
 ) -> Result<(ConnectionCall<C>, CallContext), Error> {
     let before = timeout.begin(connection)?;
     let call = ConnectionCall::new(move |connection| before.end(connection));
-    Ok((call, CallContext(None)))
+    Ok((call, CallContext::none()))
 }
 
 pub fn enter_prioritize_on<C: AnyConnection + ?Sized>(
@@ -317,7 +279,7 @@ pub fn enter_prioritize_on<C: AnyConnection + ?Sized>(
     connection: &mut C,
 ) -> Result<(ConnectionCall<C>, CallContext), Error> {
     let (section, before) = prioritize.begin(connection)?;
-    let context = CallContext(Some(Frame::prioritized(section.id())));
+    let context = CallContext::within(Frame::prioritized(section.id()));
     let call = ConnectionCall::new(move |connection| {
         crate::api::prioritize::end(&section, before, connection).map(drop)
     });
@@ -382,7 +344,7 @@ pub async fn enter_advisory_on_async<C: AsyncConnection + ?Sized>(
 ) -> Result<(AsyncConnectionGuard<'_, C>, CallContext), Error> {
     let request = advisory.for_connection(Timeout::FOREVER)?;
     let call = AsyncConnectionGuard::acquire(connection, request).await?;
-    let context = CallContext(Some(Frame::on_connection(call.span())));
+    let context = CallContext::within(Frame::on_connection(call.span()));
     Ok((call, context))
 }
 
@@ -390,7 +352,7 @@ pub async fn enter_timeout_on_async<C: AnyAsyncConnection + ?Sized>(
     timeout: LockTimeout,
     connection: &mut C,
 ) -> Result<(AsyncTimeoutScope<'_, C>, CallContext), Error> {
-    Ok((timeout.on_async(connection).await?, CallContext(None)))
+    Ok((timeout.on_async(connection).await?, CallContext::none()))
 }
 
 pub async fn enter_prioritize_on_async<C: AnyAsyncConnection + ?Sized>(
@@ -398,7 +360,7 @@ pub async fn enter_prioritize_on_async<C: AnyAsyncConnection + ?Sized>(
     connection: &mut C,
 ) -> Result<(AsyncPrioritizeScope<'_, C>, CallContext), Error> {
     let call = prioritize.on_async(connection).await?;
-    let context = CallContext(Some(call.frame()));
+    let context = CallContext::within(call.frame());
     Ok((call, context))
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use pglock::{Database, Error};
 use pglock_tests::{
@@ -377,6 +377,9 @@ fn a_server_crash_is_lost_for_holders_and_connect_for_waiters() {
     assert!(guard.release().unwrap_err().is_lost());
 }
 
+/// Less than the time in which the end of a session counts as one that it had before, while it was idle.
+const AS_IT_BEGINS: Duration = Duration::from_millis(80);
+
 /// It was idle before, so it is replaced at once; the end of the first one is noticed meanwhile.
 #[test]
 fn a_wait_whose_session_ends_as_it_begins_goes_on_once() {
@@ -385,7 +388,8 @@ fn a_wait_whose_session_ends_as_it_begins_goes_on_once() {
         let builder = Database::builder(db.url()).application_name(name);
         builder.build().unwrap()
     });
-    for number in 0..6 {
+    let (mut number, mut late) = (0, 0);
+    while number < 6 {
         let wait = |here: &Database| {
             let lock = pglock::advisory("waited for").using(here);
             let here = here.clone();
@@ -411,16 +415,27 @@ fn a_wait_whose_session_ends_as_it_begins_goes_on_once() {
             .using(&elsewhere)
             .acquire()
             .unwrap();
+        let began = Instant::now();
         let second = wait(&here);
         wait_until("it is waited for again", BOUND, || db.waiting(key) == 1);
         let locks = db.advisory_locks();
         let waiter = locks.iter().find(|lock| !lock.granted).unwrap();
         db.terminate(waiter.pid);
+        if began.elapsed() > AS_IT_BEGINS {
+            // On a busy machine: it may have failed by then, since it waited for a while.
+            held.release().unwrap();
+            let _ = second.finish(BOUND);
+            db.wait_for_no_locks();
+            late += 1;
+            assert!(late < 60, "this machine is too busy");
+            continue;
+        }
         wait_until("it is waited for on another session", BOUND, || {
             db.waiting(key) == 1
         });
         held.release().unwrap();
         second.finish(BOUND).unwrap();
         db.wait_for_no_locks();
+        number += 1;
     }
 }

@@ -14,7 +14,7 @@ use crate::function::Function;
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
-use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
+use crate::options::parse::{self, NamedOption, Options, Spanned, parse_named_options};
 use crate::options::shared::{SharedOptions, lock_timeout};
 use crate::options::suggest;
 use crate::wrap;
@@ -102,13 +102,7 @@ struct Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        parse_options(input, OPTIONS, |_, value| {
-            let names = parse::names(OPTIONS);
-            Err(Error::new_spanned(
-                value,
-                format!("every option has a name: write `name = ..` with one of {names}"),
-            ))
-        })
+        parse_named_options(input, OPTIONS)
     }
 }
 

@@ -15,13 +15,13 @@ use super::Attribute;
 use super::lock_timeouts::LockTimeout;
 use super::prioritize::PrioritizeSideEffect;
 use super::run_again;
-use crate::arguments::is_word_in;
+use crate::arguments::{allow_hidden, is_word_in};
 use crate::catalog::AnnotatedSite;
 use crate::function::{Function, local, names_of};
 use crate::options::client::Client;
 use crate::options::duration::{DurationArg, Hints};
 use crate::options::on_error::OnError;
-use crate::options::parse::{self, NamedOption, Options, Spanned, parse_options};
+use crate::options::parse::{self, NamedOption, Options, Spanned, parse_named_options};
 use crate::options::shared::SharedOptions;
 use crate::types;
 
@@ -162,13 +162,7 @@ struct Args {
 
 impl Parse for Args {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        parse_options(input, OPTIONS, |_, value| {
-            let names = parse::names(OPTIONS);
-            Err(Error::new_spanned(
-                value,
-                format!("every option has a name: write `name = ..` with one of {names}"),
-            ))
-        })
+        parse_named_options(input, OPTIONS)
     }
 }
 
@@ -309,10 +303,8 @@ fn arguments(client: &Client, function: &Function, krate: &Path) -> Arguments {
         let attributes = &argument.attrs;
         for name in names {
             let text = name.unraw().to_string();
+            let hidden = allow_hidden(name);
             let is_mentioned = is_word_in(&options, &text);
-            let hidden = text
-                .starts_with('_')
-                .then(|| quote!(#[allow(clippy::used_underscore_binding)]));
             let one = match types::ungroup(&argument.ty) {
                 Type::Reference(reference)
                     if reference.mutability.is_some() && matches!(*argument.pat, Pat::Ident(_)) =>
@@ -392,7 +384,7 @@ impl Attribute for Args {
             (
                 quote_spanned!(span=> #krate::__rt::enter_try_on_async(&mut #tries, #connection).await),
                 quote!(mut #call),
-                quote!(#shadow #of_each_try #krate::__rt::run_try_async(#context, #body).await),
+                quote!(#shadow #of_each_try #krate::__rt::run_async_in(#context, #body).await),
                 quote_spanned!(span=> #krate::__rt::leave_try_on_async(&mut #tries, #call, #out, #outcome).await),
             )
         } else {
@@ -402,7 +394,7 @@ impl Attribute for Args {
             (
                 quote_spanned!(span=> #krate::__rt::enter_try_on(&mut #tries, #connection)),
                 quote!(#call),
-                quote!(#shadow #of_each_try #krate::__rt::run_try(#context, #body)),
+                quote!(#shadow #of_each_try #krate::__rt::run_catching(#context, #body)),
                 quote_spanned!(span=> #krate::__rt::leave_try_on(&mut #tries, #call, #connection, #out, #outcome)),
             )
         };

@@ -26,7 +26,7 @@ type ReadOption<A> = fn(&mut A, &NamedOption<'_>) -> Result<()>;
 pub(crate) fn parse_options<A: Default>(
     input: ParseStream<'_>,
     options: &Options<A>,
-    positional: fn(&mut A, Expr) -> Result<()>,
+    positional: impl Fn(&mut A, Expr) -> Result<()>,
 ) -> Result<A> {
     let mut args = A::default();
     while !input.is_empty() {
@@ -39,6 +39,20 @@ pub(crate) fn parse_options<A: Default>(
         }
     }
     Ok(args)
+}
+
+/// Parses the arguments of an attribute whose options all have names.
+pub(crate) fn parse_named_options<A: Default>(
+    input: ParseStream<'_>,
+    options: &Options<A>,
+) -> Result<A> {
+    parse_options(input, options, |_, value| {
+        let names = names(options);
+        Err(Error::new_spanned(
+            value,
+            format!("every option has a name: write `name = ..` with one of {names}"),
+        ))
+    })
 }
 
 /// Parses an option's name; `None` before an argument without one.

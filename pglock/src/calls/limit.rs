@@ -28,8 +28,16 @@ const AGREED: Duration = Duration::from_secs(60);
 /// The most limits of which that is remembered.
 const REMEMBERED: usize = 1_000;
 
-/// The limits that agreed with others, and when.
-static AGREEMENTS: PerProcess<Vec<(Database, Key, Permits, Instant)>> = PerProcess::new();
+/// The limits that agreed with others.
+static AGREEMENTS: PerProcess<Vec<Agreement>> = PerProcess::new();
+
+/// Nobody else gave a limit another number of permits, at that time.
+struct Agreement {
+    database: Database,
+    limit: Key,
+    permits: Permits,
+    at: Instant,
+}
 
 /// A caller that wants a permit.
 pub(super) struct Limit {
@@ -170,26 +178,24 @@ impl Limit {
 
     /// Finds out if others give the same limit another number of permits.
     async fn agree_with_others(&self) -> Result<(), Error> {
-        let (database, key) = (
-            &self.caller.request.lock.database,
-            self.caller.request.lock.key,
-        );
-        let is_same = |(other, of, permits, _): &(Database, Key, Permits, Instant)| {
-            other == database && *of == key && *permits == self.permits
-        };
+        let lock = &self.caller.request.lock;
         let is_recent = {
             let mut agreements = AGREEMENTS.lock(|_| Vec::new());
-            agreements.retain(|(_, _, _, at)| at.elapsed() < AGREED);
-            agreements.iter().any(is_same)
+            agreements.retain(|agreement| agreement.at.elapsed() < AGREED);
+            agreements.iter().any(|agreement| {
+                agreement.limit == lock.key
+                    && agreement.permits == self.permits
+                    && agreement.database == lock.database
+            })
         };
         if is_recent {
             return Ok(());
         }
-        let limit = self.caller.request.lock.spec.clone();
-        if let Some(other) = engine::other_number(database.clone(), limit, self.permits).await? {
+        let (database, spec) = (lock.database.clone(), lock.spec.clone());
+        if let Some(other) = engine::other_number(database, spec, self.permits).await? {
             let ours = self.permits.count();
             return Err(Error::other_permits(
-                &self.caller.request.lock.id,
+                &lock.id,
                 ours,
                 other.permits,
                 other.pid,
@@ -199,7 +205,12 @@ impl Limit {
         if agreements.len() == REMEMBERED {
             agreements.remove(0);
         }
-        agreements.push((database.clone(), key, self.permits, Instant::now()));
+        agreements.push(Agreement {
+            database: lock.database.clone(),
+            limit: lock.key,
+            permits: self.permits,
+            at: Instant::now(),
+        });
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 mod after_grant;
 mod all;
 pub(crate) mod call;
+pub(crate) mod call_context;
 pub(crate) mod call_stack;
 mod caller;
 mod guard;

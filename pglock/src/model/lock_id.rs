@@ -73,6 +73,16 @@ impl LockId {
     }
 }
 
+impl LockId {
+    /// As it is displayed, but a name without quotes.
+    pub(crate) fn plain(&self) -> String {
+        match self {
+            Self::Name(name) => name.to_string(),
+            id => id.to_string(),
+        }
+    }
+}
+
 #[cfg(feature = "serde")]
 impl LockId {
     /// Its key as a text: one integer, or the two of a pair with a comma between them.

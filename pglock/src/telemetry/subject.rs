@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::error::Holder;
-use crate::model::lock_id::LockId;
 use crate::model::lock_request::LockSpec;
 use crate::model::options::AdvisoryMode;
 use crate::model::table::{self, TableMode, TableName};
@@ -24,17 +23,10 @@ pub(crate) struct Subject {
     pub(super) mode: &'static str,
 }
 
-fn plain(id: &LockId) -> String {
-    match id {
-        LockId::Name(name) => name.to_string(),
-        id @ (LockId::Key(_) | LockId::Pair(..) | LockId::Foreign(_)) => id.to_string(),
-    }
-}
-
 impl From<&LockSpec> for Subject {
     fn from(lock: &LockSpec) -> Self {
         Self {
-            lock: plain(&lock.id),
+            lock: lock.id.plain(),
             label: lock.label.unwrap_or(UNLABELED),
             mode: match lock.mode {
                 AdvisoryMode::Exclusive => "exclusive",
@@ -47,7 +39,7 @@ impl From<&LockSpec> for Subject {
 impl Subject {
     /// Locks that are acquired together.
     pub(crate) fn all(locks: &[LockSpec]) -> Self {
-        let names: Vec<_> = locks.iter().map(|lock| plain(&lock.id)).collect();
+        let names: Vec<_> = locks.iter().map(|lock| lock.id.plain()).collect();
         Self {
             lock: names.join(", "),
             ..locks.first().map_or_else(Self::none, Self::from)

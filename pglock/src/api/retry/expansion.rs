@@ -1,15 +1,13 @@
 //! What `#[pglock::retry]` expands to, apart from the parts of all attributes: a loop in which each try is entered, runs the
 //! body, and is left.
 
-use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
-use std::sync::Arc;
+use std::panic::resume_unwind;
 
 use super::body_error::Outcome;
 use super::connection::{AsyncOutsideTransaction, OutsideTransaction};
 use super::options::RetryLocks;
 use super::tries::{AsyncTry, Tries, Try};
-use crate::calls::call_stack::Frame;
+use crate::calls::call_context::CallContext;
 use crate::error::Error;
 
 /// The tries of one call.
@@ -18,37 +16,14 @@ pub fn tries_of(options: RetryLocks) -> Tries {
     Tries::new(options)
 }
 
-/// The call that the body of a try runs in, if waits on pglock's own sessions are prioritized.
-pub struct TryContext(Option<Arc<Frame>>);
-
-impl fmt::Debug for TryContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("TryContext")
-            .field(&self.0.is_some())
-            .finish()
-    }
-}
-
 /// Begins the next try on a blocking connection.
 pub fn enter_try_on<C: OutsideTransaction + ?Sized>(
     tries: &mut Tries,
     connection: &mut C,
-) -> Result<(Try, TryContext), Error> {
+) -> Result<(Try, CallContext), Error> {
     let entered = tries.begin(connection)?;
-    let context = TryContext(entered.frame());
+    let context = CallContext::from(entered.frame());
     Ok((entered, context))
-}
-
-/// Runs the body, and returns its panic as a value, so that the try is left before the panic goes on.
-pub fn run_try<R>(
-    TryContext(frame): TryContext,
-    body: impl FnOnce() -> R,
-) -> std::thread::Result<R> {
-    // Unwind safe: the panic is resumed before other code can see what the body left behind.
-    catch_unwind(AssertUnwindSafe(|| match frame {
-        Some(frame) => frame.run(body),
-        None => body(),
-    }))
 }
 
 /// Leaves a try. What the body returned, or its panic; nothing where there is another try, after the pause.
@@ -75,25 +50,10 @@ pub fn leave_try_on<C: OutsideTransaction + ?Sized, R>(
 pub async fn enter_try_on_async<'c, C: AsyncOutsideTransaction + ?Sized>(
     tries: &mut Tries,
     connection: &'c mut C,
-) -> Result<(AsyncTry<'c, C>, TryContext), Error> {
+) -> Result<(AsyncTry<'c, C>, CallContext), Error> {
     let entered = tries.begin_async(connection).await?;
-    let context = TryContext(entered.frame());
+    let context = CallContext::from(entered.frame());
     Ok((entered, context))
-}
-
-/// Runs the body. A panic goes on at once: dropping the try leaves it.
-pub fn run_try_async<F: Future>(
-    TryContext(frame): TryContext,
-    body: F,
-) -> impl Future<Output = F::Output> {
-    // Boxed: otherwise each async function that it is passed to, and each enclosing attribute, would reserve space for it.
-    let body = Box::pin(body);
-    async move {
-        match frame {
-            Some(frame) => frame.run_async(body).await,
-            None => body.await,
-        }
-    }
 }
 
 /// Like [`leave_try_on`].

@@ -7,13 +7,11 @@ mod options;
 mod schedule;
 mod tries;
 
+use crate::calls::call_context::{run_async_in, run_catching};
 use crate::error::Error;
 use body_error::Tried;
 use connection::{AsyncOutsideTransaction, OutsideTransaction};
-use expansion::{
-    enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, run_try, run_try_async,
-    tries_of,
-};
+use expansion::{enter_try_on, enter_try_on_async, leave_try_on, leave_try_on_async, tries_of};
 
 pub use body_error::BodyError;
 pub use options::RetryLocks;
@@ -103,7 +101,7 @@ impl RetryLocks {
         let mut tries = tries_of(self);
         loop {
             let (entered, context) = enter_try_on(&mut tries, connection)?;
-            let result = run_try(context, || body(connection));
+            let result = run_catching(context, || body(connection));
             let outcome = Tried::outcome;
             if let Some(result) = leave_try_on(&mut tries, entered, connection, result, outcome)? {
                 return result;
@@ -146,7 +144,7 @@ impl RetryLocks {
         let mut tries = tries_of(self);
         loop {
             let (mut entered, context) = enter_try_on_async(&mut tries, connection).await?;
-            let result = run_try_async(context, body(&mut entered)).await;
+            let result = run_async_in(context, body(&mut entered)).await;
             let left = leave_try_on_async(&mut tries, entered, result, Tried::outcome);
             if let Some(result) = left.await? {
                 return result;

@@ -93,10 +93,7 @@ pub(crate) fn read_token(rows: &Rows) -> Option<Token> {
 
 /// The server's encoding may lack other characters.
 fn in_ascii(id: &LockId) -> String {
-    let shown = match id {
-        LockId::Name(name) => name.to_string(),
-        id => id.to_string(),
-    };
+    let shown = id.plain();
     let mut ascii = String::with_capacity(shown.len());
     for character in shown.chars() {
         match character {
