@@ -12,7 +12,7 @@ impl Ledger {
     pub(crate) fn session_to_try_on(&self, key: Key) -> Option<SessionId> {
         let active = self.active?;
         let can_try = self.find(key).is_none()
-            && self.locks < self.limits.locks
+            && self.has_room()
             && !self.is_full(active)
             && self.is_idle(active);
         can_try.then_some(SessionId(active))

@@ -100,7 +100,7 @@ impl Ledger {
             let Some(mode) = self.wants_try(key) else {
                 continue;
             };
-            if self.locks >= self.limits.locks {
+            if !self.has_room() {
                 self.fail_all(key, u64::MAX, FailureReason::LockTableFull);
                 self.changed.push(key);
                 continue;

@@ -88,6 +88,8 @@ pub(crate) struct Ledger {
     time: u64,
     /// Grants, and tries in flight.
     locks: usize,
+    /// Markers of waits. They have room in the server's lock table, too.
+    markers: usize,
 }
 
 impl Ledger {
@@ -111,6 +113,7 @@ impl Ledger {
             effects: Vec::new(),
             time: 0,
             locks: 0,
+            markers: 0,
         }
     }
 
@@ -138,9 +141,26 @@ impl Ledger {
         None
     }
 
-    /// How many locks the sessions of this process hold.
+    /// How much of the server's lock table the sessions of this process use: locks and markers.
     pub(crate) fn locks(&self) -> usize {
-        self.locks
+        self.locks + self.markers
+    }
+
+    /// Whether this process may hold one more.
+    fn has_room(&self) -> bool {
+        self.locks() < self.limits.locks
+    }
+
+    /// Whether a marker may be placed; it counts until [`Ledger::markers_dropped`].
+    pub(crate) fn reserve_marker(&mut self) -> bool {
+        let may = self.has_room();
+        self.markers += usize::from(may);
+        may
+    }
+
+    /// So many markers are no longer there, or will not be placed.
+    pub(crate) fn markers_dropped(&mut self, count: usize) {
+        self.markers -= count;
     }
 
     /// Lets this process hold at most `locks` locks.

@@ -6,6 +6,8 @@
 
 use super::Ledger;
 use super::orders::{Effect, Enclosing, RequestId, SessionId};
+use super::state::caller::Caller;
+use super::state::key::Grant;
 use super::state::slab::Id;
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
@@ -21,9 +23,10 @@ impl Ledger {
         let mut found = Vec::new();
         let mut blocked_keys = vec![start];
         while let Some(key) = blocked_keys.pop() {
+            let blocked = self.blocked(key);
             let nested: Vec<Id> = self.keys[key].nested.iter(&self.callers).collect();
             for request in nested {
-                if key != start && !self.is_blocked(request) {
+                if key != start && !blocked.contains(&self.callers[request]) {
                     continue;
                 }
                 for hold in self.callers[request].enclosing.clone() {
@@ -49,14 +52,20 @@ impl Ledger {
 
     /// Whether a request waits for a lock of ours, whose end waits for the request.
     pub(super) fn closes_ring(&mut self, request: Id) -> bool {
-        let target = self.callers[request].key;
-        if self.callers[request].enclosing.is_empty() || !self.is_blocked(request) {
+        let search = self.tick();
+        self.closes_new_ring(request, search)
+    }
+
+    /// Like [`Ledger::closes_ring`], but for keys by which `search` has come already: they don't lead to that of the request.
+    fn closes_new_ring(&mut self, request: Id, search: u64) -> bool {
+        let caller = &self.callers[request];
+        let target = caller.key;
+        if caller.enclosing.is_empty() || !self.blocked(target).contains(caller) {
             return false;
         }
         // Backwards: which holds are blocked by those of the request?
-        let search = self.tick();
-        let mut blocked = self.callers[request].enclosing.to_vec();
-        while let Some(hold) = blocked.pop() {
+        let mut blocked_holds = caller.enclosing.to_vec();
+        while let Some(hold) = blocked_holds.pop() {
             let Some((caller, _)) = self.holding(hold) else {
                 continue;
             };
@@ -67,9 +76,11 @@ impl Ledger {
             if std::mem::replace(&mut self.keys[key].searched, search) == search {
                 continue;
             }
+            let blocked = self.blocked(key);
             for nested in self.keys[key].nested.iter(&self.callers) {
-                if self.is_blocked(nested) {
-                    blocked.extend_from_slice(&self.callers[nested].enclosing);
+                let nested = &self.callers[nested];
+                if blocked.contains(nested) {
+                    blocked_holds.extend_from_slice(&nested.enclosing);
                 }
             }
         }
@@ -83,36 +94,54 @@ impl Ledger {
             return;
         }
         let nested: Vec<_> = state.nested.iter(&self.callers).collect();
+        let mut search = self.tick();
         for caller in nested {
-            if self.callers[caller].mode == AdvisoryMode::Shared && self.closes_ring(caller) {
+            if self.callers[caller].mode == AdvisoryMode::Shared
+                && self.closes_new_ring(caller, search)
+            {
                 self.finish(caller, |request| Effect::Deadlock { request });
+                // What it came by leads to the key after all.
+                search = self.tick();
             }
         }
     }
 
-    /// Whether a request in a wait queue waits for those of our callers that hold the key. Shared ones that are about
-    /// to join them don't.
-    fn is_blocked(&self, request: Id) -> bool {
-        let caller = &self.callers[request];
-        let state = &self.keys[caller.key];
-        if caller.no_wait || !state.is_held() {
-            return false;
+    /// Which requests in a wait queue wait for those of our callers that hold the key.
+    fn blocked(&self, key: Id) -> Blocked {
+        let state = &self.keys[key];
+        let is_shared = |grant: &Grant| grant.mode == AdvisoryMode::Shared;
+        let shared_after =
+            if !state.grants.iter().all(is_shared) || state.is_refused(AdvisoryMode::Shared) {
+                Some(0)
+            } else if state.exclusives > 0 {
+                let mut queue = state.queue.iter(&self.callers).map(|id| &self.callers[id]);
+                let writer = queue.find(|caller| caller.mode == AdvisoryMode::Exclusive);
+                writer.map(|writer| writer.since)
+            } else {
+                None
+            };
+        Blocked {
+            is_held: state.is_held(),
+            shared_after,
         }
-        let held_shared = state
-            .grants
-            .iter()
-            .all(|grant| grant.mode == AdvisoryMode::Shared);
-        if caller.mode == AdvisoryMode::Exclusive
-            || !held_shared
-            || state.is_refused(AdvisoryMode::Shared)
-        {
-            return true;
-        }
-        let mut ahead = state
-            .queue
-            .iter(&self.callers)
-            .take_while(|ahead| *ahead != request);
-        state.exclusives > 0
-            && ahead.any(|ahead| self.callers[ahead].mode == AdvisoryMode::Exclusive)
+    }
+}
+
+/// Which requests wait for a caller of ours: exclusive ones, and shared ones that can't join it.
+#[derive(Clone, Copy)]
+struct Blocked {
+    is_held: bool,
+    /// Shared ones that asked later stand behind a writer. Looked up once for a queue, which may be long.
+    shared_after: Option<u64>,
+}
+
+impl Blocked {
+    fn contains(self, caller: &Caller) -> bool {
+        let stands_behind_writer = self
+            .shared_after
+            .is_some_and(|writer| writer < caller.since);
+        self.is_held
+            && !caller.no_wait
+            && (caller.mode == AdvisoryMode::Exclusive || stands_behind_writer)
     }
 }

@@ -154,26 +154,34 @@ impl Markers {
     /// statement is canceled, some are not.
     async fn place(&mut self, arbiter: &Arbiter, wanted: Vec<(Marker, Rc<Session>)>) -> bool {
         let is_wanted = |marker: &Marker| wanted.iter().any(|(wanted, _)| wanted == marker);
-        let unwanted: Vec<_> = self.0.extract_if(|marker, _| !is_wanted(marker)).collect();
-        converse(arbiter, unwanted, Change::Drop).await;
+        self.drop_those(arbiter, |marker| !is_wanted(marker)).await;
         let known = &self.0;
-        let new: Vec<_> = wanted
+        let mut new: Vec<_> = wanted
             .into_iter()
             .filter(|(marker, _)| !known.contains_key(marker))
             .collect();
+        let all = new.len();
+        // A process fills half of the server's lock table at most, with its markers.
+        new.retain(|_| arbiter.register().ledger.reserve_marker());
+        let all_have_room = new.len() == all;
         // Noted before they are placed: they are dropped also if this is not waited for.
         self.0.extend(new.iter().cloned());
         let failed = converse(arbiter, new, Change::Place).await;
         let all_are_placed = failed.is_empty();
         // Some may have been placed.
-        converse(arbiter, failed.clone(), Change::Drop).await;
-        self.0
-            .retain(|marker, _| failed.iter().all(|(failed, _)| failed != marker));
-        all_are_placed
+        let has_failed = |marker: &Marker| failed.iter().any(|(failed, _)| failed == marker);
+        self.drop_those(arbiter, has_failed).await;
+        all_have_room && all_are_placed
     }
 
-    async fn drop_all(self, arbiter: &Arbiter) {
-        converse(arbiter, self.0.into_iter().collect(), Change::Drop).await;
+    async fn drop_those(&mut self, arbiter: &Arbiter, which: impl Fn(&Marker) -> bool) {
+        let dropped: Vec<_> = self.0.extract_if(|marker, _| which(marker)).collect();
+        arbiter.register().ledger.markers_dropped(dropped.len());
+        converse(arbiter, dropped, Change::Drop).await;
+    }
+
+    async fn drop_all(mut self, arbiter: &Arbiter) {
+        self.drop_those(arbiter, |_| true).await;
     }
 }
 

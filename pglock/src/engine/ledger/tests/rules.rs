@@ -3,6 +3,7 @@
 mod alone;
 mod joining;
 mod late;
+mod rings;
 mod waits;
 
 use super::super::*;
@@ -153,26 +154,6 @@ fn the_markers_of_a_wait_are_told() {
 }
 
 #[test]
-fn who_closes_a_ring_is_told_at_once() {
-    let mut scene = scene();
-    let one = scene.asked(ask(1, Exclusive));
-    let two = scene.asked(ask(2, Exclusive));
-    let waits = scene.ask_around(one, ask(2, Exclusive));
-    scene.sent();
-    let inside = Some(scene.place(two));
-    scene.make(Move::Ask(Ask {
-        inside,
-        ..ask(1, Exclusive)
-    }));
-    let told = scene.last_told();
-    assert!(matches!(told, Effect::Deadlock { .. }), "{told:?}");
-    assert_eq!(scene.sent(), []);
-    scene.release(two);
-    scene.settle();
-    assert!(scene.holds(waits));
-}
-
-#[test]
 fn a_crowded_session_drains_and_is_used_again() {
     let mut scene = small();
     let early = [1, 2, 3].map(|key| scene.asked(ask(key, Exclusive)));
@@ -251,6 +232,28 @@ fn no_more_locks_are_asked_for_than_the_table_may_hold() {
         ),
         "{told:?}"
     );
+}
+
+#[test]
+fn markers_have_room_in_the_lock_table_too() {
+    let mut scene = small();
+    for key in 1..=4 {
+        scene.asked(ask(key, Exclusive));
+    }
+    let ledger = &mut scene.process.ledger;
+    let reserved = [(); 3].map(|()| ledger.reserve_marker());
+    assert_eq!(reserved, [true, true, false]);
+    scene.make(Move::Ask(ask(5, Exclusive)));
+    scene.settle();
+    let told = scene.last_told();
+    let full = FailureReason::LockTableFull;
+    assert!(
+        matches!(told, Effect::Failed { why, .. } if why == full),
+        "{told:?}"
+    );
+    scene.process.ledger.markers_dropped(2);
+    let asked = scene.asked(ask(5, Exclusive));
+    assert!(scene.holds(asked));
 }
 
 #[test]
@@ -345,19 +348,4 @@ fn a_failure_to_connect_is_told_to_those_too_who_came_while_it_lasted() {
     told.sort_by_key(|effect| *effect != failed(first));
     assert_eq!(told, [failed(first), failed(came)]);
     assert_eq!(scene.process.ledger.waits_for(late), Some(HeldBy::Unknown));
-}
-
-#[test]
-fn a_ring_of_three_is_told_at_once() {
-    let mut scene = scene();
-    let [one, two, three] = [1, 2, 3].map(|key| scene.asked(ask(key, Exclusive)));
-    scene.ask_around(one, ask(2, Exclusive));
-    scene.ask_around(two, ask(3, Exclusive));
-    let inside = Some(scene.place(three));
-    scene.make(Move::Ask(Ask {
-        inside,
-        ..ask(1, Exclusive)
-    }));
-    let told = scene.last_told();
-    assert!(matches!(told, Effect::Deadlock { .. }), "{told:?}");
 }
