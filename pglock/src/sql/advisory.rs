@@ -17,14 +17,18 @@ use crate::model::options::{AdvisoryMode, WaitPolicy};
 /// grant would report an error and leave the session lock behind. During the wait the server checks every second that the
 /// client is still connected.
 ///
-/// With a `pid`, it also does nothing on any other backend. Without one, on a caller's connection, it waits for a slice of
-/// the time at most.
+/// With a `pid`, it also does nothing on any other backend. Such a session is pglock's own and has no timeouts, so that a
+/// wait without one is a single statement: each more is between the grant and the answer. What a cancel leaves is released
+/// as after any error. Without a `pid`, on a caller's connection, it waits for a slice of the time at most.
 pub(crate) fn acquire_session(lock: &LockSpec, wait: WaitPolicy, pid: Option<i32>) -> String {
     let (key, suffix) = (arguments(lock.key), suffix(lock.mode));
     let guard = format!("{OUTSIDE_A_TRANSACTION}{}", on_backend(pid));
     let acquire = match wait {
         WaitPolicy::NoWait => {
             format!("SELECT pg_catalog.pg_try_advisory_lock{suffix}({key}) {guard}")
+        }
+        WaitPolicy::Block if pid.is_some() => {
+            format!("SELECT pg_catalog.pg_advisory_lock{suffix}({key}) {guard}")
         }
         WaitPolicy::Millis(_) | WaitPolicy::Block => format!(
             "SELECT {} {guard}; \
