@@ -69,6 +69,8 @@ impl GuardsByKey {
     fn add(&mut self, guarded: &Arc<Guarded>) {
         let of_key = self.by_key.entry(guarded.hold.lock.key).or_default();
         of_key.retain(is_there);
+        // One is the rule.
+        of_key.reserve_exact(1);
         of_key.push(Arc::downgrade(guarded));
         if self.by_key.len() > self.purge_above {
             self.by_key.retain(|_, of_key| of_key.iter().any(is_there));

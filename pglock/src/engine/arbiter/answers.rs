@@ -96,6 +96,7 @@ impl Arbiter {
         if !waiting.request.sections.is_empty() {
             book.note_sections(waiting.request.lock.key, &self.register());
         }
+        book.forget_crowd();
         Some(waiting)
     }
 

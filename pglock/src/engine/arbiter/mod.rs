@@ -53,6 +53,9 @@ pub(super) struct Arbiter {
     no_wait_session: RefCell<Option<NoSession>>,
 }
 
+/// Room for so many callers that wait is kept when nobody does.
+const CROWD: usize = 1_024;
+
 /// What the ledger's names stand for, but for what is in the register.
 struct Book {
     waiting: HashMap<RequestId, Waiting>,
@@ -62,6 +65,16 @@ struct Book {
     waits: HashMap<Key, Rc<ActiveWait>>,
     /// Requests whose timeout does not run yet, since a session is being opened for them.
     without_session: Vec<RequestId>,
+}
+
+impl Book {
+    /// Thousands that asked at once have left more room than those will need who ask one after the other.
+    fn forget_crowd(&mut self) {
+        if self.waiting.is_empty() && self.waiting.capacity() > CROWD {
+            self.waiting = HashMap::new();
+            self.tickets = HashMap::new();
+        }
+    }
 }
 
 /// A caller that waits for a lock.

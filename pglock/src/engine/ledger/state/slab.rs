@@ -11,11 +11,15 @@ pub(in crate::engine::ledger) struct Id {
     generation: NonZeroU32,
 }
 
+/// Slots are never moved: to grow takes no longer with many values than with few, and leaves no room unused.
 #[derive(Clone)]
 pub(in crate::engine::ledger) struct Slab<T> {
-    slots: Vec<SlabSlot<T>>,
+    /// All but the last are full of slots.
+    pages: Vec<Vec<SlabSlot<T>>>,
     free: Vec<u32>,
 }
+
+const SLOTS_OF_PAGE: usize = 64;
 
 #[derive(Clone)]
 struct SlabSlot<T> {
@@ -26,45 +30,68 @@ struct SlabSlot<T> {
 impl<T> Slab<T> {
     pub(in crate::engine::ledger) fn new() -> Self {
         Self {
-            slots: Vec::new(),
+            pages: Vec::new(),
             free: Vec::new(),
         }
     }
 
     pub(in crate::engine::ledger) fn insert(&mut self, value: T) -> Id {
         if let Some(index) = self.free.pop() {
-            let slot = &mut self.slots[index as usize];
+            let slot = self.slot_mut(index).expect("a slot that was freed");
             slot.value = Some(value);
             return Id {
                 index,
                 generation: slot.generation,
             };
         }
-        let index = u32::try_from(self.slots.len()).expect("fewer than 2^32 values");
+        let index = u32::try_from(self.slots()).expect("fewer than 2^32 values");
         let generation = NonZeroU32::MIN;
-        self.slots.push(SlabSlot {
+        if self.slots().is_multiple_of(SLOTS_OF_PAGE) {
+            self.pages.push(Vec::with_capacity(SLOTS_OF_PAGE));
+        }
+        let page = self.pages.last_mut().expect("it was just added");
+        page.push(SlabSlot {
             generation,
             value: Some(value),
         });
         Id { index, generation }
     }
 
+    /// How many there are, with values and without.
+    fn slots(&self) -> usize {
+        let last = self.pages.last().map_or(SLOTS_OF_PAGE, Vec::len);
+        self.pages.len() * SLOTS_OF_PAGE + last - SLOTS_OF_PAGE
+    }
+
+    fn slot(&self, index: u32) -> Option<&SlabSlot<T>> {
+        let index = index as usize;
+        self.pages
+            .get(index / SLOTS_OF_PAGE)?
+            .get(index % SLOTS_OF_PAGE)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut SlabSlot<T>> {
+        let index = index as usize;
+        let page = self.pages.get_mut(index / SLOTS_OF_PAGE)?;
+        page.get_mut(index % SLOTS_OF_PAGE)
+    }
+
     pub(in crate::engine::ledger) fn get(&self, id: Id) -> Option<&T> {
-        let slot = self.slots.get(id.index as usize)?;
+        let slot = self.slot(id.index)?;
         slot.value
             .as_ref()
             .filter(|_| slot.generation == id.generation)
     }
 
     pub(in crate::engine::ledger) fn get_mut(&mut self, id: Id) -> Option<&mut T> {
-        let slot = self.slots.get_mut(id.index as usize)?;
+        let slot = self.slot_mut(id.index)?;
         slot.value
             .as_mut()
             .filter(|_| slot.generation == id.generation)
     }
 
     pub(in crate::engine::ledger) fn remove(&mut self, id: Id) -> Option<T> {
-        let slot = self.slots.get_mut(id.index as usize)?;
+        let slot = self.slot_mut(id.index)?;
         if slot.generation != id.generation {
             return None;
         }
@@ -77,12 +104,13 @@ impl<T> Slab<T> {
 
     #[cfg(test)]
     pub(in crate::engine::ledger) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.slots.iter().filter_map(|slot| slot.value.as_ref())
+        let slots = self.pages.iter().flatten();
+        slots.filter_map(|slot| slot.value.as_ref())
     }
 
     #[cfg(test)]
     pub(in crate::engine::ledger) fn len(&self) -> usize {
-        self.slots.len() - self.free.len()
+        self.slots() - self.free.len()
     }
 }
 
