@@ -78,6 +78,17 @@ install_pgbouncer() {
     fi
 }
 
+# By which a process gets the clock of another host.
+need_faketime() {
+    have faketime && return
+    say "installing faketime"
+    if have apt-get; then as_root apt-get update -qq; apt faketime
+    elif have dnf; then as_root dnf install -q -y libfaketime >&2
+    elif have brew; then brew install -q libfaketime >&2
+    else die "install faketime, which gives processes of the tests another clock"
+    fi
+}
+
 need_npm() {
     have npm && return
     say "installing npm, which fetches versions of Postgres that are not installed"

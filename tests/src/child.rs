@@ -100,6 +100,7 @@ pub struct Child {
 pub struct Builder {
     command: Command,
     test: String,
+    clock: Option<String>,
 }
 
 impl Builder {
@@ -127,12 +128,24 @@ impl Builder {
         self
     }
 
+    /// Starts it with a clock that is off by so much, as `-1h` or `+30m`: as on a host of that clock. Times that only run, as
+    /// those of an `Instant`, are as they are. It needs the program `faketime`.
+    pub fn clock(mut self, off_by: &str) -> Builder {
+        self.clock = Some(off_by.to_owned());
+        self
+    }
+
     /// Starts it.
     #[must_use]
-    pub fn start(mut self) -> Child {
-        let mut process = match self.command.spawn() {
+    pub fn start(self) -> Child {
+        let (program, mut command) = match &self.clock {
+            Some(off_by) => ("faketime", with_clock(&self.command, off_by)),
+            None => ("it", self.command),
+        };
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut process = match command.spawn() {
             Ok(process) => process,
-            Err(error) => panic!("can't start {} again: {error}", self.test),
+            Err(error) => panic!("can't start {program} to run {} again: {error}", self.test),
         };
         let stdout = BufReader::new(process.stdout.take().expect("stdout is piped"));
         let (sender, lines) = mpsc::channel();
@@ -151,6 +164,23 @@ impl Builder {
     }
 }
 
+/// The same command, by way of `faketime`, which it takes the place of.
+fn with_clock(command: &Command, off_by: &str) -> Command {
+    let mut wrapped = Command::new("faketime");
+    wrapped.args(["--exclude-monotonic", "-f", off_by]);
+    wrapped.arg(command.get_program()).args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => wrapped.env(name, value),
+            None => wrapped.env_remove(name),
+        };
+    }
+    if let Some(folder) = command.get_current_dir() {
+        wrapped.current_dir(folder);
+    }
+    wrapped
+}
+
 impl Child {
     /// A child that runs the test of that name (with its modules: `module::test`) in that role.
     pub fn of(test: &str, role: &str) -> Builder {
@@ -158,10 +188,10 @@ impl Child {
         command
             .args([test, "--exact", "--nocapture"])
             .env(ROLE, role);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
         Builder {
             command,
             test: test.to_owned(),
+            clock: None,
         }
     }
 

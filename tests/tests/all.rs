@@ -254,6 +254,30 @@ fn the_loss_of_one_that_is_shared_stops_the_call_inside() {
 }
 
 #[test]
+fn a_call_inside_that_blocks_is_told_of_the_loss_of_one_that_is_shared() {
+    let db = database();
+    let here = handle(&db, "here");
+    let shared = pglock_tests::Key::from(pglock::advisory_id("a"));
+    let body = || {
+        let locks = db.advisory_locks();
+        let of_shared = locks.iter().find(|lock| lock.key == shared).unwrap();
+        db.terminate(of_shared.pid);
+        wait_until("the loss is known", BOUND, || pglock::check().is_err());
+        Ok::<_, Error>(())
+    };
+    let outer = one(&here, "a").dedicated();
+    let mut inner = None;
+    let told = outer.run(|| {
+        inner = Some(all(&here, &["a", "b"]).run(body));
+        Ok::<_, Error>(())
+    });
+    assert!(told.unwrap_err().is_lost());
+    let told = inner.unwrap().unwrap_err();
+    assert!(told.is_lost() && told.body_finished(), "{told}");
+    assert!(told.to_string().contains("\"a\""), "{told}");
+}
+
+#[test]
 fn none_and_too_many_are_refused() {
     let db = database();
     let here = handle(&db, "here");

@@ -1,9 +1,9 @@
 //! What is done once a lock has been granted: runs that are due, and tokens.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use pglock::{Advisory, Database, Error};
-use pglock_tests::{Server, TestDb, database};
+use pglock_tests::{BOUND, Child, Server, TestDb, child, database};
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
@@ -90,6 +90,67 @@ fn a_run_that_failed_has_run_and_one_that_found_the_lock_busy_has_not() {
     let failed = digest(&here).run(|| Err::<(), _>(Box::<dyn std::error::Error>::from("failed")));
     assert_eq!(failed.unwrap_err().to_string(), "failed");
     assert!(digest(&there).try_acquire().unwrap().is_none());
+}
+
+#[test]
+fn the_clocks_of_the_hosts_do_not_matter() {
+    const TEST: &str = "the_clocks_of_the_hosts_do_not_matter";
+    if child::role().is_some() {
+        let clock = SystemTime::UNIX_EPOCH.elapsed().unwrap();
+        child::say(&format!("clock {}", clock.as_secs()));
+        let here = Database::builder(child::argument("URL")).build().unwrap();
+        while child::hear().is_some() {
+            let ran = digest(&here).try_run(|| Ok::<_, Error>(())).unwrap();
+            child::say(&format!("ran {}", ran.is_some()));
+        }
+        return;
+    }
+    let db = database();
+    let mut hosts = ["-1h", "+1h"].map(|clock| {
+        let host = Child::of(TEST, "host").argument("URL", db.url());
+        host.clock(clock).start()
+    });
+    let clocks = hosts.each_mut().map(|host| {
+        let clock = host.wait_for_line("clock", BOUND);
+        clock.parse::<u64>().unwrap()
+    });
+    assert!(clocks[1] >= clocks[0] + 2 * HOUR.as_secs(), "{clocks:?}");
+    let [behind, ahead] = &mut hosts;
+    let ran = |host: &mut Child| {
+        host.send_line("run");
+        host.wait_for_line("ran", BOUND) == "true"
+    };
+    // By its own clock it would be due there, and by no means where the other one's time has not come yet.
+    assert!(ran(behind) && !ran(ahead) && !ran(behind));
+    let_pass(&db, 60);
+    assert!(ran(ahead) && !ran(behind) && !ran(ahead));
+    let_pass(&db, 60);
+    assert!(ran(behind));
+}
+
+#[test]
+fn a_run_whose_process_was_killed_counts_from_its_begin() {
+    const TEST: &str = "a_run_whose_process_was_killed_counts_from_its_begin";
+    if child::role().is_some() {
+        let here = Database::builder(child::argument("URL")).build().unwrap();
+        let body = || {
+            child::say("begun");
+            child::wait_for_end();
+            Ok::<_, Error>(())
+        };
+        return digest(&here).run(body).unwrap();
+    }
+    let db = database();
+    let mut other = Child::of(TEST, "host").argument("URL", db.url()).start();
+    other.wait_for_line("begun", BOUND);
+    // It has run for so long when it dies.
+    let_pass(&db, 59);
+    other.kill();
+    db.wait_for_no_locks();
+    let here = handle(&db, "here");
+    assert!(digest(&here).try_acquire().unwrap().is_none());
+    let_pass(&db, 1);
+    digest(&here).acquire().unwrap().release().unwrap();
 }
 
 #[test]
@@ -220,7 +281,7 @@ fn tokens_rise_also_over_a_crash_of_the_server() {
         db.name()
     ));
     let mut last = 0;
-    for _ in 0..5 {
+    for _ in 0..20 {
         let here = handle(&db, "here");
         let guard = pglock::advisory("ledger")
             .using(&here)

@@ -26,7 +26,18 @@
 //! 8. **A wait is said to be canceled, or refused for a full lock table**, only while that was done to the server.
 //! 9. **A deadlock is one**: nobody is told of it in a round in which all take their locks in one order. In others a call
 //!    is that is inside another one; or one that waits on a session alone: where a queue leads through its place, Postgres
-//!    may end its wait for the deadlock of others.
+//!    may end its wait for the deadlock of others; or one that waits for several, and has some of them.
+//! 10. **Who has several locks has each of them**: its section is one of each key, and all of the above is so of each. They
+//!     are lost together: the loss of one is a reason for the call, and for those inside it that re-enter another one.
+//! 11. **No more have a permit than there are.** Two sections of one limit may overlap, so rule 2 says it of sets: of one
+//!     more than there are permits, two were never had at the same time, since one of these was free for the other to begin.
+//!     (The times for which permits are had are intervals: where each two of them meet, all do.)
+//! 12. **A leader's terms follow each other**, each being a call, made when the one before had ended. One that is dropped
+//!     while its leader goes on is said to be lost, so that by rule 4 nobody stops leading for nothing.
+//! 13. **A leader goes on leading** until its body has ended, it is dropped, or something breaks that doesn't pass. No
+//!     server, a loss and a wait that is canceled pass.
+//! 14. **A leader stops when it has lost the lock**: a term that was certainly hit ends soon after all that was hit is gone.
+//!     That is asked of leaders alone, since a body that blocks can go on.
 //!
 //! # What can have been hit
 //!
@@ -39,6 +50,8 @@
 //!
 //! A killed process ends its sections somewhere within the kill. They count as going on to its end, and as free from its
 //! beginning on: so nothing true is a violation, and what is missed is what happens in that moment.
+
+mod leaders;
 
 use std::fmt;
 
@@ -67,6 +80,10 @@ pub(crate) enum Rule {
     CanceledByNobody,
     TableWasNotFull,
     FalseDeadlock,
+    TooMany,
+    TermsOverlap,
+    GaveUpLeading,
+    LedTooLong,
 }
 
 impl fmt::Display for Rule {
@@ -85,6 +102,10 @@ impl fmt::Display for Rule {
             Self::CanceledByNobody => "a wait was said to be canceled, and nobody had",
             Self::TableWasNotFull => "the lock table was said to be full, and it was not",
             Self::FalseDeadlock => "a deadlock was told where none was possible",
+            Self::TooMany => "more had a permit than there are, and no fault had freed one",
+            Self::TermsOverlap => "a term began before the leader's last one had ended",
+            Self::GaveUpLeading => "a leader ended for what passes",
+            Self::LedTooLong => "a leader went on for long after its lock was lost",
         })
     }
 }
@@ -116,6 +137,8 @@ pub(crate) fn violations(history: &History) -> Vec<Violation<'_>> {
             });
         }
     }
+    found.extend(crowds(history, &sections));
+    found.extend(leaders::violations(history, &sections));
     found
 }
 
@@ -160,9 +183,7 @@ fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
         Outcome::TableFull if !lasted_during(history, call, &What::TableFull) => {
             broken.push(Rule::TableWasNotFull);
         }
-        Outcome::Deadlock
-            if history.in_order || call.called.within.is_none() && !call.called.alone =>
-        {
+        Outcome::Deadlock if history.in_order || !can_be_in_a_cycle(call) => {
             broken.push(Rule::FalseDeadlock);
         }
         // No cause is asked for where there was no server: a worker's own connection may have died long before the call.
@@ -177,6 +198,12 @@ fn of_one_call(history: &History, call: &Call) -> Vec<Rule> {
     broken
 }
 
+/// Whether it has a lock while it waits, or is told of the deadlocks of others.
+fn can_be_in_a_cycle(call: &Call) -> bool {
+    let called = &call.called;
+    called.within.is_some() || called.alone || called.keys.len() > 1
+}
+
 /// Whether a fault of that kind was made while the call was under way.
 fn lasted_during(history: &History, call: &Call, what: &What) -> bool {
     let returned = call.returned.as_ref();
@@ -189,10 +216,11 @@ fn lasted_during(history: &History, call: &Call, what: &What) -> bool {
     history.faults.iter().any(is_so)
 }
 
-/// The time in which an owner had its lock.
+/// The time in which an owner had its lock, or one of its locks.
 #[derive(Debug)]
 struct Section<'h> {
     call: &'h Call,
+    key: usize,
     began: Time,
     /// The end of the body.
     ended: Time,
@@ -208,16 +236,19 @@ impl Section<'_> {
 
 /// Of all owners, in the order in which they began.
 fn sections(history: &History) -> Vec<Section<'_>> {
-    let owners = history
-        .calls
-        .iter()
-        .filter(|call| owner(history, call).id == call.id);
-    let mut sections: Vec<_> = owners.filter_map(|call| section(history, call)).collect();
+    let of_call = |call| owned(history, call).filter_map(|key| section(history, call, key));
+    let mut sections: Vec<_> = history.calls.iter().flat_map(of_call).collect();
     sections.sort_by_key(|section| section.began);
     sections
 }
 
-fn section<'h>(history: &History, call: &'h Call) -> Option<Section<'h>> {
+/// The keys whose locks a call has itself, and none that encloses it.
+fn owned<'h>(history: &'h History, call: &'h Call) -> impl Iterator<Item = usize> {
+    let keys = call.called.keys.iter().copied();
+    keys.filter(|key| owner(history, call, *key).id == call.id)
+}
+
+fn section<'h>(history: &'h History, call: &'h Call, key: usize) -> Option<Section<'h>> {
     let began = *call.began.first()?;
     let killed = || history.killed(call.process).map(|fault| fault.until);
     let ended = call
@@ -227,6 +258,7 @@ fn section<'h>(history: &History, call: &'h Call) -> Option<Section<'h>> {
         .unwrap_or(Time::MAX);
     Some(Section {
         call,
+        key,
         began,
         ended,
         kept: ended.max(call.at + call.called.kept_for),
@@ -234,12 +266,12 @@ fn section<'h>(history: &History, call: &'h Call) -> Option<Section<'h>> {
 }
 
 /// The call whose lock it has: the outermost that encloses it with the same key, or itself.
-fn owner<'h>(history: &'h History, call: &'h Call) -> &'h Call {
+fn owner<'h>(history: &'h History, call: &'h Call, key: usize) -> &'h Call {
     let mut owner = call;
     let mut next = call.called.within;
     while let Some(id) = next {
         let outer = history.call(call.process, id);
-        if outer.called.key == call.called.key {
+        if outer.called.keys.contains(&key) {
             owner = outer;
         }
         next = outer.called.within;
@@ -265,8 +297,55 @@ fn pairs<'s, 'h>(
 }
 
 fn exclude(one: &Section<'_>, other: &Section<'_>) -> bool {
-    let (one, other) = (&one.call.called, &other.call.called);
-    one.key == other.key && (one.mode == Mode::Exclusive || other.mode == Mode::Exclusive)
+    one.key == other.key
+        && (one.call.called.mode == Mode::Exclusive || other.call.called.mode == Mode::Exclusive)
+}
+
+/// More of one limit than it has permits, that all had one at the same time.
+fn crowds<'h>(history: &'h History, sections: &[Section<'h>]) -> Vec<Violation<'h>> {
+    let mut open: Vec<&Section<'_>> = Vec::new();
+    let mut found = Vec::new();
+    for last in sections {
+        let Mode::Permit(permits) = last.call.called.mode else {
+            continue;
+        };
+        open.retain(|earlier| last.began < earlier.kept);
+        let of_limit: Vec<_> = open
+            .iter()
+            .copied()
+            .filter(|earlier| earlier.key == last.key)
+            .chain([last])
+            .collect();
+        if let Some(calls) = all_at_once(history, &of_limit, permits as usize + 1) {
+            found.push(Violation {
+                rule: Rule::TooMany,
+                calls,
+            });
+        }
+        open.push(last);
+    }
+    found
+}
+
+/// So many of these, each two of which had their locks at the same time, if there are so many. They are in the order in
+/// which they began.
+fn all_at_once<'h>(
+    history: &'h History,
+    among: &[&Section<'h>],
+    many: usize,
+) -> Option<Vec<&'h Call>> {
+    if many == 0 {
+        return Some(Vec::new());
+    }
+    among.iter().enumerate().find_map(|(nth, first)| {
+        let later = among[nth + 1..].iter().copied();
+        let with_it: Vec<_> = later
+            .filter(|later| of_two_sections(history, first, later).is_some())
+            .collect();
+        let mut calls = all_at_once(history, &with_it, many - 1)?;
+        calls.insert(0, first.call);
+        Some(calls)
+    })
 }
 
 fn of_two_sections(history: &History, earlier: &Section<'_>, later: &Section<'_>) -> Option<Rule> {
@@ -288,40 +367,54 @@ fn of_two_sections(history: &History, earlier: &Section<'_>, later: &Section<'_>
 }
 
 fn is_silent_loss(history: &History, section: &Section<'_>) -> bool {
-    let went_on = |fault: &&Fault| section.began <= fault.from && section.ended >= fault.gone;
+    let went_on = |fault: &Fault| section.ended >= fault.gone;
     section.said_kept()
         && history
             .faults
             .iter()
-            .filter(went_on)
-            .any(|fault| match &fault.what {
-                // It need not have hit this one.
-                What::Killed(_) | What::Canceled | What::TableFull => false,
-                What::Restarted => true,
-                What::Terminated { process, held } => {
-                    let called = &section.call.called;
-                    called.mode == Mode::Exclusive
-                        && *process == section.call.process
-                        && held.contains(&(called.key, Mode::Exclusive))
-                }
-            })
+            .any(|fault| has_hit(fault, section) && went_on(fault))
 }
 
-/// Whether a loss is known to have a reason. A body that re-enters has that of the enclosing call.
+/// Whether this has certainly freed the lock of a section, if that went on after it.
+fn has_hit(fault: &Fault, section: &Section<'_>) -> bool {
+    section.began <= fault.from
+        && match &fault.what {
+            // It need not have hit this one.
+            What::Killed(_) | What::Canceled | What::TableFull => false,
+            What::Restarted => true,
+            What::Terminated { process, held } => {
+                section.call.called.mode == Mode::Exclusive
+                    && *process == section.call.process
+                    && held.contains(&(section.key, Mode::Exclusive))
+            }
+        }
+}
+
+/// Whether a loss is known to have a reason.
 fn has_cause(history: &History, call: &Call) -> bool {
-    let returned = call
-        .returned
-        .as_ref()
-        .map_or(Time::MAX, |returned| returned.at);
-    let owner = owner(history, call);
-    history
-        .faults
-        .iter()
-        .filter(|fault| fault.from <= returned)
-        .any(|fault| match section(history, owner) {
-            Some(section) => can_hit(fault, &section),
-            None => can_hit_process(fault, owner),
+    let returned = call.returned.as_ref();
+    can_be_lost(
+        history,
+        call,
+        returned.map_or(Time::MAX, |returned| returned.at),
+    )
+}
+
+/// Whether a fault that was on its way by then can have freed one of a call's locks. A call that re-enters has those of
+/// the enclosing one: several are lost together.
+fn can_be_lost(history: &History, call: &Call, by: Time) -> bool {
+    call.called.keys.iter().any(|key| {
+        let owner = owner(history, call, *key);
+        if owner.id != call.id {
+            return can_be_lost(history, owner, by);
+        }
+        let section = section(history, call, *key);
+        let mut before = history.faults.iter().filter(|fault| fault.from <= by);
+        before.any(|fault| match &section {
+            Some(section) => can_hit(fault, section),
+            None => can_hit_process(fault, call),
         })
+    })
 }
 
 /// Whether this can have freed the lock of a section, then or later.
@@ -330,7 +423,7 @@ fn can_hit(fault: &Fault, section: &Section<'_>) -> bool {
     can_hit_process(fault, section.call)
         && match &fault.what {
             What::Terminated { held, .. } if was_in_pg_locks => {
-                held.iter().any(|(key, _)| *key == section.call.called.key)
+                held.iter().any(|(key, _)| *key == section.key)
             }
             What::Terminated { .. }
             | What::Killed(_)

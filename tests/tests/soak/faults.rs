@@ -4,14 +4,14 @@ use std::fmt;
 use std::thread::sleep;
 use std::time::Duration;
 
-use pglock::advisory_id;
 use pglock_tests::{Server, TestDb};
 use tokio_postgres::error::SqlState;
 
 use crate::history::{Fault, ProcessId, What};
+use crate::locks::shown_as;
 use crate::log::{Mode, Time, now};
 use crate::processes::Processes;
-use crate::schedule::{KEYS, Trouble, Victim, lock_id};
+use crate::schedule::troubles::{Trouble, Victim};
 
 pub(crate) struct Faults<'s> {
     server: &'s Server,
@@ -215,20 +215,11 @@ impl<'s> Faults<'s> {
             if let (Some(session), true) = (sessions.last_mut(), shown.is_some()) {
                 session.locks += 1;
             }
-            if let Some(key) = shown.and_then(key_of) {
-                let mode = match row.get(5) {
-                    "ShareLock" => Mode::Shared,
-                    _ => Mode::Exclusive,
-                };
+            if let Some(held) = shown.and_then(|shown| shown_as(shown, row.get(5))) {
                 let session = sessions.last_mut().expect("there is one now");
-                session.held.push((key, mode));
+                session.held.push(held);
             }
         }
         sessions
     }
-}
-
-/// Nothing for what a new session locks as it looks at its server.
-fn key_of(shown: (u32, u32)) -> Option<usize> {
-    (0..KEYS).find(|key| advisory_id(lock_id(*key)) == shown)
 }

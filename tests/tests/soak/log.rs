@@ -31,6 +31,8 @@ pub(crate) fn nanos(time: Time) -> u64 {
 pub(crate) enum Mode {
     Shared,
     Exclusive,
+    /// One of so many permits.
+    Permit(u32),
 }
 
 /// Whose statements may end a lock: one that is canceled ends the transaction around it, and a release on a connection of
@@ -43,12 +45,15 @@ pub(crate) enum Frailty {
     EndsByCancel,
 }
 
-/// A call for a lock, as it is made.
+/// A call for a lock, as it is made. That of a term begins when the leader's last one has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Called {
     /// The call that encloses it.
     pub(crate) within: Option<u32>,
-    pub(crate) key: usize,
+    /// The leader whose term it is, by its number in the process.
+    pub(crate) leader: Option<u32>,
+    /// All of which it has while its body runs.
+    pub(crate) keys: Vec<usize>,
     pub(crate) mode: Mode,
     pub(crate) frailty: Frailty,
     /// Whether it waits on a session that nobody else waits on, so that it is told of what Postgres finds there.
@@ -132,11 +137,13 @@ impl fmt::Display for Line {
         write!(f, "{} {} ", nanos(self.at), self.call)?;
         match &self.event {
             Event::Called(called) => {
-                let mode = match called.mode {
-                    Mode::Shared => "shared",
-                    Mode::Exclusive => "exclusive",
-                };
-                write!(f, "called {} {mode}", called.key)?;
+                let keys: Vec<_> = called.keys.iter().map(ToString::to_string).collect();
+                write!(f, "called {} ", keys.join("+"))?;
+                match called.mode {
+                    Mode::Shared => f.write_str("shared")?,
+                    Mode::Exclusive => f.write_str("exclusive")?,
+                    Mode::Permit(permits) => write!(f, "one-of-{permits}")?,
+                }
                 if called.frailty == Frailty::EndsByCancel {
                     f.write_str(" frail yes")?;
                 }
@@ -148,6 +155,9 @@ impl fmt::Display for Line {
                 }
                 if let Some(within) = called.within {
                     write!(f, " within {within}")?;
+                }
+                if let Some(leader) = called.leader {
+                    write!(f, " leader {leader}")?;
                 }
                 match called.how.as_str() {
                     "" => Ok(()),
@@ -201,15 +211,20 @@ fn read_called(text: &str) -> Option<Called> {
     let (text, how) = text.split_once(" by ").unwrap_or((text, ""));
     let mut words = text.split(' ');
     let mut called = Called {
-        key: words.next()?.parse().ok()?,
+        keys: words
+            .next()?
+            .split('+')
+            .map(|key| key.parse().ok())
+            .collect::<Option<_>>()?,
         mode: match words.next()? {
             "shared" => Mode::Shared,
             "exclusive" => Mode::Exclusive,
-            _ => return None,
+            word => Mode::Permit(word.strip_prefix("one-of-")?.parse().ok()?),
         },
         frailty: Frailty::OutlastsCancels,
         alone: false,
         within: None,
+        leader: None,
         kept_for: Duration::ZERO,
         how: how.to_owned(),
     };
@@ -220,6 +235,7 @@ fn read_called(text: &str) -> Option<Called> {
             "frail" => called.frailty = Frailty::EndsByCancel,
             "kept-for" => called.kept_for = Duration::from_nanos(value.parse().ok()?),
             "within" => called.within = Some(value.parse().ok()?),
+            "leader" => called.leader = Some(value.parse().ok()?),
             _ => return None,
         }
     }
@@ -255,11 +271,11 @@ impl Log {
     }
 
     fn write(&self, call: u32, event: Event) {
-        let line = Line {
-            at: now(),
-            call,
-            event,
-        };
+        self.write_at(now(), call, event);
+    }
+
+    fn write_at(&self, at: Time, call: u32, event: Event) {
+        let line = Line { at, call, event };
         let line = format!("{line}\n");
         let mut file = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         file.write_all(line.as_bytes()).expect("can't write a log");
@@ -267,8 +283,13 @@ impl Log {
 
     /// Notes a call that is about to be made.
     pub(crate) fn called(&self, called: Called) -> Calling<'_> {
+        self.called_at(now(), called)
+    }
+
+    /// Notes a call that was made before.
+    pub(crate) fn called_at(&self, at: Time, called: Called) -> Calling<'_> {
         let call = self.calls.fetch_add(1, Ordering::Relaxed);
-        self.write(call, Event::Called(called));
+        self.write_at(at, call, Event::Called(called));
         Calling {
             log: self,
             call,
@@ -284,7 +305,7 @@ pub(crate) struct Calling<'l> {
     returned: bool,
 }
 
-impl Calling<'_> {
+impl<'l> Calling<'l> {
     pub(crate) fn id(&self) -> u32 {
         self.call
     }
@@ -295,10 +316,11 @@ impl Calling<'_> {
     }
 
     /// Notes that its body begins.
-    pub(crate) fn began(&self) -> Inside<'_> {
+    pub(crate) fn began(&self) -> Inside<'l> {
         self.log.write(self.call, Event::Began);
         Inside {
-            calling: self,
+            log: self.log,
+            call: self.call,
             finished: false,
         }
     }
@@ -317,8 +339,9 @@ impl Drop for Calling<'_> {
 }
 
 /// A body that runs. Dropped, as with its future or by a panic, it has ended before its end.
-pub(crate) struct Inside<'c> {
-    calling: &'c Calling<'c>,
+pub(crate) struct Inside<'l> {
+    log: &'l Log,
+    call: u32,
     finished: bool,
 }
 
@@ -331,9 +354,7 @@ impl Inside<'_> {
 impl Drop for Inside<'_> {
     fn drop(&mut self) {
         let finished = self.finished;
-        self.calling
-            .log
-            .write(self.calling.call, Event::Ended { finished });
+        self.log.write(self.call, Event::Ended { finished });
     }
 }
 
@@ -345,7 +366,8 @@ mod tests {
     fn what_is_written_is_read() {
         let called = Called {
             within: Some(3),
-            key: 2,
+            leader: Some(4),
+            keys: vec![2, 10],
             mode: Mode::Shared,
             frailty: Frailty::EndsByCancel,
             alone: true,
@@ -360,6 +382,15 @@ mod tests {
             Event::Called(called.clone()),
             Event::Called(Called {
                 within: None,
+                leader: None,
+                keys: vec![5],
+                mode: Mode::Permit(3),
+                how: String::new(),
+                ..called.clone()
+            }),
+            Event::Called(Called {
+                within: None,
+                leader: None,
                 mode: Mode::Exclusive,
                 frailty: Frailty::OutlastsCancels,
                 alone: false,

@@ -11,6 +11,7 @@
 mod checker;
 mod faults;
 mod history;
+mod locks;
 mod log;
 mod processes;
 mod report;

@@ -5,18 +5,22 @@ use std::time::Duration;
 
 use crate::checker::Violation;
 use crate::history::{Call, Fault, History, Returned, What};
-use crate::log::{Outcome, Time};
+use crate::log::{Mode, Outcome, Time};
 
 /// How often what happened.
 #[derive(Debug, Default)]
 pub(crate) struct Counts([usize; NAMES.len()]);
 
 /// All of them have to be seen, or the soak shows less than it says.
-const NAMES: [&str; 18] = [
+const NAMES: [&str; 22] = [
     "calls",
     "kept",
     "kept inside others",
     "kept after the call",
+    "several at once",
+    "permits",
+    "terms of leaders",
+    "terms that were lost",
     "lost, and dropped in the body",
     "lost after the body",
     "dropped, failed or panicked in the body",
@@ -55,6 +59,10 @@ impl Counts {
             told(Outcome::Kept),
             calls(&|call| kept(call) && call.called.within.is_some()),
             calls(&|call| kept(call) && !call.called.kept_for.is_zero()),
+            calls(&|call| kept(call) && call.called.keys.len() > 1),
+            calls(&|call| kept(call) && matches!(call.called.mode, Mode::Permit(_))),
+            calls(&|call| call.called.leader.is_some() && !call.began.is_empty()),
+            calls(&|call| call.called.leader.is_some() && call.outcome() == Some(lost(false))),
             calls(&|call| call.ended.is_some() && call.outcome() == Some(lost(false))),
             told(lost(true)),
             unsaid(true),

@@ -14,7 +14,8 @@ use crate::history::History;
 use crate::log::now;
 use crate::processes::Processes;
 use crate::report::{Counts, describe, told_of_call};
-use crate::schedule::{Order, troubles};
+use crate::schedule::Order;
+use crate::schedule::troubles::troubles;
 
 /// How many processes there are at a time.
 const PLACES: usize = 3;

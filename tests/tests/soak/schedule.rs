@@ -2,26 +2,15 @@
 //!
 //! What the seed does not fix is real time: how long a statement takes, and so who meets whom.
 
+pub(crate) mod troubles;
+
 use std::ops::Range;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pglock::LockId;
 
+use crate::locks::{LEADERS, LIMITS, LOCKS, permits};
 use crate::log::{Frailty, Mode};
-
-/// Few, so that they are contended.
-pub(crate) const KEYS: usize = 4;
-
-/// One of each kind.
-pub(crate) fn lock_id(key: usize) -> LockId {
-    match key {
-        0 => "soak".into(),
-        1 => (-7).into(),
-        2 => (1, -2).into(),
-        _ => "soak, a name whose key has the sign bit set".into(),
-    }
-}
 
 /// How calls inside calls nest at most.
 const DEPTH: usize = 3;
@@ -49,11 +38,13 @@ impl Order {
 pub(crate) enum Door {
     Blocking,
     Async,
+    /// Of who leads, or waits to lead, all the time.
+    Leading,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Way {
-    /// `run` and its like.
+    /// `run` and its like; of a leader, `lead`.
     Run,
     /// A function under the attribute.
     Attribute,
@@ -85,11 +76,22 @@ pub(crate) enum End {
     /// With an error of its own; a guard is dropped and not released.
     Fail,
     Panic,
+    /// Not by itself: only by being dropped, or by the loss of the lock.
+    Never,
+}
+
+/// How a leader leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lead {
+    pub(crate) restart: Duration,
+    pub(crate) restarts_on_error: bool,
 }
 
 #[derive(Clone, Debug)]
 pub(crate) struct Call {
-    pub(crate) key: usize,
+    /// One, or several at once.
+    pub(crate) keys: Vec<usize>,
+    pub(crate) lead: Option<Lead>,
     pub(crate) mode: Mode,
     pub(crate) way: Way,
     pub(crate) wait: Wait,
@@ -116,14 +118,17 @@ impl Step {
     pub(crate) fn next(rng: &mut Rng, door: Door, order: Order) -> Self {
         Self {
             rest: micros(rng, 0..3_000),
-            call: Call::next(rng, door, order, &mut Vec::new()),
+            call: match door {
+                Door::Leading => Call::leading(rng, order),
+                Door::Blocking | Door::Async => Call::next(rng, door, order, &mut Vec::new()),
+            },
         }
     }
 }
 
 /// A call that encloses another one.
 struct Enclosing {
-    key: usize,
+    keys: Vec<usize>,
     mode: Mode,
     way: Way,
 }
@@ -137,32 +142,52 @@ impl Call {
         }
     }
 
+    /// How many can have it at once, where it is for a limit.
+    pub(crate) fn permits(&self) -> Option<u32> {
+        self.keys.first().and_then(|key| permits(*key))
+    }
+
     fn next(rng: &mut Rng, door: Door, order: Order, enclosing: &mut Vec<Enclosing>) -> Self {
-        let key = *rng.choice(&keys(order, enclosing)).expect("there is one");
-        // Others would wait for the very call that encloses them.
-        let entered_again = enclosing.iter().find(|outer| outer.key == key);
-        let way = match entered_again {
-            Some(_) => Way::Run,
-            None => any_way(rng, enclosing.is_empty()),
+        let open = open_keys(order, enclosing);
+        let key = *rng.choice(&open).expect("there is one");
+        let is_entered_again = |key: &usize| enclosing.iter().any(|outer| outer.keys.contains(key));
+        let way = match any_way(rng, enclosing.is_empty()) {
+            // Others would wait for the very call that encloses them.
+            _ if is_entered_again(&key) => Way::Run,
+            Way::Connection | Way::Transaction if LIMITS.contains(&key) => Way::Run,
+            way => way,
         };
-        let mode = match entered_again {
-            Some(outer) if outer.mode == Mode::Shared => Mode::Shared,
+        let mut keys = vec![key];
+        if LOCKS.contains(&key) && !matches!(way, Way::Connection | Way::Transaction) {
+            let others = open
+                .into_iter()
+                .filter(|other| *other != key && LOCKS.contains(other))
+                .filter(|other| way == Way::Run || !is_entered_again(other));
+            keys.extend(some_of(rng, others.collect(), way));
+        }
+        let entered_again = |outer: &&Enclosing| keys.iter().any(|key| outer.keys.contains(key));
+        let mut entered_again = enclosing.iter().filter(entered_again).peekable();
+        let owns_session = matches!(way, Way::Run | Way::Guard) && entered_again.peek().is_none();
+        let mode = match permits(key) {
+            Some(permits) => Mode::Permit(permits),
+            None if entered_again.any(|outer| outer.mode == Mode::Shared) => Mode::Shared,
             // Attributes have their options written into them: of these there are exclusive ones only.
-            _ if way == Way::Attribute || rng.u8(..100) < 65 => Mode::Exclusive,
-            _ => Mode::Shared,
+            None if way == Way::Attribute || rng.u8(..100) < 65 => Mode::Exclusive,
+            None => Mode::Shared,
         };
-        let owns_session = matches!(way, Way::Run | Way::Guard) && entered_again.is_none();
-        let xact = owns_session && rng.u8(..100) < 15;
+        let is_one_lock = keys.len() == 1 && !LIMITS.contains(&key);
+        let xact = owns_session && is_one_lock && rng.u8(..100) < 15;
         let dedicated = owns_session && !xact && rng.u8(..100) < 20;
         let kept_for =
             (owns_session && !xact && rng.u8(..100) < 8).then(|| micros(rng, 5_000..60_000));
-        let nests = enclosing.len() + 1 < DEPTH && rng.u8(..100) < 35;
-        enclosing.push(Enclosing { key, mode, way });
-        let inner = (nests && !keys(order, enclosing).is_empty())
-            .then(|| Box::new(Self::next(rng, door, order, enclosing)));
-        enclosing.pop();
+        let this = Enclosing {
+            keys: keys.clone(),
+            mode,
+            way,
+        };
         Self {
-            key,
+            keys,
+            lead: None,
             mode,
             way,
             wait: any_wait(rng, enclosing.is_empty() || order == Order::Ascending),
@@ -170,27 +195,100 @@ impl Call {
             dedicated,
             kept_for,
             work: any_work(rng),
-            inner,
+            inner: Self::inside(rng, door, order, enclosing, this),
             end: match rng.u8(..100) {
                 0..88 => End::Return,
                 88..95 => End::Fail,
                 _ => End::Panic,
             },
-            dropped_after: (door == Door::Async && rng.u8(..100) < 30).then(|| any_moment(rng)),
+            dropped_after: (door != Door::Blocking && rng.u8(..100) < 30).then(|| any_moment(rng)),
+        }
+    }
+
+    /// A call in the body of that one, now and then.
+    fn inside(
+        rng: &mut Rng,
+        door: Door,
+        order: Order,
+        enclosing: &mut Vec<Enclosing>,
+        this: Enclosing,
+    ) -> Option<Box<Self>> {
+        let nests = enclosing.len() + 1 < DEPTH && rng.u8(..100) < 35;
+        enclosing.push(this);
+        let inner = (nests && !open_keys(order, enclosing).is_empty())
+            .then(|| Box::new(Self::next(rng, door, order, enclosing)));
+        enclosing.pop();
+        inner
+    }
+
+    /// One that leads, for longer than others have a lock.
+    fn leading(rng: &mut Rng, order: Order) -> Self {
+        let way = if rng.u8(..100) < 30 {
+            Way::Attribute
+        } else {
+            Way::Run
+        };
+        let end = match rng.u8(..100) {
+            0..45 => End::Return,
+            45..60 => End::Fail,
+            60..65 => End::Panic,
+            _ => End::Never,
+        };
+        let this = Enclosing {
+            keys: vec![LEADERS],
+            mode: Mode::Exclusive,
+            way,
+        };
+        let lead = Lead {
+            restart: micros(rng, 1_000..50_000),
+            restarts_on_error: rng.bool(),
+        };
+        let is_endless = end == End::Never || end == End::Fail && lead.restarts_on_error;
+        Self {
+            keys: vec![LEADERS],
+            lead: Some(lead),
+            mode: Mode::Exclusive,
+            way,
+            wait: match rng.u8(..100) {
+                0..20 if way == Way::Run => Wait::For(micros(rng, 1_000..1_500_000)),
+                _ => Wait::Forever,
+            },
+            xact: false,
+            dedicated: way == Way::Run && rng.u8(..100) < 20,
+            kept_for: None,
+            work: micros(rng, 0..100_000),
+            inner: Self::inside(rng, Door::Leading, order, &mut Vec::new(), this),
+            end,
+            dropped_after: (is_endless || rng.bool()).then(|| micros(rng, 0..4_000_000)),
         }
     }
 }
 
 /// What a call may ask for: not what an enclosing guard or connection has, which would be waited for in vain.
-fn keys(order: Order, enclosing: &[Enclosing]) -> Vec<usize> {
+fn open_keys(order: Order, enclosing: &[Enclosing]) -> Vec<usize> {
     let is_open = |key: &usize| {
-        let of = enclosing.iter().find(|outer| outer.key == *key);
-        of.map_or_else(
-            || order == Order::Any || enclosing.iter().all(|outer| outer.key < *key),
-            |outer| outer.way.is_entered_again(),
-        )
+        let outer = enclosing.iter().find(|outer| outer.keys.contains(key));
+        match outer {
+            Some(outer) => outer.way.is_entered_again(),
+            None if *key == LEADERS => false,
+            None => {
+                let mut held = enclosing.iter().flat_map(|outer| &outer.keys);
+                order == Order::Any || held.all(|held| held < key)
+            }
+        }
     };
-    (0..KEYS).filter(is_open).collect()
+    (LEADERS..LIMITS.end).filter(is_open).collect()
+}
+
+/// What is taken together with a lock: mostly nothing. Of attributes the number is written into them.
+fn some_of(rng: &mut Rng, mut others: Vec<usize>, way: Way) -> Vec<usize> {
+    if rng.u8(..100) >= 20 {
+        return Vec::new();
+    }
+    rng.shuffle(&mut others);
+    let most = if way == Way::Attribute { 1 } else { 2 };
+    others.truncate(rng.usize(1..=most));
+    others
 }
 
 /// A worker has one connection, so only its outermost call uses that.
@@ -238,186 +336,5 @@ fn micros(rng: &mut Rng, range: Range<u64>) -> Duration {
     Duration::from_micros(rng.u64(range))
 }
 
-/// Which session is terminated.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Victim {
-    Holder,
-    Waiter,
-    /// That of pglock's own with the most locks: the one that is shared.
-    Crowded,
-    Anyone,
-}
-
-/// What is done to the workers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    /// A session is terminated, the one of that number among those that there are then.
-    Terminate { victim: Victim, number: usize },
-    /// The process in that place is killed, and another one takes its place.
-    Kill { place: usize },
-    /// It is stopped for a time; meanwhile a session of its own is terminated, or not.
-    Freeze {
-        place: usize,
-        number: Option<usize>,
-        time: Duration,
-    },
-    /// The server is stopped as by an administrator, and started again.
-    Stop { time: Duration },
-    /// It crashes, and is started again.
-    Crash { time: Duration },
-    /// The statements of all sessions are canceled, over and over.
-    Cancel { time: Duration },
-    /// The server's lock table is full.
-    Fill { time: Duration },
-}
-
-/// The end of a round, in which nothing is done to the workers: what they leave behind is not cleared away by a fault.
-const QUIET: Duration = Duration::from_secs(3);
-
-/// What is done in a round of that length, and how long after its begin.
-pub(crate) fn troubles(rng: &mut Rng, length: Duration, places: usize) -> Vec<(Duration, Trouble)> {
-    let mut at = Duration::ZERO;
-    let mut moments = Vec::new();
-    loop {
-        at += micros(rng, 80_000..350_000);
-        if at + QUIET >= length {
-            break;
-        }
-        moments.push(at);
-    }
-    let mut troubles: Vec<_> = moments.iter().map(|_| any_trouble(rng, places)).collect();
-    // One of each in every round: the other ones come often enough by themselves.
-    let time = micros(rng, 0..200_000);
-    let restarts = [Trouble::Stop { time }, Trouble::Crash { time }];
-    for (place, restart) in troubles.iter_mut().zip(restarts) {
-        *place = restart;
-    }
-    rng.shuffle(&mut troubles);
-    moments.into_iter().zip(troubles).collect()
-}
-
-fn any_trouble(rng: &mut Rng, places: usize) -> Trouble {
-    let number = rng.usize(..);
-    let place = rng.usize(..places);
-    match rng.u8(..100) {
-        0..24 => Trouble::Terminate {
-            victim: Victim::Holder,
-            number,
-        },
-        24..35 => Trouble::Terminate {
-            victim: Victim::Waiter,
-            number,
-        },
-        35..48 => Trouble::Terminate {
-            victim: Victim::Crowded,
-            number,
-        },
-        48..54 => Trouble::Terminate {
-            victim: Victim::Anyone,
-            number,
-        },
-        54..66 => Trouble::Kill { place },
-        66..80 => Trouble::Freeze {
-            place,
-            number: rng.bool().then_some(number),
-            time: micros(rng, 1_000..300_000),
-        },
-        80..92 => Trouble::Cancel {
-            time: micros(rng, 0..60_000),
-        },
-        _ => Trouble::Fill {
-            time: micros(rng, 10_000..200_000),
-        },
-    }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    const ORDERS: [Order; 2] = [Order::Any, Order::Ascending];
-
-    fn steps(seed: u64) -> Vec<String> {
-        let mut rng = Rng::with_seed(seed);
-        let steps = (0..500).map(|n| {
-            let door = if n % 2 == 0 {
-                Door::Blocking
-            } else {
-                Door::Async
-            };
-            format!("{:?}", Step::next(&mut rng, door, Order::Any))
-        });
-        steps.collect()
-    }
-
-    #[test]
-    fn a_seed_says_it_all() {
-        assert_eq!(steps(7), steps(7));
-        assert_ne!(steps(7), steps(8));
-        let troubles = |seed| troubles(&mut Rng::with_seed(seed), Duration::from_secs(20), 3);
-        assert_eq!(troubles(7), troubles(7));
-        assert_ne!(troubles(7), troubles(8));
-    }
-
-    #[test]
-    fn every_round_has_both_restarts() {
-        for seed in 0..100 {
-            let troubles = troubles(&mut Rng::with_seed(seed), Duration::from_secs(20), 3);
-            let of = |kind: fn(&Trouble) -> bool| troubles.iter().any(|(_, trouble)| kind(trouble));
-            assert!(of(|trouble| matches!(trouble, Trouble::Stop { .. })));
-            assert!(of(|trouble| matches!(trouble, Trouble::Crash { .. })));
-        }
-    }
-
-    #[test]
-    fn nobody_waits_for_an_enclosing_call() {
-        fn look(call: &Call, enclosing: &[&Call], order: Order) {
-            // The outermost has the lock.
-            if let Some(owner) = enclosing.iter().find(|outer| outer.key == call.key) {
-                assert!(
-                    owner.way.is_entered_again() && call.way == Way::Run,
-                    "{call:?}"
-                );
-                assert!(
-                    owner.mode == Mode::Exclusive || call.mode == Mode::Shared,
-                    "{call:?}"
-                );
-            }
-            assert!(
-                enclosing.is_empty() || order == Order::Ascending || call.wait != Wait::Forever,
-                "{call:?}"
-            );
-            if let Some(inner) = &call.inner {
-                let enclosing: Vec<_> = enclosing.iter().copied().chain([call]).collect();
-                look(inner, &enclosing, order);
-            }
-        }
-
-        let mut rng = Rng::with_seed(1);
-        for n in 0..20_000 {
-            let order = ORDERS[n % 2];
-            look(&Step::next(&mut rng, Door::Async, order).call, &[], order);
-        }
-    }
-
-    #[test]
-    fn in_an_order_nobody_asks_for_a_lower_key() {
-        /// How many keys are asked for while another one is held.
-        fn look(call: &Call, held: &[usize]) -> usize {
-            let is_new = !held.contains(&call.key);
-            assert!(
-                !is_new || held.iter().all(|key| *key < call.key),
-                "{call:?}"
-            );
-            let inner = call.inner.as_ref();
-            let held: Vec<_> = held.iter().copied().chain([call.key]).collect();
-            usize::from(is_new && held.len() > 1) + inner.map_or(0, |inner| look(inner, &held))
-        }
-
-        let mut rng = Rng::with_seed(1);
-        let step = |_| Step::next(&mut rng, Door::Async, Order::Ascending);
-        let steps: Vec<_> = (0..20_000).map(step).collect();
-        let nested: usize = steps.iter().map(|step| look(&step.call, &[])).sum();
-        assert!(nested > 1_000, "{nested}");
-    }
-}
+mod tests;

@@ -1,23 +1,27 @@
 //! In a child: a process with several workers, blocking and async, that does what the schedule says.
 
 mod blocking;
+mod leading;
 mod nonblocking;
 
 use std::any::Any;
 use std::path::Path;
+use std::sync::atomic::AtomicU32;
 use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pglock::{Advisory, Database, Error};
+use pglock::{Advisory, AllScope, Database, Error, OnOwnSession, PermitScope};
 use pglock_tests::child;
 use tokio_postgres::error::SqlState;
 
+use crate::locks::lock_id;
 use crate::log::{Called, Calling, Frailty, Log, Mode, Outcome, Time, now};
-use crate::schedule::{Call, Order, Wait, Way, lock_id};
+use crate::schedule::{Call, Door, Order, Wait, Way};
 
 const BLOCKING: usize = 2;
 const ASYNC: usize = 3;
+const LEADING: usize = 1;
 
 /// How long a worker rests that found no server.
 const NO_SERVER: Duration = Duration::from_millis(20);
@@ -35,6 +39,8 @@ struct Worker {
     application_name: String,
     order: Order,
     until: Time,
+    /// How many have led, or have tried to.
+    leaders: AtomicU32,
 }
 
 impl Worker {
@@ -42,8 +48,22 @@ impl Worker {
         now() >= self.until
     }
 
+    /// The one that is asked for, or the first of them.
     fn lock(&self, call: &Call) -> Advisory {
-        let mut lock = pglock::advisory(lock_id(call.key)).using(&self.here);
+        self.with_options(pglock::advisory(lock_id(call.keys[0])), call)
+    }
+
+    fn several(&self, call: &Call) -> Advisory<AllScope> {
+        let ids = call.keys.iter().map(|key| lock_id(*key));
+        self.with_options(pglock::advisory_all(ids), call)
+    }
+
+    fn limit(&self, call: &Call, permits: u32) -> Advisory<PermitScope> {
+        self.with_options(pglock::limit(permits, lock_id(call.keys[0])), call)
+    }
+
+    fn with_options<S: OnOwnSession>(&self, lock: Advisory<S>, call: &Call) -> Advisory<S> {
+        let mut lock = lock.using(&self.here);
         if call.mode == Mode::Shared {
             lock = lock.shared();
         }
@@ -62,7 +82,12 @@ impl Worker {
 
     /// `driver` is that of the worker's own connection, which some ways use.
     fn calling(&self, call: &Call, within: Option<u32>, driver: &str) -> Calling<'_> {
+        self.log.called(Self::called(call, within, driver))
+    }
+
+    fn called(call: &Call, within: Option<u32>, driver: &str) -> Called {
         let Call {
+            lead,
             way,
             wait,
             xact,
@@ -77,16 +102,19 @@ impl Worker {
             Way::Guard | Way::Run if *dedicated => format!("{way:?} dedicated"),
             Way::Guard | Way::Run | Way::Attribute => format!("{way:?}"),
         };
-        let how = format!("{how}, wait {wait:?}, end {end:?}, dropped after {dropped_after:?}");
-        self.log.called(Called {
+        let lead = lead.map_or_else(String::new, |lead| format!(", {lead:?}"));
+        let how =
+            format!("{how}{lead}, wait {wait:?}, end {end:?}, dropped after {dropped_after:?}");
+        Called {
             within,
-            key: call.key,
+            leader: None,
+            keys: call.keys.clone(),
             mode: call.mode,
             frailty: call.frailty(),
             alone: call.dedicated || call.frailty() == Frailty::EndsByCancel,
             kept_for: call.kept_for.unwrap_or_default(),
             how,
-        })
+        }
     }
 }
 
@@ -205,6 +233,7 @@ pub(crate) fn run() {
         application_name,
         order: Order::of_round(child::argument("ROUND").parse().unwrap()),
         until: Duration::from_nanos(child::argument("UNTIL").parse().unwrap()),
+        leaders: AtomicU32::new(0),
     };
     let worker: &'static Worker = Box::leak(Box::new(worker));
     let mut rng = Rng::with_seed(child::argument("SEED").parse().unwrap());
@@ -213,8 +242,10 @@ pub(crate) fn run() {
         .enable_all()
         .build()
         .unwrap();
-    let tasks: Vec<_> = (0..ASYNC)
-        .map(|number| runtime.spawn(nonblocking::work(worker, number, rng.fork())))
+    let doors = [Door::Async; ASYNC].into_iter();
+    let doors = doors.chain([Door::Leading; LEADING]).enumerate();
+    let tasks: Vec<_> = doors
+        .map(|(number, door)| runtime.spawn(nonblocking::work(worker, number, door, rng.fork())))
         .collect();
     let threads: Vec<_> = (0..BLOCKING)
         .map(|number| {

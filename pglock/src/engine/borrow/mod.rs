@@ -71,18 +71,22 @@ pub(crate) async fn release(hold: &HeldLock) -> Result<(), Error> {
     }
 }
 
-/// Those that a lock is one with, too, but for those that other calls share: the last call of each releases it.
+/// Those that a lock is one with, too. Where other calls share one, the last of them releases it, and this one only says
+/// whether it is known to be lost.
 async fn release_all(hold: &HeldLock) -> Result<(), Error> {
     let others = hold.together().iter();
-    let unshared = others.filter(|other| Arc::strong_count(other) == 1);
+    let (unshared, shared): (Vec<_>, Vec<_>) =
+        others.partition(|other| Arc::strong_count(other) == 1);
     let locks: Vec<&HeldLock> = std::iter::once(hold)
-        .chain(unshared.map(|it| &**it))
+        .chain(unshared.into_iter().map(|it| &**it))
         .collect();
     let mut releases = Vec::with_capacity(locks.len());
     for lock in locks {
         releases.push(release_one(lock));
     }
-    join_all(releases).await.into_iter().collect()
+    let answers = join_all(releases).await;
+    answers.into_iter().collect::<Result<(), Error>>()?;
+    shared.iter().try_for_each(|other| other.check_session())
 }
 
 async fn release_one(hold: &HeldLock) -> Result<(), Error> {

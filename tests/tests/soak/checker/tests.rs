@@ -1,5 +1,9 @@
 //! Logs written by hand, with what has to be found in them.
 
+mod leaders;
+mod permits;
+mod several;
+
 use super::*;
 use crate::log;
 

@@ -1,39 +1,23 @@
 //! A worker that blocks.
 
+mod annotated;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::sleep;
-use std::time::Duration;
 
 use diesel::connection::SimpleConnection;
 use diesel::{Connection as _, PgConnection};
 use fastrand::Rng;
-use pglock::{Advisory, AdvisoryOn, Database, InTransaction, LockId};
+use pglock::{Advisory, AdvisoryOn, InTransaction};
 use postgres::{Client, Config, NoTls};
 
+use self::annotated::{annotated, limited, several, skipping, skipping_limited, skipping_several};
 use super::{
     Failure, NO_SERVER, Ran, Worker, expect_as_planned, found_no_server, note, panic_as_planned,
 };
+use crate::locks::lock_id;
 use crate::log::Calling;
-use crate::schedule::{Call, Door, End, Step, Wait, Way, lock_id};
-
-#[pglock::advisory(lock_id = id, using = here, timeout = wait)]
-fn annotated(
-    here: &Database,
-    id: LockId,
-    wait: Option<Duration>,
-    body: impl FnOnce() -> Result<(), Failure>,
-) -> Result<(), Failure> {
-    body()
-}
-
-#[pglock::advisory(lock_id = id, using = here, timeout = 0, side_effect = Skip)]
-fn skipping(
-    here: &Database,
-    id: LockId,
-    body: impl FnOnce() -> Result<(), Failure>,
-) -> Result<Option<()>, Failure> {
-    body().map(Some)
-}
+use crate::schedule::{Call, Door, End, Step, Wait, Way};
 
 /// A connection of the worker's own, if it has one now.
 pub(super) enum Own {
@@ -109,35 +93,51 @@ fn inner(worker: &Worker, call: &Call, within: u32) {
 
 fn on_own_session(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Ran {
     let body = || body(worker, call, calling);
-    let (here, id) = (&worker.here, lock_id(call.key));
-    match (call.way, call.wait) {
-        (Way::Attribute, Wait::Try) => skipping(here, id, body).map(|ran| ran.is_some()),
-        (Way::Attribute, Wait::Forever) => annotated(here, id, None, body).map(|()| true),
-        (Way::Attribute, Wait::For(time)) => annotated(here, id, Some(time), body).map(|()| true),
-        (Way::Guard, _) if call.xact => guard(&worker.lock(call).xact(), call, body),
-        (Way::Guard, _) => guard(&worker.lock(call), call, body),
-        _ if call.xact => run(&worker.lock(call).xact(), call, body),
-        _ => run(&worker.lock(call), call, body),
+    match (call.permits(), &call.keys[..]) {
+        (_, _) if call.way == Way::Attribute => by_attribute(worker, call, body),
+        (Some(permits), _) => by_hand(worker.limit(call, permits), call, body),
+        (None, [_]) if call.xact => by_hand(worker.lock(call).xact(), call, body),
+        (None, [_]) => by_hand(worker.lock(call), call, body),
+        (None, _) => by_hand(worker.several(call), call, body),
     }
 }
 
-fn run<S>(lock: &Advisory<S>, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran
-where
-    Advisory<S>: Clone,
-{
+fn by_attribute(worker: &Worker, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran {
+    let here = &worker.here;
+    let id = lock_id(call.keys[0]);
+    let wait = match call.wait {
+        Wait::For(time) => Some(time),
+        Wait::Forever | Wait::Try => None,
+    };
+    let skipped = match (call.permits(), &call.keys[..], call.wait) {
+        (Some(permits), _, Wait::Try) => skipping_limited(here, (permits, id), body)?,
+        (Some(permits), _, _) => limited(here, (permits, id), wait, body).map(Some)?,
+        (None, [_, other], Wait::Try) => skipping_several(here, &[id, lock_id(*other)], body)?,
+        (None, [_, other], _) => several(here, &[id, lock_id(*other)], wait, body).map(Some)?,
+        (None, _, Wait::Try) => skipping(here, id, body)?,
+        (None, _, _) => annotated(here, id, wait, body).map(Some)?,
+    };
+    Ok(skipped.is_some())
+}
+
+fn by_hand<S>(lock: Advisory<S>, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran {
+    match call.way {
+        Way::Guard => guard(lock, call, body),
+        _ => run(lock, call, body),
+    }
+}
+
+fn run<S>(lock: Advisory<S>, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran {
     match call.wait {
-        Wait::Try => lock.clone().try_run(body).map(|ran| ran.is_some()),
-        Wait::Forever | Wait::For(_) => lock.clone().run(body).map(|()| true),
+        Wait::Try => lock.try_run(body).map(|ran| ran.is_some()),
+        Wait::Forever | Wait::For(_) => lock.run(body).map(|()| true),
     }
 }
 
-fn guard<S>(lock: &Advisory<S>, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran
-where
-    Advisory<S>: Clone,
-{
+fn guard<S>(lock: Advisory<S>, call: &Call, body: impl FnOnce() -> Result<(), Failure>) -> Ran {
     let guard = match call.wait {
-        Wait::Try => lock.clone().try_acquire()?,
-        Wait::Forever | Wait::For(_) => Some(lock.clone().acquire()?),
+        Wait::Try => lock.try_acquire()?,
+        Wait::Forever | Wait::For(_) => Some(lock.acquire()?),
     };
     let Some(guard) = guard else {
         return Ok(false);
@@ -247,6 +247,7 @@ fn body(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Result<(), Failu
             return Err(Failure::AsPlanned);
         }
         End::Panic => panic_as_planned(),
+        End::Never => unreachable!("only leaders have no end"),
     }
     Ok(())
 }

@@ -1,42 +1,32 @@
 //! A worker that is a task, and whose futures are dropped now and then.
 
+mod annotated;
+
 use std::future::{Future, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::{Pin, pin};
 use std::task::Poll;
-use std::time::Duration;
 
+use diesel_async::pooled_connection::PoolableConnection as _;
+use diesel_async::{
+    AnsiTransactionManager, AsyncConnection as _, AsyncPgConnection, SimpleAsyncConnection as _,
+    TransactionManager,
+};
 use fastrand::Rng;
-use pglock::{Advisory, AdvisoryOnAsync, AsyncConnection, AsyncInTransaction, Database, LockId};
+use pglock::{Advisory, AdvisoryOnAsync, AsyncConnection, AsyncInTransaction};
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{Connection as _, PgConnection};
 use tokio::time::{sleep, timeout};
 use tokio_postgres::{Client, Config, NoTls};
 
+use self::annotated::{annotated, limited, several, skipping, skipping_limited, skipping_several};
 use super::{
-    Failure, NO_SERVER, Ran, Worker, expect_as_planned, found_no_server, note, panic_as_planned,
+    Failure, NO_SERVER, Ran, Worker, expect_as_planned, found_no_server, leading, note,
+    panic_as_planned,
 };
-use crate::log::Calling;
-use crate::schedule::{Call, Door, End, Step, Wait, Way, lock_id};
-
-#[pglock::advisory(lock_id = id, using = here, timeout = wait)]
-async fn annotated(
-    here: &Database,
-    id: LockId,
-    wait: Option<Duration>,
-    body: impl Future<Output = Result<(), Failure>> + Send,
-) -> Result<(), Failure> {
-    body.await
-}
-
-#[pglock::advisory(lock_id = id, using = here, timeout = 0, side_effect = Skip)]
-async fn skipping(
-    here: &Database,
-    id: LockId,
-    body: impl Future<Output = Result<(), Failure>> + Send,
-) -> Result<Option<()>, Failure> {
-    body.await.map(Some)
-}
+use crate::locks::lock_id;
+use crate::log::{Calling, Inside};
+use crate::schedule::{Call, Door, End, Step, Wait, Way};
 
 /// A connection of the worker's own, if it has one now.
 pub(super) enum Own {
@@ -47,17 +37,20 @@ pub(super) enum Own {
         /// and doesn't know: so the connection is not used again.
         begins: bool,
     },
+    /// A transaction has no type of its own here, and one that is dropped stays open: the connection is closed then.
+    DieselAsync(Option<Box<AsyncPgConnection>>),
 }
 
 impl Own {
     /// Of different drivers, one after the other.
     fn of_worker(number: usize) -> Self {
-        match number % 2 {
+        match number % 3 {
             0 => Self::TokioPostgres(None),
-            _ => Self::Sqlx {
+            1 => Self::Sqlx {
                 connection: None,
                 begins: false,
             },
+            _ => Self::DieselAsync(None),
         }
     }
 
@@ -65,6 +58,7 @@ impl Own {
         match self {
             Self::TokioPostgres(_) => "tokio-postgres",
             Self::Sqlx { .. } => "sqlx",
+            Self::DieselAsync(_) => "diesel-async",
         }
     }
 
@@ -72,28 +66,34 @@ impl Own {
         match self {
             Self::TokioPostgres(client) => *client = None,
             Self::Sqlx { connection, .. } => *connection = None,
+            Self::DieselAsync(connection) => *connection = None,
         }
     }
 
     /// Ends a transaction that was dropped: sqlx sends its `ROLLBACK` with the next use of the connection only, and the
-    /// lock stays until then.
+    /// lock stays until then. diesel-async never sends one.
     async fn end_dropped_transaction(&mut self) {
-        if let Self::Sqlx {
-            connection: Some(connection),
-            ..
-        } = self
-        {
+        match self {
             // An error is that of a statement before, or it is seen when the connection is used.
-            drop(connection.ping().await);
+            Self::Sqlx {
+                connection: Some(connection),
+                ..
+            } => drop(connection.ping().await),
+            Self::DieselAsync(Some(connection)) => {
+                if connection.is_broken() {
+                    self.close();
+                }
+            }
+            Self::TokioPostgres(_) | Self::Sqlx { .. } | Self::DieselAsync(None) => {}
         }
     }
 }
 
 /// Works until it is time, and returns its connection.
-pub(super) async fn work(worker: &'static Worker, number: usize, mut rng: Rng) -> Own {
+pub(super) async fn work(worker: &'static Worker, number: usize, door: Door, mut rng: Rng) -> Own {
     let mut own = Own::of_worker(number);
     while !worker.is_done() {
-        let step = Step::next(&mut rng, Door::Async, worker.order);
+        let step = Step::next(&mut rng, door, worker.order);
         sleep(step.rest).await;
         let ran = or_panic(outermost(worker, &mut own, &step.call)).await;
         if step.call.way == Way::Transaction {
@@ -135,6 +135,9 @@ async fn unless_dropped<T>(call: &Call, future: impl Future<Output = T>) -> Opti
 /// Nothing where it was dropped.
 async fn outermost(worker: &Worker, own: &mut Own, call: &Call) -> Option<Ran> {
     let whole = async {
+        if let Some(lead) = call.lead {
+            return leading::lead(worker, call, lead).await;
+        }
         let calling = worker.calling(call, None, own.driver());
         let ran = match call.way {
             Way::Connection => on_connection(worker, own, call, &calling).await,
@@ -165,17 +168,49 @@ fn inner<'a>(
 
 async fn on_own_session(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Ran {
     let body = body(worker, call, calling);
-    let (here, id) = (&worker.here, lock_id(call.key));
-    match (call.way, call.wait) {
-        (Way::Attribute, Wait::Try) => skipping(here, id, body).await.map(|ran| ran.is_some()),
-        (Way::Attribute, Wait::Forever) => annotated(here, id, None, body).await.map(|()| true),
-        (Way::Attribute, Wait::For(time)) => {
-            annotated(here, id, Some(time), body).await.map(|()| true)
+    match (call.permits(), &call.keys[..]) {
+        (_, _) if call.way == Way::Attribute => by_attribute(worker, call, body).await,
+        (Some(permits), _) => by_hand(worker.limit(call, permits), call, body).await,
+        (None, [_]) if call.xact => by_hand(worker.lock(call).xact(), call, body).await,
+        (None, [_]) => by_hand(worker.lock(call), call, body).await,
+        (None, _) => by_hand(worker.several(call), call, body).await,
+    }
+}
+
+async fn by_attribute(
+    worker: &Worker,
+    call: &Call,
+    body: impl Future<Output = Result<(), Failure>> + Send,
+) -> Ran {
+    let here = &worker.here;
+    let id = lock_id(call.keys[0]);
+    let wait = match call.wait {
+        Wait::For(time) => Some(time),
+        Wait::Forever | Wait::Try => None,
+    };
+    let skipped = match (call.permits(), &call.keys[..], call.wait) {
+        (Some(permits), _, Wait::Try) => skipping_limited(here, (permits, id), body).await?,
+        (Some(permits), _, _) => limited(here, (permits, id), wait, body).await.map(Some)?,
+        (None, [_, other], Wait::Try) => {
+            skipping_several(here, &[id, lock_id(*other)], body).await?
         }
-        (Way::Guard, _) if call.xact => guard(worker.lock(call).xact(), call, body).await,
-        (Way::Guard, _) => guard(worker.lock(call), call, body).await,
-        _ if call.xact => run(worker.lock(call).xact(), call, body).await,
-        _ => run(worker.lock(call), call, body).await,
+        (None, [_, other], _) => several(here, &[id, lock_id(*other)], wait, body)
+            .await
+            .map(Some)?,
+        (None, _, Wait::Try) => skipping(here, id, body).await?,
+        (None, _, _) => annotated(here, id, wait, body).await.map(Some)?,
+    };
+    Ok(skipped.is_some())
+}
+
+async fn by_hand<S>(
+    lock: Advisory<S>,
+    call: &Call,
+    body: impl Future<Output = Result<(), Failure>>,
+) -> Ran {
+    match call.way {
+        Way::Guard => guard(lock, call, body).await,
+        _ => run(lock, call, body).await,
     }
 }
 
@@ -219,6 +254,10 @@ async fn on_connection(worker: &Worker, own: &mut Own, call: &Call, calling: &Ca
             let connection = sqlx(worker, connection, begins).await?;
             guard_on(lock.on_async(connection), call, body).await
         }
+        Own::DieselAsync(connection) => {
+            let connection = diesel_async(worker, connection).await?;
+            guard_on(lock.on_async(connection), call, body).await
+        }
     }
 }
 
@@ -258,6 +297,13 @@ async fn in_transaction(worker: &Worker, own: &mut Own, call: &Call, calling: &C
             *begins = false;
             let granted = run_in(lock, &mut transaction, call, body).await?;
             transaction.commit().await?;
+            Ok(granted)
+        }
+        Own::DieselAsync(connection) => {
+            let connection = diesel_async(worker, connection).await?;
+            AnsiTransactionManager::begin_transaction(connection).await?;
+            let granted = run_in(lock, connection, call, body).await?;
+            AnsiTransactionManager::commit_transaction(connection).await?;
             Ok(granted)
         }
     }
@@ -311,11 +357,37 @@ async fn sqlx<'c>(
     connection.as_mut().ok_or(Failure::Driver)
 }
 
+async fn diesel_async<'c>(
+    worker: &Worker,
+    connection: &'c mut Option<Box<AsyncPgConnection>>,
+) -> Result<&'c mut AsyncPgConnection, Failure> {
+    if connection.is_none() {
+        let mut connected = AsyncPgConnection::establish(&worker.url).await?;
+        connected
+            .batch_execute(&format!(
+                "SET application_name = '{}'",
+                worker.application_name
+            ))
+            .await?;
+        *connection = Some(Box::new(connected));
+    }
+    connection.as_deref_mut().ok_or(Failure::Driver)
+}
+
 async fn body(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Result<(), Failure> {
-    let inside = calling.began();
+    inside(worker, call, calling.id(), calling.began()).await
+}
+
+/// What a body does that has begun.
+pub(super) async fn inside(
+    worker: &Worker,
+    call: &Call,
+    id: u32,
+    inside: Inside<'_>,
+) -> Result<(), Failure> {
     sleep(call.work).await;
     if let Some(call) = &call.inner {
-        inner(worker, call, calling.id()).await;
+        inner(worker, call, id).await;
         sleep(call.work).await;
     }
     match call.end {
@@ -325,6 +397,7 @@ async fn body(worker: &Worker, call: &Call, calling: &Calling<'_>) -> Result<(),
             return Err(Failure::AsPlanned);
         }
         End::Panic => panic_as_planned(),
+        End::Never => std::future::pending().await,
     }
     Ok(())
 }
