@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use pglock_tests::Server;
 use postgres::{Client, Config, NoTls};
@@ -105,6 +105,12 @@ pub(crate) fn within(bound: Duration, mut so: impl FnMut() -> bool) -> Option<Du
         thread::sleep(Duration::from_micros(200));
     }
     Some(start.elapsed())
+}
+
+/// Microseconds on a clock that all processes share.
+pub(crate) fn now() -> f64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH);
+    now.map_or(0.0, |now| now.as_nanos() as f64 / 1e3)
 }
 
 /// The memory of those processes in bytes, what they share divided among those who share it; `None` where the system

@@ -27,13 +27,26 @@ fn waits_in(here: &Database) -> [Background<Result<(), Error>>; 2] {
     ]
 }
 
-#[test]
-fn a_lock_in_a_transaction_outlasts_markers_that_there_is_no_room_for() {
-    let server = Server::builder()
+fn with_little_room() -> Server {
+    Server::builder()
         .setting("max_connections", "20")
         .setting("max_prepared_transactions", "0")
         .setting("max_locks_per_transaction", "10")
-        .start();
+        .start()
+}
+
+/// Takes locks until there is no room.
+const FILL: &str = "SELECT pg_advisory_lock(100000 + n) FROM generate_series(1, 100000) n";
+
+fn are_marked(db: &TestDb) -> bool {
+    let locks = db.advisory_locks();
+    let marks = locks.iter().filter(|lock| lock.mode == "ShareLock");
+    marks.count() == 2
+}
+
+#[test]
+fn a_lock_in_a_transaction_outlasts_markers_that_there_is_no_room_for() {
+    let server = with_little_room();
     let db = server.create_database();
     let (one, two) = (process(&db, "one"), process(&db, "two"));
     let held = pglock::advisory(2).using(&two).acquire().unwrap();
@@ -48,23 +61,41 @@ fn a_lock_in_a_transaction_outlasts_markers_that_there_is_no_room_for() {
     wait_until("both hold one, and wait for 2", BOUND, || {
         db.held(1) == 1 && db.held(3) == 1 && db.waiting(2) == 1
     });
-    let fill = "SELECT pg_advisory_lock(100000 + n) FROM generate_series(1, 100000) n";
-    assert!(others.batch_execute(fill).is_err(), "the table has no end");
+    assert!(others.batch_execute(FILL).is_err(), "the table has no end");
     wait_until("markers are tried", BOUND, || count(tried) == 1);
     assert_eq!(count(is_held), 1, "the transaction has lost its lock");
     others
         .batch_execute("SELECT pg_advisory_unlock_all()")
         .unwrap();
     // When there is room, they are placed: on the sessions of 1 and of 3.
-    wait_until("the waits are marked", BOUND, || {
-        let locks = db.advisory_locks();
-        let marks = locks.iter().filter(|lock| lock.mode == "ShareLock");
-        marks.count() == 2
-    });
+    wait_until("the waits are marked", BOUND, || are_marked(&db));
     held.release().unwrap();
     for call in calls {
         call.finish(BOUND).unwrap();
     }
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn no_marker_stays_when_the_lock_table_is_full() {
+    let server = with_little_room();
+    let db = server.create_database();
+    let (one, two) = (process(&db, "one"), process(&db, "two"));
+    let held = pglock::advisory(2).using(&two).acquire().unwrap();
+    let mut others = db.connect();
+    let calls = waits_in(&one);
+    wait_until("the waits are marked", BOUND, || are_marked(&db));
+    assert!(others.batch_execute(FILL).is_err(), "the table has no end");
+    held.release().unwrap();
+    for call in calls {
+        // Or there is no room for what it does next.
+        if let Err(error) = call.finish(BOUND) {
+            assert!(error.is_database(), "{error}");
+        }
+    }
+    others
+        .batch_execute("SELECT pg_advisory_unlock_all()")
+        .unwrap();
     db.wait_for_no_locks();
 }
 
@@ -76,11 +107,7 @@ fn no_marker_stays_when_statements_are_canceled() {
     for number in 0..6 {
         // Another handle each time: one that could not connect a moment ago does not try at once.
         let calls = waits_in(&process(&db, &format!("one {number}")));
-        wait_until("the waits are marked", BOUND, || {
-            let locks = db.advisory_locks();
-            let marks = locks.iter().filter(|lock| lock.mode == "ShareLock");
-            marks.count() == 2
-        });
+        wait_until("the waits are marked", BOUND, || are_marked(&db));
         let stop = Arc::new(AtomicBool::new(false));
         let storm = background("the storm ends", {
             let (stop, url) = (Arc::clone(&stop), db.url().to_owned());

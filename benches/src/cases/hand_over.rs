@@ -3,13 +3,13 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 use std::thread;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use pglock_tests::{Child, child};
 
 use super::{Effort, WAITER};
 use crate::report::{Goal, Section, Table, Target};
-use crate::server::{self, Observer, within};
+use crate::server::{self, Observer, now, within};
 use crate::sides::{Bare, Failure, Pglock, runtime};
 use crate::stats::{Samples, time, times, whole};
 use crate::turns;
@@ -214,12 +214,6 @@ impl WaitingThread {
             .then_some(())
             .ok_or_else(|| "the thread has lost its turn".into())
     }
-}
-
-/// Microseconds on a clock that all processes share.
-fn now() -> f64 {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH);
-    now.map_or(0.0, |now| now.as_nanos() as f64 / 1e3)
 }
 
 /// Tasks that keep pglock and the server busy until this is dropped.

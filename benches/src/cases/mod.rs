@@ -15,6 +15,7 @@ mod one_caller;
 mod pair_costs;
 mod start_up;
 mod statement_costs;
+mod take_over;
 mod waiters;
 
 /// How long a case may take.
@@ -46,6 +47,7 @@ pub(crate) const CASES: &[(&str, Case)] = &[
     ("waiters", waiters::run),
     ("start-up", start_up::run),
     ("hand-over", hand_over::run),
+    ("take-over", take_over::run),
     ("index", index::run),
     ("looking", looking::run),
     ("compile-cost", compile_cost::run),
@@ -56,6 +58,7 @@ pub(crate) fn child(role: &str) {
     let url = child::argument("URL");
     let result = match role {
         WAITER => hand_over::waiter(&url, &child::argument("SIDE")),
+        LEADER => take_over::leader(&url),
         _ => Err(format!("{role} is not a role of this program").into()),
     };
     if let Err(error) = result {
@@ -66,3 +69,6 @@ pub(crate) fn child(role: &str) {
 
 /// The role of a process that waits for locks.
 const WAITER: &str = "waiter";
+
+/// The role of a process that leads.
+const LEADER: &str = "leader";

@@ -1,6 +1,7 @@
 //! What the documentation of every public function says: what goes wrong, what becomes of a future that is dropped, and
 //! how it is called. Compilers ask for none of that.
 
+mod alerts;
 mod pages;
 
 use std::collections::HashSet;

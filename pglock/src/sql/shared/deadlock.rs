@@ -7,7 +7,11 @@
 use crate::model::lock_id::Key;
 use crate::model::options::AdvisoryMode;
 use crate::sql::Rows;
-use crate::sql::parts::THIS_DATABASE;
+
+/// The OID of the database of this session, without a look at `pg_database`: that is locked in the server's lock table, and
+/// where this is full, a marker could not be dropped.
+const OWN_DATABASE: &str =
+    "(SELECT datid FROM pg_catalog.pg_stat_get_activity(pg_catalog.pg_backend_pid()))";
 
 /// A lock whose holder waits on the backend `waits_on`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -20,7 +24,7 @@ pub(crate) struct Marker {
 impl Marker {
     /// The key of the marker.
     // Input:  Marker { key: Pair(1, 2), mode: Exclusive, waits_on: 42 }
-    // Output: pg_catalog.hashtextextended(pg_catalog.format('pglock:%s:1:2:2:X:42', (SELECT ..)) COLLATE pg_catalog."C", 0)
+    // Output: pg_catalog.hashtextextended(pg_catalog.format('pglock:%s:1:2:2:X:42', (SELECT datid ..)) COLLATE pg_catalog."C", 0)
     fn hash(self) -> String {
         let (classid, objid) = self.key.pg_locks_columns();
         let mode = match self.mode {
@@ -28,7 +32,7 @@ impl Marker {
             AdvisoryMode::Shared => 'S',
         };
         format!(
-            "pg_catalog.hashtextextended(pg_catalog.format('pglock:%s:{classid}:{objid}:{}:{mode}:{}', {THIS_DATABASE}) \
+            "pg_catalog.hashtextextended(pg_catalog.format('pglock:%s:{classid}:{objid}:{}:{mode}:{}', {OWN_DATABASE}) \
              COLLATE pg_catalog.\"C\", 0)",
             self.key.objsubid(),
             self.waits_on

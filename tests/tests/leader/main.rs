@@ -1,5 +1,7 @@
 //! One process leads; another one does when it can't.
 
+mod processes;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
