@@ -40,6 +40,11 @@ pub(crate) fn run(effort: Effort) -> Result<Section, Failure> {
              there. Allocations are those of the whole process, where the side runs in it; those of many \
              tasks include the proxy's."
                 .to_owned(),
+            "Of the allocations of pglock's `acquire` 20 are those of the driver below it. Each of its two statements needs \
+             four more, since pglock's thread can take over what takes longer than the caller waits. The others are the \
+             lock, its record, its place in the ledger, the guard, two wakers, and the lock's name for metrics, which are \
+             on here."
+                .to_owned(),
         ],
         table,
         ..Section::default()
