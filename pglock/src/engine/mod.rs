@@ -57,8 +57,12 @@ pub(crate) async fn other_number(
 ) -> Result<Option<OtherNumber>, Error> {
     let thread = background::start()?;
     let found = thread.ask(move || async move {
-        let pool = State::here().pool(&database);
-        pool.other_number(&limit, permits).await
+        let arbiter = State::here().arbiter(&database);
+        #[cfg(feature = "testing")]
+        if database.is_in_process() {
+            return Ok(arbiter.other_number_here(&limit, permits));
+        }
+        arbiter.pool().other_number(&limit, permits).await
     });
     found
         .await
