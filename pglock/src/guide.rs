@@ -56,7 +56,7 @@ pages! {
     jobs = "jobs.md", if any();
     /// Locks on connections and in transactions of yours, tables, lock timeouts; what a drop guarantees on each driver.
     your_connections = "your-connections.md", if all(feature = "diesel", feature = "diesel-async", feature = "sea-orm");
-    /// How to test annotated functions: locks or a database of a test's own, busy and lost locks.
+    /// How to test annotated functions: locks or a database of a test's own, locks without a server, busy and lost locks.
     testing = "testing.md", if feature = "testing";
     /// TLS of pglock's own sessions.
     tls = "tls.md", if feature = "rustls";

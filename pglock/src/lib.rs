@@ -119,7 +119,7 @@
 //! | `metrics` | [counters and histograms](_guide::observability) | a recorder of `metrics` 0.24 |
 //! | `serde` | `Serialize` for [`Lock`], [`BlockedLock`], [`Activity`] and [`WaitGraph`], as the command prints them, and for [`Holder`], [`LockId`] and [`Catalog`]; `answer_catalog` | |
 //! | `toml` | [named queries](_guide::looking_at_locks) for [`locks()`] and [`blocked_locks`] in `pglock.toml` | |
-//! | `testing` | the module `testing`, of [the testing kit](_guide::testing#the-testing-kit): locks of a test's own, errors without a database, a look for leaks | `[dev-dependencies]`: a release build with it does not compile, unless `testing-in-release` is on |
+//! | `testing` | the module `testing`, of [the testing kit](_guide::testing#the-testing-kit): locks of a test's own, errors without a database, a look for leaks; and `Database::in_process`, locks without a server | `[dev-dependencies]`: a release build with it does not compile, unless `testing-in-release` is on |
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![allow(
     clippy::missing_errors_doc,

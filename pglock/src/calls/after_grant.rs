@@ -25,6 +25,7 @@ impl AfterGrant {
     pub(super) fn acquire(self) -> Pin<Box<dyn Future<Output = Result<HeldLock, Error>> + Send>> {
         Box::pin(async move {
             let request = &self.caller.request;
+            self.expect_server()?;
             let lock = request.lock.with_spec(request.lock.spec.clone(), None);
             let (wait, describe_holder) = (request.wait, request.describe_holder);
             let lock = self.caller.ask(lock, &[], wait, describe_holder).await?;
@@ -37,6 +38,18 @@ impl AfterGrant {
                 }
             }
         })
+    }
+
+    /// Where there is none, the lock is not even asked for.
+    fn expect_server(&self) -> Result<(), Error> {
+        let lock = &self.caller.request.lock;
+        let option = if self.rules.once_in.is_some() {
+            "once_in"
+        } else {
+            "fenced"
+        };
+        let what = format_args!("lock {}: `{option}`", lock.id);
+        lock.database.expect_server(&what)
     }
 
     /// The token, if one is asked for. A run is noted last: it counts from then on.

@@ -14,6 +14,7 @@ use super::conninfo::Parameters;
 use super::credentials::{Credentials, CurrentCredentials};
 use super::tls::Tls;
 use crate::background::PerProcess;
+use crate::error::Error;
 use crate::model::liveness::Liveness;
 
 /// A database for pglock's own sessions: a handle that is cheap to clone, for `using =`.
@@ -153,8 +154,38 @@ impl Database {
         self.0.idle_timeout
     }
 
+    /// Whether there is no server, and locks exclude within this process only.
+    #[cfg(feature = "testing")]
+    pub(crate) fn is_in_process(&self) -> bool {
+        // What is read from elsewhere names a host, or is refused.
+        self.config().get_hosts().is_empty() && self.config().get_hostaddrs().is_empty()
+    }
+
+    /// An error where there is no server to do this. `what` begins a sentence.
+    #[cfg_attr(
+        not(feature = "testing"),
+        expect(
+            clippy::unused_self,
+            clippy::unnecessary_wraps,
+            reason = "all have one then"
+        )
+    )]
+    pub(crate) fn expect_server(&self, what: &dyn fmt::Display) -> Result<(), Error> {
+        #[cfg(feature = "testing")]
+        if self.is_in_process() {
+            return Err(Error::no_server(what));
+        }
+        #[cfg(not(feature = "testing"))]
+        let _ = what;
+        Ok(())
+    }
+
     /// Database, hosts, ports and user for messages; never the password.
     pub(crate) fn place(&self) -> String {
+        #[cfg(feature = "testing")]
+        if self.is_in_process() {
+            return "this process".to_owned();
+        }
         let config = self.config();
         let ports = config.get_ports();
         let port = |at: usize| ports.get(at).or(ports.first()).copied().unwrap_or(5432);

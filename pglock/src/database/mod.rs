@@ -5,6 +5,8 @@ mod connect;
 mod conninfo;
 mod credentials;
 mod handle;
+#[cfg(feature = "testing")]
+mod in_process;
 mod local;
 mod registry;
 mod session_name;

@@ -18,6 +18,9 @@ pub(super) enum ConfigSource {
     Environment,
     Config(Box<Config>),
     Database(Database),
+    /// There is no server.
+    #[cfg(feature = "testing")]
+    InProcess,
 }
 
 impl fmt::Debug for DatabaseConfig {
@@ -98,6 +101,8 @@ impl ConfigSource {
             Self::Environment if conninfo::names_a_database() => Some("the environment"),
             Self::Environment => Some(""),
             Self::Text(_) | Self::Config(_) | Self::Database(_) => None,
+            #[cfg(feature = "testing")]
+            Self::InProcess => None,
         }
     }
 
@@ -114,10 +119,14 @@ impl ConfigSource {
                 }
             },
             Self::Config(config) => Parameters::from(*config),
-            Self::Database(database) => Parameters {
-                credentials: database.credentials(),
-                ..database.0.given.clone()
-            },
+            Self::Database(database) => {
+                return Ok(Parameters {
+                    credentials: database.credentials(),
+                    ..database.0.given.clone()
+                });
+            }
+            #[cfg(feature = "testing")]
+            Self::InProcess => return Ok(Parameters::from(Config::new())),
         };
         let config = &parameters.config;
         if config.get_hosts().is_empty() && config.get_hostaddrs().is_empty() {

@@ -57,8 +57,12 @@ pub(crate) async fn other_number(
 ) -> Result<Option<OtherNumber>, Error> {
     let thread = background::start()?;
     let found = thread.ask(move || async move {
-        let pool = State::here().pool(&database);
-        pool.other_number(&limit, permits).await
+        let arbiter = State::here().arbiter(&database);
+        #[cfg(feature = "testing")]
+        if database.is_in_process() {
+            return Ok(arbiter.other_number_here(&limit, permits));
+        }
+        arbiter.pool().other_number(&limit, permits).await
     });
     found
         .await
@@ -93,6 +97,17 @@ pub(crate) async fn token(hold: &HeldLock) -> Result<u64, Error> {
     token
         .await
         .unwrap_or_else(|_| Err(background::thread_ended()))
+}
+
+/// Whether requests of this process wait for a lock of which the database has said that it is busy.
+pub(crate) async fn is_in_line(lock: &DatabaseLock) -> bool {
+    let Some(thread) = background::running() else {
+        return false;
+    };
+    let (database, key) = (lock.database.clone(), lock.key);
+    let is_in_line =
+        thread.ask(move || async move { State::here().arbiter(&database).is_in_line(key) });
+    is_in_line.await.unwrap_or(false)
 }
 
 /// Waits until no lock is kept after its call. It does not start pglock's thread.

@@ -23,7 +23,8 @@ use std::time::{Duration, SystemTime};
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Holder {
-    /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction.
+    /// The holder's backend, as in `pg_stat_activity`; 0 for a prepared transaction. In a database without a server (feature
+    /// `testing`) it is the process itself.
     pub pid: i32,
     /// Whether it does not hold the lock, but waits for it too, ahead of you, in a mode that conflicts with yours. Those who
     /// hold the lock are not in your way then.

@@ -29,6 +29,13 @@ impl Error {
         .caused_by(failure)
     }
 
+    #[cfg(feature = "testing")]
+    pub(crate) fn no_server(what: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "{what} needs a server, and `Database::in_process()` has none; test it on Postgres, with a handle of `Database::builder`"
+        ))
+    }
+
     pub(crate) fn connect_timeout(
         opened_for: &dyn fmt::Display,
         place: &str,

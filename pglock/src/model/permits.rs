@@ -91,6 +91,15 @@ impl Permits {
         (second & NUMBER) + 1
     }
 
+    /// The number of permits that a lock says, if it says that of this limit.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_number_key(key: (i32, i32), limit: &LockSpec) -> Option<u32> {
+        let (first, least) = Self::number_keys(limit);
+        let second = key.1.cast_unsigned();
+        let says = key.0.cast_unsigned() == first && second & !NUMBER == least;
+        says.then(|| Self::read_number(second))
+    }
+
     /// The permits in the order in which to try them: from `first` on, more at once each time.
     // Input:  8 permits, first 6
     // Output: [6], [7, 0], [1, 2, 3, 4], [5]

@@ -45,6 +45,24 @@ fn attempts_outcomes_waits_and_holds_are_counted() {
 }
 
 #[test]
+fn without_a_server_the_numbers_are_the_same() {
+    let numbers = numbers();
+    let here = Database::in_process();
+    let lock = || pglock::advisory("counted").label("in process").using(&here);
+    let guard = lock().acquire().unwrap();
+    assert!(lock().try_acquire().unwrap().is_none());
+    guard.release().unwrap();
+    let lock = ("lock", "in process");
+    let attempts = numbers.count("pglock_attempts_total", &[lock, EXCLUSIVE]);
+    assert_eq!(attempts, 2);
+    let of = |name, outcome| numbers.of(name, &[lock, EXCLUSIVE, ("outcome", outcome)]);
+    for outcome in ["granted", "skipped"] {
+        assert_eq!(of("pglock_outcomes_total", outcome).len(), 1);
+    }
+    assert_eq!(of("pglock_hold_seconds", "released").len(), 1);
+}
+
+#[test]
 fn a_loss_ends_the_hold() {
     let numbers = numbers();
     let db = database();

@@ -32,6 +32,7 @@ impl Database {
     /// # }
     /// ```
     pub async fn connect_async(&self) -> Result<Client, Error> {
+        self.expect_server(&"`connect_async`")?;
         let database = self.clone();
         let opened = background::start()?.ask(move || async move {
             let bound = database.connect_timeout();

@@ -266,8 +266,10 @@ impl Prioritize {
     }
 
     fn section(&self, backend: Backend) -> Result<SectionOptions, Error> {
+        let database = self.using.database().map_err(Error::no_watcher)?;
+        database.expect_server(&"the watcher of `prioritize`")?;
         Ok(SectionOptions {
-            database: self.using.database().map_err(Error::no_watcher)?,
+            database,
             backend,
             interval: self.interval,
             periodic: self.periodic,

@@ -1,4 +1,5 @@
 //! For the tests of programs that use pglock: locks of a test's own, errors without a database, and whether all was released.
+//! Locks without a server are those of [`Database::in_process`](crate::Database::in_process).
 //!
 //! It needs the feature `testing`, which belongs into `[dev-dependencies]`. A release build with it does not compile, since
 //! an isolated call excludes nobody outside of its test. Where tests are run with `--release`, turn `testing-in-release` on.

@@ -195,9 +195,7 @@ impl DatabaseBuilder {
     fn liveness(&self) -> Result<Liveness, Error> {
         let before = match &self.config.0 {
             ConfigSource::Database(database) => database.liveness(),
-            ConfigSource::Text(_) | ConfigSource::Environment | ConfigSource::Config(_) => {
-                Liveness::default()
-            }
+            _ => Liveness::default(),
         };
         before
             .with(self.heartbeat, self.lease)

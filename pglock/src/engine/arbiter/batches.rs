@@ -175,6 +175,7 @@ impl Arbiter {
                 .is_some_and(|open| open.role.is_some())
         };
         let released = match ops {
+            _ if !session.has_server() => return exclusive.run_batch(ops, answers).await,
             [op] if session.scope() == Scope::Transaction => in_transaction(exclusive, op).await,
             [
                 Op {

@@ -13,7 +13,13 @@ use crate::engine::lock::DatabaseLock;
 use crate::engine::session::HoldTimes;
 use crate::error::{Found, Holder};
 use crate::model::lock_id::{Key, LockId};
+#[cfg(feature = "testing")]
+use crate::model::lock_request::LockSpec;
 use crate::model::options::{AdvisoryMode, WaitPolicy};
+#[cfg(feature = "testing")]
+use crate::model::permits::Permits;
+#[cfg(feature = "testing")]
+use crate::sql::shared::permits::OtherNumber;
 
 /// For how long an answer serves others.
 const FRESH: Duration = Duration::from_millis(250);
@@ -145,6 +151,27 @@ impl Arbiter {
         (look_up.answer.clone(), before.unwrap_or_default())
     }
 
+    /// A permit of a limit of the same name, but of another number of permits, that this process has.
+    #[cfg(feature = "testing")]
+    pub(in crate::engine) fn other_number_here(
+        &self,
+        limit: &LockSpec,
+        permits: Permits,
+    ) -> Option<OtherNumber> {
+        let ours = permits.number_key(limit);
+        let entries = self.register();
+        let keys = entries.held.values().map(|held| held.lock.key);
+        let mut others = keys.filter(|key| *key != Key::Pair(ours.0, ours.1));
+        others.find_map(|key| {
+            let Key::Pair(first, second) = key else {
+                return None;
+            };
+            let permits = Permits::of_number_key((first, second), limit)?;
+            let pid = std::process::id().cast_signed();
+            Some(OtherNumber { pid, permits })
+        })
+    }
+
     /// The holder that blocks this mode, if it is of this process: nobody has to be asked then.
     pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Box<Holder>> {
         let entries = self.register();
@@ -163,7 +190,7 @@ impl Arbiter {
         let name = database.config().get_application_name();
         let held_for = times.held_for();
         Some(Box::new(Holder {
-            pid: held.link.backend().pid,
+            pid: held.link.shown_pid(),
             queued: false,
             prepared: None,
             backend_type: Some("CLIENT_BACKEND".to_owned()),

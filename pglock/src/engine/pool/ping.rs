@@ -29,6 +29,9 @@ impl Pool {
 
     async fn question(&self, lease: &Lease) -> Result<(), Error> {
         let session = lease.session();
+        if !session.has_server() {
+            return Ok(());
+        }
         let liveness = self.database().liveness();
         let place = || self.database().place();
         let exclusive = session.exclusive().await;

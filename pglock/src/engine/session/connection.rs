@@ -21,16 +21,56 @@ use crate::sql::Rows;
 use crate::telemetry::SessionGauge;
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
-/// What a session shares with the task that drives its connection.
+/// What a session shares with the task that lasts as long as it does.
 #[derive(Clone)]
-pub(super) struct ConnectionTask {
+pub(super) struct SessionTask {
     pub(super) state: watch::Receiver<SessionState>,
     pub(super) abort: AbortHandle,
     pub(super) shutdown: Rc<Shutdown>,
     pub(super) held_locks: Arc<HeldLocks>,
     pub(super) last_answer: Arc<LastAnswer>,
-    pub(super) driver: Arc<SharedDriver>,
     pub(super) gauge: Rc<SessionGauge>,
+}
+
+impl SessionTask {
+    /// Starts it. It lasts until it is known why the session has ended, and then as long as its holders need; what it has is
+    /// closed at its end.
+    pub(super) fn start(
+        database: &Database,
+        last_answer: Arc<LastAnswer>,
+        has: impl Sized + 'static,
+        why_ended: impl Future<Output = String> + 'static,
+    ) -> Self {
+        let (state_sender, state) = watch::channel(SessionState::Open);
+        let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Arc::<HeldLocks>::default());
+        let gauge = Rc::new(SessionGauge::of(database));
+        let task = tokio::task::spawn_local({
+            let (shutdown, held_locks) = (Rc::clone(&shutdown), Arc::clone(&held_locks));
+            let counted = Counted(Rc::clone(&gauge));
+            async move {
+                let (_counted, _has) = (counted, has);
+                let reason = tokio::select! {
+                    reason = why_ended => reason,
+                    reason = shutdown.reason() => reason.to_owned(),
+                };
+                state_sender.send_replace(SessionState::Closed {
+                    reason: reason.clone(),
+                });
+                held_locks.lost(&reason);
+                // Only then is the socket closed: the server may free the locks as soon as it sees that, and a body
+                // that has to be dropped first may have to wait for its executor.
+                tokio::time::sleep(shutdown.grace()).await;
+            }
+        });
+        Self {
+            state,
+            abort: task.abort_handle(),
+            shutdown,
+            held_locks,
+            last_answer,
+            gauge,
+        }
+    }
 }
 
 /// What pglock itself has decided about a session. The server or the network can end it too.
@@ -116,7 +156,8 @@ impl ExtendedQuery for ClientWire<'_> {
 /// an answer that is under way.
 pub(super) struct RawConnection {
     client: Option<Client>,
-    task: ConnectionTask,
+    driver: Arc<SharedDriver>,
+    task: SessionTask,
 }
 
 impl RawConnection {
@@ -127,45 +168,21 @@ impl RawConnection {
             switch,
         } = database.connect().await?;
         let driver = SharedDriver::new(driver, switch);
-        let (state_sender, state) = watch::channel(SessionState::Open);
-        let (shutdown, held_locks) = (Rc::<Shutdown>::default(), Arc::<HeldLocks>::default());
-        let gauge = Rc::new(SessionGauge::of(database));
         let last_answer = Arc::new(LastAnswer::now());
-        let task = tokio::task::spawn_local({
-            let (shutdown, held_locks) = (Rc::clone(&shutdown), Arc::clone(&held_locks));
+        let closes = driver.close_on_drop();
+        let why_ended = {
             let (driver, last_answer) = (Arc::clone(&driver), Arc::clone(&last_answer));
-            let counted = Counted(Rc::clone(&gauge));
             async move {
-                let _counted = counted;
-                let _close = driver.close_on_drop();
-                let reason = tokio::select! {
-                    ended = driver.run() => {
-                        // Who has asked last notes first what the server said to that.
-                        tokio::task::yield_now().await;
-                        why_ended(ended, last_answer.last_words())
-                    }
-                    reason = shutdown.reason() => reason.to_owned(),
-                };
-                state_sender.send_replace(SessionState::Closed {
-                    reason: reason.clone(),
-                });
-                held_locks.lost(&reason);
-                // Only then is the socket closed: the server may free the locks as soon as it sees that, and a body
-                // that has to be dropped first may have to wait for its executor.
-                tokio::time::sleep(shutdown.grace()).await;
+                let ended = driver.run().await;
+                // Who has asked last notes first what the server said to that.
+                tokio::task::yield_now().await;
+                why_ended(ended, last_answer.last_words())
             }
-        });
+        };
         Ok(Self {
             client: Some(client),
-            task: ConnectionTask {
-                state,
-                abort: task.abort_handle(),
-                shutdown,
-                held_locks,
-                last_answer,
-                driver,
-                gauge,
-            },
+            driver,
+            task: SessionTask::start(database, last_answer, closes, why_ended),
         })
     }
 
@@ -183,9 +200,9 @@ impl RawConnection {
         wire.simple_query(sql).await
     }
 
-    pub(super) fn into_parts(mut self) -> (Client, ConnectionTask) {
+    pub(super) fn into_parts(mut self) -> (Client, Arc<SharedDriver>, SessionTask) {
         let client = self.client.take().expect("it is taken once");
-        (client, self.task.clone())
+        (client, Arc::clone(&self.driver), self.task.clone())
     }
 }
 
@@ -206,9 +223,12 @@ impl Drop for Counted {
     }
 }
 
+/// Why a session has ended that pglock itself has closed.
+pub(super) const CLOSED: &str = "its session was closed";
+
 fn why_ended(ended: Result<(), tokio_postgres::Error>, last_words: Option<&str>) -> String {
     let Err(error) = ended else {
-        return "its session was closed".to_owned();
+        return CLOSED.to_owned();
     };
     match error.as_db_error().map(DbError::message).or(last_words) {
         Some(said) => format!("the server ended its session ({said})"),

@@ -38,6 +38,27 @@ pub(in crate::engine) struct ServerInfo {
     pub(super) lock_table: usize,
 }
 
+#[cfg(feature = "testing")]
+impl ServerInfo {
+    /// Of a session without a server.
+    pub(super) fn of_none(database: &Database) -> Self {
+        Self {
+            // No backend, and no prepared transaction, has it.
+            backend: Backend {
+                pid: 0,
+                started: None,
+            },
+            behind_pooler: false,
+            server: sql::session::ServerFeatures {
+                transaction_timeout: false,
+                client_connection_check: false,
+                liveness: database.liveness(),
+            },
+            lock_table: usize::MAX,
+        }
+    }
+}
+
 /// Why there is no session.
 #[derive(Clone)]
 pub(in crate::engine) enum NoSession {

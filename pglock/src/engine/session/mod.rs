@@ -18,6 +18,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 use std::time::{Duration, Instant};
 
+#[cfg(feature = "testing")]
+use tokio::sync::oneshot;
 use tokio::sync::{Mutex, OwnedMutexGuard, watch};
 
 use super::ids::SessionState;
@@ -25,11 +27,17 @@ use super::ledger::Op;
 use super::lock::DatabaseLock;
 pub(super) use batch::BatchEnd;
 use batch::Statements;
-use connection::{ClientWire, ConnectionTask, RawConnection};
+#[cfg(feature = "testing")]
+use connection::CLOSED;
+use connection::{RawConnection, SessionTask};
 pub(super) use driver::Borrower;
 pub(super) use environment::NoSession;
+use environment::ServerInfo;
 pub(super) use held::{HeldLocks, HoldTimes};
+#[cfg(feature = "testing")]
+use last_answer::LastAnswer;
 pub(super) use link::{BatchDone, Begun, Borrowed, SessionLink};
+use link::{Peer, PeerWire};
 use stamp::Stamp;
 
 use crate::database::Database;
@@ -49,7 +57,7 @@ pub(crate) struct Session {
     behind_pooler: bool,
     server: sql::session::ServerFeatures,
     lock_table: usize,
-    task: ConnectionTask,
+    task: SessionTask,
     /// How many conversations are under way or wait for their turn, without the heartbeat.
     pending: Cell<usize>,
     leases: Cell<usize>,
@@ -62,6 +70,10 @@ pub(crate) struct Session {
 impl Session {
     /// Connects, and sets the session up for locks of `scope`.
     pub(super) async fn connect(database: &Database, scope: Scope) -> Result<Rc<Self>, NoSession> {
+        #[cfg(feature = "testing")]
+        if database.is_in_process() {
+            return Ok(Rc::new(Self::in_process(database, scope)));
+        }
         let bound = database.connect_timeout();
         match tokio::time::timeout(bound, Self::open(database, scope)).await {
             Ok(opened) => opened.map(Rc::new),
@@ -72,20 +84,44 @@ impl Session {
     async fn open(database: &Database, scope: Scope) -> Result<Self, NoSession> {
         let connection = RawConnection::open(database).await?;
         let info = environment::probe(database, &connection, scope).await?;
-        let (client, task) = connection.into_parts();
-        let link = SessionLink {
+        let (client, driver, task) = connection.into_parts();
+        let peer = Peer::Postgres {
             client,
-            backend: info.backend,
             statements: Statements::default(),
+            driver,
+        };
+        Ok(Self::new(peer, &info, task, scope))
+    }
+
+    /// One that is no connection, of [`Database::in_process`].
+    #[cfg(feature = "testing")]
+    fn in_process(database: &Database, scope: Scope) -> Self {
+        let (lasts, ended) = oneshot::channel();
+        let last_answer = Arc::new(LastAnswer::now());
+        let task = SessionTask::start(database, last_answer, (), async {
+            let _ = ended.await;
+            CLOSED.to_owned()
+        });
+        Self::new(
+            Peer::InProcess(lasts),
+            &ServerInfo::of_none(database),
+            task,
+            scope,
+        )
+    }
+
+    fn new(peer: Peer, info: &ServerInfo, task: SessionTask, scope: Scope) -> Self {
+        let link = SessionLink {
+            peer,
+            backend: info.backend,
             exclusive: Arc::new(Mutex::new(())),
-            driver: Arc::clone(&task.driver),
             state: task.state.clone(),
             held_locks: Arc::clone(&task.held_locks),
             last_answer: Arc::clone(&task.last_answer),
             last_used: Stamp::now(),
             loans: AtomicU64::new(0),
         };
-        Ok(Self {
+        Self {
             link: Arc::new(link),
             scope,
             behind_pooler: info.behind_pooler,
@@ -96,7 +132,12 @@ impl Session {
             leases: Cell::new(0),
             naming: Cell::new(false),
             watching_loans: Cell::new(false),
-        })
+        }
+    }
+
+    /// Whether there is somebody to ask.
+    pub(super) fn has_server(&self) -> bool {
+        self.link.peer.is_server()
     }
 
     pub(super) fn backend(&self) -> Backend {
@@ -141,7 +182,7 @@ impl Session {
 
     pub(crate) fn is_usable(&self) -> bool {
         self.task.shutdown.is_open()
-            && !self.link.client.is_closed()
+            && !self.link.peer.is_closed()
             && *self.task.state.borrow() == SessionState::Open
     }
 
@@ -186,7 +227,7 @@ impl Session {
 
     /// Cancels what it does now, by a cancel request. Returns when the server has taken that, or cannot be reached.
     pub(super) async fn request_cancel(&self, database: &Database) {
-        database.cancel(&self.link.client.cancel_token()).await;
+        self.link.peer.request_cancel(database).await;
     }
 
     /// Whether the caller has to have it say which locks it holds.
@@ -269,7 +310,7 @@ impl<'s> Exclusive<'s> {
         permit: OwnedMutexGuard<()>,
         pending: Option<Pending<'s>>,
     ) -> Self {
-        session.link.driver.take_back();
+        session.link.peer.take_back();
         Self {
             session,
             _permit: permit,
@@ -278,8 +319,8 @@ impl<'s> Exclusive<'s> {
     }
 
     pub(crate) fn wire(&self) -> impl SimpleQuery + ExtendedQuery {
-        ClientWire {
-            client: &self.session.link.client,
+        PeerWire {
+            peer: &self.session.link.peer,
             last_answer: &self.session.link.last_answer,
         }
     }
@@ -309,6 +350,9 @@ impl<'s> Exclusive<'s> {
     }
 
     pub(super) async fn acquire(&self, lock: &DatabaseLock, wait: WaitPolicy) -> AcquireOutcome {
+        if !self.session.has_server() {
+            return AcquireOutcome::Granted;
+        }
         match lock.scope {
             Scope::Session => {
                 let pid = Some(self.session.backend().pid);

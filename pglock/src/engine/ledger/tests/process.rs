@@ -22,6 +22,8 @@ pub(super) struct Process {
     pub(super) sent: Vec<Op>,
     /// Who was granted something since the last check.
     pub(super) granted: Vec<CallerSim>,
+    /// Whether the server has ever refused it a lock, or let it wait.
+    pub(super) was_refused: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -131,6 +133,7 @@ impl Process {
             told: Vec::new(),
             sent: Vec::new(),
             granted: Vec::new(),
+            was_refused: false,
         }
     }
 

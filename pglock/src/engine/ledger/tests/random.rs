@@ -105,6 +105,9 @@ impl World {
     }
 
     fn step_elsewhere(&mut self, at: usize) {
+        if self.others.is_empty() {
+            return;
+        }
         let other = self.others[at % self.others.len()];
         let at = at / self.others.len();
         let key = i64::try_from(at % 7).unwrap_or(0) % KEYS;
@@ -209,18 +212,42 @@ proptest! {
     fn every_promise_holds_after_every_step(
         processes in 1_u32..=2,
         is_eager: bool,
-        steps in prop::collection::vec((0_u8..24, 0_usize..100_000), 1..200),
+        steps in steps(),
     ) {
-        let mut world = World::new(processes, is_eager);
-        let run = AssertUnwindSafe(|| {
-            for (kind, at) in steps {
-                world.step(kind, at);
-                world.check();
-            }
-            world.drain();
-        });
-        if std::panic::catch_unwind(run).is_err() {
-            return Err(TestCaseError::fail(world.log.join("\n")));
+        run(World::new(processes, is_eager), &steps, |_| {})?;
+    }
+
+    /// So without a server, too, the locks of a process exclude each other.
+    #[test]
+    fn a_process_that_is_alone_on_the_server_is_never_refused(is_eager: bool, steps in steps()) {
+        let mut world = World::new(1, is_eager);
+        world.others.clear();
+        run(world, &steps, |world| {
+            assert!(!world.processes[0].was_refused, "it was refused");
+        })?;
+    }
+}
+
+fn steps() -> impl Strategy<Value = Vec<(u8, usize)>> {
+    prop::collection::vec((0_u8..24, 0_usize..100_000), 1..200)
+}
+
+/// Takes the steps and looks at all after each.
+fn run(
+    mut world: World,
+    steps: &[(u8, usize)],
+    look: impl Fn(&World),
+) -> Result<(), TestCaseError> {
+    let run = AssertUnwindSafe(|| {
+        for (kind, at) in steps {
+            world.step(*kind, *at);
+            world.check();
+            look(&world);
         }
+        world.drain();
+    });
+    match std::panic::catch_unwind(run) {
+        Ok(()) => Ok(()),
+        Err(_) => Err(TestCaseError::fail(world.log.join("\n"))),
     }
 }

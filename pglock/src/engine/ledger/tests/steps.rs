@@ -186,6 +186,7 @@ impl Process {
         if matches!(action, Action::Unlock(_)) {
             assert!(yes, "unlocked what it didn't have: {key}");
         }
+        self.was_refused |= !yes;
         session.ran.push(if yes { Answer::Yes } else { Answer::No });
     }
 
@@ -230,6 +231,8 @@ impl Process {
             server.wait(backend, number(key), mode);
             WaitStage::InServer
         };
+        let is_refused = self.waits[at].stage == WaitStage::Answered(false);
+        self.was_refused |= is_refused || server.is_waiting(backend);
     }
 
     fn cancel_wait(&mut self, at: usize, server: &mut Server) {
