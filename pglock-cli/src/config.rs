@@ -205,6 +205,16 @@ impl Config {
         Ok(())
     }
 
+    /// With the database of that configuration, if it has one, in the place of the whole file's.
+    pub(crate) fn with_database_of(mut self, name: Option<&str>) -> Self {
+        let configs = self.table.get("configs");
+        let database = configs.and_then(|configs| configs.get(name?)?.get("database"));
+        if let Some(database) = database.cloned() {
+            self.table.insert("database".to_owned(), database);
+        }
+        self
+    }
+
     /// What the command line or this file calls the database: a url, or a name in `[databases]`.
     pub(crate) fn named<'c>(&'c self, global: &'c Global) -> Result<Option<&'c str>, Failure> {
         match &global.database {
@@ -297,9 +307,9 @@ impl Config {
                 "attributes" if args.attribute.is_empty() => args.attribute = list()?,
                 "filters" | "exclude" | "on" | "attributes" => drop(list()?),
                 "blocking" => args.blocking |= flag()? && !args.no_blocking,
-                "expanded" => args.expanded |= flag()?,
-                "cancel" => args.cancel |= flag()? && !args.terminate,
-                "terminate" => args.terminate |= flag()? && !args.cancel,
+                "expanded" => args.expanded |= flag()? && !args.no_expanded,
+                "cancel" => args.cancel |= flag()? && !args.no_cancel && !args.terminate,
+                "terminate" => args.terminate |= flag()? && !args.no_terminate && !args.cancel,
                 "yes" => says_yes = flag()?,
                 "limit" => {
                     let limit = value
@@ -318,8 +328,9 @@ impl Config {
                         |pid: &Value| pid.as_integer().and_then(|pid| i32::try_from(pid).ok());
                     args.select.pid = pids.map(pid).collect::<Option<_>>().ok_or_else(wrong)?;
                 }
-                // Of the connection, which is known by now.
-                "pids" | "database" => {}
+                "pids" => {}
+                // Known by now.
+                "database" => drop(value.as_str().ok_or_else(wrong)?),
                 _ => return Err(wrong()),
             }
         }

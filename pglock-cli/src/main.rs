@@ -15,6 +15,8 @@ use std::process::ExitCode;
 use clap::Parser as _;
 
 use args::{Cli, Command};
+use commands::act::victims::Verb;
+use config::Config;
 use failure::Failure;
 
 fn main() -> ExitCode {
@@ -52,10 +54,10 @@ fn dispatch(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Names => commands::look::names::run(global),
         Command::Doctor(args) => commands::doctor::run(global, &args),
         Command::Cancel(args) => {
-            commands::act::hit::run(global, &args, commands::act::victims::Verb::Cancel)
+            commands::act::hit::run(global, &Config::find(global)?, &args, Verb::Cancel)
         }
         Command::Terminate(args) => {
-            commands::act::hit::run(global, &args, commands::act::victims::Verb::Terminate)
+            commands::act::hit::run(global, &Config::find(global)?, &args, Verb::Terminate)
         }
         Command::Free(args) => commands::act::free::run(global, &args),
         Command::Run(args) => commands::run::run(global, &args).map_err(Failure::of_run),

@@ -1,4 +1,15 @@
-//! `pglock.toml` in the words of `--help`.
+//! What `--help` ends with: examples, exit codes and `pglock.toml`.
+
+pub(super) const EXAMPLES: &str = "\
+Examples:
+  pglock tree                       who blocks whom, and what to type to end it
+  pglock blocked --on orders        who waits for a table, and who is in the way
+  pglock who nightly-report         who has the lock of a job, and who waits for it
+  pglock free nightly-report        ends that session, after a question
+  pglock run nightly-report -n --skip -- ./report.sh                in cron on every host: one runs it
+  pglock run migrations -w 10m -- pglock guard --terminate -- ./migrate.sh      with traffic going on
+
+Exit codes: 0 yes; 1 no: nothing, nobody, not hit; 2 trouble. run and guard have their own.";
 
 pub(super) const ABOUT: &str = "\
 pglock.toml, in this folder or the nearest one above it, or --config-file; no key is needed:
@@ -21,4 +32,4 @@ pglock.toml, in this folder or the nearest one above it, or --config-file; no ke
   [configs.long]                      pglock -c long
   filters = [\"wait_duration__gte=1 minute\"]
   blocking = true                     and exclude, on, pids, granted, limit, attributes, expanded,
-                                      cancel, terminate, yes, as the options of ls";
+                                      cancel, terminate, yes, as the options of ls; database";

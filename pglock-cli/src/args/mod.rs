@@ -4,6 +4,8 @@
     reason = "these are the texts of `--help`, where backticks are nothing but backticks"
 )]
 
+#[cfg(test)]
+mod exercised;
 mod file;
 mod global;
 mod run;
@@ -36,7 +38,8 @@ pub(crate) use watch::{View, WatchArgs, refresh};
     subcommand_required = true,
     disable_help_subcommand = false,
     max_term_width = 100,
-    after_long_help = file::ABOUT
+    after_help = file::EXAMPLES,
+    after_long_help = format!("{}\n\n{}", file::EXAMPLES, file::ABOUT)
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -112,6 +115,9 @@ pub(crate) struct TreeArgs {
     /// A picture into this file; - for the output
     #[arg(long, value_name = "FILE")]
     pub(crate) svg: Option<PathBuf>,
+    /// Exit with 1 when there is nothing
+    #[arg(long)]
+    pub(crate) exit_code: bool,
 }
 
 #[derive(Args, Debug)]

@@ -10,7 +10,8 @@ pub(crate) struct Select {
     /// Only of these sessions
     #[arg(value_name = "PID")]
     pub(crate) pid: Vec<i32>,
-    /// Only what this fits, as wait_duration__gte=5s or activity__user=etl; repeatable
+    /// Only what this fits, as wait_duration__gte=5s or activity__user=etl (pglock ls --fields has
+    /// all); repeatable
     #[arg(short, long, value_name = "FIELD[__LOOKUP]=VALUE")]
     pub(crate) filter: Vec<String>,
     /// Not what this fits; repeatable
@@ -52,6 +53,12 @@ pub(crate) struct LsArgs {
     pub(crate) blocking: bool,
     #[arg(long, hide = true, overrides_with = "blocking")]
     pub(crate) no_blocking: bool,
+    #[arg(long, hide = true, overrides_with = "expanded")]
+    pub(crate) no_expanded: bool,
+    #[arg(long, hide = true, overrides_with = "cancel")]
+    pub(crate) no_cancel: bool,
+    #[arg(long, hide = true, overrides_with = "terminate")]
+    pub(crate) no_terminate: bool,
     /// Columns, as lock, mode, pid, query, blocking_activity__pid; repeatable, or with commas
     #[arg(short, long, value_name = "FIELD", value_delimiter = ',')]
     pub(crate) attribute: Vec<String>,
@@ -68,19 +75,22 @@ pub(crate) struct LsArgs {
     #[arg(short = 'A', long)]
     pub(crate) all: bool,
     /// A block of lines for each, nothing cut
-    #[arg(short, long)]
+    #[arg(short, long, overrides_with = "no_expanded")]
     pub(crate) expanded: bool,
-    /// With the options of [configs.NAME] in pglock.toml
+    /// List the fields of --filter and --attribute, and the lookups; needs no server
+    #[arg(long)]
+    pub(crate) fields: bool,
+    /// With the options of [configs.NAME] in pglock.toml; --no-blocking and its like leave one out
     #[arg(short, long, value_name = "NAME")]
     pub(crate) config: Option<String>,
     /// Exit with 1 when there is nothing
     #[arg(long)]
     pub(crate) exit_code: bool,
     /// Cancel what is found: the same as pglock cancel
-    #[arg(long, conflicts_with = "terminate")]
+    #[arg(long, conflicts_with = "terminate", overrides_with = "no_cancel")]
     pub(crate) cancel: bool,
     /// End the sessions that are found: the same as pglock terminate
-    #[arg(long)]
+    #[arg(long, overrides_with = "no_terminate")]
     pub(crate) terminate: bool,
     /// Don't ask, with --cancel and --terminate
     #[arg(short, long)]

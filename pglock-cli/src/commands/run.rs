@@ -148,10 +148,13 @@ impl Run<'_> {
             }
             Waited::Failed(error) => return Err(error.into()),
         };
+        let pid = guard.backend_pid().map(|pid| pid.to_string());
         let environment = [
             ("PGLOCK_HELD", "1".to_owned()),
             ("PGLOCK_NAME", self.args.name.clone()),
             ("PGLOCK_KEY", key_text(&self.meant.id)),
+            // Of one that was lost already there is none; the command is ended in a moment.
+            ("PGLOCK_PID", pid.unwrap_or_default()),
             (WITHIN, within(self.args, &self.meant, &self.database)),
         ];
         let mut child = Child::spawn(&self.args.command, environment)?;

@@ -4,6 +4,7 @@ mod catalogs;
 mod entry;
 mod guesses;
 mod known;
+pub(crate) mod packed;
 
 use std::collections::{BTreeSet, HashMap};
 

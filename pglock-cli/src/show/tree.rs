@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 
-use pglock::{WaitEdge, WaitGraph, WaitSession};
+use pglock::{LockKind, WaitEdge, WaitGraph, WaitSession};
 use serde_json::{Value, json};
 
 use super::attribute::{Naming, does, idles, what};
@@ -205,7 +205,31 @@ impl<'t> Tree<'t> {
                 );
             }
         }
+        if let Some(trap) = self.trap() {
+            let _ = write!(said, "\n{trap}");
+        }
         said
+    }
+
+    /// What nobody looks for: that a statement is in the way since it waits for a lock.
+    fn trap(&self) -> Option<String> {
+        let waits_for_advisory = |session: &WaitSession| {
+            let mut edges = self.graph.edges();
+            edges.find(|edge| {
+                std::ptr::eq(edge.waiter, session) && edge.lock.kind == LockKind::Advisory
+            })
+        };
+        let is_of_snapshot = |edge: &WaitEdge<'_>| edge.lock.kind == LockKind::VirtualXid;
+        let mut of_snapshots = self.graph.edges().filter(is_of_snapshot);
+        let (edge, wait) =
+            of_snapshots.find_map(|edge| Some((edge, waits_for_advisory(edge.blocker)?)))?;
+        Some(format!(
+            "{} waits for all older statements, as what is done CONCURRENTLY does, and that of {} waits for {}. To end that wait:  pglock cancel {}",
+            short(edge.waiter),
+            short(edge.blocker),
+            text::one_line(&what(wait.lock, self.naming)),
+            edge.blocker.activity.pid
+        ))
     }
 
     /// `server` is who was asked.

@@ -212,6 +212,8 @@ fn who_has_only_locks_that_a_listing_leaves_out_is_left_alone() {
     waiting.batch_execute("SELECT 1").unwrap();
     let all = on(&db, &["terminate", "--app", "web", "-A", "--dry-run"]);
     assert!(all.code == 0 && all.err.contains(&pid), "{all:?}");
+    let idle = on(&db, &["cancel", "--app", "web", "--all", "-y"]);
+    assert!(idle.code == 1 && idle.out.contains(&pid), "{idle:?}");
     let named = on(&db, &["terminate", &pid, "-y"]);
     assert_eq!(named.code, 0, "{named:?}");
 }

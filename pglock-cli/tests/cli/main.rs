@@ -3,12 +3,16 @@
 mod acting;
 mod django;
 mod doctor;
+mod exit_codes;
+mod formats;
 mod guard;
+mod keys;
 mod looking;
 mod names;
 mod options;
 mod pictures;
 mod run;
+mod selecting;
 mod setting_up;
 mod started;
 #[cfg_attr(

@@ -1,4 +1,4 @@
-//! `id`, `names`, and `pglock.toml`.
+//! `names`, and `pglock.toml`.
 
 use std::fs;
 
@@ -7,90 +7,10 @@ use tempfile::TempDir;
 
 use super::{bare, pglock, said};
 
-fn folder(text: &str) -> TempDir {
+pub(crate) fn folder(text: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("pglock.toml"), text).unwrap();
     folder
-}
-
-#[test]
-fn id_needs_no_server() {
-    let id = said(bare().args(["id", "nightly-report"]));
-    assert_eq!(id.code, 0, "{id:?}");
-    assert!(id.out.contains("key       -8663603374018903193\npg_locks  classid 2277814946, objid 280642407, objsubid 1\n"), "{}", id.out);
-    let pair = said(bare().args(["id", "1,2"]));
-    assert!(
-        pair.out.contains("objsubid 2") && pair.out.contains("pg_advisory_lock(1,2)"),
-        "{}",
-        pair.out
-    );
-    let name = said(bare().args(["id", "42", "--as", "name"]));
-    assert!(!name.out.contains("key       42\n"), "{}", name.out);
-    let json = said(bare().args(["id", "nightly-report", "--json"]));
-    assert!(
-        json.out.contains(r#""key": "-8663603374018903193""#),
-        "{}",
-        json.out
-    );
-}
-
-#[test]
-fn keys_of_other_programs_are_made_as_they_make_them() {
-    let db = database();
-    let mut client = db.connect();
-    client
-        .batch_execute("SELECT pg_advisory_lock(hashtext('nightly-report'))")
-        .unwrap();
-    let who = said(pglock(&db).args(["who", "nightly-report", "--as", "hashtext"]));
-    assert_eq!(who.code, 0, "{who:?}");
-    assert!(
-        who.out
-            .contains("\"nightly-report\" (hashtext) (key 759228614)"),
-        "{}",
-        who.out
-    );
-    let every = said(bare().args(["id", "--every", "hello"]));
-    for key in [
-        "1054880662928880172",
-        "-1870292951",
-        "6719722671305337462",
-        "907060870,0",
-    ] {
-        assert!(every.out.contains(key), "{key}: {}", every.out);
-    }
-    assert!(!every.out.contains("auto"), "{}", every.out);
-    let every = said(bare().args(["id", "--every", "hello", "--json"]));
-    let every: serde_json::Value = serde_json::from_str(&every.out).unwrap();
-    assert_eq!(every["keys"][0]["key"], "1054880662928880172", "{every}");
-}
-
-#[test]
-fn the_way_back_finds_names_that_are_known() {
-    let folder = folder("[names]\nlocks = [\"nightly-report\"]");
-    let known = said(
-        bare()
-            .args(["id", "--of", "2277814946", "280642407"])
-            .current_dir(folder.path()),
-    );
-    assert_eq!(
-        (known.code, known.out.as_str()),
-        (
-            0,
-            "\"nightly-report\" (pglock.toml), key -8663603374018903193\n"
-        )
-    );
-    let unknown = said(bare().args(["id", "--of", "2277814946", "280642407"]));
-    assert_eq!(unknown.code, 1, "{unknown:?}");
-    let of_database = said(bare().args(["id", "sqlx", "-d", "postgres://localhost/app"]));
-    assert!(
-        of_database.out.contains("3469795979745788610"),
-        "{of_database:?}"
-    );
-    let without = said(bare().args(["id", "sqlx"]));
-    assert!(
-        without.code == 2 && without.err.contains("pass -d"),
-        "{without:?}"
-    );
 }
 
 #[test]

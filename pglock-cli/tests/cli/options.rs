@@ -66,6 +66,35 @@ fn trees_are_those_of_a_lock() {
     blocked.end();
 }
 
+/// It waits for each statement that is older, also for one that waits; the server sees no ring in that.
+#[test]
+fn a_wait_that_keeps_an_index_from_being_made_is_told_of() {
+    let db = database();
+    db.execute("CREATE TABLE orders (id int)");
+    let mut holder = db.connect_as("worker-1");
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let job = Waiter::of(
+        &db,
+        db.connect_as("worker-2"),
+        "SELECT pg_advisory_lock(42)",
+    );
+    let index = Waiter::of(
+        &db,
+        db.connect_as("migration"),
+        "CREATE INDEX CONCURRENTLY ON orders (id)",
+    );
+    let tree = on(&db, &["tree"]);
+    let told = format!(
+        "{} waits for all older statements, as what is done CONCURRENTLY does, and that of {job} waits for advisory 42. To end that wait:  pglock cancel {job}\n",
+        index.pid,
+        job = job.pid
+    );
+    assert!(tree.err.ends_with(&told), "{tree:?}");
+    drop(holder);
+    job.finish();
+    index.finish();
+}
+
 #[test]
 fn what_is_quiet_says_errors_only() {
     let db = database();
@@ -133,4 +162,33 @@ fn ten_thousand_locks_are_listed() {
     assert!(first.err.contains("25 of 10000 (-l 25)"), "{}", first.err);
     let told = on(&db, &["terminate", "--held", "--dry-run"]);
     assert!(told.code == 0 && told.err.lines().count() == 3, "{told:?}");
+}
+
+/// Each in a queue has all before it in its way: there are more rows than anybody reads.
+#[test]
+fn who_waits_in_a_long_queue_is_not_counted_to_the_end() {
+    let server = Server::builder().setting("max_connections", "80").start();
+    let db = server.create_database();
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
+    let waiters: Vec<_> = (0..50)
+        .map(|_| Waiter::of(&db, db.connect(), "SELECT pg_advisory_lock(1)"))
+        .collect();
+    let first = on(&db, &["blocked"]);
+    assert!(first.err.starts_with("25 of more than 1000"), "{first:?}");
+    let json = |arguments: &[&str]| {
+        let listed = on(&db, arguments);
+        serde_json::from_str::<Value>(&listed.out).unwrap()
+    };
+    let first = json(&["blocked", "--json"]);
+    assert_eq!(first["left_out"]["uncounted"], true);
+    assert_eq!(first["left_out"]["limit"], 975);
+    let all = json(&["blocked", "--json", "-l", "0"]);
+    assert_eq!(all["left_out"]["uncounted"], false);
+    // Of a queue of 50: 1 + 2 + .. + 50.
+    assert_eq!(all["locks"].as_array().unwrap().len(), 1_275);
+    drop(holder);
+    for waiter in waiters {
+        waiter.finish();
+    }
 }

@@ -109,6 +109,28 @@ fn the_command_runs_under_the_lock_and_its_code_is_ours() {
 }
 
 #[test]
+fn the_command_knows_the_session_of_its_lock() {
+    let db = database();
+    let script = "echo $PGLOCK_PID; exec \"$0\" who job --json";
+    let who = [
+        "run",
+        "job",
+        "--",
+        "sh",
+        "-c",
+        script,
+        env!("CARGO_BIN_EXE_pglock"),
+    ];
+    let who = on(&db, &who);
+    let (pid, who) = who.out.split_once('\n').unwrap();
+    let who: serde_json::Value = serde_json::from_str(who).unwrap();
+    assert_eq!(
+        who["locks"][0]["holders"][0]["activity"]["pid"].to_string(),
+        pid
+    );
+}
+
+#[test]
 fn what_cannot_be_run_has_the_codes_of_a_shell() {
     let db = database();
     let none = on(&db, &["run", "job", "--", "/nonexistent"]);

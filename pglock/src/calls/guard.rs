@@ -121,6 +121,26 @@ impl Guard {
         self.hold.token()
     }
 
+    /// The pid of the session that the lock is on, as `pg_locks` and the server's log name it. Other locks of this program can
+    /// be on the same session. `None` once the lock is lost, and in a process that was forked from the one that acquired it.
+    ///
+    /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("invoices").acquire()?;
+    /// let held = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut database.connect())?;
+    /// assert_eq!(guard.backend_pid(), Some(held[0].activity.pid));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn backend_pid(&self) -> Option<i32> {
+        self.hold.backend()
+    }
+
     /// Releases the lock and waits for the server's answer.
     ///
     /// # Errors

@@ -121,6 +121,13 @@ impl HeldLock {
         held.map_or(0, |held| held.link.backend().pid)
     }
 
+    /// The same; `None` of one that is gone, or was inherited from the process that this one was forked from.
+    pub(crate) fn backend(&self) -> Option<i32> {
+        let is_ours = self.register.process.is_current();
+        let pid = is_ours.then(|| self.backend_pid());
+        pid.filter(|pid| *pid != 0)
+    }
+
     pub(crate) fn token(&self) -> Option<u64> {
         self.others.as_ref()?.token
     }

@@ -5,27 +5,7 @@ use std::time::Duration;
 use super::{Activity, Lock, LockKind, LockMode};
 
 pub(crate) fn activity(pid: i32) -> Activity {
-    Activity {
-        pid,
-        start: None,
-        duration: None,
-        query: None,
-        context: None,
-        state: None,
-        xact_start: None,
-        backend_start: None,
-        state_change: None,
-        wait_event_type: None,
-        wait_event: None,
-        backend_xid: None,
-        backend_xmin: None,
-        backend_type: None,
-        application_name: None,
-        user: None,
-        client_addr: None,
-        client_hostname: None,
-        client_port: None,
-    }
+    Activity::with_pid(pid)
 }
 
 pub(crate) fn lock(pid: i32, mode: LockMode, granted: bool) -> Lock {

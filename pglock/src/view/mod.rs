@@ -5,6 +5,7 @@ pub(crate) mod fields;
 mod filter;
 #[cfg(test)]
 pub(crate) mod fixture;
+mod read;
 mod rows;
 #[cfg(feature = "serde")]
 mod serialize;
@@ -12,7 +13,8 @@ pub(crate) mod sql;
 pub(crate) mod text;
 
 pub(crate) use filter::{Condition, Matches};
-pub(crate) use rows::{FromRow, read};
+pub(crate) use read::read;
+pub(crate) use rows::{FromRow, Sessions};
 
 pub use enums::{LockKind, LockMode, ParseNameError, RelKind, State};
 pub use rows::{Activity, BlockedLock, Lock};

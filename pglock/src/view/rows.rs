@@ -1,15 +1,14 @@
 //! Locks and sessions as values, and how they are read from rows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::Deref;
 use std::str::FromStr;
 use std::time::{Duration, SystemTime};
 
 use super::enums::{LockKind, LockMode, RelKind, State};
-use super::fields::{ColumnType, Entity, Field};
+use super::fields::{COLUMNS_OF_A_LOCK, ColumnType, Entity, Field};
 use crate::model::lock_id::{IntoLockId, Key, LockId};
-use crate::sql::comment::{self, NamedLock};
 use crate::sql::{Row, Rows};
 
 /// A lock that a session holds or waits for: a row of
@@ -94,7 +93,7 @@ impl Lock {
         }
     }
 
-    fn key(&self) -> Option<Key> {
+    pub(super) fn key(&self) -> Option<Key> {
         self.advisory_key.as_ref().map(Key::of)
     }
 }
@@ -178,7 +177,7 @@ pub trait FromRow: Sized {
     const BLOCKED: bool;
 
     #[doc(hidden)]
-    fn from_row(row: &Row<'_>) -> Option<Self>;
+    fn from_row(row: &Row<'_>, sessions: &Sessions) -> Option<Self>;
 
     #[doc(hidden)]
     fn lock(&mut self) -> &mut Lock;
@@ -188,53 +187,43 @@ pub trait FromRow: Sized {
     fn queries(&self) -> [Option<&str>; 2];
 }
 
-/// Leaves out rows without a kind or a pid, which Postgres never returns.
-pub(crate) fn read<R: FromRow>(rows: &Rows) -> Vec<R> {
-    let mut read: Vec<R> = rows.iter().filter_map(|row| R::from_row(&row)).collect();
-    name_advisory_locks(&mut read);
-    read
-}
+/// The sessions that have rows of their own.
+///
+/// `pub`, since a method of a public trait names it; the module is private.
+#[derive(Debug)]
+pub struct Sessions(HashMap<i32, Activity>);
 
-/// Names the advisory locks by what the statements of all sessions say. A name concerns the lock that it hashes to, whoever
-/// says it, so the statement of one session can name a lock that another holds. Since when a lock is held says its holder.
-fn name_advisory_locks<R: FromRow>(rows: &mut [R]) {
-    let queries = rows.iter().flat_map(R::queries).flatten();
-    // The statement of a session comes with each of its locks.
-    let queries: HashSet<String> = queries.map(str::to_owned).collect();
-    let said: HashMap<&str, HashMap<Key, NamedLock>> = queries
-        .iter()
-        .map(|query| {
-            let locks = comment::read(query).map(|lock| (lock.key, lock));
-            (query.as_str(), locks.collect())
-        })
-        .collect();
-    let names: HashMap<Key, &String> = said
-        .values()
-        .flatten()
-        .filter_map(|(key, lock)| Some((*key, lock.name.as_ref()?)))
-        .collect();
-    for row in rows {
-        let lock = row.lock();
-        let Some(key) = lock.key() else {
-            continue;
+impl Sessions {
+    pub(super) fn of(rows: &Rows) -> Self {
+        let session = |row: Row<'_>| {
+            let is_lock = Columns::of(&row, Entity::Lock).text("pid").is_some();
+            let session = (!is_lock).then(|| Activity::read(&Columns::of(&row, Entity::Activity)));
+            session.flatten()
         };
-        lock.advisory_name = names.get(&key).map(|name| (*name).clone());
-        if lock.granted {
-            let said = said.get(lock.activity.query.as_deref().unwrap_or_default());
-            lock.held_since = said.and_then(|said| {
-                let activity = &lock.activity;
-                let is_idle = activity.state == Some(State::Idle);
-                let idle_since = activity.state_change.filter(|_| is_idle);
-                said.get(&key)?.since(activity.start, idle_since)
-            });
-        }
+        let sessions = rows.iter().filter_map(session);
+        Self(sessions.map(|session| (session.pid, session)).collect())
+    }
+
+    /// That of the lock in the row, where it is not in the row itself.
+    fn of_lock(&self, row: &Row<'_>) -> Option<Activity> {
+        let in_row = Activity::read(&Columns::of(row, Entity::Activity));
+        let pid = || Columns::of(row, Entity::Lock).parsed("pid");
+        in_row.or_else(|| Some(self.with_pid(pid()?)))
+    }
+
+    /// One that has ended, and a prepared transaction, is known by its pid only.
+    fn with_pid(&self, pid: i32) -> Activity {
+        self.0
+            .get(&pid)
+            .cloned()
+            .unwrap_or_else(|| Activity::with_pid(pid))
     }
 }
 
 impl FromRow for Lock {
     const BLOCKED: bool = false;
 
-    fn from_row(row: &Row<'_>) -> Option<Self> {
+    fn from_row(row: &Row<'_>, sessions: &Sessions) -> Option<Self> {
         let columns = Columns::of(row, Entity::Lock);
         let kind = columns.one_of("kind", LockKind::of)?;
         let (classid, objid) = (columns.parsed("classid"), columns.parsed("objid"));
@@ -258,7 +247,7 @@ impl FromRow for Lock {
             objid,
             objsubid,
             object: columns.text("object"),
-            activity: Activity::read(&Columns::of(row, Entity::Activity))?,
+            activity: sessions.of_lock(row)?,
         })
     }
 
@@ -274,10 +263,10 @@ impl FromRow for Lock {
 impl FromRow for BlockedLock {
     const BLOCKED: bool = true;
 
-    fn from_row(row: &Row<'_>) -> Option<Self> {
+    fn from_row(row: &Row<'_>, sessions: &Sessions) -> Option<Self> {
         Some(Self {
-            lock: Lock::from_row(row)?,
-            blocking_activity: Activity::read(&Columns::of(row, Entity::Blocker))?,
+            lock: Lock::from_row(row, sessions)?,
+            blocking_activity: sessions.with_pid(row.parsed(COLUMNS_OF_A_LOCK)?),
         })
     }
 
@@ -292,6 +281,31 @@ impl FromRow for BlockedLock {
 }
 
 impl Activity {
+    /// One of which nothing else is known.
+    pub(crate) fn with_pid(pid: i32) -> Self {
+        Self {
+            pid,
+            start: None,
+            duration: None,
+            query: None,
+            context: None,
+            state: None,
+            xact_start: None,
+            backend_start: None,
+            state_change: None,
+            wait_event_type: None,
+            wait_event: None,
+            backend_xid: None,
+            backend_xmin: None,
+            backend_type: None,
+            application_name: None,
+            user: None,
+            client_addr: None,
+            client_hostname: None,
+            client_port: None,
+        }
+    }
+
     fn read(columns: &Columns<'_>) -> Option<Self> {
         Some(Self {
             pid: columns.parsed("pid")?,
@@ -347,12 +361,10 @@ struct Columns<'r> {
 impl<'r> Columns<'r> {
     fn of(row: &'r Row<'r>, of: Entity) -> Self {
         // In the order of `sql::columns`.
-        let before: &[Entity] = match of {
-            Entity::Lock => &[],
-            Entity::Activity => &[Entity::Lock],
-            Entity::Blocker => &[Entity::Lock, Entity::Activity],
+        let first = match of {
+            Entity::Lock => 0,
+            Entity::Activity | Entity::Blocker => Entity::Lock.fields().len(),
         };
-        let first = before.iter().map(|of| of.fields().len()).sum();
         Self { row, of, first }
     }
 

@@ -17,8 +17,12 @@ use crate::names::Names;
 use crate::show::{self, json};
 use crate::text;
 
-pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCode, Failure> {
-    let config = Config::find(global)?;
+pub(crate) fn run(
+    global: &Global,
+    config: &Config,
+    args: &HitArgs,
+    verb: Verb,
+) -> Result<ExitCode, Failure> {
     config.may_act(global, verb.name())?;
     if args.select.is_empty() {
         return Err(Failure::new(format!(
@@ -26,14 +30,14 @@ pub(crate) fn run(global: &Global, args: &HitArgs, verb: Verb) -> Result<ExitCod
             verb.name()
         )));
     }
-    let names = Names::of(global, &config)?;
+    let names = Names::of(global, config)?;
     connect::block_on(async {
-        let database = connect::database(global, &config, verb.name())?;
+        let database = connect::database(global, config, verb.name())?;
         let mut client = connect::to_act(&database).await?;
         let server = Server::of(&client).await?;
         let found = find::victims(&mut client, &server, args, names).await?;
         let missing = find::missing(&client, args, &found).await?;
-        let (spared, victims) = part(found, verb, &victims::never(&config)?);
+        let (spared, victims) = part(found, verb, &victims::never(config)?);
         let mut told: Vec<(Victim, Option<Outcome>)> = Vec::new();
         told.extend(
             spared

@@ -1,5 +1,6 @@
 //! Sessions that are to be hit: shown, asked about, hit, and told of.
 
+use std::collections::{HashMap, HashSet};
 use std::fmt::Write as _;
 use std::io::{self, IsTerminal as _};
 use std::time::SystemTime;
@@ -235,15 +236,52 @@ pub(crate) fn never(config: &Config) -> Result<Vec<String>, Failure> {
     Ok(config.texts("never_application")?.unwrap_or_default())
 }
 
-/// How many sessions wait for each, directly.
+/// How many sessions wait for each, also through others.
 pub(crate) async fn count_waiters(
     client: &mut Client,
     victims: &mut [Victim],
 ) -> Result<(), Failure> {
     let pids: Vec<_> = victims.iter().map(Victim::pid).collect();
     let graph = pglock::wait_graph().pid(pids).fetch_async(client).await?;
+    let waits = graph.edges();
+    let waits: Vec<_> = waits
+        .map(|edge| (edge.waiter.activity.pid, edge.blocker.activity.pid))
+        .collect();
     for victim in victims {
-        victim.blocks = graph.blocked_by(victim.pid()).count();
+        victim.blocks = waiting_for(victim.pid(), &waits);
     }
     Ok(())
+}
+
+/// `waits` are who waits for whom.
+fn waiting_for(pid: i32, waits: &[(i32, i32)]) -> usize {
+    let mut waiters: HashMap<i32, Vec<i32>> = HashMap::new();
+    for (waiter, blocker) in waits {
+        waiters.entry(*blocker).or_default().push(*waiter);
+    }
+    let mut found = HashSet::from([pid]);
+    let mut next = vec![pid];
+    while let Some(blocker) = next.pop() {
+        for waiter in waiters.get(&blocker).into_iter().flatten() {
+            if found.insert(*waiter) {
+                next.push(*waiter);
+            }
+        }
+    }
+    found.len() - 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_for_a_waiter_waits_too() {
+        let waits = [(2, 1), (3, 2), (4, 2), (4, 3), (6, 5)];
+        for (pid, number) in [(1, 3), (2, 2), (3, 1), (4, 0), (5, 1), (7, 0)] {
+            assert_eq!(waiting_for(pid, &waits), number, "{pid}");
+        }
+        // A deadlock.
+        assert_eq!(waiting_for(1, &[(1, 2), (2, 1)]), 1);
+    }
 }

@@ -9,7 +9,7 @@ use serde_json::json;
 use crate::args::{Format, Global, IdArgs, Scheme};
 use crate::config::Config;
 use crate::failure::Failure;
-use crate::names::{self, Names, is_pair, key_text};
+use crate::names::{self, Names, is_pair, key_text, packed};
 use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json};
 
@@ -49,17 +49,29 @@ fn described(meant: &names::Meant, format: Format) -> String {
         "SELECT pid, mode, granted FROM pg_locks WHERE locktype = 'advisory' AND classid = {classid} AND objid = {objid} AND objsubid = {objsubid}"
     );
     let take = format!("SELECT pg_advisory_lock({key})");
+    let python = in_python(&meant.id);
     if format == Format::Json {
         return json::document(&json!({
             "schema": "pglock/id/1", "name": meant.called, "key": key,
-            "classid": classid, "objid": objid, "objsubid": objsubid, "find": find, "take": take,
+            "classid": classid, "objid": objid, "objsubid": objsubid, "find": find, "take": take, "python": python,
         }));
     }
     let what = if is_pair(&meant.id) { "pair" } else { "key" };
+    let python = python.map(|python| format!("python    {python}    # of django-pglock\n"));
     format!(
-        "name      {}\n{what:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n",
-        crate::text::one_line(&meant.called)
+        "name      {}\n{what:9} {key}\npg_locks  classid {classid}, objid {objid}, objsubid {objsubid}\nfind      {find}\ntake      {take}\n{}",
+        crate::text::one_line(&meant.called),
+        python.unwrap_or_default()
     )
+}
+
+/// How django-pglock takes the same lock, which has no pairs. A text of JSON is one of Python, too.
+fn in_python(id: &LockId) -> Option<String> {
+    match id {
+        LockId::Name(name) => Some(format!("pglock.advisory({})", json!(name))),
+        id if is_pair(id) => None,
+        id => Some(format!("pglock.advisory({})", key_text(id))),
+    }
 }
 
 /// The keys that all schemes make of the name.
@@ -119,12 +131,13 @@ fn way_back(
         }
     };
     let names = Names::of(global, config)?;
+    let packed = packed::name(&id);
     let (name, by) = names.of_key(&id, database.unwrap_or_default()).unzip();
     let by = by.map(names::NamedBy::as_str);
     if global.format() == Format::Json {
         show::print(&json::document(&json!({
             "schema": "pglock/id/1", "name": name, "named_by": by, "key": key_text(&id),
-            "classid": classid, "objid": objid, "objsubid": of.get(2).unwrap_or(&1),
+            "classid": classid, "objid": objid, "objsubid": of.get(2).unwrap_or(&1), "packed": packed,
         })))?;
     } else {
         let what = if matches!(id, LockId::Pair(..)) {
@@ -149,7 +162,14 @@ fn way_back(
             } else {
                 ""
             };
-            format!("no name is known for the {what} {}{hint}\n", key_text(&id))
+            let packed = packed.map(|name| {
+                format!("; as DistributedLock (.NET) packs short names, it reads {name:?}")
+            });
+            format!(
+                "no name is known for the {what} {}{}{hint}\n",
+                key_text(&id),
+                packed.unwrap_or_default()
+            )
         };
         show::print(&text)?;
     }

@@ -7,6 +7,7 @@ use pglock::{Activity, BlockedLock, Lock};
 use serde_json::json;
 use tokio_postgres::Client;
 
+use super::fields;
 use super::query::{ByName, Server, blocked_locks, locks};
 use crate::args::{Format, Global, HitArgs, LsArgs};
 use crate::commands::act::hit;
@@ -25,8 +26,16 @@ use crate::text;
 /// How many rows there are unless another number is asked for: django-pglock's.
 const LIMIT: usize = 25;
 
+/// How many rows of those who wait are counted that are not shown. A queue has half as many as the square of its length: a
+/// thousand sessions have half a million.
+const COUNTED: usize = 1_000;
+
 pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
-    let config = Config::find(global)?;
+    if args.fields {
+        show::print(&fields::text())?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let config = Config::find(global)?.with_database_of(args.config.as_deref());
     let mut args = args.clone();
     let are_chosen = !args.attribute.is_empty();
     if let Some(name) = args.config.clone()
@@ -52,20 +61,21 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
             dry_run: false,
             yes: args.yes,
         };
-        return hit::run(global, &args, verb);
+        return hit::run(global, &config, &args, verb);
     }
     let mut names = Names::of(global, &config)?;
-    let listing = connect::block_on(async {
-        let database = connect::database(global, &config, "ls")?;
-        let mut client = connect::to_look(&database).await?;
-        look(&mut client, &args, &mut names).await
-    })?;
     let attributes = attributes(&args, &config)?;
     let limit = match args.limit {
         Some(limit) => limit,
         None if !args.select.pid.is_empty() => 0,
         None => config.limit()?.unwrap_or(LIMIT),
     };
+    let limit = if limit == 0 { usize::MAX } else { limit };
+    let listing = connect::block_on(async {
+        let database = connect::database(global, &config, "ls")?;
+        let mut client = connect::to_look(&database).await?;
+        look(&mut client, &args, &mut names, limit).await
+    })?;
     listing.print(&Output {
         format: if args.expanded {
             Format::Expanded
@@ -74,7 +84,7 @@ pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
         },
         attributes: &attributes,
         names: &names,
-        limit: if limit == 0 { usize::MAX } else { limit },
+        limit,
     })?;
     let code = u8::from(args.exit_code && listing.rows.is_empty());
     Ok(ExitCode::from(code))
@@ -120,6 +130,8 @@ struct Listing {
     rows: Vec<Row>,
     /// How many, by the reasons of [`LeftOut`](crate::show::attribute::LeftOut).
     left_out: [usize; 3],
+    /// Whether there are rows that were not asked for.
+    are_more: bool,
 }
 
 struct Row {
@@ -127,11 +139,27 @@ struct Row {
     blocker: Option<Activity>,
 }
 
-async fn look(client: &mut Client, args: &LsArgs, names: &mut Names) -> Result<Listing, Failure> {
+async fn look(
+    client: &mut Client,
+    args: &LsArgs,
+    names: &mut Names,
+    limit: usize,
+) -> Result<Listing, Failure> {
     let server = Server::of(client).await?;
     let by_name = ByName::of(&args.select, &server.database, names)?;
+    let mut are_more = false;
     let mut rows: Vec<Row> = if args.blocking {
-        let found = blocked_locks(&args.select)?.fetch_async(client).await?;
+        let mut query = blocked_locks(&args.select)?;
+        // Those that are left out for their name can be before those that are not.
+        let most = (limit < usize::MAX && args.select.lock.is_empty()).then(|| limit.max(COUNTED));
+        if let Some(most) = most.and_then(|most| u32::try_from(most).ok()) {
+            query = query.limit(most.saturating_add(1));
+        }
+        let mut found = query.fetch_async(client).await?;
+        are_more = most.is_some_and(|most| found.len() > most);
+        if are_more {
+            found.pop();
+        }
         let row = |found: BlockedLock| Row {
             lock: found.lock,
             blocker: Some(found.blocking_activity),
@@ -162,6 +190,7 @@ async fn look(client: &mut Client, args: &LsArgs, names: &mut Names) -> Result<L
         blocking: args.blocking,
         rows,
         left_out,
+        are_more,
     })
 }
 
@@ -219,6 +248,8 @@ impl Listing {
                 "own_transaction": own_transaction,
                 "own_session": own_session,
                 "limit": self.rows.len() - shown.len(),
+                // Then these are not all.
+                "uncounted": self.are_more,
             },
         }))
     }
@@ -263,6 +294,11 @@ impl Listing {
                 0 => none.to_owned(),
                 _ => format!("{none} but those {others} ({out}; --all)"),
             });
+        } else if self.are_more {
+            said.push(format!(
+                "{shown} of more than {} (-l {shown})",
+                self.rows.len()
+            ));
         } else if self.rows.len() > shown {
             said.push(format!("{shown} of {} (-l {shown})", self.rows.len()));
         }

@@ -1,5 +1,6 @@
 //! Looking: nothing here changes anything.
 
+mod fields;
 pub(crate) mod id;
 pub(crate) mod ls;
 pub(crate) mod names;

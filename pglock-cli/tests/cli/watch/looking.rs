@@ -59,6 +59,23 @@ fn each_view_shows_its_own() {
 }
 
 #[test]
+fn it_begins_with_the_view_that_is_asked_for() {
+    let blocked = Blocked::on_orders();
+    for (view, heading) in [
+        ("blocked", "[1 blocked]"),
+        ("locks", "[2 locks]"),
+        ("named", "[3 named]"),
+        ("sessions", "[4 sessions]"),
+    ] {
+        let mut terminal = Terminal::watch(&blocked.db, &["--view", view]);
+        terminal.wait_for(heading);
+        terminal.type_keys("q");
+        terminal.ends_cleanly(0);
+    }
+    blocked.end();
+}
+
+#[test]
 fn keys_move_filter_and_show_details() {
     let blocked = Blocked::on_orders();
     let mut terminal = Terminal::watch(&blocked.db, &[]);

@@ -7,7 +7,7 @@ use super::components::components;
 use super::model::{Edge, PreparedTransaction, WaitGraph, WaitSession};
 use super::sql::Column;
 use crate::sql::Row;
-use crate::view::{FromRow, Lock};
+use crate::view::{FromRow, Lock, Sessions};
 
 /// One session that holds a lock that is waited for, or waits for it.
 #[derive(Clone, Debug)]
@@ -29,11 +29,11 @@ pub(super) struct LockRow {
 impl FromRow for LockRow {
     const BLOCKED: bool = false;
 
-    fn from_row(row: &Row<'_>) -> Option<Self> {
+    fn from_row(row: &Row<'_>, sessions: &Sessions) -> Option<Self> {
         let text = |column: Column| row.text(column.index());
         let owned = |column: Column| text(column).map(str::to_owned);
         let lossy = |column: Column| row.lossy(column.index());
-        let lock = Lock::from_row(row)?;
+        let lock = Lock::from_row(row, sessions)?;
         let since = row.parsed(Column::PreparedAt.index());
         let prepared = (lock.activity.pid == 0).then(|| PreparedTransaction {
             gid: lossy(Column::Gid),

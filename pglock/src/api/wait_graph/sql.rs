@@ -98,7 +98,7 @@ pub(super) fn fetch(query: &GraphQuery) -> Statement {
         activity = activity(),
         row_waits = row_waits(),
         lock_columns = lock_columns(),
-        columns = columns(false),
+        columns = columns(),
         marks = marks.join(", "),
         mark_columns = mark_columns.join(", "),
     );

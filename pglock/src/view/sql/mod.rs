@@ -7,8 +7,8 @@ mod signal;
 
 use std::fmt::Write as _;
 
-use super::enums::RelKind;
-use super::fields::{ColumnType, Entity, Field};
+use super::enums::{LockMode, RelKind};
+use super::fields::{self, ColumnType, Entity, Field};
 use super::filter::Condition;
 use crate::model::table::TableName;
 use crate::sql::parts::{
@@ -48,14 +48,40 @@ pub(crate) fn unknown_tables(tables: &[TableName]) -> Statement {
     (sql, values.into_inner())
 }
 
-/// Lists the locks: a row for each, or with `blocked` for each of their blockers, with the columns of [`columns`].
-// Output: WITH activity AS .., lock AS .. SELECT .. FROM lock l LEFT JOIN activity a ON a.pid = l.pid ORDER BY ..
+/// Lists the locks: a row for each, or with `blocked` for each of their blockers, in their order; and then a row for each of
+/// their sessions, since one can have thousands of locks. Both have all columns of [`columns`], those of the other empty, and
+/// behind them the pid of the blocker.
+// Output: WITH activity AS .., lock AS .., found AS MATERIALIZED (SELECT l.* FROM lock l LEFT JOIN activity a ON a.pid = l.pid ORDER BY ..)
+//         SELECT l.pid::pg_catalog.text, .., NULL::pg_catalog.text, .. FROM found l
+//         UNION ALL SELECT NULL::pg_catalog.text, .., a.pid::pg_catalog.text, .. FROM activity a WHERE a.pid IN (..)
 pub(crate) fn fetch(query: &LocksQuery, blocked: bool) -> Statement {
     let mut values = Values::default();
     let ctes = ctes(query, blocked, &mut values);
-    let found = found(&columns(blocked), query, blocked, &mut values);
-    (format!("WITH {ctes} {found}"), values.into_inner())
+    let (what, of_blocker, and_blockers) = if blocked {
+        (
+            "l.*, x.pid AS blocker",
+            "l.blocker::pg_catalog.text",
+            " UNION ALL SELECT f.blocker FROM found f",
+        )
+    } else {
+        ("l.*", NOTHING, "")
+    };
+    let found = found(what, query, blocked, &mut values);
+    let [of_locks, of_sessions] =
+        [Entity::Lock, Entity::Activity].map(|of| columns_of(of).join(", "));
+    let no_lock = [NOTHING; fields::LOCK.len()].join(", ");
+    let no_session = [NOTHING; fields::ACTIVITY.len()].join(", ");
+    // The rows of a CTE, and of the parts of a `UNION ALL`, come in their order.
+    let sql = format!(
+        "WITH {ctes}, found AS MATERIALIZED ({found}) \
+         SELECT {of_locks}, {no_session}, {of_blocker} FROM found l \
+         UNION ALL SELECT {no_lock}, {of_sessions}, {NOTHING} FROM activity a CROSS JOIN LATERAL (SELECT a.pid) l \
+         WHERE a.pid IN (SELECT f.pid FROM found f{and_blockers})"
+    );
+    (sql, values.into_inner())
 }
+
+const NOTHING: &str = "NULL::pg_catalog.text";
 
 /// CTEs, of which `found` has the pid of each session that blocks one of the locks.
 // Output: activity AS .., lock AS .., found AS MATERIALIZED (SELECT DISTINCT f.pid FROM (SELECT x.pid FROM lock l ..) f(pid))
@@ -65,19 +91,17 @@ pub(crate) fn blockers_found(query: &LocksQuery, values: &mut Values) -> String 
     format!("{ctes}, found AS MATERIALIZED (SELECT DISTINCT f.pid FROM ({found}) f(pid))")
 }
 
-/// The columns of a row, all as text: of the lock, of its session, and with `blocked` of the blocker. Times are in
-/// microseconds, texts as [`lossy::sent`] sends them.
+/// The columns of a row, all as text: of the lock, and of its session. Times are in microseconds, texts as [`lossy::sent`]
+/// sends them.
 // Output: l.pid::pg_catalog.text, l."kind"::pg_catalog.text, .., l.pid::pg_catalog.text, .., a."client_port"::pg_catalog.text
-pub(crate) fn columns(blocked: bool) -> String {
-    let mut of = vec![Entity::Lock, Entity::Activity];
-    if blocked {
-        of.push(Entity::Blocker);
-    }
-    let columns: Vec<String> = of
-        .into_iter()
-        .flat_map(|of| of.fields().iter().map(move |field| as_text(of, field)))
-        .collect();
-    columns.join(", ")
+pub(crate) fn columns() -> String {
+    let of = [Entity::Lock, Entity::Activity];
+    of.map(columns_of).concat().join(", ")
+}
+
+fn columns_of(of: Entity) -> Vec<String> {
+    let fields = of.fields().iter();
+    fields.map(|field| as_text(of, field)).collect()
 }
 
 fn as_text(of: Entity, field: &Field) -> String {
@@ -253,10 +277,31 @@ pub(crate) fn lock_columns() -> String {
          coalesce(l.relation, r.relation)::bigint AS rel_oid, r.relation IS NOT NULL AS rel_of_row, \
          l.classid::bigint AS classid, l.objid::bigint AS objid, l.objsubid, {object} AS object",
         object = object(),
-        mode = snake("pg_catalog.replace(l.mode, 'Lock', '')"),
+        mode = mode(),
         wait_duration = since("l.waitstart"),
         rel_kinds = rel_kinds.join(" "),
     )
+}
+
+/// The mode of the lock `l`. Those that are known are looked up: a regular expression for each of many locks takes its time.
+// Output: CASE l.mode WHEN 'AccessShareLock' THEN 'ACCESS_SHARE' .. ELSE pg_catalog.btrim(..) END
+fn mode() -> String {
+    let known: Vec<String> = LockMode::NAMES
+        .iter()
+        .map(|name| format!("WHEN '{}Lock' THEN '{name}'", camel(name)))
+        .collect();
+    let other = snake("pg_catalog.replace(l.mode, 'Lock', '')");
+    format!("CASE l.mode {} ELSE {other} END", known.join(" "))
+}
+
+/// The opposite of [`snake`].
+// Input:  ACCESS_SHARE
+// Output: AccessShare
+fn camel(name: &str) -> String {
+    let words = name.split('_').filter(|word| !word.is_empty());
+    words
+        .flat_map(|word| [word[..1].to_owned(), word[1..].to_ascii_lowercase()])
+        .collect()
 }
 
 /// What an object is called that the lock `l` is on. Of kinds that every version can describe, whatever becomes of the object
@@ -302,4 +347,49 @@ fn snake(text: &str) -> String {
     format!(
         "pg_catalog.btrim(pg_catalog.upper(pg_catalog.regexp_replace({text}, '([A-Z])', '_' || pg_catalog.chr(92) || '1', 'g') COLLATE pg_catalog.\"C\"), '_')"
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use pglock_tests::database;
+    use postgres::SimpleQueryMessage;
+
+    use super::*;
+
+    #[test]
+    fn modes_that_are_looked_up_are_called_as_others_are() {
+        let db = database();
+        let mut client = db.connect();
+        for name in LockMode::NAMES {
+            let ours = format!("'{}'", camel(name));
+            let called = client.query_one(&format!("SELECT {}", snake(&ours)), &[]);
+            assert_eq!(called.unwrap().get::<_, String>(0), *name);
+        }
+    }
+
+    #[test]
+    fn a_session_comes_once_for_all_its_locks() {
+        let db = database();
+        let mut holder = db.connect();
+        holder
+            .batch_execute("SELECT pg_advisory_lock(n) FROM generate_series(1, 100) n")
+            .unwrap();
+        let (sql, values) = fetch(&LocksQuery::default(), false);
+        assert!(values.is_empty());
+        let rows = db.connect().simple_query(&sql).unwrap();
+        let rows: Vec<_> = rows
+            .iter()
+            .filter_map(|message| match message {
+                SimpleQueryMessage::Row(row) => Some(row),
+                _ => None,
+            })
+            .collect();
+        let with_key = |key: &str| rows.iter().filter(|row| row.get(12) == Some(key)).count();
+        assert_eq!((with_key("1"), with_key("100")), (1, 1));
+        let of_holder = pglock_tests::pid_of(&mut holder).to_string();
+        let of_holder = |row: &&&postgres::SimpleQueryRow| {
+            row.get(fields::LOCK.len()) == Some(of_holder.as_str())
+        };
+        assert_eq!(rows.iter().filter(of_holder).count(), 1);
+    }
 }

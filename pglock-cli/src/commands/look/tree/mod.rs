@@ -69,5 +69,5 @@ pub(crate) fn run(global: &Global, args: &TreeArgs) -> Result<ExitCode, Failure>
         show::print(&tree.text(show::width()))?;
         show::say(&tree.summary());
     }
-    Ok(ExitCode::SUCCESS)
+    Ok(ExitCode::from(u8::from(args.exit_code && graph.is_empty())))
 }

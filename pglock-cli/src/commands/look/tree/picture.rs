@@ -10,8 +10,8 @@ const WIDE: usize = 380;
 const HIGH: usize = 58;
 const GAP: (usize, usize) = (70, 16);
 const EDGE: usize = 16;
-/// How many characters of a line fit into a box.
-const LINE: usize = 46;
+/// How large the text of the lines of a box is, and how many characters of each fit in.
+const LINES: [(usize, usize); 3] = [(13, 46), (10, 60), (10, 60)];
 
 /// Text stays text, and colours follow whether the page is light or dark.
 const STYLE: &str = "\
@@ -120,13 +120,13 @@ fn boxed(tree: &Tree<'_>, placed: &Placed<'_, '_>) -> String {
     .into_iter()
     .enumerate()
     {
-        let line = escaped(&text::cut(&line, LINE));
+        let (size, most) = LINES[nth];
+        let line = escaped(&text::cut(&line, most));
         let _ = write!(
             out,
-            "<text{class} x=\"{}\" y=\"{}\" font-size=\"{}\">{line}</text>",
+            "<text{class} x=\"{}\" y=\"{}\" font-size=\"{size}\">{line}</text>",
             x + 8,
             y + 17 + nth * 17,
-            if nth == 0 { 13 } else { 10 }
         );
     }
     out + "</g>\n"
