@@ -95,7 +95,7 @@ pub(super) async fn work(worker: &'static Worker, number: usize, door: Door, mut
     while !worker.is_done() {
         let step = Step::next(&mut rng, door, worker.order);
         sleep(step.rest).await;
-        let ran = or_panic(outermost(worker, &mut own, &step.call)).await;
+        let ran = Box::pin(or_panic(outermost(worker, &mut own, &step.call))).await;
         if step.call.way == Way::Transaction {
             own.end_dropped_transaction().await;
         }
