@@ -1,7 +1,8 @@
 //! Several locks, or none of them.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use pglock::{Advisory, AllScope, Database, Error};
 use pglock_tests::{BOUND, Proxy, TestDb, background, database, wait_until};
@@ -71,18 +72,23 @@ fn one_that_is_busy_keeps_the_others_free() {
         let lock = || all(&here, &["a", "b", "c", "d"]);
         assert!(lock().try_acquire().unwrap().is_none());
         assert_eq!(locks_held(&db), 1, "{busy}");
-        let error = lock()
-            // Long enough to learn who has it.
-            .timeout(Duration::from_millis(500))
-            .acquire()
-            .unwrap_err();
-        assert!(error.is_busy(), "{error}");
-        assert!(
-            error.to_string().contains(&format!("\"{busy}\"")),
-            "{error}"
-        );
-        assert_eq!(error.holder().unwrap().application_name, "pglock: there");
-        assert_eq!(locks_held(&db), 1, "{busy}");
+        let lock_in_time = lock().timeout(Duration::from_millis(300));
+        let began = Instant::now();
+        let holder = loop {
+            let error = lock_in_time.clone().acquire().unwrap_err();
+            assert!(error.is_busy(), "{error}");
+            assert!(
+                error.to_string().contains(&format!("\"{busy}\"")),
+                "{error}"
+            );
+            assert_eq!(locks_held(&db), 1, "{busy}");
+            // What the server does not say in time is asked once more.
+            match error.holder() {
+                Some(holder) => break holder.application_name.clone(),
+                None => assert!(began.elapsed() < BOUND, "{error}"),
+            }
+        };
+        assert_eq!(holder, "pglock: there");
         let waiter = background("it gets all", {
             let lock = lock();
             move || lock.acquire().unwrap()
@@ -102,7 +108,7 @@ fn callers_of_several_locks_never_wait_in_a_ring() {
     const ROUNDS: usize = 40;
     let db = database();
     let inside = [(); 4].map(|()| AtomicUsize::new(0));
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for process in 0..4 {
             for thread in 0..2 {
                 let here = handle(&db, &format!("process {process}"));
@@ -136,7 +142,7 @@ fn of_tries_for_the_same_locks_at_the_same_moment_one_succeeds() {
     let handles = ["one", "two", "three"].map(|name| handle(&db, name));
     let barrier = std::sync::Barrier::new(handles.len());
     for round in 0..ROUNDS {
-        let guards: Vec<_> = std::thread::scope(|scope| {
+        let guards: Vec<_> = thread::scope(|scope| {
             let tries = handles.each_ref().map(|here| {
                 scope.spawn(|| {
                     barrier.wait();
@@ -159,16 +165,21 @@ fn of_tries_for_the_same_locks_at_the_same_moment_one_succeeds() {
 fn a_try_waits_a_moment_for_those_who_hold_the_next_one() {
     let db = database();
     let (here, there) = (handle(&db, "here"), handle(&db, "there"));
-    let held = pglock::advisory(2).using(&there).acquire().unwrap();
-    let tries = background("it has both", move || {
-        pglock::advisory_all([1, 2])
-            .using(&here)
-            .try_acquire()
-            .unwrap()
-    });
-    wait_until("it waits for the second", BOUND, || db.waiting(2) == 1);
-    held.release().unwrap();
-    assert!(tries.finish(BOUND).is_some());
+    let began = Instant::now();
+    // On a busy machine the moment may be over before it is seen.
+    loop {
+        let held = pglock::advisory(2).using(&there).acquire().unwrap();
+        let tries = pglock::advisory_all([1, 2]).using(&here);
+        let tries = thread::spawn(move || tries.try_acquire().unwrap());
+        wait_until("it waits for the second, or is over", BOUND, || {
+            db.waiting(2) == 1 || tries.is_finished()
+        });
+        held.release().unwrap();
+        if tries.join().unwrap().is_some() {
+            break;
+        }
+        assert!(began.elapsed() < BOUND, "it never waits");
+    }
     db.wait_for_no_locks();
 }
 
