@@ -76,6 +76,44 @@ fn a_lock_in_a_transaction_outlasts_markers_that_there_is_no_room_for() {
     db.wait_for_no_locks();
 }
 
+/// Half of a table of 200 is a process's own, so one of two calls that wait is marked.
+#[test]
+fn a_ring_is_found_by_the_markers_that_have_room() {
+    let server = with_little_room();
+    let db = server.create_database();
+    let (one, two) = (process(&db, "one"), process(&db, "two"));
+    let lock = |id: i64, here: &Database| pglock::advisory(id).using(here);
+    let mut kept: Vec<_> = (100..197)
+        .map(|id| lock(id, &one).acquire().unwrap())
+        .collect();
+    let call = |outer: pglock::Advisory, inner: pglock::Advisory| {
+        let (begin, begun) = std::sync::mpsc::channel();
+        let call = background("the call ends", move || {
+            outer.run(|| {
+                begun.recv().unwrap();
+                inner.run(|| Ok::<_, Error>(()))
+            })
+        });
+        (call, begin)
+    };
+    let (other, begin_other) = call(lock(10, &two), lock(1, &two));
+    let (in_ring, begin_in_ring) = call(lock(1, &one), lock(10, &one));
+    wait_until("both hold", BOUND, || db.held(1) == 1 && db.held(10) == 1);
+    begin_other.send(()).unwrap();
+    wait_until("the other one waits", BOUND, || db.waiting(1) == 1);
+    // Its wait begins last, so it is the one that looks.
+    begin_in_ring.send(()).unwrap();
+    wait_until("it waits", BOUND, || db.waiting(10) == 1);
+    let (behind, begin_behind) = call(lock(2, &one), lock(10, &one));
+    begin_behind.send(()).unwrap();
+    let error = in_ring.finish(BOUND).unwrap_err();
+    assert!(error.is_deadlock(), "{error}");
+    other.finish(BOUND).unwrap();
+    behind.finish(BOUND).unwrap();
+    kept.clear();
+    db.wait_for_no_locks();
+}
+
 #[test]
 fn no_marker_stays_when_the_lock_table_is_full() {
     let server = with_little_room();

@@ -48,6 +48,7 @@ impl CallRequest {
             asked: Instant::now(),
             is_nested: call_stack::holds_any_lock(),
             enclosing: call_stack::enclosing(&self.lock),
+            elsewhere: call_stack::enclosing_elsewhere(&self.lock),
             describe_holder: telemetry::asks_for_holder(self.on_busy),
             context: TraceContext::here(),
             wait_report: attempt.wait_report(),

@@ -13,7 +13,7 @@ use std::task::Poll;
 use tokio::task;
 
 use crate::background::close_copies_in_child;
-use crate::engine::{DatabaseLock, HeldLock, HoldId, SectionId};
+use crate::engine::{DatabaseLock, HeldLock, HoldElsewhere, HoldId, SectionId};
 use crate::error::Error;
 use crate::model::options::AdvisoryMode;
 use crate::telemetry::HoldSpan;
@@ -217,6 +217,22 @@ pub(crate) fn enclosing(lock: &DatabaseLock) -> Vec<HoldId> {
     held()
         .filter(|hold| hold.lock.database == lock.database && hold.is_of_this_process())
         .map(|hold| hold.id)
+        .collect()
+}
+
+/// The locks of the enclosing calls in what may be the same database, or another one of its server, the innermost first.
+pub(crate) fn enclosing_elsewhere(lock: &DatabaseLock) -> Vec<HoldElsewhere> {
+    held()
+        .filter(|hold| {
+            let database = &hold.lock.database;
+            *database != lock.database
+                && database.may_share_server(&lock.database)
+                && hold.is_of_this_process()
+        })
+        .map(|hold| HoldElsewhere {
+            database: hold.lock.database.clone(),
+            hold: hold.id,
+        })
         .collect()
 }
 

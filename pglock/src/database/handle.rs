@@ -218,6 +218,16 @@ impl Database {
     }
 }
 
+impl Database {
+    /// Whether both connect to the same hosts, or to none. The server may have other names, of which nothing is known here.
+    pub(crate) fn may_share_server(&self, other: &Self) -> bool {
+        let [ours, theirs] = [self.config(), other.config()];
+        ours.get_hosts() == theirs.get_hosts()
+            && ours.get_hostaddrs() == theirs.get_hostaddrs()
+            && ours.get_ports() == theirs.get_ports()
+    }
+}
+
 impl PartialEq for Database {
     fn eq(&self, other: &Self) -> bool {
         let is_equal = || self.0.identity() == other.0.identity();

@@ -37,7 +37,7 @@ pub(crate) use hold::{HeldLock, HoldWatch};
 pub(crate) use ids::SectionId;
 pub(crate) use ledger::HoldId;
 pub(crate) use lock::{DatabaseLock, GrantRules, Purpose};
-pub(crate) use request::Request;
+pub(crate) use request::{HoldElsewhere, Request};
 pub(crate) use state::State;
 
 /// Asks a database something on a session that could hold a lock.

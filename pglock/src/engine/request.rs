@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::ids::SectionId;
 use super::ledger::{HoldId, LedgerRequest};
 use super::lock::DatabaseLock;
+use crate::database::Database;
 use crate::model::options::{Scope, WaitPolicy};
 use crate::telemetry::{TraceContext, WaitReport};
 
@@ -19,6 +20,8 @@ pub(crate) struct Request {
     pub(crate) is_nested: bool,
     /// What the enclosing calls hold in the same database, the innermost first.
     pub(crate) enclosing: Vec<HoldId>,
+    /// What they hold through other handles that may be of the same server.
+    pub(crate) elsewhere: Vec<HoldElsewhere>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
     /// Where to report that the wait lasts, if somebody listens.
@@ -27,6 +30,13 @@ pub(crate) struct Request {
     pub(crate) context: TraceContext,
     /// The enclosing prioritized sections, which this wait belongs to.
     pub(crate) sections: Vec<SectionId>,
+}
+
+/// A lock that a caller has through another handle than the one through which it requests a lock.
+#[derive(Clone)]
+pub(crate) struct HoldElsewhere {
+    pub(crate) database: Database,
+    pub(crate) hold: HoldId,
 }
 
 impl Request {
@@ -51,6 +61,7 @@ impl<'r> From<&'r Request> for LedgerRequest<'r> {
             no_wait: request.does_not_wait(),
             own_session: request.needs_own_session(),
             enclosing: &request.enclosing,
+            holds_elsewhere: !request.elsewhere.is_empty(),
         }
     }
 }

@@ -1,12 +1,12 @@
 //! The engine's state: the arbiters of all databases.
 
-use std::cell::{Cell, RefCell};
+use std::cell::Cell;
 use std::rc::{Rc, Weak};
 use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::arbiter::Arbiter;
+use super::arbiter::{Arbiter, Arbiters};
 use super::heartbeat;
 use super::ids::{SessionState, Ticket};
 use super::pool::Pool;
@@ -21,7 +21,7 @@ const IDLE_CHECK: Duration = Duration::from_secs(2);
 
 /// Lives on pglock's thread, so nothing here needs a lock.
 pub(crate) struct State {
-    arbiters: RefCell<Vec<Rc<Arbiter>>>,
+    arbiters: Rc<Arbiters>,
     /// Each lock that is kept after its call has a receiver; without receivers the channel counts as closed.
     kept: watch::Sender<()>,
     closes_idle_sessions: Cell<bool>,
@@ -31,7 +31,7 @@ pub(crate) struct State {
 impl Default for State {
     fn default() -> Self {
         Self {
-            arbiters: RefCell::default(),
+            arbiters: Rc::default(),
             kept: watch::Sender::new(()),
             closes_idle_sessions: Cell::default(),
             section_waits: SectionWaits::default(),
@@ -53,10 +53,8 @@ impl State {
         if !self.closes_idle_sessions.replace(true) {
             tokio::task::spawn_local(close_idle_sessions(Rc::downgrade(self)));
         }
-        let mut arbiters = self.arbiters.borrow_mut();
-        let mut known = arbiters.iter();
-        if let Some(arbiter) = known.find(|arbiter| arbiter.pool().database() == database) {
-            return Rc::clone(arbiter);
+        if let Some(arbiter) = self.arbiters.find(database) {
+            return arbiter;
         }
         let (pool, opened) = Pool::new(database.clone());
         tokio::task::spawn_local(heartbeat::keep_all(
@@ -64,22 +62,27 @@ impl State {
             opened,
             database.liveness(),
         ));
-        let arbiter = Arbiter::new(pool, self.section_waits.clone(), self.kept.clone());
-        arbiters.push(Rc::clone(&arbiter));
+        let arbiters = Rc::downgrade(&self.arbiters);
+        let arbiter = Arbiter::new(
+            pool,
+            arbiters,
+            self.section_waits.clone(),
+            self.kept.clone(),
+        );
+        self.arbiters.add(&arbiter);
         arbiter
     }
 
     /// A caller has gone away.
     pub(super) fn forget(&self, ticket: Ticket) {
-        let arbiters = self.arbiters.borrow().clone();
-        for arbiter in arbiters {
+        for arbiter in self.arbiters.all() {
             arbiter.forget(ticket);
         }
     }
 
     /// Closes the sessions that nobody uses, of one database or of all, and waits until the server has ended them.
     pub(super) async fn close_idle(&self, database: Option<&Database>) {
-        let mut arbiters = self.arbiters.borrow().clone();
+        let mut arbiters = self.arbiters.all();
         arbiters.retain(|it| database.is_none_or(|database| it.pool().database() == database));
         for arbiter in arbiters {
             let pool = arbiter.pool();
@@ -94,7 +97,7 @@ impl State {
 
     /// The backends of all of pglock's own sessions.
     pub(crate) fn backends(&self) -> Vec<Backend> {
-        let arbiters = self.arbiters.borrow();
+        let arbiters = self.arbiters.all();
         let pools = arbiters.iter().map(|arbiter| arbiter.pool());
         pools.flat_map(|pool| pool.backends()).collect()
     }
@@ -105,8 +108,7 @@ impl State {
 
     /// Waits until no lock is kept, of those whose release was sent before.
     pub(super) async fn nothing_kept(&self) {
-        let arbiters = self.arbiters.borrow().clone();
-        for arbiter in arbiters {
+        for arbiter in self.arbiters.all() {
             arbiter.take_releases();
         }
         self.kept.closed().await;
@@ -119,7 +121,7 @@ async fn close_idle_sessions(state: Weak<State>) {
         let Some(state) = state.upgrade() else {
             return;
         };
-        state.arbiters.borrow_mut().retain(|arbiter| {
+        state.arbiters.retain(|arbiter| {
             arbiter.give_back_idle(arbiter.pool().database().idle_timeout());
             arbiter.pool().close_idle();
             // One without sessions that nothing else uses can be created again when it is needed.

@@ -198,13 +198,13 @@ fn the_pause_is_short_again_once_it_waits_behind_another_leader() {
             }
         });
     let leader = process(db.url(), "one").using(here.build().unwrap());
-    let task = executor.spawn(leader.lead(|| std::future::pending::<Result<(), Error>>()));
-    let tried = |number| {
-        wait_until("it is tried", BOUND, || {
+    let task = executor.spawn(leader.lead(std::future::pending::<Result<(), Error>>));
+    let has_tried = |number| {
+        wait_until("it is has_tried", BOUND, || {
             tries.load(Ordering::SeqCst) >= number
         });
     };
-    tried(FAILURES);
+    has_tried(FAILURES);
     is_away.store(false, Ordering::SeqCst);
     let mut looker = db.connect();
     let lasts = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
@@ -220,7 +220,7 @@ fn the_pause_is_short_again_once_it_waits_behind_another_leader() {
     for pid in db.backends_named("pglock: one") {
         db.terminate(pid);
     }
-    tried(before + 3);
+    has_tried(before + 3);
     // The first pause would be 64 times `SOON`, if only a term made it shorter.
     let pauses = began.elapsed();
     assert!(pauses < SOON * (1 << FAILURES) / 2, "{pauses:?}");

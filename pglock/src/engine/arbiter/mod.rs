@@ -11,12 +11,13 @@ mod deadlines;
 mod holders;
 mod loans;
 mod releases;
+mod rings;
 mod sessions;
 mod waits;
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::{Arc, MutexGuard};
 use std::time::Instant;
 
@@ -30,6 +31,7 @@ use super::register::{Entries, Register};
 use super::request::Request;
 use super::section_waits::SectionWaits;
 use super::session::NoSession;
+use crate::database::Database;
 use crate::model::lock_id::Key;
 use cause::Cause;
 use deadlines::{Deadline, Deadlines};
@@ -38,8 +40,40 @@ use releases::Releases;
 use sessions::OpenSession;
 use waits::active::ActiveWait;
 
+/// The arbiters of all databases.
+#[derive(Default)]
+pub(super) struct Arbiters(RefCell<Vec<Rc<Arbiter>>>);
+
+impl Arbiters {
+    pub(super) fn find(&self, database: &Database) -> Option<Rc<Arbiter>> {
+        let arbiters = self.0.borrow();
+        let mut known = arbiters.iter();
+        let found = known.find(|arbiter| arbiter.pool().database() == database);
+        found.map(Rc::clone)
+    }
+
+    pub(super) fn add(&self, arbiter: &Rc<Arbiter>) {
+        self.0.borrow_mut().push(Rc::clone(arbiter));
+    }
+
+    /// Whether there are less than two.
+    fn are_alone(&self) -> bool {
+        self.0.borrow().len() < 2
+    }
+
+    pub(super) fn all(&self) -> Vec<Rc<Arbiter>> {
+        self.0.borrow().clone()
+    }
+
+    pub(super) fn retain(&self, is_kept: impl FnMut(&Rc<Arbiter>) -> bool) {
+        self.0.borrow_mut().retain(is_kept);
+    }
+}
+
 pub(super) struct Arbiter {
     pool: Rc<Pool>,
+    /// Those of other handles too, whose locks callers of this one may hold.
+    arbiters: Weak<Arbiters>,
     register: Arc<Register>,
     book: RefCell<Book>,
     deadlines: Deadlines,
@@ -104,12 +138,14 @@ impl Drop for Arbiter {
 impl Arbiter {
     pub(super) fn new(
         pool: Rc<Pool>,
+        arbiters: Weak<Arbiters>,
         section_waits: SectionWaits,
         kept: watch::Sender<()>,
     ) -> Rc<Self> {
         let releases = Releases::new();
         let arbiter = Rc::new(Self {
             pool,
+            arbiters,
             register: Register::new(releases.sender()),
             book: RefCell::new(Book {
                 waiting: HashMap::new(),
@@ -144,6 +180,9 @@ impl Arbiter {
         request.lock.database.attach(&self.register);
         let id = self.register().ledger.ask(LedgerRequest::from(&request));
         self.admit(id, ticket, request, reply);
+        if self.closes_ring(id) {
+            self.register().ledger.give_up(id);
+        }
         self.settle(None);
     }
 

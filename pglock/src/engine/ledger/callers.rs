@@ -28,6 +28,7 @@ impl Ledger {
             } else {
                 request.enclosing.into()
             },
+            holds_elsewhere: request.holds_elsewhere && !request.no_wait,
             links: [Link::default(); 2],
         });
         self.line_up(caller);
@@ -109,6 +110,13 @@ impl Ledger {
         self.settle();
     }
 
+    /// A lock that has not been released, as the server knows it.
+    pub(crate) fn held(&self, hold: HoldId) -> Option<(Key, AdvisoryMode, SessionId)> {
+        let (caller, session) = self.holding(hold)?;
+        let key = &self.keys[self.callers[caller].key];
+        Some((key.key, key.grant(session).mode, SessionId(session)))
+    }
+
     /// A hold that has not been released, and its session.
     pub(super) fn holding(&self, hold: HoldId) -> Option<(Id, Id)> {
         match self.callers.get(hold.0)?.stage {
@@ -144,6 +152,7 @@ impl Ledger {
         let state = &mut self.callers[caller];
         state.stage = Stage::Holding { session };
         state.enclosing = Box::default();
+        state.holds_elsewhere = false;
         let key = state.key;
         let grant = self.keys[key].grant_mut(session);
         grant.holders.push_back(&mut self.callers, caller);
@@ -174,7 +183,7 @@ impl Ledger {
     fn line_up(&mut self, caller: Id) {
         let state = &self.callers[caller];
         let (mode, no_wait) = (state.mode, state.no_wait);
-        let nested = !state.enclosing.is_empty();
+        let nested = state.is_nested();
         let key = &mut self.keys[state.key];
         if no_wait {
             key.tries[mode as usize].push_back(&mut self.callers, caller);
@@ -190,7 +199,7 @@ impl Ledger {
     fn leave_line(&mut self, caller: Id) {
         let state = &self.callers[caller];
         let (mode, no_wait) = (state.mode, state.no_wait);
-        let nested = !state.enclosing.is_empty();
+        let nested = state.is_nested();
         let key = &mut self.keys[state.key];
         if no_wait {
             key.tries[mode as usize].remove(&mut self.callers, caller);

@@ -54,8 +54,8 @@ use state::slab::{Id, Slab};
 use state::wait::{Wait, Waits};
 
 pub(crate) use orders::{
-    Action, Answer, Effect, Enclosing, FailureReason, HeldBy, HoldId, LedgerRequest, Limits, Op,
-    Order, RequestId, Role, SessionId, WaitAnswer, WaitOrder,
+    Action, Answer, Effect, Enclosing, FailureReason, HeldBy, HeldUpBy, HoldId, LedgerRequest,
+    Limits, Op, Order, RequestId, Role, SessionId, WaitAnswer, WaitOrder,
 };
 
 use crate::model::lock_id::Key;

@@ -28,6 +28,8 @@ pub(crate) struct LedgerRequest<'a> {
     pub(crate) own_session: bool,
     /// The holds of the calls around the one that asks. They stay held while it waits.
     pub(crate) enclosing: &'a [HoldId],
+    /// Whether these calls hold others that another ledger knows.
+    pub(crate) holds_elsewhere: bool,
 }
 
 /// What a caller is to be told. Each request gets one of the first four, or is withdrawn before.
@@ -191,6 +193,24 @@ pub(crate) struct Enclosing {
     /// As the server knows it.
     pub(crate) mode: AdvisoryMode,
     pub(crate) session: SessionId,
+}
+
+/// What a key's requests depend on when it is asked what they hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum HeldUpBy {
+    /// A wait in the server: all of them.
+    Wait,
+    /// The callers that hold the key: those that can't join them.
+    Holders,
+}
+
+/// What is held up while requests wait.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct HeldUp {
+    /// The locks that callers hold who wait for the key, and those who wait for these in turn.
+    pub(crate) locks: Vec<Enclosing>,
+    /// Those of these callers that hold others, which another ledger knows.
+    pub(crate) holding_elsewhere: Vec<RequestId>,
 }
 
 #[derive(Clone, Copy, Debug)]

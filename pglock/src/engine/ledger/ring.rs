@@ -5,8 +5,8 @@
 //! a request that begins to wait can close a ring: a lock that was just granted has no request inside yet.
 
 use super::Ledger;
-use super::orders::{Effect, Enclosing, RequestId, SessionId};
-use super::state::caller::Caller;
+use super::orders::{Effect, Enclosing, HeldUp, HeldUpBy, RequestId};
+use super::state::caller::{Caller, Stage};
 use super::state::key::Grant;
 use super::state::slab::Id;
 use crate::model::lock_id::Key;
@@ -14,40 +14,55 @@ use crate::model::options::AdvisoryMode;
 
 impl Ledger {
     /// What those hold who wait for a key, and those who wait for these in turn.
-    pub(crate) fn enclosing(&mut self, key: Key) -> Vec<Enclosing> {
+    pub(crate) fn held_up(&mut self, key: Key, by: HeldUpBy) -> HeldUp {
+        let mut found = HeldUp::default();
         let Some(start) = self.find(key) else {
-            return Vec::new();
+            return found;
         };
         let search = self.tick();
         self.keys[start].searched = search;
-        let mut found = Vec::new();
         let mut blocked_keys = vec![start];
         while let Some(key) = blocked_keys.pop() {
             let blocked = self.blocked(key);
+            let is_start = key == start && by == HeldUpBy::Wait;
             let nested: Vec<Id> = self.keys[key].nested.iter(&self.callers).collect();
             for request in nested {
-                if key != start && !blocked.contains(&self.callers[request]) {
+                let caller = &self.callers[request];
+                if !is_start && !blocked.contains(caller) {
                     continue;
                 }
-                for hold in self.callers[request].enclosing.clone() {
-                    let Some((caller, session)) = self.holding(hold) else {
+                if caller.holds_elsewhere {
+                    found.holding_elsewhere.push(RequestId(request));
+                }
+                for hold in caller.enclosing.clone() {
+                    let Some((key, mode, session)) = self.held(hold) else {
                         continue;
                     };
-                    let held = self.callers[caller].key;
-                    let state = &mut self.keys[held];
-                    found.push(Enclosing {
+                    found.locks.push(Enclosing {
                         request: RequestId(request),
-                        key: state.key,
-                        mode: state.grant(session).mode,
-                        session: SessionId(session),
+                        key,
+                        mode,
+                        session,
                     });
-                    if std::mem::replace(&mut state.searched, search) != search {
+                    let held = self.callers[hold.0].key;
+                    let searched = &mut self.keys[held].searched;
+                    if std::mem::replace(searched, search) != search {
                         blocked_keys.push(held);
                     }
                 }
             }
         }
         found
+    }
+
+    /// The key for which a request waits since callers of ours hold it, and the keys of the locks around the request. `None`
+    /// where it holds nothing, or does not wait for callers of ours.
+    pub(crate) fn waits_for_holders(&self, request: RequestId) -> Option<(Key, Vec<Key>)> {
+        let caller = self.callers.get(request.0)?;
+        let waits = caller.stage == Stage::Waiting && self.blocked(caller.key).contains(caller);
+        let holds = caller.enclosing.iter();
+        let keys = holds.filter_map(|hold| Some(self.held(*hold)?.0));
+        (waits && caller.is_nested()).then(|| (self.keys[caller.key].key, keys.collect()))
     }
 
     /// Whether a request waits for a lock of ours, whose end waits for the request.

@@ -4,6 +4,7 @@ pub(super) mod active;
 mod cycle;
 mod deadlocks;
 mod held_up;
+mod markers;
 mod statement;
 
 use std::rc::Rc;

@@ -15,7 +15,16 @@ pub(in crate::engine::ledger) struct Caller {
     /// When it asked; of one that leaves, when it was released.
     pub(in crate::engine::ledger) since: u64,
     pub(in crate::engine::ledger) enclosing: Box<[HoldId]>,
+    /// Whether it holds others that another ledger knows.
+    pub(in crate::engine::ledger) holds_elsewhere: bool,
     pub(in crate::engine::ledger) links: [Link; 2],
+}
+
+impl Caller {
+    /// Whether it holds locks while it waits.
+    pub(in crate::engine::ledger) fn is_nested(&self) -> bool {
+        self.holds_elsewhere || !self.enclosing.is_empty()
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

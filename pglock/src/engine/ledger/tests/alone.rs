@@ -36,6 +36,7 @@ impl Process {
                 no_wait: false,
                 own_session: false,
                 enclosing: &[],
+                holds_elsewhere: false,
             });
             assert_eq!(batch(&mut ledger, session), [Action::Try(mode)]);
             ledger.answer(session, 0, Answer::Yes);

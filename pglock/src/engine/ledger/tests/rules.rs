@@ -143,7 +143,11 @@ fn the_markers_of_a_wait_are_told() {
     let inner = scene.ask_around(outer, ask(2, Exclusive));
     scene.asked(ask(3, Exclusive));
     let waiter = scene.ask_around(inner, ask(3, Exclusive));
-    let told = scene.process.ledger.enclosing(Key::Big(3));
+    let told = scene
+        .process
+        .ledger
+        .held_up(Key::Big(3), HeldUpBy::Wait)
+        .locks;
     let lock = |holder: RequestId, key, mode| Enclosing {
         request: waiter,
         key: Key::Big(key),

@@ -99,6 +99,7 @@ impl Process {
             no_wait: ask.no_wait,
             own_session: ask.own_session,
             enclosing: &enclosing,
+            holds_elsewhere: false,
         });
         self.asked += 1;
         self.callers.push(CallerSim {

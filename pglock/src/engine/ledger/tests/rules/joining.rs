@@ -174,7 +174,11 @@ fn the_locks_around_those_who_wait_for_the_waiting_are_told_too() {
         ..ask(2, Shared)
     });
     let keys = |scene: &mut Scene| -> Vec<_> {
-        let enclosing = scene.process.ledger.enclosing(Key::Big(3));
+        let enclosing = scene
+            .process
+            .ledger
+            .held_up(Key::Big(3), HeldUpBy::Wait)
+            .locks;
         enclosing
             .iter()
             .map(|lock| (lock.request, lock.key))

@@ -73,6 +73,7 @@ impl Granting {
             no_wait: false,
             own_session: false,
             enclosing,
+            holds_elsewhere: false,
         });
     }
 
