@@ -128,6 +128,14 @@ mod tests {
     use super::*;
 
     #[test]
+    fn each_check_is_on_the_page() {
+        let page = include_str!("../../../README.md");
+        for (name, _) in CHECKS {
+            assert!(page.contains(&format!("\n| `{name}` | ")), "{name}");
+        }
+    }
+
+    #[test]
     fn texts_are_wrapped_between_words() {
         assert_eq!(
             wrapped("a word and another", 8),
