@@ -35,7 +35,10 @@ const OF_SESSION: [(&str, &str); 20] = [
     ("application_name", "a text"),
     ("user", "a text: its role"),
     ("state", "STATES"),
-    ("does", "its state, and since when; columns only"),
+    (
+        "does",
+        "its state and since when, or WAITS_TOO of who blocks; columns only",
+    ),
     ("query", "a text: its statement, or the last one"),
     ("start", "a time: of that statement"),
     ("duration", "a duration: since then"),
