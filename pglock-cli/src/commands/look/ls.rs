@@ -32,7 +32,7 @@ const COUNTED: usize = 1_000;
 
 pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     if args.fields {
-        show::print(&fields::text())?;
+        show::print(&fields::all())?;
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::find(global)?.with_database_of(args.config.as_deref());
