@@ -147,6 +147,23 @@ fn units(seconds: u64, large: (u64, &str), small: (u64, &str)) -> String {
     }
 }
 
+/// In lines of at most so many columns, as far as its words allow.
+pub(crate) fn wrapped(text: &str, most: usize) -> Vec<String> {
+    let mut lines = vec![String::new()];
+    for word in text.split(' ') {
+        let line = lines.last_mut().expect("there is one");
+        if line.is_empty() {
+            line.push_str(word);
+        } else if width(line) + 1 + width(word) <= most {
+            line.push(' ');
+            line.push_str(word);
+        } else {
+            lines.push(word.to_owned());
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -211,5 +228,14 @@ mod tests {
         }
         assert_eq!(chosen(Duration::from_secs(30)), "30 s");
         assert_eq!(chosen(Duration::from_millis(1_500)), "1.5 s");
+    }
+
+    #[test]
+    fn texts_are_wrapped_between_words() {
+        assert_eq!(
+            wrapped("a word and another", 8),
+            ["a word", "and", "another"]
+        );
+        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
     }
 }

@@ -5,9 +5,11 @@ Examples:
   pglock tree                       who blocks whom, and what to type to end it
   pglock blocked --on orders        who waits for a table, and who is in the way
   pglock who nightly-report         who has the lock of a job, and who waits for it
-  pglock free nightly-report        ends that session, after a question
-  pglock run nightly-report -n --skip -- ./report.sh                in cron on every host: one runs it
-  pglock run migrations -w 10m -- pglock guard --terminate -- ./migrate.sh      with traffic going on
+  pglock free nightly-report        ends the session that has it; it asks
+In cron on every host, so that one of them runs it:
+  pglock run nightly-report -n --skip -- ./report.sh
+A migration under traffic, one replica after the other:
+  pglock run migrations -w 10m -- pglock guard --terminate -- ./migrate.sh
 
 Exit codes: 0 yes; 1 no: nothing, nobody, not hit; 2 trouble. run and guard have their own.";
 

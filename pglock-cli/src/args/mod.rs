@@ -148,7 +148,7 @@ pub(crate) struct IdArgs {
 
 #[derive(Args, Debug)]
 pub(crate) struct DoctorArgs {
-    /// Leave a check out; repeatable
+    /// Leave a check out, by the name that stands before what it finds; repeatable
     #[arg(long, value_name = "CHECK")]
     pub(crate) skip: Vec<String>,
     /// For how long a session may be idle with a lock, and a transaction prepared; one that is open and idle, a minute at most

@@ -209,6 +209,7 @@ impl Attribute {
             Self::Lock => Some(what(lock, naming)),
             Self::OfLock(field) => of_lock(field, lock),
             Self::OfActivity(field) => of_activity(field, &lock.activity),
+            Self::OfBlocker(OfActivity::Does) => as_blocker(found.blocker?),
             Self::OfBlocker(field) => of_activity(field, found.blocker?),
         }
     }
@@ -254,6 +255,20 @@ fn of_activity(field: OfActivity, activity: &Activity) -> Option<String> {
         OfActivity::ClientHostname => activity.client_hostname.clone(),
         OfActivity::ClientPort => activity.client_port.map(|port| port.to_string()),
     }
+}
+
+/// What one does that is in the way of others: to end one that waits as well often ends nothing.
+fn as_blocker(activity: &Activity) -> Option<String> {
+    if !waits(activity) {
+        return does(activity);
+    }
+    let lasts = activity.duration.map(text::duration).unwrap_or_default();
+    Some(format!("WAITS_TOO {lasts}").trim_end().to_owned())
+}
+
+/// Whether it waits for a lock itself.
+pub(crate) fn waits(activity: &Activity) -> bool {
+    activity.wait_event_type.as_deref() == Some("LOCK")
 }
 
 /// Its state, and since when.

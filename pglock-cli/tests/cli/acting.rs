@@ -1,6 +1,7 @@
 //! `cancel`, `terminate`, `free`.
 
-use pglock_tests::{BOUND, TestDb, Waiter, database, pid_of, wait_until};
+use pglock_tests::{BOUND, Server, TestDb, Waiter, database, pid_of, wait_until};
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::terminal::{self, Terminal};
@@ -335,12 +336,32 @@ fn free_ends_all_who_share_the_lock() {
             .batch_execute("SELECT pg_advisory_lock_shared(42)")
             .unwrap();
     }
-    let dry = on(&db, &["free", "42", "--dry-run"]);
+    let dry = on(&db, &["free", "42", "--dry-run", "--json"]);
     assert_eq!((dry.code, db.held(42)), (0, 2), "{dry:?}");
+    let json: Value = serde_json::from_str(&dry.out).unwrap();
+    assert_eq!(json["sessions"][1]["outcome"], "shown", "{json}");
     let told = on(&db, &["free", "42", "-y"]);
     assert_eq!(
         (told.code, told.out.matches(": terminated").count()),
         (0, 2),
+        "{told:?}"
+    );
+    wait_until("it is free", BOUND, || db.held(42) == 0);
+}
+
+/// As one that the server can't end yet.
+#[test]
+fn a_lock_that_does_not_come_free_in_time_is_said_to_be_held() {
+    let server = Server::start();
+    let db = server.create_database();
+    let mut holder = db.connect();
+    holder.batch_execute("SELECT pg_advisory_lock(42)").unwrap();
+    let backend = Pid::from_raw(pid_of(&mut holder)).unwrap();
+    kill_process(backend, Signal::STOP).unwrap();
+    let told = on(&db, &["free", "42", "-y", "--wait", "100ms"]);
+    kill_process(backend, Signal::CONT).unwrap();
+    assert!(
+        told.code == 1 && told.out.ends_with("is still held\n"),
         "{told:?}"
     );
     wait_until("it is free", BOUND, || db.held(42) == 0);

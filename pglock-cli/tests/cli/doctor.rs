@@ -1,6 +1,6 @@
 //! `doctor`: each check finds what it is for.
 
-use pglock_tests::{PgBouncer, Server, TestDb, database, server};
+use pglock_tests::{BOUND, PgBouncer, Server, TestDb, database, server, wait_until};
 use serde_json::Value;
 
 use super::{Blocked, on, pglock, said};
@@ -147,4 +147,47 @@ fn missing_rights_are_found() {
     let doctor = doctor(&format!("postgres://{role}@{server}"));
     assert_one(&doctor, "rights", "info", "GRANT pg_signal_backend");
     db.execute(&format!("DROP ROLE {role}"));
+}
+
+#[test]
+fn standbys_are_told_of_and_take_no_locks() {
+    let server = Server::start();
+    let db = server.create_database();
+    let alone = doctor_of(&db, &[]);
+    assert_eq!(found(&alone, "failover"), []);
+    let standby = server.standby();
+    let mut client = db.connect();
+    wait_until("the standby follows", BOUND, || {
+        let standbys = "SELECT count(*) FROM pg_stat_replication";
+        client.query_one(standbys, &[]).unwrap().get::<_, i64>(0) > 0
+    });
+    let followed = doctor_of(&db, &[]);
+    assert_one(&followed, "failover", "info", "a failover frees all locks");
+    // The database has to have come there.
+    let url = standby.url(db.name());
+    wait_until("the database is there", BOUND, || {
+        postgres::Client::connect(&url, postgres::NoTls).is_ok()
+    });
+    let there = doctor(&url);
+    assert_one(&there, "locks", "fail", "standby");
+    assert!(
+        there["server"].as_str().unwrap().contains("standby"),
+        "{there}"
+    );
+}
+
+#[test]
+fn names_that_exclude_each_other_are_found() {
+    let db = database();
+    let folder = tempfile::tempdir().unwrap();
+    let catalog = r#"{"schema": "pglock/catalog/1", "program": "app", "locks": [
+        {"attribute": "advisory", "id": "72707369", "key": "72707369", "function": "app::import", "file": "src/jobs.rs", "line": 3,
+         "timeout_seconds": null, "side_effect": null, "shared": false, "scope": "session"}]}"#;
+    let path = folder.path().join("locks.json");
+    std::fs::write(&path, catalog).unwrap();
+    let told = said(pglock(&db).args(["doctor", "--json", "--names"]).arg(&path));
+    assert_eq!(told.code, 1, "{told:?}");
+    let doctor: Value = serde_json::from_str(&told.out).unwrap();
+    let says = "\"Prisma Migrate\" and \"72707369\" have the same key";
+    assert_one(&doctor, "names", "warn", says);
 }

@@ -1,7 +1,5 @@
 //! Options that no other test has, and many locks.
 
-use std::time::Instant;
-
 use pglock_tests::{BOUND, Server, Waiter, database, pid_of, wait_until};
 use serde_json::Value;
 
@@ -152,16 +150,56 @@ fn ten_thousand_locks_are_listed() {
     holder
         .batch_execute("SELECT pg_advisory_lock(n) FROM generate_series(1, 10000) n")
         .unwrap();
-    let began = Instant::now();
-    let all = on(&db, &["ls", "-l", "0", "--json"]);
-    let took = began.elapsed();
+    // Its own time: how long it takes depends on what else the machine does.
+    let script = "\"$0\" ls -l 0 --json && times >&2";
+    let mut all = std::process::Command::new("sh");
+    all.args(["-c", script, env!("CARGO_BIN_EXE_pglock")]);
+    let all = said(all.env("DATABASE_URL", db.url()));
     let json: Value = serde_json::from_str(&all.out).unwrap();
     assert_eq!(json["locks"].as_array().unwrap().len(), 10_000);
-    assert!(took < BOUND, "{took:?}");
+    // Of the shell, and of what it has run: as 0m1.15s for programs, then for the system.
+    let times = all.err.lines().last().unwrap();
+    let took = times.split(['m', 's', ' ']).collect::<Vec<_>>();
+    assert_eq!(took[0], "0", "{times}");
+    let took: f64 = took[1].parse().unwrap();
+    assert!(took < 10.0, "{times}");
     let first = on(&db, &["ls"]);
     assert!(first.err.contains("25 of 10000 (-l 25)"), "{}", first.err);
     let told = on(&db, &["terminate", "--held", "--dry-run"]);
     assert!(told.code == 0 && told.err.lines().count() == 3, "{told:?}");
+}
+
+#[test]
+fn who_blocks_and_waits_is_not_taken_for_the_root() {
+    let blocked = Blocked::on_orders();
+    let root = on(&blocked.db, &["blocked"]);
+    assert!(root.out.contains("IDLE_IN_TRANSACTION"), "{root:?}");
+    assert_eq!(root.err, "", "{root:?}");
+    let queued = Waiter::of(
+        &blocked.db,
+        blocked.db.connect_as("web"),
+        "SELECT * FROM orders",
+    );
+    let both = on(&blocked.db, &["blocked"]);
+    let of_web = both.out.lines().find(|line| line.contains(" web "));
+    assert!(
+        of_web.is_some_and(|line| line.contains("WAITS_TOO ")),
+        "{both:?}"
+    );
+    assert_eq!(both.err, "who WAITS_TOO is not at the root: pglock tree\n");
+    let of_columns = [
+        "blocked",
+        "--app",
+        "web",
+        "-a",
+        "blocking_activity__does",
+        "--output",
+        "csv",
+    ];
+    let csv = on(&blocked.db, &of_columns);
+    assert!(csv.out.contains("\nWAITS_TOO "), "{csv:?}");
+    let _db = blocked.end();
+    queued.finish();
 }
 
 /// Each in a queue has all before it in its way: there are more rows than anybody reads.

@@ -55,6 +55,10 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
             "Its session is ended, and its job is told that it lost the lock; what the job does meanwhile is not undone.{next}"
         ));
         if args.dry_run {
+            if global.format() == Format::Json {
+                let shown: Vec<_> = holders.into_iter().map(|holder| (holder, None)).collect();
+                print_json(&meant, &shown)?;
+            }
             return Ok(ExitCode::SUCCESS);
         }
         let question = match &holders[..] {
@@ -72,20 +76,23 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
                 Some(why) => Outcome::Spared(why),
                 None => end(&mut client, &holder, &meant).await?,
             };
-            told.push((holder, outcome));
+            told.push((holder, Some(outcome)));
         }
-        let after = wait_until_free(&mut client, &server, &meant, &told, args).await?;
+        let (is_free, after) = wait_until_free(&mut client, &server, &meant, &told, args).await?;
         if global.format() == Format::Json {
             print_json(&meant, &told)?;
         } else {
             let lines: String = told
                 .iter()
+                .filter_map(|(victim, outcome)| Some((victim, outcome.as_ref()?)))
                 .map(|(victim, outcome)| victim.told(outcome, Verb::Terminate) + "\n")
                 .collect();
             show::print(&format!("{lines}{after}\n"))?;
         }
-        let all_ended = told.iter().all(|(_, outcome)| outcome.is_settled());
-        Ok(ExitCode::from(u8::from(!all_ended)))
+        let is_settled =
+            |(_, outcome): &(_, Option<Outcome>)| outcome.as_ref().is_some_and(Outcome::is_settled);
+        let all_ended = told.iter().all(is_settled);
+        Ok(ExitCode::from(u8::from(!all_ended || !is_free)))
     })
 }
 
@@ -110,14 +117,14 @@ async fn end(client: &mut Client, holder: &Victim, meant: &Meant) -> Result<Outc
     hit::signal(client, holder, &select, Verb::Terminate).await
 }
 
-/// What is so afterwards, in words.
+/// Whether it is free of those who held it, and what is so, in words.
 async fn wait_until_free(
     client: &mut Client,
     server: &Server,
     meant: &Meant,
-    told: &[(Victim, Outcome)],
+    told: &[(Victim, Option<Outcome>)],
     args: &FreeArgs,
-) -> Result<String, Failure> {
+) -> Result<(bool, String), Failure> {
     let began = Instant::now();
     let is_old = |lock: &Lock| {
         told.iter().any(|(victim, _)| {
@@ -129,7 +136,7 @@ async fn wait_until_free(
         let locks = locks_of(client, &meant.id).await?;
         let held: Vec<_> = locks.iter().filter(|lock| lock.granted).collect();
         if !held.iter().any(|lock| is_old(lock)) {
-            return Ok(match held.first() {
+            let after = match held.first() {
                 None => who::is_free(meant, server, &[]),
                 Some(lock) => {
                     let name = lock
@@ -144,19 +151,20 @@ async fn wait_until_free(
                         title(meant)
                     )
                 }
-            });
+            };
+            return Ok((true, after));
         }
         if began.elapsed() >= args.wait {
-            return Ok(format!("{} is still held", title(meant)));
+            return Ok((false, format!("{} is still held", title(meant))));
         }
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
 
-fn print_json(meant: &Meant, told: &[(Victim, Outcome)]) -> Result<(), Failure> {
+fn print_json(meant: &Meant, told: &[(Victim, Option<Outcome>)]) -> Result<(), Failure> {
     let sessions: Vec<_> = told
         .iter()
-        .map(|(victim, outcome)| victim.json(Some(outcome), Verb::Terminate))
+        .map(|(victim, outcome)| victim.json(outcome.as_ref(), Verb::Terminate))
         .collect();
     Ok(show::print(&json::document(&json!({
         "schema": "pglock/hit/1",

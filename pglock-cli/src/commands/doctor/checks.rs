@@ -125,19 +125,21 @@ async fn version(client: &Client) -> Found {
     let now = SystemTime::now()
         .duration_since(SystemTime::UNIX_EPOCH)
         .unwrap_or_default();
-    Ok(
-        match END_OF_LIFE.iter().find(|(known, ..)| *known == major) {
-            None if major < 14 => vec![(
-                Level::Warn,
-                format!("PostgreSQL {major} is older than what pglock is tested with (14 to 18)"),
-            )],
-            Some((_, end, day)) if now.as_secs() > *end => vec![(
-                Level::Warn,
-                format!("PostgreSQL {major} has had no fixes since {day}; upgrade it"),
-            )],
-            _ => Vec::new(),
-        },
-    )
+    let found = of_version(major, now.as_secs());
+    Ok(found.into_iter().collect())
+}
+
+fn of_version(major: i32, now: u64) -> Option<(Level, String)> {
+    let said = match END_OF_LIFE.iter().find(|(known, ..)| *known == major) {
+        None if major < 14 => {
+            format!("PostgreSQL {major} is older than what pglock is tested with (14 to 18)")
+        }
+        Some((_, end, day)) if now > *end => {
+            format!("PostgreSQL {major} has had no fixes since {day}; upgrade it")
+        }
+        _ => return None,
+    };
+    Some((Level::Warn, said))
 }
 
 async fn client_gone(client: &Client) -> Found {
@@ -300,19 +302,23 @@ async fn failover(client: &Client) -> Found {
 
 async fn clock(client: &Client) -> Found {
     let row = connect::row(client, "SELECT clock_timestamp()", &[]).await?;
-    let there: SystemTime = row.get(0);
-    let here = SystemTime::now();
+    Ok(of_clocks(row.get(0), SystemTime::now())
+        .into_iter()
+        .collect())
+}
+
+fn of_clocks(there: SystemTime, here: SystemTime) -> Option<(Level, String)> {
     let skew = here
         .duration_since(there)
         .unwrap_or_else(|error| error.duration());
     if skew <= SKEW {
-        return Ok(Vec::new());
+        return None;
     }
     let said = format!(
         "the clocks of this host and of the server differ by {}: what is shown as \"idle for\" is wrong by that, and `--at-least` may be too short for cron on several hosts; synchronize them",
         text::duration(skew)
     );
-    Ok(vec![(Level::Warn, said)])
+    Some((Level::Warn, said))
 }
 
 fn names(patient: &Patient<'_>) -> Vec<(Level, String)> {
@@ -380,4 +386,35 @@ async fn log_lock_waits(client: &Client) -> Found {
             "log_lock_waits = off: with it the server's log names who waited for whom for longer than deadlock_timeout ({after})"
         ),
     )])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_without_fixes_is_warned_of() {
+        let on_its_last_day = 1_794_528_000;
+        assert!(of_version(14, on_its_last_day).is_none());
+        for (major, says) in [(14, "since 2026-11-12"), (13, "older than what")] {
+            let (level, said) = of_version(major, on_its_last_day + 1).expect("a warning");
+            assert!(level == Level::Warn && said.contains(says), "{said}");
+        }
+        // One that is newer than this.
+        assert!(of_version(19, u64::MAX).is_none());
+    }
+
+    #[test]
+    fn clocks_that_differ_are_warned_of_whichever_is_fast() {
+        let one = SystemTime::now();
+        let other = one + Duration::from_millis(1_500);
+        for (there, here) in [(one, other), (other, one)] {
+            let (level, said) = of_clocks(there, here).expect("a warning");
+            assert!(
+                level == Level::Warn && said.contains("differ by 1.5 s"),
+                "{said}"
+            );
+        }
+        assert!(of_clocks(one, one + SKEW).is_none());
+    }
 }

@@ -101,26 +101,10 @@ impl Finding {
         let check = style::painted(&format!("{:<14}", self.check), style::DIM);
         let indent = 5 + 14;
         let most = show::width().unwrap_or(100).saturating_sub(indent).max(40);
-        let lines = wrapped(&text::one_line(&self.text), most);
+        let lines = text::wrapped(&text::one_line(&self.text), most);
         let rest = format!("\n{:indent$}", "");
         format!("{level}{check}{}\n", lines.join(&rest))
     }
-}
-
-fn wrapped(text: &str, most: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in text.split(' ') {
-        let line = lines.last_mut().expect("there is one");
-        if line.is_empty() {
-            line.push_str(word);
-        } else if text::width(line) + 1 + text::width(word) <= most {
-            line.push(' ');
-            line.push_str(word);
-        } else {
-            lines.push(word.to_owned());
-        }
-    }
-    lines
 }
 
 #[cfg(test)]
@@ -128,11 +112,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn texts_are_wrapped_between_words() {
-        assert_eq!(
-            wrapped("a word and another", 8),
-            ["a word", "and", "another"]
-        );
-        assert_eq!(wrapped("unbreakable", 3), ["unbreakable"]);
+    fn each_check_is_on_the_page() {
+        let page = include_str!("../../../README.md");
+        for (name, _) in CHECKS {
+            assert!(page.contains(&format!("\n| `{name}` | ")), "{name}");
+        }
     }
 }

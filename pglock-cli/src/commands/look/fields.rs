@@ -2,6 +2,9 @@
 
 use pglock::{LockKind, LockMode, ParseNameError, RelKind, State};
 
+use crate::show;
+use crate::text;
+
 /// The fields of a lock, and what each has.
 const OF_LOCK: [(&str, &str); 17] = [
     ("kind", "(or type) KINDS"),
@@ -35,7 +38,10 @@ const OF_SESSION: [(&str, &str); 20] = [
     ("application_name", "a text"),
     ("user", "a text: its role"),
     ("state", "STATES"),
-    ("does", "its state, and since when; columns only"),
+    (
+        "does",
+        "its state and since when, or WAITS_TOO of who blocks; columns only",
+    ),
     ("query", "a text: its statement, or the last one"),
     ("start", "a time: of that statement"),
     ("duration", "a duration: since then"),
@@ -65,9 +71,17 @@ Lookups, as in -f wait_duration__gte=5s and -x activity__application_name__start
 Durations are written as 5s or '1 hour 30 minutes', times as '2030-01-01 12:00+00'.
 ";
 
-pub(crate) fn text() -> String {
+pub(super) fn all() -> String {
     let lines = |fields: &[(&str, &str)]| -> String {
-        let line = |(name, has): &(&str, &str)| format!("  {name:16}  {}\n", with_words(has));
+        let indent = 2 + 16 + 2;
+        let most = show::width().unwrap_or(100).saturating_sub(indent).max(40);
+        let line = |(name, has): &(&str, &str)| {
+            let lines = text::wrapped(&with_words(has), most);
+            format!(
+                "  {name:16}  {}\n",
+                lines.join(&format!("\n{:indent$}", ""))
+            )
+        };
         fields.iter().map(line).collect()
     };
     format!(
@@ -140,7 +154,7 @@ mod tests {
             .filter(|name| !is_listed(name))
             .collect();
         assert_eq!(missing, Vec::<String>::new());
-        let text = text();
+        let text = all();
         for word in [
             "ADVISORY",
             "ACCESS_EXCLUSIVE",

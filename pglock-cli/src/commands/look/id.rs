@@ -157,7 +157,7 @@ fn way_back(
             };
             format!("{name:?} ({by}), {what} {}\n", key_text(&id))
         } else {
-            let hint = if database.is_none() {
+            let hint = if database.is_none() && packed.is_none() {
                 "; pass -d to compare with migrators' keys, some of which depend on the database"
             } else {
                 ""

@@ -17,7 +17,7 @@ use crate::connect;
 use crate::failure::Failure;
 use crate::names::Names;
 use crate::show::attribute::{
-    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, Naming, OfActivity, idles, why_left_out,
+    Attribute, DEFAULT, DEFAULT_BLOCKED, Found, Naming, OfActivity, idles, waits, why_left_out,
 };
 use crate::show::table::{Cell, Column, table};
 use crate::show::{self, json, style};
@@ -32,7 +32,7 @@ const COUNTED: usize = 1_000;
 
 pub(crate) fn run(global: &Global, args: &LsArgs) -> Result<ExitCode, Failure> {
     if args.fields {
-        show::print(&fields::text())?;
+        show::print(&fields::all())?;
         return Ok(ExitCode::SUCCESS);
     }
     let config = Config::find(global)?.with_database_of(args.config.as_deref());
@@ -313,6 +313,10 @@ impl Listing {
         if is_cut {
             said.push("-e shows what was cut off".to_owned());
         }
+        let waits_too = |row: &Row| row.blocker.as_ref().is_some_and(waits);
+        if self.rows.iter().take(shown).any(waits_too) {
+            said.push("who WAITS_TOO is not at the root: pglock tree".to_owned());
+        }
         if !said.is_empty() {
             show::say(&said.join("; "));
         }
@@ -357,6 +361,9 @@ fn style_of(attribute: Attribute, row: &Row) -> Style {
         Attribute::OfActivity(OfActivity::Does) if idles(&row.lock.activity) => style::IDLES,
         Attribute::OfBlocker(OfActivity::Does) if row.blocker.as_ref().is_some_and(idles) => {
             style::IDLES
+        }
+        Attribute::OfBlocker(OfActivity::Does) if row.blocker.as_ref().is_some_and(waits) => {
+            style::WAITS
         }
         Attribute::OfLock(_) if !row.lock.granted => style::WAITS,
         _ => style::PLAIN,
