@@ -87,10 +87,10 @@ fn a_ring_is_found_by_the_markers_that_have_room() {
         .map(|id| lock(id, &one).acquire().unwrap())
         .collect();
     let call = |outer: pglock::Advisory, inner: pglock::Advisory| {
-        let (begin, begun) = std::sync::mpsc::channel();
+        let (begin, signal) = std::sync::mpsc::channel();
         let call = background("the call ends", move || {
             outer.run(|| {
-                begun.recv().unwrap();
+                signal.recv().unwrap();
                 inner.run(|| Ok::<_, Error>(()))
             })
         });
