@@ -217,8 +217,10 @@ fn a_lost_lock_can_be_acquired_again_on_the_same_thread() {
     let again = || pglock::advisory("again").using(&here).acquire()?.release();
     let guard = pglock::advisory("again").using(&here).acquire().unwrap();
     assert!(again().unwrap_err().is_config());
+    assert!(guard.backend_pid().is_some());
     kill_holder(&db);
     wait_until("the guard knows", BOUND, || guard.check().is_err());
+    assert_eq!(guard.backend_pid(), None, "a pid that may be another's");
     again().unwrap();
     assert!(guard.release().unwrap_err().is_lost());
 

@@ -122,7 +122,8 @@ impl Guard {
     }
 
     /// The pid of the session that the lock is on, as `pg_locks` and the server's log name it. Other locks of this program can
-    /// be on the same session. `None` once the lock is lost, and in a process that was forked from the one that acquired it.
+    /// be on the same session. `None` once the lock is known to be lost, in a process that was forked from the one that acquired it, and where there is no
+    /// server (feature `testing`).
     ///
     /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html).
     ///

@@ -121,11 +121,11 @@ impl HeldLock {
         held.map_or(0, |held| held.link.backend().pid)
     }
 
-    /// The same; `None` of one that is gone, or was inherited from the process that this one was forked from.
+    /// The same; `None` of one that is lost, or was inherited from the process that this one was forked from.
     pub(crate) fn backend(&self) -> Option<i32> {
-        let is_ours = self.register.process.is_current();
-        let pid = is_ours.then(|| self.backend_pid());
-        pid.filter(|pid| *pid != 0)
+        self.check_own_session().ok()?;
+        let pid = self.backend_pid();
+        (pid != 0).then_some(pid)
     }
 
     pub(crate) fn token(&self) -> Option<u64> {

@@ -87,7 +87,7 @@ impl Error {
 
     pub(crate) fn lock_table(id: &dyn fmt::Display, place: &str) -> Self {
         Self::environment(format!(
-            "lock {id} was not requested: this process already holds so many locks on {place} that they fill half of the server's lock table, and a full table stops every session; hold fewer locks at once, or raise `max_locks_per_transaction`"
+            "lock {id} was not requested: the locks of this process on {place}, and a mark for each that a call holds while it waits, fill half of the server's lock table, and a full table stops every session; hold fewer locks at once, or raise `max_locks_per_transaction`"
         ))
     }
 
