@@ -187,37 +187,58 @@ fn a_permit_is_free_once_its_session_is_gone() {
 }
 
 #[test]
-fn never_more_than_so_many_while_holders_are_killed() {
+fn never_more_than_so_many_in_the_order_of_arrival_while_holders_are_killed() {
+    const SESSIONS: usize = 12;
     const HOLDS: usize = 300;
     let db = database();
-    let (inside, most, done) = (
+    let (inside, most, asked) = (
         AtomicUsize::new(0),
         AtomicUsize::new(0),
         AtomicUsize::new(0),
     );
-    let hold = |here: &Database| {
+    let served = Mutex::new(Vec::new());
+    let hold = |here: &Database, rng: &mut fastrand::Rng| {
+        let number = asked.fetch_add(1, Ordering::SeqCst);
         let permit = sms(here).dedicated().acquire().unwrap();
+        served.lock().unwrap().push(number);
         most.fetch_max(inside.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
-        std::thread::sleep(Duration::from_millis(10));
+        std::thread::sleep(Duration::from_millis(rng.u64(1..20)));
         inside.fetch_sub(1, Ordering::SeqCst);
-        if done.fetch_add(1, Ordering::SeqCst).is_multiple_of(10) {
+        if rng.u8(..10) == 0 {
             // It frees its permit by its end.
-            let session = session_of(&db, &permit);
-            db.terminate(session);
+            db.terminate(session_of(&db, &permit));
             assert!(permit.release().unwrap_err().is_lost());
         }
     };
     std::thread::scope(|scope| {
-        for here in handles(&db, 12) {
-            let (hold, done) = (&hold, &done);
+        for (seed, here) in (1..).zip(handles(&db, SESSIONS)) {
+            let (hold, asked) = (&hold, &asked);
             scope.spawn(move || {
-                while done.load(Ordering::SeqCst) < HOLDS {
-                    hold(&here);
+                let mut rng = fastrand::Rng::with_seed(seed);
+                while asked.load(Ordering::SeqCst) < HOLDS {
+                    hold(&here, &mut rng);
                 }
             });
         }
     });
     assert_eq!(most.load(Ordering::SeqCst), 3);
+    let served = served.into_inner().unwrap();
+    assert!(served.len() >= HOLDS);
+    // By how many each was overtaken who asked after it: who has to connect first, or is late to get in line on a slow
+    // machine, is so by some.
+    let overtaken = (0..served.len()).map(|nth| {
+        let before = served[..nth].iter();
+        before.filter(|other| **other > served[nth]).count()
+    });
+    let mut overtaken: Vec<_> = overtaken.collect();
+    overtaken.sort_unstable();
+    let most_of_them = overtaken[overtaken.len() * 19 / 20];
+    eprintln!(
+        "OVER {most_of_them} {:?}",
+        &overtaken[overtaken.len() - 20..]
+    );
+    assert!(most_of_them <= 5, "{overtaken:?}");
+    assert!(*overtaken.last().unwrap() <= 3 * SESSIONS, "{overtaken:?}");
     db.wait_for_no_locks();
 }
 
@@ -294,14 +315,18 @@ fn nobody_begins_while_somebody_holds_the_limits_own_lock() {
     let [here, there] = handles(&db, 2).try_into().unwrap();
     let stopped = pglock::advisory("sms").using(&there).acquire().unwrap();
     assert!(sms(&here).try_acquire().unwrap().is_none());
-    let error = sms(&here).timeout(Duration::from_millis(500)).acquire();
-    let error = error.unwrap_err();
-    assert!(error.is_busy(), "{error}");
-    assert!(
-        error.to_string().starts_with("lock \"sms\" is busy"),
-        "{error}"
-    );
-    assert_eq!(error.holder().unwrap().application_name, "pglock: worker-1");
+    // Who it is may not be known in time on a busy machine.
+    wait_until("it is told who stops it", 3 * BOUND, || {
+        let error = sms(&here).timeout(Duration::from_millis(500)).acquire();
+        let error = error.unwrap_err();
+        assert!(error.is_busy(), "{error}");
+        assert!(
+            error.to_string().starts_with("lock \"sms\" is busy"),
+            "{error}"
+        );
+        let holder = error.holder();
+        holder.is_some_and(|holder| holder.application_name == "pglock: worker-1")
+    });
     stopped.release().unwrap();
     db.wait_for_no_locks();
 }

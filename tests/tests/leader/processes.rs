@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{executor, holder, process};
 
 /// How late a leader may hear that its session has ended: at once, and time for a loaded machine.
-const HEARD: Duration = Duration::from_secs(2);
+const HEARD: Duration = Duration::from_secs(4);
 
 /// The bound of the documentation for a network that goes silent: 4 s, and time for a loaded machine.
 const KNOWN: Duration = Duration::from_secs(7);

@@ -259,7 +259,7 @@ impl Call {
             work: micros(rng, 0..100_000),
             inner: Self::inside(rng, Door::Leading, order, &mut Vec::new(), this),
             end,
-            dropped_after: (is_endless || rng.bool()).then(|| micros(rng, 0..4_000_000)),
+            dropped_after: (is_endless || rng.bool()).then(|| micros(rng, 0..5_000_000)),
         }
     }
 }

@@ -2,9 +2,11 @@
 
 mod attributes_of_others;
 mod bodies;
+mod losses;
 mod metrics;
 mod metrics_recorder;
 mod retry;
+mod signals;
 mod spans;
 mod spans_recorder;
 mod trouble;

@@ -1,9 +1,9 @@
 //! Spans and events.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use pglock::{Database, Error, TableMode};
-use pglock_tests::{BOUND, Proxy, Server, TestDb, Waiter, apart, database, pid_of, wait_until};
+use pglock_tests::{BOUND, TestDb, apart, database, pid_of, wait_until};
 use tracing::{Level, info, info_span};
 
 use super::spans_recorder::{RecordedEvent, Recorder};
@@ -228,116 +228,6 @@ fn a_caller_that_goes_away_is_recorded() {
 }
 
 #[test]
-fn a_loss_is_reported_once_while_the_body_still_runs() {
-    let db = database();
-    let here = handle(&db);
-    let recorder = Recorder::default();
-    in_a_span(&recorder, || {
-        let body = || {
-            kill_holder(&db);
-            let lost = wait_for_event(&recorder, "pglock.lost");
-            assert_eq!(lost.level, Level::ERROR);
-            assert_eq!(lost.parent, Some("pglock.hold"));
-            assert_eq!(lost.fields.get("lock"), Some("lost"));
-            let why = lost.fields.get("why").unwrap();
-            assert!(why.contains("terminating connection"), "{why}");
-            Ok::<_, Error>(())
-        };
-        let error = pglock::advisory("lost").using(&here).run(body).unwrap_err();
-        assert!(error.is_lost());
-    });
-    recorder.event("pglock.lost");
-    let hold = recorder.span("pglock.hold");
-    assert_eq!(hold.fields.get("outcome"), Some("lost"));
-    assert_all_documented(&recorder);
-}
-
-#[test]
-fn a_loss_by_a_session_that_pglock_closes_is_reported_while_the_body_still_runs() {
-    let server = Server::start();
-    let db = server.create_database();
-    let proxy = Proxy::start(&server);
-    let here = Database::builder(proxy.url(db.name()))
-        .heartbeat(Duration::from_secs(1))
-        .build()
-        .unwrap();
-    let recorder = Recorder::default();
-    let error = recorder.record(|| {
-        let body = || {
-            // The server is silent, so the session is given up.
-            proxy.stop_forwarding();
-            let lost = wait_for_event(&recorder, "pglock.lost");
-            assert_eq!(lost.fields.get("lock"), Some("outer"));
-            Ok::<_, Error>(())
-        };
-        pglock::advisory("outer").using(&here).run(body)
-    });
-    assert!(error.unwrap_err().is_lost());
-    recorder.event("pglock.lost");
-}
-
-#[test]
-fn a_guard_that_is_dropped_on_a_closed_connection_has_lost_its_lock() {
-    let db = database();
-    let recorder = Recorder::default();
-    recorder.record(|| {
-        runtime().block_on(async {
-            let connected = tokio_postgres::connect(db.url(), tokio_postgres::NoTls).await;
-            let (mut client, connection) = connected.unwrap();
-            let connection = tokio::spawn(connection);
-            let lock = pglock::advisory("mine").on_async(&mut client);
-            let guard = lock.acquire().await.unwrap();
-            kill_holder(&db);
-            assert!(connection.await.unwrap().is_err());
-            drop(guard);
-        });
-    });
-    recorder.event("pglock.lost");
-    let hold = recorder.span("pglock.hold");
-    assert_eq!(hold.fields.get("outcome"), Some("lost"));
-}
-
-#[test]
-fn a_body_that_is_stopped_has_lost_its_lock() {
-    let db = database();
-    let here = handle(&db);
-    let recorder = Recorder::default();
-    recorder.record(|| {
-        let hangs = std::future::pending::<Result<(), Error>>();
-        let call = pglock::advisory("stopped")
-            .using(&here)
-            .hold_at_most(Duration::from_millis(50))
-            .run_async(hangs);
-        assert!(pollster::block_on(call).unwrap_err().is_lost());
-    });
-    let lost = recorder.event("pglock.lost");
-    let why = lost.fields.get("why").unwrap();
-    assert!(why.contains("hold_at_most"), "{why}");
-    // Its caller is still there.
-    assert!(recorder.events("pglock.drop").is_empty());
-}
-
-#[test]
-fn a_kept_lock_is_held_until_its_time_is_over() {
-    let db = database();
-    let here = handle(&db);
-    let recorder = Recorder::default();
-    let least = Duration::from_secs(1);
-    let began = Instant::now();
-    recorder.record(|| {
-        let lock = pglock::advisory("kept").using(&here).hold_at_least(least);
-        lock.run(|| Ok::<_, Error>(())).unwrap();
-    });
-    wait_until("it is over", BOUND, || {
-        recorder.span("pglock.hold").is_closed
-    });
-    assert!(began.elapsed() >= least);
-    let hold = recorder.span("pglock.hold");
-    assert_eq!(hold.fields.get("outcome"), Some("released"));
-    assert!(hold.millis("held_ms") >= 999.0, "{hold:?}");
-}
-
-#[test]
 fn locks_on_the_callers_connections_are_recorded_too() {
     #[pglock::advisory("mine", client = client)]
     fn job(client: &mut postgres::Client) -> Result<(), Error> {
@@ -418,105 +308,6 @@ fn transaction_and_table_locks_have_an_attempt_and_no_hold() {
     let modes = [Some("exclusive"), Some("SHARE_ROW_EXCLUSIVE")];
     assert_eq!(values("mode"), modes);
     assert!(recorder.spans("pglock.hold").is_empty());
-}
-
-#[test]
-fn signaled_sessions_are_events() {
-    #[pglock::prioritize(interval = "50ms", client = client, using = here)]
-    fn migrate(client: &mut postgres::Client, here: &Database) -> Result<(), Error> {
-        let locked = pglock::advisory(1).on(client).acquire()?;
-        locked.release()
-    }
-
-    let db = database();
-    let here = handle(&db);
-    let mut blocker = db.connect_as("report");
-    let pid = pid_of(&mut blocker).to_string();
-    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    let mut client = db.connect();
-    let recorder = Recorder::default();
-    in_a_span(&recorder, || migrate(&mut client, &here)).unwrap();
-    let signal = recorder.event("pglock.signal");
-    assert_eq!(signal.level, Level::WARN);
-    assert_eq!(signal.parent, Some(OUTER));
-    assert_eq!(signal.fields.get("pid"), Some(&*pid));
-    assert_eq!(signal.fields.get("action"), Some("terminated"));
-    assert_eq!(signal.fields.get("application_name"), Some("report"));
-    assert!(signal.fields.get("user").is_some());
-    assert_all_documented(&recorder);
-}
-
-#[test]
-fn a_blocker_that_cannot_be_signaled_is_reported_once() {
-    let db = database();
-    let here = handle(&db);
-    let mut blocker = db.connect_as("report");
-    let pid = pid_of(&mut blocker).to_string();
-    blocker.batch_execute("SELECT pg_advisory_lock(1)").unwrap();
-    let mut client = db.connect();
-    let recorder = Recorder::default();
-    in_a_span(&recorder, || {
-        let section = pglock::prioritize()
-            .interval(Duration::from_millis(20))
-            .timeout(Duration::from_secs(1))
-            .using(&here)
-            .side_effect(pglock::Terminate::new().never_application("report"));
-        let mut section = section.on(&mut client).unwrap();
-        let waited = section.batch_execute("SELECT pg_advisory_lock(1)");
-        assert!(waited.is_err());
-    });
-    let spared = recorder.event("pglock.spared");
-    assert_eq!(spared.level, Level::WARN);
-    assert_eq!(spared.parent, Some(OUTER));
-    assert_eq!(spared.fields.get("pid"), Some(&*pid));
-    let message = spared.fields.get("message").unwrap();
-    assert!(message.contains("never signaled"), "{message}");
-    assert!(recorder.events("pglock.signal").is_empty());
-    assert_all_documented(&recorder);
-}
-
-#[test]
-fn sessions_signaled_through_a_filter_are_events_and_so_are_those_left_alone() {
-    let server = Server::start();
-    let db = server.create_database();
-    db.execute("BEGIN; SELECT pg_advisory_xact_lock_shared(1); PREPARE TRANSACTION 'p'");
-    let mut blocker = db.connect();
-    let pid = pid_of(&mut blocker).to_string();
-    let lock = "SELECT pg_advisory_lock_shared(1)";
-    blocker.batch_execute(lock).unwrap();
-    let waiter = Waiter::start(&db, "SELECT pg_advisory_lock(1)");
-    let waiting = waiter.pid.to_string();
-    let mut client = db.connect();
-    let recorder = Recorder::default();
-    in_a_span(&recorder, || {
-        // It idles.
-        let signaled = pglock::blocked_locks().cancel_blocking_activity(&mut client);
-        assert!(signaled.unwrap().is_empty());
-        let signaled = pglock::blocked_locks().terminate_blocking_activity(&mut client);
-        assert_eq!(signaled.unwrap().len(), 1);
-        let waits = pglock::locks().granted(false);
-        assert_eq!(waits.cancel_activity(&mut client).unwrap(), [waiter.pid]);
-    });
-    let signals = recorder.events("pglock.signal");
-    let values = |field| -> Vec<_> {
-        signals
-            .iter()
-            .map(|signal| signal.fields.get(field))
-            .collect()
-    };
-    assert_eq!(values("action"), [Some("terminated"), Some("canceled")]);
-    assert_eq!(values("pid"), [Some(&*pid), Some(&*waiting)]);
-    assert_eq!(signals[0].parent, Some(OUTER));
-    let spared = recorder.events("pglock.spared");
-    let pids: Vec<_> = spared.iter().map(|event| event.fields.get("pid")).collect();
-    assert_eq!(pids, [Some("0"), Some(&*pid), Some("0")]);
-    let message = spared[0].fields.get("message").unwrap();
-    assert!(
-        message.ends_with("it is a prepared transaction"),
-        "{message}"
-    );
-    db.execute("ROLLBACK PREPARED 'p'");
-    waiter.was_canceled();
 }
 
 #[test]

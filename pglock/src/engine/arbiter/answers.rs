@@ -10,7 +10,7 @@ use super::{Arbiter, Waiting};
 use crate::background::jittered;
 use crate::engine::hold::HeldLock;
 use crate::engine::ids::SessionState;
-use crate::engine::ledger::{Effect, FailureReason, HoldId, RequestId, SessionId};
+use crate::engine::ledger::{Effect, HoldId, RequestId, SessionId};
 use crate::engine::register::Held;
 use crate::engine::request::Request;
 use crate::error::{Error, Found, SKIP};
@@ -39,15 +39,9 @@ impl Arbiter {
                     });
                 }
                 Effect::Failed { request, why } => {
-                    let before = match why {
-                        // None of the sessions to wait on could be opened a moment ago.
-                        FailureReason::NoWaitSession => self.no_wait_session.borrow().clone(),
-                        _ => None,
-                    };
-                    let before = before.map(Cause::NoSession);
+                    let before = self.no_wait_session.borrow().clone();
                     self.refuse(request, |waiting| {
-                        let cause = cause.or(before.as_ref());
-                        Cause::not_acquired(cause, why, &waiting.request.lock)
+                        Cause::not_acquired(cause, before.as_ref(), why, &waiting.request.lock)
                     });
                 }
                 Effect::Released { hold, was_held } => {

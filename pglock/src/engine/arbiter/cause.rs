@@ -50,13 +50,18 @@ impl Cause {
         matches!(self, Self::Ended { failure: Some(failure), .. } if failure.sql_state.is_some())
     }
 
-    /// The error of a request that failed.
+    /// The error of a request that failed. `before` says why no session to wait on could be opened a moment ago.
     pub(super) fn not_acquired(
         cause: Option<&Self>,
+        before: Option<&NoSession>,
         why: FailureReason,
         lock: &DatabaseLock,
     ) -> Error {
         let place = || lock.database.place();
+        // What happens at this moment may be the end of another session, which goes with the same server.
+        if let (FailureReason::NoWaitSession, Some(before)) = (why, before) {
+            return before.explain(lock, &place());
+        }
         match (why, cause) {
             (FailureReason::LockTableFull, _) | (_, Some(Self::LockTable)) => {
                 Error::lock_table(&lock.id, &place())
@@ -100,6 +105,40 @@ impl Cause {
             Some(Self::NoSession(_) | Self::Failed(_) | Self::LockTable) | None => {
                 Error::lost(&lock.id, "its session was closed")
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::database::Database;
+    use crate::model::lock_request::LockSpec;
+    use crate::model::options::{AdvisoryMode, Scope};
+
+    #[test]
+    fn who_gets_no_session_to_wait_on_is_told_why_none_could_be_opened() {
+        let database = Database::builder("postgres://app@localhost/app").build();
+        let lock = DatabaseLock {
+            spec: LockSpec::new(1.into(), AdvisoryMode::Exclusive, None).unwrap(),
+            scope: Scope::Session,
+            dedicated: false,
+            reentrant: true,
+            purpose: None,
+            database: database.unwrap(),
+        };
+        let before = NoSession::Failed(Failure::session_ended());
+        let ended = Cause::Ended {
+            reason: "another session has ended".to_owned(),
+            failure: None,
+        };
+        let told =
+            |cause, before| Cause::not_acquired(cause, before, FailureReason::NoWaitSession, &lock);
+        for cause in [None, Some(&ended)] {
+            let error = told(cause, Some(&before));
+            assert!(error.is_connect(), "{error}");
+            // All of them wait.
+            assert!(told(cause, None).is_environment());
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::log::Outcome;
 
 /// For how long a leader may go on that has lost the lock. It hears at once of a session that has ended, and then of nothing
 /// but a machine that is slow, or a process that is stopped for a moment.
-const STOPS_WITHIN: Duration = Duration::from_secs(2);
+const STOPS_WITHIN: Duration = Duration::from_secs(3);
 
 pub(super) fn violations<'h>(history: &'h History, sections: &[Section<'h>]) -> Vec<Violation<'h>> {
     let mut leaders: BTreeMap<_, Vec<&Call>> = BTreeMap::new();

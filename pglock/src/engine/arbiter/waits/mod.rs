@@ -133,7 +133,7 @@ impl Arbiter {
                     end = self.converse_wait(order, &lease, &request, active).await;
                 }
                 Err(why) => {
-                    self.wait_answered(order, WaitAnswer::NoSession, Some(&Cause::NoSession(why)));
+                    self.no_wait_session(order, why);
                     return;
                 }
             }
@@ -206,15 +206,7 @@ impl Arbiter {
             return match self.pool.session_for_many().await {
                 Ok(lease) => Some(lease),
                 Err(why) => {
-                    self.no_wait_session.replace(Some(why.clone()));
                     self.no_wait_session(order, why);
-                    let arbiter = Rc::clone(self);
-                    tokio::task::spawn_local(async move {
-                        tokio::time::sleep(OPEN_AGAIN).await;
-                        arbiter.no_wait_session.take();
-                        arbiter.register().ledger.retry_wait_sessions();
-                        arbiter.settle(None);
-                    });
                     None
                 }
             };
@@ -243,7 +235,18 @@ impl Arbiter {
         }
     }
 
+    /// None could be opened: for a while none is ordered for the waits of many callers.
     fn no_wait_session(self: &Rc<Self>, order: &WaitOrder, why: NoSession) {
+        if order.own.is_none() {
+            self.no_wait_session.replace(Some(why.clone()));
+            let arbiter = Rc::clone(self);
+            tokio::task::spawn_local(async move {
+                tokio::time::sleep(OPEN_AGAIN).await;
+                arbiter.no_wait_session.take();
+                arbiter.register().ledger.retry_wait_sessions();
+                arbiter.settle(None);
+            });
+        }
         self.wait_answered(order, WaitAnswer::NoSession, Some(&Cause::NoSession(why)));
     }
 
