@@ -175,6 +175,59 @@ fn the_pause_doubles_while_the_database_is_away_and_is_short_again_after_a_term(
 }
 
 #[test]
+fn the_pause_is_short_again_once_it_waits_behind_another_leader() {
+    const FAILURES: usize = 6;
+    let (db, executor) = (database(), executor());
+    let mut other = db.connect();
+    let held = pglock::advisory("scheduler").on(&mut other).acquire();
+    let tries = Arc::new(AtomicUsize::new(0));
+    let is_away = Arc::new(AtomicBool::new(true));
+    let here = Database::builder(db.url())
+        .application_name("one")
+        .password_with({
+            let (tries, is_away) = (Arc::clone(&tries), Arc::clone(&is_away));
+            move || {
+                tries.fetch_add(1, Ordering::SeqCst);
+                if is_away.load(Ordering::SeqCst) {
+                    Err("as if there were no database")
+                } else {
+                    Ok("")
+                }
+            }
+        });
+    let leader = process(db.url(), "one").using(here.build().unwrap());
+    let task = executor.spawn(leader.lead(std::future::pending::<Result<(), Error>>));
+    let wait_for_try = |number| {
+        wait_until("it is tried", BOUND, || {
+            tries.load(Ordering::SeqCst) >= number
+        });
+    };
+    wait_for_try(FAILURES);
+    is_away.store(false, Ordering::SeqCst);
+    let mut looker = db.connect();
+    let lasts = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database()) \
+         AND waitstart < clock_timestamp() - interval '1 s')";
+    // Twenty times as long as it may take to notice.
+    wait_until("it has waited for a while", 2 * BOUND, || {
+        looker.query_one(lasts, &[]).unwrap().get(0)
+    });
+    is_away.store(true, Ordering::SeqCst);
+    let before = tries.load(Ordering::SeqCst);
+    let began = Instant::now();
+    for pid in db.backends_named("pglock: one") {
+        db.terminate(pid);
+    }
+    wait_for_try(before + 3);
+    // The first pause would be 64 times `SOON`, if only a term made it shorter.
+    let pauses = began.elapsed();
+    assert!(pauses < SOON * (1 << FAILURES) / 2, "{pauses:?}");
+    task.abort();
+    drop(held);
+    db.wait_for_no_locks();
+}
+
+#[test]
 fn a_leader_that_has_lost_the_lock_and_works_on_is_none() {
     let (db, executor) = (database(), executor());
     let leader = process(db.url(), "one");

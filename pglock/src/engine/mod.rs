@@ -99,6 +99,17 @@ pub(crate) async fn token(hold: &HeldLock) -> Result<u64, Error> {
         .unwrap_or_else(|_| Err(background::thread_ended()))
 }
 
+/// Whether requests of this process wait for a lock of which the database has said that it is busy.
+pub(crate) async fn is_in_line(lock: &DatabaseLock) -> bool {
+    let Some(thread) = background::running() else {
+        return false;
+    };
+    let (database, key) = (lock.database.clone(), lock.key);
+    let is_in_line =
+        thread.ask(move || async move { State::here().arbiter(&database).is_in_line(key) });
+    is_in_line.await.unwrap_or(false)
+}
+
 /// Waits until no lock is kept after its call. It does not start pglock's thread.
 pub(crate) async fn drain() {
     let Some(thread) = background::running() else {

@@ -1,9 +1,11 @@
 //! One of many processes does the work, and another takes over when that one can't.
 
 pub(crate) mod expansion;
+mod pauses;
 
 use std::fmt;
-use std::future::Future;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
@@ -12,16 +14,17 @@ use tokio_postgres::error::SqlState;
 use crate::api::advisory::{Advisory, advisory};
 use crate::background::{self, PerProcess, jittered};
 use crate::database::Using;
-use crate::engine::HoldWatch;
+use crate::engine::{self, DatabaseLock, HoldWatch};
 use crate::error::{Error, humanize};
 use crate::model::lock_id::IntoLockId;
 use crate::model::options::{LONGEST_TIME, Timeout};
 use crate::telemetry::{LeaderRecord, Subject};
+use pauses::Pauses;
 
 const RESTART: Duration = Duration::from_secs(1);
 
-/// The longest pause while the database is away, unless `restart` is longer.
-const LONGEST_PAUSE: Duration = Duration::from_secs(30);
+/// How often it is looked at most whether the database is back, and lets a request wait in line.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The terms that this process has begun. Those that are over are gone, but for their place.
 static TERMS: PerProcess<Vec<Weak<HoldWatch>>> = PerProcess::new();
@@ -97,8 +100,8 @@ impl Leader {
     }
 
     /// The pause between two terms, and before the lock is waited for again; one second by default. While the database can't
-    /// be reached, or is a standby, the pause doubles, up to 30 s; the next term sets it back. Each pause is up to a quarter
-    /// shorter or longer, by chance.
+    /// be reached, or is a standby, the pause doubles, up to 30 s; once it answers, also by letting this process wait behind
+    /// another leader, the pause is short again. Each one is up to a quarter shorter or longer, by chance.
     ///
     /// ```
     /// use std::time::Duration;
@@ -190,15 +193,18 @@ impl Leader {
                 humanize::duration(self.restart)
             )));
         }
-        let mut pause = self.restart;
+        let mut pauses = Pauses::new(self.restart);
         let mut term = 0_u64;
         loop {
             let request = self.lock.clone().for_own_session(Timeout::FOREVER)?;
             let record = LeaderRecord::of(Subject::from(&request.lock));
-            let (ended, was_lost) = match request.enter_async().await {
+            let lock = pauses.have_grown().then(|| request.lock.clone());
+            let (entered, was_in_line) = entered(request.enter_async(), lock, self.restart).await;
+            if was_in_line || !entered.as_ref().is_err_and(is_away) {
+                pauses.answered();
+            }
+            let (ended, was_lost) = match entered {
                 Ok(call) => {
-                    // The database is there, so the next outage begins with a short pause again.
-                    pause = self.restart;
                     term += 1;
                     let watch = begin_term(call.watch());
                     // Begun in the call, whose span is then around that of the term.
@@ -209,15 +215,15 @@ impl Leader {
                 }
                 Err(error) => (Err(error), false),
             };
-            let next_pause = match ended {
+            let pause = match ended {
                 // By a body that has noticed the loss before it was dropped for it, or that begins anew in any case.
-                Ok(result) if failed(&result) && (was_lost || self.restarts_on_error) => pause,
-                Err(error) if is_away(&error) => (pause * 2).min(LONGEST_PAUSE.max(self.restart)),
-                Err(error) if is_passing(&error) => pause,
+                Ok(result) if failed(&result) && (was_lost || self.restarts_on_error) => {
+                    pauses.next(false)
+                }
+                Err(error) if is_passing(&error) => pauses.next(is_away(&error)),
                 ended => return ended,
             };
             sleep(jittered(pause)).await?;
-            pause = next_pause;
         }
     }
 
@@ -241,6 +247,29 @@ impl Leader {
         let mut terms = terms.iter().filter_map(Weak::upgrade);
         Ok(terms.any(|term| term.lock.is_same_key(&lock) && term.is_session_open()))
     }
+}
+
+/// What a request became, and whether it is known to have waited in line before, which is looked for if `lock` is given: the
+/// outcome alone doesn't say whether the database was there in between.
+async fn entered<T>(
+    request: impl Future<Output = T>,
+    lock: Option<DatabaseLock>,
+    restart: Duration,
+) -> (T, bool) {
+    let Some(lock) = lock else {
+        return (request.await, false);
+    };
+    let interval = restart.max(LOOK);
+    let in_line =
+        async { while sleep(interval).await.is_ok() && !engine::is_in_line(&lock).await {} };
+    let (mut request, mut in_line) = (pin!(request), pin!(in_line));
+    let mut was_in_line = false;
+    let entered = poll_fn(|cx| {
+        was_in_line = was_in_line || in_line.as_mut().poll(cx).is_ready();
+        request.as_mut().poll(cx)
+    });
+    let entered = entered.await;
+    (entered, was_in_line)
 }
 
 /// Whether the database could not be reached, or is a standby, as a server is on its way to be the primary.

@@ -186,6 +186,11 @@ impl Arbiter {
         drop(waiting);
     }
 
+    /// Whether requests wait for a key that is known to be busy.
+    pub(super) fn is_in_line(&self, key: Key) -> bool {
+        self.register().ledger.is_in_line(key)
+    }
+
     /// Whether nothing is open here, and nobody waits.
     pub(super) fn is_unused(&self) -> bool {
         let book = self.book.borrow();

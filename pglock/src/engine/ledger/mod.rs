@@ -51,7 +51,7 @@ use state::caller::Caller;
 use state::key::KeyState;
 use state::session::{Opening, SessionRecord};
 use state::slab::{Id, Slab};
-use state::wait::Waits;
+use state::wait::{Wait, Waits};
 
 pub(crate) use orders::{
     Action, Answer, Effect, Enclosing, FailureReason, HeldBy, HoldId, LedgerRequest, Limits, Op,
@@ -156,6 +156,17 @@ impl Ledger {
     /// Whether a session has not ended, as far as is known here.
     pub(crate) fn has_session(&self, session: SessionId) -> bool {
         self.sessions.get(session.0).is_some()
+    }
+
+    /// Whether requests wait for a key of which a session has heard that it is busy, or waits for it.
+    pub(crate) fn is_in_line(&self, key: Key) -> bool {
+        let key = self.find(key).and_then(|key| self.keys.get(key));
+        key.is_some_and(|key| {
+            let waits = |wait: &Wait| wait.session.is_some();
+            let was_answered =
+                key.is_held() || key.refused.is_some() || key.wait.as_ref().is_some_and(waits);
+            was_answered && !key.queue.is_empty()
+        })
     }
 
     /// Who waits for a key, in order.

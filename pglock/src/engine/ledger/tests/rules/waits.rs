@@ -246,3 +246,40 @@ fn who_is_polled_while_we_have_it_shared_joins_when_the_writer_has_gone() {
     scene.settle();
     assert!(scene.holds(polled));
 }
+
+#[test]
+fn a_request_is_in_line_once_the_server_has_let_it_wait() {
+    let key = Key::Big(1);
+    let mut scene = scene();
+    scene.server.try_lock(OTHER, 1, Exclusive);
+    assert!(!scene.process.ledger.is_in_line(key));
+    let shared = scene.ask(ask(1, Exclusive));
+    assert!(!scene.process.ledger.is_in_line(key), "nobody was asked");
+    scene.settle();
+    assert!(scene.process.ledger.is_in_line(key));
+    scene.make(Move::Withdraw(scene.place(shared)));
+    scene.settle();
+    assert!(!scene.process.ledger.is_in_line(key), "nobody waits");
+
+    scene.ask(Ask {
+        own_session: true,
+        ..ask(1, Exclusive)
+    });
+    assert!(!scene.process.ledger.is_in_line(key), "it has no session");
+    scene.settle();
+    assert!(scene.process.ledger.is_in_line(key));
+
+    let key = Key::Big(2);
+    scene.asked(ask(2, Exclusive));
+    assert!(!scene.process.ledger.is_in_line(key), "it has the lock");
+    scene.asked(ask(2, Exclusive));
+    assert!(scene.process.ledger.is_in_line(key), "behind one of ours");
+
+    let mut scene = small();
+    for key in 1..=2 {
+        scene.server.try_lock(OTHER, key, Exclusive);
+        scene.asked(ask(key, Exclusive));
+    }
+    assert_eq!(waited_for(&scene), [Key::Big(1)]);
+    assert!(scene.process.ledger.is_in_line(Key::Big(2)), "polled");
+}
