@@ -65,7 +65,8 @@ struct Inner {
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
-/// What happened, for code that handles errors by kind.
+/// What happened, for code that handles errors by kind. The page on [errors](crate::_guide::errors) has the causes of each,
+/// and what to do.
 ///
 /// ```
 /// use pglock::ErrorKind;
@@ -81,21 +82,28 @@ struct Inner {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ErrorKind {
-    /// Another session holds the lock, and held it until the timeout.
+    /// Another session holds the lock, and held it until the timeout: [what to do](crate::_guide::errors#busy).
     Busy,
-    /// The lock was acquired and is no longer held, or its release could not be confirmed.
+    /// The lock was acquired and is no longer held, or its release could not be confirmed: [what to
+    /// do](crate::_guide::errors#lost).
     Lost,
-    /// Postgres detected a deadlock, a cycle of sessions that wait for each other, and ended this wait.
+    /// Postgres detected a deadlock, a cycle of sessions that wait for each other, and ended this wait: [what to
+    /// do](crate::_guide::errors#deadlock).
     Deadlock,
-    /// There is no session: the server could not be reached, refused the connection, or closed it during the wait.
+    /// There is no session: the server could not be reached, refused the connection, or closed it during the wait: [what to
+    /// do](crate::_guide::errors#connect).
     Connect,
-    /// Postgres refused a statement for another reason: see [`Error::sql_state`].
+    /// Postgres refused a statement for another reason, see [`Error::sql_state`]: [what to
+    /// do](crate::_guide::errors#database).
     Database,
-    /// pglock is used in a way that cannot work; the message says what to write instead.
+    /// pglock is used in a way that cannot work, and the message says what to write instead: [what to
+    /// do](crate::_guide::errors#config).
     Config,
-    /// Your own side effect under [`prioritize`](fn@crate::prioritize) failed or panicked.
+    /// Your own side effect under [`prioritize`](fn@crate::prioritize) failed or panicked: [what to
+    /// do](crate::_guide::errors#sideeffect).
     SideEffect,
-    /// The environment cannot hold a lock: a standby, for example, or a thread that could not be started.
+    /// The environment cannot hold a lock, as a standby, or a process in which no thread could be started: [what to
+    /// do](crate::_guide::errors#environment).
     Environment,
 }
 

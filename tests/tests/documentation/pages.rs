@@ -29,6 +29,47 @@ fn links_between_pages_lead_to_files_and_headings() {
     assert!(links > 50, "{links}");
 }
 
+/// Rustdoc checks the page of such a link, and not its heading.
+#[test]
+fn links_from_the_library_lead_to_headings_of_the_guide() {
+    let mut links = 0;
+    for file in rust_files(&root().join("pglock/src")) {
+        let text = fs::read_to_string(&file).unwrap();
+        for link in text.split("_guide::").skip(1) {
+            let end = link.find(|it: char| !it.is_ascii_lowercase() && !"_#-".contains(it));
+            let link = &link[..end.unwrap_or(link.len())];
+            if let Some((module, heading)) = link.split_once('#') {
+                let page = format!("docs/guide/{}.md", module.replace('_', "-"));
+                let headings = headings(&root().join(page));
+                assert!(headings.contains(heading), "{}: {link}", file.display());
+                links += 1;
+            }
+        }
+    }
+    assert!(links > 5, "{links}");
+}
+
+#[test]
+fn every_kind_of_error_is_linked_to_what_to_do() {
+    let source = page("pglock/src/error/mod.rs");
+    let kinds = source.split("pub enum ErrorKind {").nth(1).unwrap();
+    let kinds = kinds.split("\n}").next().unwrap();
+    let mut docs = String::new();
+    let mut found = 0;
+    for line in kinds.lines().map(str::trim) {
+        match line.strip_suffix(',') {
+            Some(kind) if !line.starts_with("///") => {
+                let link = format!("do](crate::_guide::errors#{})", kind.to_lowercase());
+                assert!(docs.contains(&link), "{kind}");
+                docs.clear();
+                found += 1;
+            }
+            _ => docs += line,
+        }
+    }
+    assert!(found > 5, "{found}");
+}
+
 #[test]
 fn every_page_of_the_guide_is_a_module_and_linked_from_the_readme_or_another_page() {
     let modules = fs::read_to_string(root().join("pglock/src/guide.rs")).unwrap();
