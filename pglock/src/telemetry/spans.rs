@@ -196,16 +196,6 @@ impl HoldTrace {
         }
     }
 
-    pub(super) fn none() -> Self {
-        Self {
-            span: BodySpan::none(),
-            context: TraceContext {
-                span: Span::none(),
-                subscriber: Dispatch::none(),
-            },
-        }
-    }
-
     pub(super) fn span(&self) -> BodySpan {
         self.span.clone()
     }
