@@ -275,6 +275,7 @@ pub(super) fn lock_timed_out(failed: &FailedTry<'_>) {
     info!(
         name: "pglock.retry",
         target: "pglock::retry",
+        label = failed.label.0,
         r#try = failed.try_number,
         tries = failed.tries,
         lock_timeout_ms = failed.limit.map(millis),

@@ -246,7 +246,7 @@ fn metrics_are_described_to_the_recorder() {
     let numbers = numbers();
     pglock::describe_metrics();
     let described = numbers.described();
-    assert_eq!(described.len(), 7, "{described:?}");
+    assert_eq!(described.len(), 8, "{described:?}");
     for (name, (unit, text)) in described {
         assert_documented(&name);
         let expected = if name.ends_with("_seconds") {
