@@ -25,6 +25,7 @@ fn migrate(
     let name = name;
     let mut tries = ::pglock::__rt::tries_of(
         ::pglock::__rt::retry_locks()
+            .label(::core::concat!(::core::module_path!(), "::", "migrate"))
             .tries(20u32)
             .longest(::core::time::Duration::new(2u64, 0u32))
             .prioritize_from(10u32, ::pglock::__rt::Cancel),

@@ -17,7 +17,10 @@ async fn migrate(&self, conn: &mut Client, name: &str) -> Result<(), Error> {
         }
     };
     let mut tries = ::pglock::__rt::tries_of(
-        ::pglock::__rt::retry_locks().unbounded_last(true).using("reports"),
+        ::pglock::__rt::retry_locks()
+            .label(::core::concat!(::core::module_path!(), "::", "migrate"))
+            .unbounded_last(true)
+            .using("reports"),
     );
     let on_error = <Result<(), Error> as ::pglock::__rt::FromError>::from_error
         as fn(_) -> _;

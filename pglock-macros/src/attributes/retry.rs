@@ -220,8 +220,9 @@ impl Args {
         parse::combine(function.sig.inputs.iter().map(of_argument))
     }
 
-    fn builder(&self, krate: &Path) -> TokenStream {
-        let mut builder = quote!(#krate::__rt::retry_locks());
+    fn builder(&self, function: &Function, krate: &Path) -> TokenStream {
+        let label = function.path();
+        let mut builder = quote!(#krate::__rt::retry_locks().label(#label));
         if let Some(Spanned { value, .. }) = &self.tries {
             let tries = value.expand();
             builder = quote!(#builder.tries(#tries));
@@ -363,7 +364,7 @@ impl Attribute for Args {
         };
         let krate = self.shared_options.krate_at(client.span());
         let site = self.site().hidden_registration(function, &krate);
-        let builder = self.builder(&krate);
+        let builder = self.builder(function, &krate);
         let handler = OnError::expand(self.shared_options.on_error(), function, &krate);
         let Arguments { taken, of_each_try } = arguments(&client, function, &krate);
         let (tries, on_error, error) = (local("tries"), local("on_error"), local("error"));

@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use crate::calls::caller::Caller;
-use crate::engine::{self, GrantRules, HeldLock, Request};
+use crate::engine::{self, GrantRules, HeldLock, Purpose, Request};
 use crate::error::Error;
 
 /// A caller whose lock is not enough.
@@ -26,11 +26,12 @@ impl AfterGrant {
         Box::pin(async move {
             let request = &self.caller.request;
             self.expect_server()?;
-            let lock = request.lock.with_spec(request.lock.spec.clone(), None);
+            let lock = request.lock.spec.clone();
+            let lock = request.lock.with_spec(lock, Some(Purpose::Tentative));
             let (wait, describe_holder) = (request.wait, request.describe_holder);
             let lock = self.caller.ask(lock, &[], wait, describe_holder).await?;
             match self.follow_rules(&lock).await {
-                Ok(token) => Ok(lock.ruled(self.rules, token)),
+                Ok(token) => Ok(lock.handed_over().ruled(self.rules, token)),
                 Err(error) => {
                     // It was not used, so it doesn't matter if it was lost.
                     let _ = engine::release(&lock).await;

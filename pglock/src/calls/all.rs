@@ -48,8 +48,9 @@ impl All {
                     return Err(error);
                 }
             }
-            let first = had.remove(0);
-            let others = had.into_iter().map(Arc::new);
+            let mut had = had.into_iter().map(HeldLock::handed_over);
+            let first = had.next().expect("there is one at least");
+            let others = had.map(Arc::new);
             Ok(first.together_with(others.chain(self.shared).collect()))
         })
     }

@@ -159,7 +159,7 @@ fn acquire_in_steps(request: &Request, blocking: bool, inherits: bool) -> Option
         }
         Purpose::Limit(permits) => Some(Limit::new(request.clone(), *permits, blocking).permit()),
         Purpose::Ruled(rules) => Some(AfterGrant::new(request.clone(), *rules, blocking).acquire()),
-        Purpose::Permit(_) | Purpose::Part => None,
+        Purpose::Permit(_) | Purpose::Tentative | Purpose::Part => None,
     }
 }
 
@@ -171,7 +171,7 @@ fn parted(
 ) -> (Vec<DatabaseLock>, Vec<Arc<HeldLock>>) {
     let (mut to_ask_for, mut shared) = (Vec::new(), Vec::new());
     for spec in locks {
-        let lock = lock.with_spec(spec.clone(), None);
+        let lock = lock.with_spec(spec.clone(), Some(Purpose::Tentative));
         let hold = if inherits {
             call_stack::reenter(&lock).unwrap_or_default()
         } else {

@@ -173,7 +173,7 @@ impl Limit {
         let number = self.caller.ask(number, &[], WaitPolicy::NoWait, false);
         let permit = permit.beside(number.await?);
         self.agree_with_others().await?;
-        Ok(permit)
+        Ok(permit.handed_over())
     }
 
     /// Finds out if others give the same limit another number of permits.

@@ -85,6 +85,16 @@ impl HeldLock {
         }
     }
 
+    /// Its caller has it from now on, which is reported if it was not before.
+    pub(crate) fn handed_over(self) -> Self {
+        self.record.begin_now();
+        // If that was earlier, nobody has told the record.
+        if let Some(reason) = why_closed(&self.state) {
+            self.record.lost(&reason);
+        }
+        self
+    }
+
     /// Holds `other` for as long as this.
     pub(crate) fn beside(mut self, other: Self) -> Self {
         self.others.get_or_insert_default().beside.push(other);

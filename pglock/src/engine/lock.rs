@@ -41,8 +41,10 @@ pub(crate) enum Purpose {
     All(Vec<LockSpec>),
     /// A limit was asked for by its ID. No such lock is held, but a permit of it.
     Limit(Permits),
-    /// It is the permit of this number, of a limit.
+    /// It is the permit of this number, of a limit. It may be given back before its caller has it.
     Permit(u32),
+    /// It may be given back before its caller has it.
+    Tentative,
     /// It is a part of a limit.
     Part,
 }
@@ -89,6 +91,9 @@ impl DatabaseLock {
     pub(super) fn begin_record(&self, context: &TraceContext) -> HoldRecord {
         match self.purpose.as_deref() {
             Some(Purpose::Part) => HoldRecord::unreported(Subject::from(self)),
+            Some(Purpose::Permit(_) | Purpose::Tentative) => {
+                HoldRecord::tentative(Subject::from(self), context)
+            }
             _ => HoldRecord::begin(Subject::from(self), context),
         }
     }

@@ -1,8 +1,8 @@
 //! Locks that are held: how the body under them ends, and how the hold itself does.
 
 use std::fmt;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use super::catch_panics::catch_panics;
@@ -16,44 +16,79 @@ use crate::error::Error;
 #[derive(Debug)]
 pub(crate) struct HoldRecord {
     subject: Subject,
-    began: Instant,
+    /// Nothing is reported of it before.
+    begun: OnceLock<Begun>,
+    /// Where it is to be reported once its caller has it.
+    later: Option<TraceContext>,
     over: AtomicBool,
     /// A [`BodyEnd`], or 0.
     body_end: AtomicU8,
     kept: AtomicBool,
+}
+
+#[derive(Debug)]
+struct Begun {
+    at: Instant,
     trace: HoldTrace,
+}
+
+impl Begun {
+    fn now(subject: &Subject, context: &TraceContext) -> Self {
+        Self {
+            trace: HoldTrace::begin(subject, context),
+            at: Instant::now(),
+        }
+    }
 }
 
 impl HoldRecord {
     pub(crate) fn begin(subject: Subject, context: &TraceContext) -> Self {
+        let begun = Begun::now(&subject, context);
+        Self::new(subject, Some(begun), None)
+    }
+
+    /// Of a lock that may be given back before its caller has it.
+    pub(crate) fn tentative(subject: Subject, context: &TraceContext) -> Self {
+        Self::new(subject, None, Some(context.clone()))
+    }
+
+    /// Of a lock that is a part of another one, of which nothing is reported.
+    pub(crate) fn unreported(subject: Subject) -> Self {
+        Self::new(subject, None, None)
+    }
+
+    fn new(subject: Subject, begun: Option<Begun>, later: Option<TraceContext>) -> Self {
         Self {
-            trace: HoldTrace::begin(&subject, context),
             subject,
-            began: Instant::now(),
-            over: AtomicBool::new(false),
+            over: AtomicBool::new(begun.is_none()),
+            begun: begun.map_or_else(OnceLock::new, OnceLock::from),
+            later,
             body_end: AtomicU8::new(0),
             kept: AtomicBool::new(false),
         }
     }
 
-    /// Of a lock that is a part of another one, of which nothing is reported.
-    pub(crate) fn unreported(subject: Subject) -> Self {
-        Self {
-            trace: HoldTrace::none(),
-            subject,
-            began: Instant::now(),
-            over: AtomicBool::new(true),
-            body_end: AtomicU8::new(0),
-            kept: AtomicBool::new(false),
+    /// Begins the report of a [tentative](HoldRecord::tentative) one: its caller has it from now on.
+    pub(crate) fn begin_now(&self) {
+        if let Some(context) = &self.later {
+            let begun = Begun::now(&self.subject, context);
+            if self.begun.set(begun).is_ok() {
+                // Who ends it sees that it has begun.
+                self.over.store(false, Ordering::Release);
+            }
         }
     }
 
     /// What the body under the lock runs in.
     pub(crate) fn span(self: &Arc<Self>) -> HoldSpan {
         HoldSpan {
-            span: self.trace.span(),
+            span: self.trace().map_or_else(BodySpan::none, HoldTrace::span),
             record: Some(Arc::clone(self)),
         }
+    }
+
+    fn trace(&self) -> Option<&HoldTrace> {
+        self.begun.get().map(|begun| &begun.trace)
     }
 
     /// The call is over, and from now on the lock is only kept.
@@ -64,7 +99,9 @@ impl HoldRecord {
     pub(crate) fn lost(&self, why: &dyn fmt::Display) {
         if self.end_once() {
             let kept = self.kept.load(Ordering::Relaxed);
-            catch_panics(|| self.trace.lost(&self.subject, why, kept));
+            if let Some(trace) = self.trace() {
+                catch_panics(|| trace.lost(&self.subject, why, kept));
+            }
             self.record_end("lost");
         }
     }
@@ -93,19 +130,24 @@ impl HoldRecord {
             .compare_exchange(0, end as u8, Ordering::Relaxed, Ordering::Relaxed)
             .is_ok();
         // A loss has been reported already.
-        if is_first && !self.over.load(Ordering::Relaxed) {
-            catch_panics(|| self.trace.body_ended(&self.subject, end));
+        if is_first
+            && !self.over.load(Ordering::Relaxed)
+            && let Some(trace) = self.trace()
+        {
+            catch_panics(|| trace.body_ended(&self.subject, end));
         }
     }
 
     fn end_once(&self) -> bool {
-        !self.over.swap(true, Ordering::Relaxed)
+        !self.over.swap(true, Ordering::AcqRel)
     }
 
     fn record_end(&self, outcome: &'static str) {
-        let held = self.began.elapsed();
-        catch_panics(|| metrics::hold_ended(&self.subject, outcome, held));
-        catch_panics(|| self.trace.ended(outcome, held));
+        if let Some(Begun { at, trace }) = self.begun.get() {
+            let held = at.elapsed();
+            catch_panics(|| metrics::hold_ended(&self.subject, outcome, held));
+            catch_panics(|| trace.ended(outcome, held));
+        }
     }
 }
 

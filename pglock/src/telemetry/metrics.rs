@@ -19,6 +19,7 @@ const OUTCOMES: &str = "pglock_outcomes_total";
 const WAIT: &str = "pglock_wait_seconds";
 const HOLD: &str = "pglock_hold_seconds";
 const SIGNALS: &str = "pglock_signals_total";
+const TRIES: &str = "pglock_tries_total";
 const SESSIONS: &str = "pglock_sessions";
 const LEADING: &str = "pglock_leading";
 
@@ -48,6 +49,11 @@ pub fn describe_metrics() {
         SIGNALS,
         Unit::Count,
         "Sessions that were canceled or terminated because they blocked others."
+    );
+    describe_counter!(
+        TRIES,
+        Unit::Count,
+        "Tries of what waits for locks, as they end, by outcome."
     );
     describe_gauge!(SESSIONS, Unit::Count, "Open sessions of pglock's own.");
     describe_gauge!(
@@ -80,6 +86,10 @@ pub(super) fn change_leading(label: &'static str, by: i32) {
 
 pub(super) fn signaled(report: SignalReport<'_>) {
     counter!(SIGNALS, "action" => report.action).increment(1);
+}
+
+pub(super) fn tried(label: &'static str, outcome: &'static str) {
+    counter!(TRIES, "retry" => label, "outcome" => outcome).increment(1);
 }
 
 /// Counts a session of pglock's own from its first role until it has ended.

@@ -11,6 +11,7 @@ mod metrics;
 #[cfg_attr(not(feature = "tracing"), path = "no_spans.rs")]
 mod spans;
 mod subject;
+mod tries;
 mod wait;
 
 use std::fmt;
@@ -26,7 +27,8 @@ pub(crate) use metrics::SessionGauge;
 #[cfg(feature = "metrics")]
 pub use metrics::describe_metrics;
 pub(crate) use spans::TraceContext;
-pub(crate) use subject::{FailedTry, SessionRole, SignalReport, Subject};
+pub(crate) use subject::{FailedTry, RetryLabel, SessionRole, SignalReport, Subject};
+pub(crate) use tries::{TryEnd, TryRecord};
 pub(crate) use wait::WaitReport;
 
 use catch_panics::catch_panics;

@@ -15,6 +15,8 @@ pub(super) fn change_leading(_: &'static str, _: i32) {}
 
 pub(super) fn signaled(_: SignalReport<'_>) {}
 
+pub(super) fn tried(_: &'static str, _: &'static str) {}
+
 #[derive(Debug)]
 pub(crate) struct SessionGauge;
 

@@ -61,10 +61,6 @@ impl HoldTrace {
         Self
     }
 
-    pub(super) fn none() -> Self {
-        Self
-    }
-
     pub(super) fn span(&self) -> BodySpan {
         BodySpan
     }

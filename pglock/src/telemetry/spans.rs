@@ -196,16 +196,6 @@ impl HoldTrace {
         }
     }
 
-    pub(super) fn none() -> Self {
-        Self {
-            span: BodySpan::none(),
-            context: TraceContext {
-                span: Span::none(),
-                subscriber: Dispatch::none(),
-            },
-        }
-    }
-
     pub(super) fn span(&self) -> BodySpan {
         self.span.clone()
     }
@@ -285,6 +275,7 @@ pub(super) fn lock_timed_out(failed: &FailedTry<'_>) {
     info!(
         name: "pglock.retry",
         target: "pglock::retry",
+        label = failed.label.0,
         r#try = failed.try_number,
         tries = failed.tries,
         lock_timeout_ms = failed.limit.map(millis),

@@ -99,12 +99,29 @@ pub(crate) enum SessionRole {
     Idle,
 }
 
+/// What is retried, as spans and metrics call it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetryLabel(pub(super) &'static str);
+
+impl Default for RetryLabel {
+    fn default() -> Self {
+        Self(UNLABELED)
+    }
+}
+
+impl RetryLabel {
+    pub(crate) fn new(label: &'static str) -> Self {
+        Self(label)
+    }
+}
+
 /// A try in which a lock timed out, and after which there is another one.
 #[cfg_attr(
     not(feature = "tracing"),
     expect(dead_code, reason = "only an event reads it")
 )]
 pub(crate) struct FailedTry<'a> {
+    pub(crate) label: RetryLabel,
     /// From 1 on.
     pub(crate) try_number: u32,
     pub(crate) tries: u32,

@@ -199,12 +199,12 @@ fn the_pause_is_short_again_once_it_waits_behind_another_leader() {
         });
     let leader = process(db.url(), "one").using(here.build().unwrap());
     let task = executor.spawn(leader.lead(std::future::pending::<Result<(), Error>>));
-    let has_tried = |number| {
-        wait_until("it is has_tried", BOUND, || {
+    let wait_for_try = |number| {
+        wait_until("it is tried", BOUND, || {
             tries.load(Ordering::SeqCst) >= number
         });
     };
-    has_tried(FAILURES);
+    wait_for_try(FAILURES);
     is_away.store(false, Ordering::SeqCst);
     let mut looker = db.connect();
     let lasts = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
@@ -220,7 +220,7 @@ fn the_pause_is_short_again_once_it_waits_behind_another_leader() {
     for pid in db.backends_named("pglock: one") {
         db.terminate(pid);
     }
-    has_tried(before + 3);
+    wait_for_try(before + 3);
     // The first pause would be 64 times `SOON`, if only a term made it shorter.
     let pauses = began.elapsed();
     assert!(pauses < SOON * (1 << FAILURES) / 2, "{pauses:?}");

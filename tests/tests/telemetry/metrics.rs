@@ -45,6 +45,59 @@ fn attempts_outcomes_waits_and_holds_are_counted() {
 }
 
 #[test]
+fn what_pglock_gives_back_before_its_caller_has_it_is_no_hold() {
+    let numbers = numbers();
+    let db = database();
+    let (here, there) = (handle(&db), another_handle(&db));
+    let released = |label| {
+        let labels = [("lock", label), EXCLUSIVE, ("outcome", "released")];
+        numbers.of("pglock_hold_seconds", &labels).len()
+    };
+
+    let all = pglock::advisory_all(["several a", "several b"]).label("several");
+    for busy in ["several a", "several b"] {
+        let guard = pglock::advisory(busy).using(&there).acquire().unwrap();
+        assert!(all.clone().using(&here).try_acquire().unwrap().is_none());
+        guard.release().unwrap();
+    }
+    assert_eq!(released("several"), 0);
+    all.using(&here).acquire().unwrap().release().unwrap();
+    assert_eq!(released("several"), 2);
+
+    // Who finds the first one busy tries several at once.
+    let limit = pglock::limit(4, "searched").label("searched");
+    let first = limit.clone().using(&there).acquire().unwrap();
+    let tries = 30;
+    for _ in 0..tries {
+        let permit = limit.clone().using(&here).acquire().unwrap();
+        permit.release().unwrap();
+    }
+    assert_eq!(released("searched"), tries);
+    first.release().unwrap();
+
+    let hour = std::time::Duration::from_secs(3_600);
+    let once = pglock::advisory("due").label("due").once_in(hour);
+    let once = once.using(&here);
+    once.clone().acquire().unwrap().release().unwrap();
+    assert!(once.acquire().unwrap_err().is_busy());
+    assert_eq!(released("due"), 1);
+}
+
+#[test]
+fn a_permit_that_is_lost_is_recorded_as_that() {
+    let numbers = numbers();
+    let db = database();
+    let limit = pglock::limit(2, "lost permit").label("lost permit");
+    let permit = limit.using(handle(&db)).acquire().unwrap();
+    db.terminate(db.advisory_locks()[0].pid);
+    let labels = [("lock", "lost permit"), EXCLUSIVE, ("outcome", "lost")];
+    wait_until("the loss is counted", BOUND, || {
+        numbers.of("pglock_hold_seconds", &labels).len() == 1
+    });
+    assert!(permit.release().unwrap_err().is_lost());
+}
+
+#[test]
 fn without_a_server_the_numbers_are_the_same() {
     let numbers = numbers();
     let here = Database::in_process();
@@ -193,7 +246,7 @@ fn metrics_are_described_to_the_recorder() {
     let numbers = numbers();
     pglock::describe_metrics();
     let described = numbers.described();
-    assert_eq!(described.len(), 7, "{described:?}");
+    assert_eq!(described.len(), 8, "{described:?}");
     for (name, (unit, text)) in described {
         assert_documented(&name);
         let expected = if name.ends_with("_seconds") {

@@ -6,6 +6,7 @@ pub(crate) mod expansion;
 mod options;
 mod schedule;
 mod tries;
+mod watched;
 
 use crate::calls::call_context::{run_async_in, run_catching};
 use crate::error::Error;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::schedule;
 use crate::database::Using;
 use crate::error::{Error, humanize};
+use crate::telemetry::RetryLabel;
 use crate::watcher::PrioritizeSideEffect;
 
 /// As long as any other time of pglock's may be.
@@ -22,6 +23,7 @@ pub struct RetryLocks {
     /// From which try on those in the way are signaled, and how.
     pub(super) signals: Option<(u32, Arc<dyn PrioritizeSideEffect>)>,
     pub(super) using: Using,
+    pub(super) label: RetryLabel,
 }
 
 impl RetryLocks {
@@ -93,6 +95,16 @@ impl RetryLocks {
         self
     }
 
+    /// Names what is retried in metrics and traces: `unlabeled` if not set. The attribute sets the function's path.
+    ///
+    /// ```
+    /// let retry = pglock::retry_locks().label("add orders.total");
+    /// ```
+    pub fn label(mut self, label: &'static str) -> Self {
+        self.label = RetryLabel::new(label);
+        self
+    }
+
     /// Those of a new builder.
     pub(super) fn new() -> Self {
         Self {
@@ -101,6 +113,7 @@ impl RetryLocks {
             unbounded_last: false,
             signals: None,
             using: Using::DEFAULT,
+            label: RetryLabel::default(),
         }
     }
 
@@ -140,6 +153,7 @@ impl fmt::Debug for RetryLocks {
                 &self.signals.as_ref().map(|(from, _)| from),
             )
             .field("using", &self.using)
+            .field("label", &self.label)
             .finish()
     }
 }

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use super::body_error::Outcome;
 use super::options::RetryLocks;
 use super::schedule;
+use super::watched::{Watched, end_watch};
 use crate::api::prioritize::{Prioritize, prioritize};
 use crate::api::timeout::{AsyncTimeoutScope, PreviousTimeout, timeout};
 use crate::background::{self, block_on, jittered};
@@ -15,8 +16,8 @@ use crate::calls::call_stack::Frame;
 use crate::drivers::{AsyncConnection, AsyncWire, BlockingWire, Connection};
 use crate::error::{Error, Found, Holder};
 use crate::sql;
-use crate::telemetry::FailedTry;
-use crate::watcher::{Blocker, BlockerAction, PrioritizeReport, SectionHandle, Spared};
+use crate::telemetry::{FailedTry, TryEnd, TryRecord};
+use crate::watcher::SectionHandle;
 use crate::wire::{ExtendedQuery, SimpleQuery};
 
 /// Which part of its wait a try has before those in the way are signaled. The rest is for their end.
@@ -72,6 +73,7 @@ impl Tries {
             unbounded_last,
             signals,
             using,
+            ..
         } = &self.options;
         let is_unbounded = *unbounded_last && self.try_number == *tries;
         let bound = schedule::limit(self.try_number, *longest);
@@ -140,6 +142,7 @@ impl Tries {
                 section,
                 signals,
                 previous,
+                record: self.options.label.begin_try(),
             }),
             Err(error) => {
                 // What went wrong first is what is reported.
@@ -166,6 +169,7 @@ impl Tries {
             signals: ended.signals,
             watched,
             restored,
+            record: ended.record,
         };
         match self.leave(outcome, left)? {
             Next::Return => Ok(Some(result)),
@@ -194,6 +198,7 @@ impl Tries {
                 section,
                 signals,
                 connection,
+                record: self.options.label.begin_try(),
             }),
             Err(error) => {
                 // What went wrong first is what is reported.
@@ -214,6 +219,7 @@ impl Tries {
             section,
             signals,
             mut connection,
+            record,
         } = ended;
         let watched = end_watch(section.as_ref()).await;
         if let Outcome::TimedOut(_) = outcome {
@@ -224,6 +230,7 @@ impl Tries {
             signals,
             watched,
             restored,
+            record,
         };
         match self.leave(outcome, left)? {
             Next::Return => Ok(Some(result)),
@@ -240,7 +247,15 @@ impl Tries {
             signals,
             watched,
             restored,
+            record,
         } = left;
+        let tries = self.options.tries;
+        record.end(match outcome {
+            Outcome::Done => TryEnd::Done,
+            Outcome::Failed => TryEnd::Failed,
+            Outcome::TimedOut(_) if self.try_number < tries => TryEnd::TimedOut,
+            Outcome::TimedOut(_) => TryEnd::GaveUp,
+        });
         let timed_out = match outcome {
             Outcome::TimedOut(timed_out) => timed_out,
             Outcome::Failed => return Ok(Next::Return),
@@ -254,7 +269,6 @@ impl Tries {
         };
         restored?;
         self.has_seen(&watched, timed_out.holder.clone());
-        let tries = self.options.tries;
         if self.try_number >= tries {
             let found = match self.holder.take() {
                 Some(holder) => Found::Holder(holder),
@@ -266,6 +280,7 @@ impl Tries {
         }
         let pause = jittered(schedule::pause(self.try_number));
         FailedTry {
+            label: self.options.label,
             try_number: self.try_number,
             tries,
             limit: self.limit,
@@ -278,10 +293,7 @@ impl Tries {
 
     /// Keeps who was in the way. What the body's error says of that is about the wait that timed out.
     fn has_seen(&mut self, watched: &Watched, holder: Option<Box<Holder>>) {
-        let blockers = watched.report.blockers();
-        let holds = |it: &&Blocker| !is_queued(it);
-        let first = blockers.iter().find(holds).or(blockers.first());
-        if let Some(holder) = holder.or_else(|| Some(Box::new(as_holder(first?)))) {
+        if let Some(holder) = holder.or_else(|| watched.holder()) {
             self.holder = Some(holder);
         }
         if let Some(error) = &watched.error {
@@ -302,29 +314,7 @@ struct Left {
     signals: bool,
     watched: Watched,
     restored: Result<(), Error>,
-}
-
-/// What a watch has found out until its end.
-#[derive(Default)]
-struct Watched {
-    report: PrioritizeReport,
-    error: Option<Error>,
-}
-
-async fn end_watch(section: Option<&SectionHandle>) -> Watched {
-    let Some(section) = section else {
-        return Watched::default();
-    };
-    match section.end().await {
-        Ok(result) => Watched {
-            report: result.report,
-            error: result.error,
-        },
-        Err(error) => Watched {
-            error: Some(error),
-            ..Watched::default()
-        },
-    }
+    record: TryRecord,
 }
 
 enum Next {
@@ -348,34 +338,13 @@ async fn sleep(pause: Duration) -> Result<(), Error> {
     Ok(())
 }
 
-fn is_queued(blocker: &Blocker) -> bool {
-    blocker.action == BlockerAction::Spared(Spared::Queued)
-}
-
-fn as_holder(blocker: &Blocker) -> Holder {
-    Holder {
-        pid: blocker.pid,
-        queued: is_queued(blocker),
-        prepared: None,
-        backend_type: blocker.backend_type.clone(),
-        application_name: blocker.application_name.clone(),
-        user: blocker.user.clone(),
-        client_addr: None,
-        this_process: blocker.action == BlockerAction::Spared(Spared::Own),
-        query: blocker.query.clone(),
-        lock_name: None,
-        since: None,
-        held_for: None,
-        kept_for: None,
-    }
-}
-
 /// A try on a blocking connection.
 pub struct Try {
     section: Option<SectionHandle>,
     /// Whether those in the way are signaled.
     signals: bool,
     previous: PreviousTimeout,
+    record: TryRecord,
 }
 
 impl Try {
@@ -386,6 +355,7 @@ impl Try {
 
     /// After a panic of the body, which is what is reported.
     pub(super) fn abandon<C: Connection + ?Sized>(self, connection: &mut C) {
+        self.record.end(TryEnd::Panicked);
         let _ = block_on(end_watch(self.section.as_ref()));
         let _ = self.previous.end(connection);
     }
@@ -396,6 +366,7 @@ pub struct AsyncTry<'c, C: AsyncConnection + ?Sized> {
     section: Option<SectionHandle>,
     signals: bool,
     connection: AsyncTimeoutScope<'c, C>,
+    record: TryRecord,
 }
 
 impl<C: AsyncConnection + ?Sized> AsyncTry<'_, C> {
