@@ -89,6 +89,26 @@ need_faketime() {
     fi
 }
 
+# Reads the alert rules and the queries of the guide. Only this program of Prometheus: its package starts a server, and brings
+# a dozen others. Where there is none, the tests that want it say so.
+need_promtool() {
+    have promtool && return
+    local folder
+    folder=$(tools_folder)/prometheus
+    if [ ! -x "$folder/promtool" ] && have apt-get && have dpkg-deb; then
+        say "fetching promtool, which reads the alert rules of the guide"
+        mkdir -p "$folder"
+        as_root apt-get update -qq && (cd "$folder" && fetch_promtool) || say "could not fetch the package prometheus"
+    fi
+    export PATH=$folder:$PATH
+}
+
+fetch_promtool() {
+    # With root's rights apt says that a user of its own cannot write here.
+    apt-get download -qq prometheus 2>/dev/null && dpkg-deb -x prometheus_*.deb package && mv package/usr/bin/promtool . &&
+        rm -r package prometheus_*.deb
+}
+
 need_npm() {
     have npm && return
     say "installing npm, which fetches versions of Postgres that are not installed"

@@ -1,5 +1,5 @@
-//! The alert rules of the runbook and the queries of the dashboard, as Prometheus reads them: where its `promtool` is
-//! installed. Elsewhere only the names in them are looked up, in `pages.rs`.
+//! The alert rules of the runbook and the queries of the dashboard, as Prometheus reads them: with its `promtool`, which
+//! `./dev` fetches where it can. Elsewhere only the names in them are looked up, in `pages.rs`.
 
 use std::fs;
 use std::path::{Path, PathBuf};
