@@ -12,8 +12,9 @@ impl Database {
     /// of nested calls. That holds for shared, dedicated and [`xact`](crate::Advisory::xact) locks,
     /// [`advisory_all`](crate::advisory_all), [`limit`](fn@crate::limit), [`leader`](fn@crate::leader) and guards.
     ///
-    /// All of its handles are the same database, so it can be [configured](crate::configure) in each test. A builder with
-    /// another [`application_name`](crate::DatabaseBuilder::application_name) makes another one, for `using =`. Tests that
+    /// All of its handles are the same database, so it can be [configured](crate::configure) in each test, whatever else a
+    /// builder is told, with the settings of the first. One with another
+    /// [`application_name`](crate::DatabaseBuilder::application_name) makes another database, for `using =`. Tests that
     /// run side by side keep their locks apart by [`isolated`](crate::testing::isolated).
     ///
     /// What is Postgres' is not there:
@@ -70,6 +71,8 @@ mod tests {
         };
         assert_eq!(named("reports"), named("reports"));
         assert_ne!(named("reports"), Database::in_process());
+        let few_sessions = Database::builder(Database::in_process()).max_sessions(2);
+        assert_eq!(few_sessions.build().unwrap(), Database::in_process());
         assert!(named("reports").is_in_process());
     }
 

@@ -7,6 +7,7 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::{Arc, Weak};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use tokio_postgres::error::SqlState;
@@ -260,8 +261,16 @@ async fn entered<T>(
         return (request.await, false);
     };
     let interval = restart.max(LOOK);
-    let in_line =
-        async { while sleep(interval).await.is_ok() && !engine::is_in_line(&lock).await {} };
+    let in_line = async {
+        loop {
+            if sleep(interval).await.is_err() {
+                return poll_fn(|_| Poll::Pending).await;
+            }
+            if engine::is_in_line(&lock).await {
+                return;
+            }
+        }
+    };
     let (mut request, mut in_line) = (pin!(request), pin!(in_line));
     let mut was_in_line = false;
     let entered = poll_fn(|cx| {

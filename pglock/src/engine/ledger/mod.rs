@@ -183,8 +183,7 @@ impl Ledger {
         let key = self.find(key).and_then(|key| self.keys.get(key));
         key.is_some_and(|key| {
             let waits = |wait: &Wait| wait.session.is_some();
-            let was_answered =
-                key.is_held() || key.refused.is_some() || key.wait.as_ref().is_some_and(waits);
+            let was_answered = key.refused.is_some() || key.wait.as_ref().is_some_and(waits);
             was_answered && !key.queue.is_empty()
         })
     }
