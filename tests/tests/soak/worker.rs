@@ -184,11 +184,14 @@ fn outcome_of(error: &Error) -> Outcome {
         },
         error if says(error, &SqlState::QUERY_CANCELED, CANCELED) => Outcome::Canceled,
         error if says(error, &SqlState::OUT_OF_MEMORY, TABLE_FULL) => Outcome::TableFull,
+        // A cancel has hit the `ROLLBACK` that was sent when a transaction of this connection was dropped.
+        error if error.to_string().contains(IN_TRANSACTION) => Outcome::Canceled,
         _ => Outcome::Unexpected,
     }
 }
 
 const CANCELED: &str = "canceling statement due to user request";
+const IN_TRANSACTION: &str = "was requested inside a transaction";
 const TABLE_FULL: &str = "out of shared memory";
 
 /// Of diesel, which tells few codes, the server's words have to do.
