@@ -1,10 +1,13 @@
 //! `#[pglock::advisory]` between two processes: every option, blocking and async, and the default database.
 
+mod databases;
+mod errors;
+
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
-use pglock::{Database, Error, LockId};
-use pglock_tests::{BOUND, Child, TestDb, child, database, server, wait_until};
+use pglock::{Error, LockId};
+use pglock_tests::{BOUND, Child, TestDb, child, database, wait_until};
 
 const BUSY: i64 = -42;
 
@@ -300,7 +303,7 @@ fn functions_that_would_share_a_default_id_are_refused_at_the_first_call() {
     for error in [One::job().unwrap_err(), Two::job().unwrap_err()] {
         assert!(error.is_config(), "{error}");
         let text = error.to_string();
-        let places: Vec<_> = text.matches("attribute.rs:").collect();
+        let places: Vec<_> = text.matches("attribute/main.rs:").collect();
         assert_eq!(places.len(), 2, "both places are named: {text}");
     }
     Two::explicit().unwrap();
@@ -316,180 +319,4 @@ fn a_generic_function_is_one_function() {
     LazyLock::force(&DB);
     assert_eq!(generic::<u8>().unwrap(), 0);
     assert_eq!(generic::<String>().unwrap(), "");
-}
-
-/// Processes of their own, since the default database is the process'.
-#[test]
-fn the_default_database_is_set_once_or_is_database_url() {
-    match child::role().as_deref() {
-        Some("configured") => {
-            let url = child::argument("URL");
-            pglock::configure(&url).unwrap();
-            pglock::advisory("default")
-                .acquire()
-                .unwrap()
-                .release()
-                .unwrap();
-            pglock::configure(&url).unwrap();
-            assert!(
-                pglock::configure(child::argument("OTHER"))
-                    .unwrap_err()
-                    .is_config()
-            );
-            return child::say("ok");
-        }
-        Some("from the environment") => {
-            pglock::advisory("default")
-                .using("default")
-                .acquire()
-                .unwrap()
-                .release()
-                .unwrap();
-            assert!(
-                pglock::configure(child::argument("OTHER"))
-                    .unwrap_err()
-                    .is_config()
-            );
-            return child::say("ok");
-        }
-        Some("nowhere") => {
-            let error = pglock::advisory("default").acquire().unwrap_err();
-            assert!(
-                error.is_config() && error.to_string().contains("DATABASE_URL"),
-                "{error}"
-            );
-            pglock::configure(child::argument("URL")).unwrap();
-            return child::say("ok");
-        }
-        Some("misspelled") => {
-            let error = pglock::advisory("default").acquire().unwrap_err();
-            let text = error.to_string();
-            assert!(
-                text.starts_with("DATABASE_URL: ") && text.contains("`aplication_name`"),
-                "{text}"
-            );
-            return child::say("ok");
-        }
-        _ => {}
-    }
-    let other = server().create_database();
-    for (role, url) in [
-        ("configured", None),
-        ("from the environment", Some(DB.url())),
-        ("nowhere", None),
-        (
-            "misspelled",
-            Some("postgres://localhost/app?aplication_name=x"),
-        ),
-    ] {
-        let mut child = Child::of("the_default_database_is_set_once_or_is_database_url", role)
-            .argument("URL", DB.url())
-            .argument("OTHER", other.url())
-            .env("DATABASE_URL", url.unwrap_or_default())
-            .start();
-        child.wait_for_line("ok", BOUND);
-        child.finish(BOUND);
-    }
-}
-
-#[test]
-fn databases_have_names() {
-    let db = database();
-    Database::builder(db.url())
-        .build()
-        .unwrap()
-        .register("named")
-        .unwrap();
-    pglock::advisory("named")
-        .using("named")
-        .run(|| {
-            assert_eq!(db.held(pglock::advisory_id("named")), 1);
-            Ok::<_, Error>(())
-        })
-        .unwrap();
-    let other = database();
-    let error = Database::builder(other.url())
-        .build()
-        .unwrap()
-        .register("named")
-        .unwrap_err();
-    assert!(error.is_config(), "{error}");
-}
-
-fn finds_busy(error: &(dyn std::error::Error + 'static)) -> bool {
-    pglock::Error::find(error).is_some_and(pglock::Error::is_busy)
-}
-
-#[test]
-fn a_busy_lock_is_found_in_whatever_wraps_its_error() {
-    use anyhow::Context as _;
-
-    #[pglock::advisory("wrapped", using = here, timeout = 0)]
-    fn boxed(here: &Database) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-        Ok(())
-    }
-
-    #[pglock::advisory("wrapped", using = here, timeout = 0)]
-    fn any(here: &Database) -> anyhow::Result<()> {
-        Ok(())
-    }
-
-    let db = database();
-    let here = Database::builder(db.url()).build().unwrap();
-    let guard = pglock::advisory("wrapped").using(&here).acquire().unwrap();
-    assert!(finds_busy(&*boxed(&here).unwrap_err()));
-    assert!(finds_busy(&*any(&here).unwrap_err()));
-    let with_context = any(&here).context("the bill").context("the month");
-    assert!(finds_busy(&*with_context.unwrap_err()));
-    let through_io = std::io::Error::other(boxed(&here).unwrap_err());
-    assert!(finds_busy(&std::io::Error::other(through_io)));
-    guard.release().unwrap();
-    assert!(!finds_busy(&std::io::Error::other("no lock")));
-    assert!(!finds_busy(&std::io::Error::from(
-        std::io::ErrorKind::Other
-    )));
-}
-
-#[test]
-fn errors_of_other_crates_carry_those_of_locks() {
-    #[pglock::advisory("carried", using = here, timeout = 0)]
-    fn io(here: &Database) -> std::io::Result<()> {
-        Ok(())
-    }
-
-    #[pglock::advisory("carried", using = here, timeout = 0)]
-    async fn sqlx(here: &Database) -> sqlx::Result<()> {
-        Ok(())
-    }
-
-    #[pglock::advisory("carried", using = here, timeout = 0)]
-    fn diesel(here: &Database) -> diesel::QueryResult<()> {
-        Ok(())
-    }
-
-    let db = database();
-    let here = Database::builder(db.url()).build().unwrap();
-    let guard = pglock::advisory("carried").using(&here).acquire().unwrap();
-    let error = io(&here).unwrap_err();
-    assert_eq!(error.kind(), std::io::ErrorKind::ResourceBusy);
-    assert!(finds_busy(&error));
-    assert!(error.downcast::<pglock::Error>().unwrap().is_busy());
-
-    let error = pollster::block_on(sqlx(&here)).unwrap_err();
-    let database_error = error.as_database_error().unwrap();
-    let carried = database_error.try_downcast_ref::<pglock::Error>().unwrap();
-    assert!(carried.is_busy() && database_error.message() == carried.to_string());
-    assert!(finds_busy(&error));
-
-    let error = diesel(&here).unwrap_err();
-    assert!(
-        error.to_string().starts_with("lock \"carried\" is busy"),
-        "{error}"
-    );
-    assert!(finds_busy(&error));
-    let diesel::result::Error::QueryBuilderError(carried) = error else {
-        panic!("{error}")
-    };
-    assert!(carried.downcast_ref::<pglock::Error>().unwrap().is_busy());
-    guard.release().unwrap();
 }
