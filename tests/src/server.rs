@@ -233,7 +233,8 @@ impl Server {
     pub fn kill(&self) {
         let sessions = children(self.pid());
         self.end("KILL");
-        wait_until("the killed server's sessions are gone", BOUND, || {
+        // One that writes notices when it is done with that.
+        wait_until("the killed server's sessions are gone", 3 * BOUND, || {
             !sessions.iter().any(|&session| is_alive(session))
         });
     }
