@@ -149,9 +149,12 @@ async fn look(
     let by_name = ByName::of(&args.select, &server.database, names)?;
     let mut are_more = false;
     let mut rows: Vec<Row> = if args.blocking {
-        let mut query = blocked_locks(&args.select)?;
-        // Those that are left out for their name can be before those that are not.
-        let most = (limit < usize::MAX && args.select.lock.is_empty()).then(|| limit.max(COUNTED));
+        let mut query = blocked_locks(&args.select, &by_name)?;
+        let most = match args.limit {
+            Some(0) => None,
+            _ if limit == usize::MAX => Some(COUNTED),
+            _ => Some(limit.max(COUNTED)),
+        };
         if let Some(most) = most.and_then(|most| u32::try_from(most).ok()) {
             query = query.limit(most.saturating_add(1));
         }
@@ -166,7 +169,7 @@ async fn look(
         };
         found.into_iter().map(row).collect()
     } else {
-        let found = locks(&args.select)?.fetch_async(client).await?;
+        let found = locks(&args.select, &by_name)?.fetch_async(client).await?;
         let row = |lock| Row {
             lock,
             blocker: None,

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::query::Server;
+use super::query::{ByName, Server};
 use crate::args::{Format, Global, Select, WhoArgs};
 use crate::config::Config;
 use crate::connect;
@@ -81,7 +81,7 @@ pub(crate) fn select(id: &LockId) -> Select {
 
 /// Who has the lock, and who waits for it, the longest wait first.
 pub(crate) async fn locks_of(client: &mut Client, id: &LockId) -> Result<Vec<Lock>, Failure> {
-    let mut locks = super::query::locks(&select(id))?
+    let mut locks = super::query::locks(&select(id), &ByName::default())?
         .fetch_async(client)
         .await?;
     locks.sort_by_key(|lock| (!lock.granted, std::cmp::Reverse(lock.wait_duration)));

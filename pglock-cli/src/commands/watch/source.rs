@@ -238,10 +238,10 @@ impl Source {
     }
 
     async fn found(&mut self, select: &Select) -> Result<Vec<Lock>, Failure> {
+        let all = ByName::default();
+        let query = query::locks(select, self.by_name.as_ref().unwrap_or(&all))?;
         let session = self.connected().await?;
-        let mut locks = query::locks(select)?
-            .fetch_async(&mut session.client)
-            .await?;
+        let mut locks = query.fetch_async(&mut session.client).await?;
         if let Some(by_name) = &self.by_name {
             locks.retain(|lock| by_name.fits(lock));
         }
