@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use super::fields;
+use super::limits::{self, Limit};
 use super::query::{ByName, Server, blocked_locks, locks};
 use crate::args::{Format, Global, HitArgs, LsArgs};
 use crate::commands::act::hit;
@@ -177,6 +178,8 @@ async fn look(
         found.into_iter().map(row).collect()
     };
     rows.retain(|row| by_name.fits(&row.lock));
+    let limits = limits::among(rows.iter().map(|row| &row.lock), names.limits());
+    names.add_of_limits(limits.iter().flat_map(Limit::names));
     let mut left_out = [0; 3];
     if !args.all {
         let by_table = !args.select.on.is_empty();

@@ -143,6 +143,10 @@ impl ByName {
         ]
     }
 
+    pub(crate) fn ids(&self) -> impl Iterator<Item = pglock::LockId> {
+        self.0.iter().cloned()
+    }
+
     pub(crate) fn fits(&self, lock: &Lock) -> bool {
         self.0.is_empty() || self.0.iter().any(|id| lock.is_advisory(id.clone()))
     }
