@@ -74,15 +74,15 @@ pub(crate) fn run(global: &Global, args: &GuardArgs) -> Result<ExitCode, Failure
 }
 
 /// What drivers take from the environment.
-fn environment(args: &GuardArgs, application: &str) -> Vec<(&'static str, String)> {
-    let mut environment = vec![("PGAPPNAME", application.to_owned())];
+fn environment(args: &GuardArgs, application: &str) -> Vec<(&'static str, Option<String>)> {
+    let mut environment = vec![("PGAPPNAME", Some(application.to_owned()))];
     if let Some(timeout) = args.lock_timeout {
         let mut options = std::env::var("PGOPTIONS").unwrap_or_default();
         if !options.is_empty() {
             options.push(' ');
         }
         let _ = write!(options, "-c lock_timeout={}ms", timeout.as_millis());
-        environment.push(("PGOPTIONS", options));
+        environment.push(("PGOPTIONS", Some(options)));
     }
     environment
 }

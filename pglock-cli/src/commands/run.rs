@@ -150,12 +150,12 @@ impl Run<'_> {
         };
         let pid = guard.backend_pid().map(|pid| pid.to_string());
         let environment = [
-            ("PGLOCK_HELD", "1".to_owned()),
-            ("PGLOCK_NAME", self.args.name.clone()),
-            ("PGLOCK_KEY", key_text(&self.meant.id)),
+            ("PGLOCK_HELD", Some("1".to_owned())),
+            ("PGLOCK_NAME", Some(self.args.name.clone())),
+            ("PGLOCK_KEY", Some(key_text(&self.meant.id))),
             // Of one that was lost already there is none; the command is ended in a moment.
-            ("PGLOCK_PID", pid.unwrap_or_default()),
-            (WITHIN, within(self.args, &self.meant, &self.database)),
+            ("PGLOCK_BACKEND_PID", pid),
+            (WITHIN, Some(within(self.args, &self.meant, &self.database))),
         ];
         let mut child = Child::spawn(&self.args.command, environment)?;
         let (ended, why) = self.until_end(&mut child, signals, &guard).await?;

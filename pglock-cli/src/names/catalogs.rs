@@ -35,7 +35,7 @@ fn parse(text: &str, catalog: &str) -> Option<Vec<Entry>> {
     }
     let locks = document["locks"].as_array()?.iter();
     let takes_one = |lock: &&Value| {
-        ["advisory", "leader"]
+        ["advisory", "leader", "limit"]
             .iter()
             .any(|it| lock["attribute"] == *it)
     };
@@ -57,6 +57,9 @@ fn entry(lock: &Value, catalog: &str) -> Option<Entry> {
         name: name.or(key)?.to_owned(),
         id,
         from: NamedBy::Catalog,
+        permits: lock["permits"]
+            .as_u64()
+            .and_then(|permits| permits.try_into().ok()),
         taken: Some(Taken {
             catalog: catalog.to_owned(),
             place: format!("{}:{}", text("file"), lock["line"]),
@@ -71,13 +74,27 @@ fn how(lock: &Value) -> String {
     let mut how = vec![attribute.to_owned()];
     let timeout = lock["timeout_seconds"].as_f64();
     let timeout = timeout.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
-    how.extend(timeout.map(|timeout| format!("timeout {}", text::chosen(timeout))));
+    how.extend(timeout.map(|timeout| match timeout {
+        std::time::Duration::ZERO => "tries once".to_owned(),
+        timeout => format!("timeout {}", text::chosen(timeout)),
+    }));
     how.extend(lock["side_effect"].as_str().map(str::to_owned));
     if lock["shared"] == true {
         how.push("shared".to_owned());
     }
     if lock["scope"] == "transaction" {
         how.push("xact".to_owned());
+    }
+    let period = lock["once_in_seconds"].as_f64();
+    let period = period.and_then(|seconds| std::time::Duration::try_from_secs_f64(seconds).ok());
+    how.extend(period.map(|period| format!("once in {}", text::chosen(period))));
+    if lock["fenced"] == true {
+        how.push("fenced".to_owned());
+    }
+    let from = lock["prioritize_from"].as_u64();
+    how.extend(from.map(|nth| format!("prioritize from try {nth}")));
+    if lock["all"] == true {
+        how.push("with others".to_owned());
     }
     how.extend(
         lock["permits"]

@@ -13,6 +13,8 @@ pub(crate) enum NamedBy {
     Config,
     /// The catalog of a program.
     Catalog,
+    /// It is a lock of a limit whose name is known.
+    Limit,
     /// `[names] try` in `pglock.toml`: it was guessed, and hashes to the key.
     Tried,
     BuiltIn,
@@ -24,6 +26,7 @@ impl NamedBy {
             Self::Session => "session",
             Self::Config => "pglock.toml",
             Self::Catalog => "catalog",
+            Self::Limit => "limit",
             Self::Tried => "tried",
             Self::BuiltIn => "built in",
         }
@@ -37,6 +40,8 @@ pub(crate) struct Entry {
     /// None for one with placeholders.
     pub(crate) id: Option<LockId>,
     pub(crate) from: NamedBy,
+    /// How many permits it has, if it is a limit.
+    pub(crate) permits: Option<u32>,
     /// Where a program takes the lock.
     pub(crate) taken: Option<Taken>,
 }
@@ -66,7 +71,7 @@ impl fmt::Display for Taken {
 }
 
 /// The key that a text is: one integer, or two with a comma between them.
-pub(super) fn read_key(word: &str) -> Option<LockId> {
+pub(crate) fn read_key(word: &str) -> Option<LockId> {
     if let Some((first, second)) = word.split_once(',') {
         return Some(LockId::Pair(
             first.trim().parse().ok()?,

@@ -14,8 +14,7 @@ use crate::args::{Global, Scheme};
 use crate::config::Config;
 use crate::failure::Failure;
 
-use entry::read_key;
-pub(crate) use entry::{Entry, NamedBy, Taken};
+pub(crate) use entry::{Entry, NamedBy, Taken, read_key};
 use guesses::Guesses;
 pub(crate) use known::{Known, MIGRATORS};
 
@@ -24,6 +23,8 @@ pub(crate) use known::{Known, MIGRATORS};
 pub(crate) struct Names {
     entries: Vec<Entry>,
     by_key: HashMap<LockId, usize>,
+    /// Those of the locks that limits are made of, which were found in a server.
+    of_limits: HashMap<LockId, String>,
     guesses: Guesses,
 }
 
@@ -39,6 +40,7 @@ impl Names {
                 id: Some(name.as_str().into()),
                 name,
                 from: NamedBy::Config,
+                permits: None,
                 taken: None,
             });
         }
@@ -71,9 +73,22 @@ impl Names {
                 name: name.clone().into_owned(),
                 id: Some(id.clone()),
                 from: NamedBy::Config,
+                permits: None,
                 taken: None,
             });
         }
+    }
+
+    /// The limits that are known.
+    pub(crate) fn limits(&self) -> impl Iterator<Item = LockId> {
+        let limits = self.entries.iter().filter(|entry| entry.permits.is_some());
+        limits.filter_map(|entry| entry.id.clone())
+    }
+
+    /// What the locks of limits are called, by their keys.
+    pub(crate) fn add_of_limits(&mut self, names: impl IntoIterator<Item = (LockId, String)>) {
+        let by_key = names.into_iter().map(|(id, name)| (id.to_key(), name));
+        self.of_limits.extend(by_key);
     }
 
     /// What an advisory lock is called, as far as it is known. `database` is the one that it is in.
@@ -90,6 +105,9 @@ impl Names {
             let entry = &self.entries[*entry];
             return Some((entry.name.clone(), entry.from));
         }
+        if let Some(name) = self.of_limits.get(&key.to_key()) {
+            return Some((name.clone(), NamedBy::Limit));
+        }
         if let Some(name) = self.guesses.of_key(key) {
             return Some((name, NamedBy::Tried));
         }
@@ -103,6 +121,22 @@ impl Names {
         let is_it = move |entry: &&Entry| entry.id.as_ref().is_some_and(|id| id.to_key() == key);
         let entries = self.entries.iter().filter(is_it);
         entries.filter_map(|entry| entry.taken.as_ref())
+    }
+
+    /// Limits to which programs give different numbers of permits, and where each of two does.
+    pub(crate) fn unlike_limits(&self) -> Vec<[&Entry; 2]> {
+        let mut first: HashMap<LockId, &Entry> = HashMap::new();
+        let mut unlike = Vec::new();
+        for entry in &self.entries {
+            let Some(id) = entry.id.as_ref().filter(|_| entry.permits.is_some()) else {
+                continue;
+            };
+            let before = *first.entry(id.to_key()).or_insert(entry);
+            if before.permits != entry.permits {
+                unlike.push([before, entry]);
+            }
+        }
+        unlike
     }
 
     /// Each two names that have the same key, so that their locks exclude each other.
@@ -234,6 +268,7 @@ mod tests {
             name: name.to_owned(),
             id: Some(id),
             from: NamedBy::Catalog,
+            permits: None,
             taken: None,
         };
         names.add(entry("a", "hashed".into()));
@@ -255,6 +290,7 @@ mod tests {
             name: "42".to_owned(),
             id: Some(42_i64.into()),
             from: NamedBy::Catalog,
+            permits: None,
             taken: None,
         });
         assert_eq!(names.of_key(&42_i64.into(), ""), None);

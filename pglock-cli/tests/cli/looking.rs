@@ -1,5 +1,7 @@
 //! `ls`, `blocked`, `tree`, `who`.
 
+mod limits;
+
 use pglock_tests::{Waiter, database};
 use serde_json::Value;
 

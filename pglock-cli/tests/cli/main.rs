@@ -1,18 +1,15 @@
 //! The binary, against real servers.
 
 mod acting;
+mod arguments;
 mod django;
 mod doctor;
-mod exit_codes;
 mod formats;
 mod guard;
-mod keys;
 mod looking;
 mod names;
-mod options;
 mod pictures;
 mod run;
-mod selecting;
 mod setting_up;
 mod started;
 #[cfg_attr(

@@ -111,7 +111,7 @@ fn the_command_runs_under_the_lock_and_its_code_is_ours() {
 #[test]
 fn the_command_knows_the_session_of_its_lock() {
     let db = database();
-    let script = "echo $PGLOCK_PID; exec \"$0\" who job --json";
+    let script = "echo $PGLOCK_BACKEND_PID; exec \"$0\" who job --json";
     let who = [
         "run",
         "job",

@@ -9,7 +9,7 @@ use crate::model::lock_id::{IntoLockId, LockId};
 /// never wait for each other in a ring. An ID that is there twice is one lock. Where all are free it takes one round trip.
 ///
 /// The methods are those of a lock: [`acquire`](Advisory::acquire), [`run`](Advisory::run), their `try_` and `_async` twins. The
-/// timeout is for all together. A caller without a timeout tries once, and waits for at most 0.25 s for those who ask for the
+/// timeout is for all together. A caller with a timeout of zero tries once, and waits for at most 0.25 s for those who ask for the
 /// same locks at the same moment. While it waits for one of them it has those before it, and others find these busy.
 ///
 /// A call inside a call needs only those that no call around it has. They are waited for while the others are held, in whatever

@@ -7,8 +7,8 @@ use crate::model::lock_id::IntoLockId;
 /// [`advisory`](fn@advisory).
 ///
 /// Each holder has a permit, which the server frees with its session. Those who wait are served in the order in which they
-/// came; the first of them tries the permits every 20 ms to 0.6 s, the others just wait. A caller without a timeout tries
-/// once, and waits for at most 0.25 s for those who were there before it.
+/// came; the first of them tries the permits every 20 ms to 0.6 s, the others just wait. A caller with a timeout of
+/// zero tries once, and waits for at most 0.25 s for those who were there before it.
 ///
 /// The methods are those of a lock: [`acquire`](Advisory::acquire), [`run`](Advisory::run), their `try_` and `_async` twins.
 /// A call inside a call of the same limit shares its permit. `Busy` names one of those who have a permit.
@@ -26,7 +26,7 @@ use crate::model::lock_id::IntoLockId;
 ///
 /// [`ErrorKind::Config`](crate::ErrorKind::Config), when it is acquired, for a number that is not from 2 to 1,000, and if
 /// another session has a permit of the same limit where that has another number of them. Each process looks for such a session
-/// once a minute.
+/// once a minute, and before it says that all permits are taken.
 ///
 /// ```
 /// # fn main() -> Result<(), pglock::Error> {

@@ -25,6 +25,9 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(500);
 /// For how long a limit that agreed with others is not looked up again.
 const AGREED: Duration = Duration::from_secs(60);
 
+/// For how long it is not where a caller gets no permit: what it is told of the permits must be so.
+const AGREED_JUST_NOW: Duration = Duration::from_secs(1);
+
 /// The most limits of which that is remembered.
 const REMEMBERED: usize = 1_000;
 
@@ -37,6 +40,9 @@ struct Agreement {
     limit: Key,
     permits: Permits,
     at: Instant,
+    /// Whether others could see at that time how many there are here. Otherwise two that begin at the same moment would both
+    /// see nothing.
+    had_permit: bool,
 }
 
 /// A caller that wants a permit.
@@ -61,6 +67,8 @@ impl Limit {
 
     async fn wait_for_permit(self) -> Result<HeldLock, Error> {
         let until = self.caller.until();
+        // Those who wait for another number of permits could stand before it for long, or for longer than it waits.
+        self.agree_with_others(AGREED, false).await?;
         loop {
             let first_in_line = self.first_in_line().await?;
             let mut pause = PAUSE;
@@ -73,6 +81,7 @@ impl Limit {
                 }
                 let now = Instant::now();
                 if until.is_some_and(|until| until <= now) {
+                    self.agree_with_others(AGREED_JUST_NOW, false).await?;
                     match self.why_none().await {
                         Ok(why) | Err(Some(why)) => return Err(why),
                         // One has become free just now.
@@ -96,14 +105,28 @@ impl Limit {
             .caller
             .ask(self.line(), &[], wait, request.describe_holder);
         match line.await {
-            // Who has the permits is to be told; where none has, who is first in line.
-            Err(error) if error.is_busy() => match self.why_none().await {
-                Ok(why) => Err(why),
-                Err(Some(other)) => Err(other),
-                Err(None) => Err(error),
-            },
+            Err(error) if error.is_busy() => {
+                self.agree_with_others(AGREED_JUST_NOW, false).await?;
+                Err(self.why_not_first(error).await)
+            }
             line => line,
         }
+    }
+
+    /// Who has the permits; or, where not all are taken, who is `before` it in the line.
+    async fn why_not_first(&self, before: Error) -> Error {
+        let request = &self.caller.request;
+        if !request.describe_holder {
+            return before;
+        }
+        let slots = (0..self.permits.count()).map(|number| self.slot(number).spec.key);
+        let taken = engine::count_held(request.lock.database.clone(), slots.collect()).await;
+        if taken == Some(self.permits.count() as usize)
+            && let Ok(why) | Err(Some(why)) = self.why_none().await
+        {
+            return why;
+        }
+        Error::nobody_may_begin(&request.lock.id, request.wait.bound(), before)
     }
 
     /// A permit that is free, if there is one. Those that are tried at once and not needed are released again: the line
@@ -172,12 +195,12 @@ impl Limit {
         let number = self.part(self.permits.number_lock(limit));
         let number = self.caller.ask(number, &[], WaitPolicy::NoWait, false);
         let permit = permit.beside(number.await?);
-        self.agree_with_others().await?;
+        self.agree_with_others(AGREED, true).await?;
         Ok(permit.handed_over())
     }
 
-    /// Finds out if others give the same limit another number of permits.
-    async fn agree_with_others(&self) -> Result<(), Error> {
+    /// Finds out if others give the same limit another number of permits, unless they did not within this time.
+    async fn agree_with_others(&self, within: Duration, has_permit: bool) -> Result<(), Error> {
         let lock = &self.caller.request.lock;
         let is_recent = {
             let mut agreements = AGREEMENTS.lock(|_| Vec::new());
@@ -186,13 +209,20 @@ impl Limit {
                 agreement.limit == lock.key
                     && agreement.permits == self.permits
                     && agreement.database == lock.database
+                    && agreement.at.elapsed() < within
+                    && (agreement.had_permit || !has_permit)
             })
         };
         if is_recent {
             return Ok(());
         }
         let (database, spec) = (lock.database.clone(), lock.spec.clone());
-        if let Some(other) = engine::other_number(database, spec, self.permits).await? {
+        let found = match engine::other_number(database, spec, self.permits).await {
+            // What keeps it from asking is told by its lock, or is no reason to have none.
+            Err(_) if !has_permit => return Ok(()),
+            found => found?,
+        };
+        if let Some(other) = found {
             let ours = self.permits.count();
             return Err(Error::other_permits(
                 &lock.id,
@@ -210,6 +240,7 @@ impl Limit {
             limit: lock.key,
             permits: self.permits,
             at: Instant::now(),
+            had_permit: has_permit,
         });
         Ok(())
     }

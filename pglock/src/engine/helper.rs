@@ -104,6 +104,13 @@ impl Pool {
             .and_then(sql::shared::permits::read_other_number))
     }
 
+    /// How many of these locks some session has.
+    pub(super) async fn count_held(self: &Rc<Self>, keys: &[Key]) -> Option<usize> {
+        let count = sql::shared::permits::count_held(keys);
+        let rows = self.on_helper(&"the count of permits", count).await;
+        rows.ok().flatten()?.first_row()?.parsed(0)
+    }
+
     /// How many sessions wait for a key.
     pub(super) async fn count_waiters(self: &Rc<Self>, key: Key) -> usize {
         let count = sql::shared::waits::count(key);

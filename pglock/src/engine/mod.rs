@@ -27,6 +27,7 @@ use std::time::Duration;
 use crate::background;
 use crate::database::Database;
 use crate::error::Error;
+use crate::model::lock_id::Key;
 use crate::model::lock_request::LockSpec;
 use crate::model::permits::Permits;
 use crate::sql::shared::permits::OtherNumber;
@@ -67,6 +68,20 @@ pub(crate) async fn other_number(
     found
         .await
         .unwrap_or_else(|_| Err(background::thread_ended()))
+}
+
+/// How many of these locks somebody has. Unknown is none.
+pub(crate) async fn count_held(database: Database, keys: Vec<Key>) -> Option<usize> {
+    let thread = background::start().ok()?;
+    let count = thread.ask(move || async move {
+        let arbiter = State::here().arbiter(&database);
+        #[cfg(feature = "testing")]
+        if database.is_in_process() {
+            return Some(arbiter.count_held_here(&keys));
+        }
+        arbiter.pool().count_held(&keys).await
+    });
+    count.await.ok().flatten()
 }
 
 /// Notes that a run under this lock begins; or else the run before, within the period.

@@ -23,6 +23,20 @@ impl Error {
         Self::busy_as(&what, "one is ", waited, found, SKIP)
     }
 
+    /// Somebody keeps the lock that who is first in line has, while there are free permits.
+    pub(crate) fn nobody_may_begin(
+        id: &dyn fmt::Display,
+        waited: Option<Duration>,
+        busy: Self,
+    ) -> Self {
+        let found = match busy.0.holder {
+            Some(holder) => Found::Holder(Box::new(holder)),
+            None => Found::Unknown,
+        };
+        let what = format!("nobody may begin under limit {id}");
+        Self::busy_as(&what, "the lock with its name is ", waited, found, SKIP)
+    }
+
     /// What is `once_in` began not long ago. It is a busy lock to those who skip.
     pub(crate) fn not_due(
         id: &dyn fmt::Display,

@@ -92,7 +92,6 @@ impl Permits {
     }
 
     /// The number of permits that a lock says, if it says that of this limit.
-    #[cfg(feature = "testing")]
     pub(crate) fn of_number_key(key: (i32, i32), limit: &LockSpec) -> Option<u32> {
         let (first, least) = Self::number_keys(limit);
         let second = key.1.cast_unsigned();
@@ -109,6 +108,51 @@ impl Permits {
         sizes
             .map(move |size| left.by_ref().take(size).collect::<Vec<_>>())
             .take_while(|batch| !batch.is_empty())
+    }
+}
+
+/// # Locks of limits
+impl LockId {
+    /// The lock that is one of the permits of a [`limit`](fn@crate::limit), by its number, which
+    /// [`Guard::slot`](crate::Guard::slot) says.
+    ///
+    /// ```
+    /// use pglock::LockId;
+    ///
+    /// assert_eq!(LockId::permit("sms", 2), LockId::from("sms (slot 2)"));
+    /// assert_eq!(LockId::permit(42, 0), LockId::from("#42 (slot 0)"));
+    /// ```
+    #[must_use]
+    pub fn permit(limit: impl Into<Self>, slot: u32) -> Self {
+        Permits::slot_id(&limit.into(), slot)
+    }
+
+    /// How many permits the [`limit`](fn@crate::limit) has, if this is the lock that says so: all who have a permit
+    /// share it.
+    ///
+    /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html), which shows it as a pair of
+    /// integers.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// # let mut client = database.connect();
+    /// let _permit = pglock::limit(3, "sms").acquire()?;
+    /// let locks = pglock::locks().fetch(&mut client)?;
+    /// let keys = locks.iter().filter_map(|lock| lock.advisory_key.as_ref());
+    /// let counts: Vec<u32> = keys.filter_map(|key| key.permits_of("sms")).collect();
+    /// assert_eq!(counts, [3]);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn permits_of(&self, limit: impl Into<Self>) -> Option<u32> {
+        let Self::Pair(first, second) = *self else {
+            return None;
+        };
+        let limit = LockSpec::new(limit.into(), AdvisoryMode::Exclusive, None).ok()?;
+        Permits::of_number_key((first, second), &limit)
     }
 }
 
@@ -160,6 +204,9 @@ mod tests {
                 assert_eq!(first.cast_unsigned(), begins);
                 assert_eq!(second.cast_unsigned() & !NUMBER, begin);
                 assert_eq!(Permits::read_number(second.cast_unsigned()), count);
+                let lock = LockId::Pair(first, second);
+                assert_eq!(lock.permits_of(limit.id.clone()), Some(count));
+                assert_eq!(lock.permits_of("another"), None);
             }
         }
     }

@@ -164,6 +164,114 @@ fn whoever_gives_it_another_number_is_told() {
     sms(&here).acquire().unwrap().release().unwrap();
 }
 
+/// While those who have all of them keep the line long: `Skip` and the end of a wait would hide it.
+#[test]
+fn another_number_is_told_though_somebody_waits() {
+    let db = database();
+    let [here, there, waiting] = handles(&db, 3).try_into().unwrap();
+    let two = |here: &Database| pglock::limit(2, "sms").using(here);
+    // Here it was so before, and is known.
+    sms(&here).acquire().unwrap().release().unwrap();
+    let permits = [
+        two(&there).acquire().unwrap(),
+        two(&there).acquire().unwrap(),
+    ];
+    let waiter = background("it gets a permit", move || {
+        two(&waiting).acquire().map(|permit| permit.slot())
+    });
+    wait_until("it is first in line", BOUND, || {
+        db.held(pglock::advisory_id("sms")) == 1
+    });
+    let is_told = |here: &Database| {
+        let began = std::time::Instant::now();
+        for error in [
+            sms(here).try_acquire().unwrap_err(),
+            sms(here).timeout(Duration::ZERO).acquire().unwrap_err(),
+            sms(here)
+                .timeout(Duration::from_millis(400))
+                .acquire()
+                .unwrap_err(),
+        ] {
+            assert!(error.is_config(), "{error}");
+            let text = error.to_string();
+            assert!(text.contains("3 permits here and 2 where pid"), "{text}");
+        }
+        began.elapsed()
+    };
+    wait_until("what is known is no longer new", BOUND, || {
+        sms(&here).try_acquire().is_err()
+    });
+    is_told(&here);
+    // Who has not looked yet need not wait for that.
+    let new = handle(&db);
+    let began = std::time::Instant::now();
+    let error = sms(&new).timeout(BOUND).acquire().unwrap_err();
+    assert!(error.is_config(), "{error}");
+    assert!(began.elapsed() < BOUND / 2, "it waited");
+    assert!(is_told(&new) < Duration::from_millis(250));
+    drop(permits);
+    assert!(waiter.finish(BOUND).unwrap().is_some());
+    db.wait_for_no_locks();
+}
+
+#[test]
+fn another_number_is_told_where_all_of_ours_are_taken() {
+    let db = database();
+    let [here, there] = handles(&db, 2).try_into().unwrap();
+    let two = || pglock::limit(2, "sms").using(&here);
+    two().acquire().unwrap().release().unwrap();
+    let _permits = fill(&there);
+    wait_until("what is known is no longer new", BOUND, || {
+        two().try_acquire().is_err()
+    });
+    let error = two().timeout(Duration::ZERO).acquire().unwrap_err();
+    assert!(error.is_config(), "{error}");
+}
+
+/// Both have looked before either has a permit.
+#[test]
+fn two_numbers_that_begin_at_once_are_told() {
+    let db = database();
+    let [stopping, here, there] = handles(&db, 3).try_into().unwrap();
+    let stopped = pglock::advisory("sms").using(&stopping).acquire().unwrap();
+    let waits = |here: Database, permits: u32, nth: usize| {
+        let waiter = background("it is told", move || {
+            pglock::limit(permits, "sms").using(&here).acquire()
+        });
+        wait_until("it stands in line", BOUND, || {
+            db.waiting(pglock::advisory_id("sms")) == nth
+        });
+        waiter
+    };
+    let (first, second) = (waits(here, 3, 1), waits(there, 5, 2));
+    stopped.release().unwrap();
+    let ended = [first.finish(BOUND), second.finish(BOUND)];
+    let mut errors = ended.iter().filter_map(|ended| ended.as_ref().err());
+    assert!(ended.iter().any(Result::is_err), "{ended:?}");
+    assert!(errors.all(Error::is_config), "{ended:?}");
+}
+
+#[test]
+fn that_all_are_taken_is_said_only_where_all_are() {
+    let db = database();
+    let [here, there] = handles(&db, 2).try_into().unwrap();
+    let permits = [
+        sms(&there).acquire().unwrap(),
+        sms(&there).acquire().unwrap(),
+    ];
+    let stopped = pglock::advisory("sms").using(&there).acquire().unwrap();
+    // Which of the permits is looked at first is left to chance.
+    for _ in 0..5 {
+        let error = sms(&here).timeout(Duration::ZERO).acquire().unwrap_err();
+        let text = error.to_string();
+        let begins = "nobody may begin under limit \"sms\": the lock with its name is held";
+        assert!(error.is_busy() && text.starts_with(begins), "{text}");
+        assert!(text.contains("worker-1"), "{text}");
+    }
+    drop((permits, stopped));
+    db.wait_for_no_locks();
+}
+
 #[test]
 fn a_limit_that_cannot_be_is_refused() {
     let db = database();

@@ -23,14 +23,16 @@ pub(super) async fn victims(
 ) -> Result<Vec<Victim>, Failure> {
     let by_name = ByName::of(&args.select, &server.database, &mut names)?;
     let found: Vec<(Lock, Activity)> = if args.blocking {
-        let found = query::blocked_locks(&args.select)?
+        let found = query::blocked_locks(&args.select, &by_name)?
             .fetch_async(client)
             .await?;
         let pair = found.into_iter();
         pair.map(|found| (found.lock, found.blocking_activity))
             .collect()
     } else {
-        let found = query::locks(&args.select)?.fetch_async(client).await?;
+        let found = query::locks(&args.select, &by_name)?
+            .fetch_async(client)
+            .await?;
         let with_own = |lock: Lock| {
             let activity = lock.activity.clone();
             (lock, activity)

@@ -10,12 +10,13 @@ use tokio_postgres::Client;
 use super::hit;
 use super::victims::{self, Outcome, Verb, Victim};
 use crate::args::{Format, FreeArgs, Global};
+use crate::commands::look::limits::{self, Limit};
 use crate::commands::look::query::Server;
 use crate::commands::look::who::{self, locks_of, select, title};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
-use crate::names::{self, Meant};
+use crate::names::{self, Meant, Names};
 use crate::show::{self, json};
 use crate::text;
 
@@ -30,6 +31,11 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
         let mut client = connect::to_act(&database).await?;
         let server = Server::of(&client).await?;
         let meant = names::read(&args.name, args.scheme, Some(&server.database))?;
+        let limits = limits::of_server(&mut client, &Names::default(), [meant.id.clone()]).await?;
+        let limit = limits.iter().find(|limit| limit.is(&meant.id));
+        if let Some(limit) = limit.filter(|limit| limit.stopped_by().is_none()) {
+            return Err(is_limit(&meant, limit));
+        }
         let (holders, waiting) = holders(&mut client, &meant).await?;
         if holders.is_empty() {
             if global.format() == Format::Json {
@@ -94,6 +100,26 @@ pub(crate) fn run(global: &Global, args: &FreeArgs) -> Result<ExitCode, Failure>
         let all_ended = told.iter().all(is_settled);
         Ok(ExitCode::from(u8::from(!all_ended || !is_free)))
     })
+}
+
+/// Who has the lock with a limit's name has no permit, but waits for one.
+fn is_limit(meant: &Meant, limit: &Limit) -> Failure {
+    let taken: Vec<_> = limit
+        .taken
+        .iter()
+        .map(|(slot, lock)| {
+            let name = lock.activity.application_name.as_deref();
+            let name = name.map(text::one_line).unwrap_or_default();
+            format!("slot {slot} by {} \"{name}\"", lock.activity.pid)
+        })
+        .collect();
+    let free = limit.taken.keys().next().map_or(0, |slot| *slot);
+    let permit = pglock::LockId::permit(meant.id.clone(), free);
+    Failure::new(format!(
+        "{}: {}; nobody was hit, since a permit is freed by its own name, as with `pglock free {permit}`",
+        limit.title(&title(meant)),
+        taken.join(", ")
+    ))
 }
 
 /// Who holds the lock, and how many wait for it.

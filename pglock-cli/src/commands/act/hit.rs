@@ -9,7 +9,7 @@ use tokio_postgres::Client;
 use super::find;
 use super::victims::{self, Outcome, Verb, Victim};
 use crate::args::{Format, Global, HitArgs, Select};
-use crate::commands::look::query::{self, Server};
+use crate::commands::look::query::{self, ByName, Server};
 use crate::config::Config;
 use crate::connect;
 use crate::failure::Failure;
@@ -96,7 +96,7 @@ pub(crate) async fn signal(
     select: &Select,
     verb: Verb,
 ) -> Result<Outcome, Failure> {
-    let query = query::locks(select)?.report();
+    let query = query::locks(select, &ByName::default())?.report();
     let found: Vec<Blocker> = match verb {
         Verb::Cancel => query.cancel_activity_async(client).await?,
         Verb::Terminate => query.terminate_activity_async(client).await?,
@@ -161,7 +161,9 @@ mod tests {
             pid: vec![pid],
             ..Select::default()
         };
-        let mut found = query::locks(&select)?.fetch_async(&mut client).await?;
+        let mut found = query::locks(&select, &ByName::default())?
+            .fetch_async(&mut client)
+            .await?;
         let victim = Victim {
             activity: found.swap_remove(0).activity,
             blocks: 0,

@@ -244,21 +244,24 @@ pub(crate) async fn count_waiters(
     let pids: Vec<_> = victims.iter().map(Victim::pid).collect();
     let graph = pglock::wait_graph().pid(pids).fetch_async(client).await?;
     let waits = graph.edges();
-    let waits: Vec<_> = waits
-        .map(|edge| (edge.waiter.activity.pid, edge.blocker.activity.pid))
-        .collect();
+    let waits = waits.map(|edge| (edge.waiter.activity.pid, edge.blocker.activity.pid));
+    let waiters = waiters(waits);
     for victim in victims {
-        victim.blocks = waiting_for(victim.pid(), &waits);
+        victim.blocks = waiting_for(victim.pid(), &waiters);
     }
     Ok(())
 }
 
-/// `waits` are who waits for whom.
-fn waiting_for(pid: i32, waits: &[(i32, i32)]) -> usize {
+/// Of each session those that wait for it; `waits` are who waits for whom.
+fn waiters(waits: impl IntoIterator<Item = (i32, i32)>) -> HashMap<i32, Vec<i32>> {
     let mut waiters: HashMap<i32, Vec<i32>> = HashMap::new();
     for (waiter, blocker) in waits {
-        waiters.entry(*blocker).or_default().push(*waiter);
+        waiters.entry(blocker).or_default().push(waiter);
     }
+    waiters
+}
+
+fn waiting_for(pid: i32, waiters: &HashMap<i32, Vec<i32>>) -> usize {
     let mut found = HashSet::from([pid]);
     let mut next = vec![pid];
     while let Some(blocker) = next.pop() {
@@ -277,11 +280,11 @@ mod tests {
 
     #[test]
     fn who_waits_for_a_waiter_waits_too() {
-        let waits = [(2, 1), (3, 2), (4, 2), (4, 3), (6, 5)];
+        let waiting = waiters([(2, 1), (3, 2), (4, 2), (4, 3), (6, 5)]);
         for (pid, number) in [(1, 3), (2, 2), (3, 1), (4, 0), (5, 1), (7, 0)] {
-            assert_eq!(waiting_for(pid, &waits), number, "{pid}");
+            assert_eq!(waiting_for(pid, &waiting), number, "{pid}");
         }
         // A deadlock.
-        assert_eq!(waiting_for(1, &[(1, 2), (2, 1)]), 1);
+        assert_eq!(waiting_for(1, &waiters([(1, 2), (2, 1)])), 1);
     }
 }

@@ -8,6 +8,7 @@ use serde_json::json;
 use tokio_postgres::Client;
 
 use super::fields;
+use super::limits::{self, Limit};
 use super::query::{ByName, Server, blocked_locks, locks};
 use crate::args::{Format, Global, HitArgs, LsArgs};
 use crate::commands::act::hit;
@@ -149,9 +150,12 @@ async fn look(
     let by_name = ByName::of(&args.select, &server.database, names)?;
     let mut are_more = false;
     let mut rows: Vec<Row> = if args.blocking {
-        let mut query = blocked_locks(&args.select)?;
-        // Those that are left out for their name can be before those that are not.
-        let most = (limit < usize::MAX && args.select.lock.is_empty()).then(|| limit.max(COUNTED));
+        let mut query = blocked_locks(&args.select, &by_name)?;
+        let most = match args.limit {
+            Some(0) => None,
+            _ if limit == usize::MAX => Some(COUNTED),
+            _ => Some(limit.max(COUNTED)),
+        };
         if let Some(most) = most.and_then(|most| u32::try_from(most).ok()) {
             query = query.limit(most.saturating_add(1));
         }
@@ -166,7 +170,7 @@ async fn look(
         };
         found.into_iter().map(row).collect()
     } else {
-        let found = locks(&args.select)?.fetch_async(client).await?;
+        let found = locks(&args.select, &by_name)?.fetch_async(client).await?;
         let row = |lock| Row {
             lock,
             blocker: None,
@@ -174,6 +178,8 @@ async fn look(
         found.into_iter().map(row).collect()
     };
     rows.retain(|row| by_name.fits(&row.lock));
+    let limits = limits::among(rows.iter().map(|row| &row.lock), names.limits());
+    names.add_of_limits(limits.iter().flat_map(Limit::names));
     let mut left_out = [0; 3];
     if !args.all {
         let by_table = !args.select.on.is_empty();

@@ -2,6 +2,7 @@
 
 mod fields;
 pub(crate) mod id;
+pub(crate) mod limits;
 pub(crate) mod ls;
 pub(crate) mod names;
 pub(crate) mod query;

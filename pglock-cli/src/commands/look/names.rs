@@ -43,7 +43,27 @@ pub(crate) fn run(global: &Global) -> Result<ExitCode, Failure> {
             "warning: {one:?} and {other:?} have the same key, and exclude each other"
         ));
     }
-    Ok(ExitCode::from(u8::from(!same.is_empty())))
+    let unlike = names.unlike_limits();
+    for [one, other] in &unlike {
+        show::say(&text::one_line(&unlike_limits(one, other)));
+    }
+    let all_well = same.is_empty() && unlike.is_empty();
+    Ok(ExitCode::from(u8::from(!all_well)))
+}
+
+fn unlike_limits(one: &Entry, other: &Entry) -> String {
+    let place = |entry: &Entry| match &entry.taken {
+        Some(taken) => taken.place.clone(),
+        None => entry.from.as_str().to_owned(),
+    };
+    format!(
+        "warning: limit {:?} has {} permits at {} and {} at {}: who comes second gets an error",
+        one.name,
+        one.permits.unwrap_or_default(),
+        place(one),
+        other.permits.unwrap_or_default(),
+        place(other)
+    )
 }
 
 struct Row {

@@ -7,7 +7,7 @@ use tokio_postgres::Client;
 use crate::args::{Scheme, Select};
 use crate::connect;
 use crate::failure::Failure;
-use crate::names::{self, Names};
+use crate::names::{self, Names, is_pair};
 
 /// Who was asked.
 pub(crate) struct Server {
@@ -46,9 +46,9 @@ impl Server {
     }
 }
 
-/// Applies what the command line selects to a query for locks of any kind of row.
+/// Applies what the command line selects to a query for locks of any kind of row; `$by_name` are those of `--lock`.
 macro_rules! selected {
-    ($query:expr, $select:expr) => {{
+    ($query:expr, $select:expr, $by_name:expr) => {{
         let select: &Select = $select;
         let mut query = $query;
         if !select.pid.is_empty() {
@@ -78,22 +78,26 @@ macro_rules! selected {
                 wait.as_millis()
             ))?;
         }
-        if !select.lock.is_empty() {
-            query = query.filter("kind=ADVISORY")?;
+        for filter in $by_name.filters() {
+            query = query.filter(filter)?;
         }
         query
     }};
 }
 
-pub(crate) fn locks(select: &Select) -> Result<Locks, Failure> {
-    Ok(selected!(pglock::locks(), select))
+pub(crate) fn locks(select: &Select, by_name: &ByName) -> Result<Locks, Failure> {
+    Ok(selected!(pglock::locks(), select, by_name))
 }
 
-pub(crate) fn blocked_locks(select: &Select) -> Result<Locks<BlockedLock>, Failure> {
-    Ok(selected!(pglock::blocked_locks(), select))
+pub(crate) fn blocked_locks(
+    select: &Select,
+    by_name: &ByName,
+) -> Result<Locks<BlockedLock>, Failure> {
+    Ok(selected!(pglock::blocked_locks(), select, by_name))
 }
 
 /// Leaves those advisory locks that were asked for by name.
+#[derive(Default)]
 pub(crate) struct ByName(Vec<pglock::LockId>);
 
 impl ByName {
@@ -115,6 +119,32 @@ impl ByName {
             names.add_asked(id);
         }
         Ok(Self(ids))
+    }
+
+    /// What the server can tell of that: of two keys it also finds one with halves of both, which [`Self::fits`] leaves out.
+    // Input:  the keys 1 and 2
+    // Output: kind=ADVISORY, classid__in=0,0, objid__in=1,2, objsubid__in=1,1
+    pub(crate) fn filters(&self) -> Vec<String> {
+        if self.0.is_empty() {
+            return Vec::new();
+        }
+        let halves = self.0.iter().map(|id| pglock::advisory_id(id.clone()));
+        let (classids, objids): (Vec<_>, Vec<_>) = halves.unzip();
+        let objsubids: Vec<u32> = self.0.iter().map(|id| 1 + u32::from(is_pair(id))).collect();
+        let one_of = |field: &str, values: &[u32]| {
+            let values: Vec<_> = values.iter().map(u32::to_string).collect();
+            format!("{field}__in={}", values.join(","))
+        };
+        vec![
+            "kind=ADVISORY".to_owned(),
+            one_of("classid", &classids),
+            one_of("objid", &objids),
+            one_of("objsubid", &objsubids),
+        ]
+    }
+
+    pub(crate) fn ids(&self) -> impl Iterator<Item = pglock::LockId> {
+        self.0.iter().cloned()
     }
 
     pub(crate) fn fits(&self, lock: &Lock) -> bool {

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use tokio_postgres::Client;
 use tokio_postgres::types::{ToSql, Type};
 
-use super::query::Server;
+use super::limits::{self, Limit};
+use super::query::{ByName, Server};
 use crate::args::{Format, Global, Select, WhoArgs};
 use crate::config::Config;
 use crate::connect;
@@ -27,37 +28,107 @@ pub(crate) fn run(global: &Global, args: &WhoArgs) -> Result<ExitCode, Failure> 
         let mut client = connect::to_look(&database).await?;
         let server = Server::of(&client).await?;
         let mut found = Vec::new();
+        let ids = args.names.iter().map(|word| {
+            let meant = names::read(word, args.scheme, Some(&server.database))?;
+            Ok(meant.id)
+        });
+        let ids = ids.collect::<Result<Vec<_>, Failure>>()?;
+        let mut limits = limits::of_server(&mut client, &known, ids).await?;
         for word in &args.names {
             let meant = names::read(word, args.scheme, Some(&server.database))?;
             let locks = locks_of(&mut client, &meant.id).await?;
-            let elsewhere = if is_held(&locks) {
+            let limit = limits.iter().position(|limit| limit.is(&meant.id));
+            let limit = limit.map(|limit| limits.swap_remove(limit));
+            let elsewhere = if is_held(&locks) || limit.is_some() {
                 Vec::new()
             } else {
                 elsewhere(&client, &meant.id).await?
             };
-            found.push((meant, locks, elsewhere));
+            found.push(Found {
+                meant,
+                locks,
+                limit,
+                elsewhere,
+            });
         }
         Ok((server, found))
     })?;
     if global.format() == Format::Json {
-        let found: Vec<_> = found
-            .iter()
-            .map(|(meant, locks, _)| described_in_json(meant, locks, &known))
-            .collect();
+        let found: Vec<_> = found.iter().map(|found| found.json(&known)).collect();
         show::print(&json::document(
             &json!({ "schema": "pglock/who/1", "server": server.json(), "locks": found }),
         ))?;
     } else {
         let found: Vec<_> = found
             .iter()
-            .map(|(meant, locks, elsewhere)| {
-                described(meant, locks, &server, elsewhere) + &taken(meant, &known)
-            })
+            .map(|found| found.text(&server) + &taken(&found.meant, &known))
             .collect();
         show::print(&found.join("\n"))?;
     }
-    let all_held = found.iter().all(|(_, locks, _)| is_held(locks));
+    let all_held = found.iter().all(Found::is_held);
     Ok(ExitCode::from(u8::from(!all_held)))
+}
+
+/// What was found of a name.
+struct Found {
+    meant: Meant,
+    /// Who has the lock with that name, and who waits for it.
+    locks: Vec<Lock>,
+    /// The limit with that name, if somebody has a permit.
+    limit: Option<Limit>,
+    elsewhere: Vec<String>,
+}
+
+impl Found {
+    fn is_held(&self) -> bool {
+        self.limit.is_some() || is_held(&self.locks)
+    }
+
+    fn text(&self, server: &Server) -> String {
+        match &self.limit {
+            Some(limit) => of_limit(&self.meant, limit),
+            None => described(&self.meant, &self.locks, server, &self.elsewhere),
+        }
+    }
+
+    fn json(&self, known: &Names) -> Value {
+        let mut value = described_in_json(&self.meant, &self.locks, known);
+        value["limit"] = Value::Null;
+        let Some(limit) = &self.limit else {
+            return value;
+        };
+        let holders = limit.taken.iter().map(|(slot, lock)| {
+            let mut holder = session_in_json(lock);
+            holder["slot"] = json!(slot);
+            holder
+        });
+        value["holders"] = holders.collect();
+        let waiters = limit.first_in_line().into_iter().chain(&limit.waiting);
+        value["waiters"] = waiters.map(session_in_json).collect();
+        value["limit"] = limit.json();
+        value
+    }
+}
+
+/// Who has its permits, who is first in line, and who waits for that.
+fn of_limit(meant: &Meant, limit: &Limit) -> String {
+    let mut text = format!("{}\n", limit.title(&title(meant)));
+    let mut line = |what: &str, lock: &Lock| {
+        let since = lock.held_since.map(since).unwrap_or_default();
+        let _ = writeln!(text, "{what:<8} {}{since}", session(&lock.activity));
+    };
+    for (slot, lock) in &limit.taken {
+        line(&format!("slot {slot}"), lock);
+    }
+    if let Some(first) = limit.first_in_line() {
+        line("first", first);
+    }
+    if let Some(stopped) = limit.stopped_by() {
+        line("stops", stopped);
+    }
+    let waiting = limit.waiting.iter().enumerate();
+    text.extend(waiting.map(|(nth, lock)| waits(nth, lock)));
+    text
 }
 
 fn is_held(locks: &[Lock]) -> bool {
@@ -81,7 +152,7 @@ pub(crate) fn select(id: &LockId) -> Select {
 
 /// Who has the lock, and who waits for it, the longest wait first.
 pub(crate) async fn locks_of(client: &mut Client, id: &LockId) -> Result<Vec<Lock>, Failure> {
-    let mut locks = super::query::locks(&select(id))?
+    let mut locks = super::query::locks(&select(id), &ByName::default())?
         .fetch_async(client)
         .await?;
     locks.sort_by_key(|lock| (!lock.granted, std::cmp::Reverse(lock.wait_duration)));
@@ -189,18 +260,19 @@ fn waits(nth: usize, lock: &Lock) -> String {
 
 fn described_in_json(meant: &Meant, locks: &[Lock], known: &Names) -> Value {
     let (held, waiting): (Vec<_>, Vec<_>) = locks.iter().partition(|lock| lock.granted);
-    let session = |lock: &Lock| {
-        json!({
-            "mode": lock.mode.as_str(),
-            "wait_seconds": json::seconds(lock.wait_duration),
-            "held_since": json::times(lock.held_since),
-            "activity": lock.activity,
-        })
-    };
     json!({
         "lock": { "name": meant.called, "key": key_text(&meant.id) },
-        "holders": held.into_iter().map(session).collect::<Vec<_>>(),
-        "waiters": waiting.into_iter().map(session).collect::<Vec<_>>(),
+        "holders": held.into_iter().map(session_in_json).collect::<Vec<_>>(),
+        "waiters": waiting.into_iter().map(session_in_json).collect::<Vec<_>>(),
         "catalog": known.taken(&meant.id).map(json::taken).collect::<Vec<_>>(),
+    })
+}
+
+fn session_in_json(lock: &Lock) -> Value {
+    json!({
+        "mode": lock.mode.as_str(),
+        "wait_seconds": json::seconds(lock.wait_duration),
+        "held_since": json::times(lock.held_since),
+        "activity": lock.activity,
     })
 }

@@ -43,14 +43,21 @@ impl Child {
     /// [`exec`](super::exec).
     pub(crate) fn spawn(
         command: &[OsString],
-        environment: impl IntoIterator<Item = (&'static str, String)>,
+        environment: impl IntoIterator<Item = (&'static str, Option<String>)>,
     ) -> Result<Self, Failure> {
         let failed = |error: io::Error| Failure::new(format!("cannot start the command: {error}"));
         let this = std::env::current_exe().map_err(failed)?;
         let has_group = !is_on_terminal();
         let mut exec = Command::new(this);
         exec.arg("__exec").arg(std::process::id().to_string());
-        exec.arg("--").args(command).envs(environment);
+        exec.arg("--").args(command);
+        for (variable, value) in environment {
+            match value {
+                Some(value) => exec.env(variable, value),
+                // That of a command around this one.
+                None => exec.env_remove(variable),
+            };
+        }
         if has_group {
             exec.process_group(0);
         }

@@ -11,6 +11,7 @@ use super::rows::{self, SessionId, Sheet};
 use crate::args::{Select, View};
 use crate::commands::act::hit;
 use crate::commands::act::victims::{Outcome, Verb, Victim};
+use crate::commands::look::limits::{self, Limit};
 use crate::commands::look::query::{self, ByName, Server};
 use crate::connect;
 use crate::failure::Failure;
@@ -147,7 +148,7 @@ impl Source {
             self.session = Some(Session { client, server });
         }
         let session = self.session.as_mut();
-        session.ok_or_else(|| Failure::new("there is no connection"))
+        session.ok_or_else(no_connection)
     }
 
     async fn picture(&mut self, view: View) -> Result<Picture, Failure> {
@@ -172,6 +173,9 @@ impl Source {
             });
         }
         let locks = self.locks(view).await?;
+        let limits = limits::among(&locks, self.names.limits());
+        self.names
+            .add_of_limits(limits.iter().flat_map(Limit::names));
         let took = began.elapsed();
         let sheet = match view {
             View::Named => rows::named(&locks, self.naming()),
@@ -199,26 +203,34 @@ impl Source {
     async fn trees(&mut self) -> Result<(WaitGraph, usize), Failure> {
         let select = self.select.clone();
         let mut query = pglock::wait_graph();
-        let mut statements = 1;
+        // The graph, and the limits.
+        let mut statements = 2;
         let by_graph = Select {
             pid: select.pid.clone(),
             on: select.on.clone(),
             ..Select::default()
         };
-        if select == by_graph {
-            if !select.pid.is_empty() {
-                query = query.pid(select.pid);
-            }
-            if !select.on.is_empty() {
-                query = query.on(select.on.iter().map(String::as_str));
-            }
+        let is_by_graph = select == by_graph;
+        let by_table = is_by_graph && !select.on.is_empty();
+        if by_table {
+            query = query.on(select.on.iter().map(String::as_str));
+        }
+        let pids = if is_by_graph {
+            (!select.pid.is_empty()).then_some(select.pid)
         } else {
             let locks = self.found(&select).await?;
-            query = query.pid(locks.into_iter().map(|lock| lock.activity.pid));
             statements += 1;
-        }
-        let session = self.connected().await?;
-        Ok((query.fetch_async(&mut session.client).await?, statements))
+            Some(locks.into_iter().map(|lock| lock.activity.pid).collect())
+        };
+        self.connected().await?;
+        let Some(session) = &mut self.session else {
+            return Err(no_connection());
+        };
+        let limits = limits::of_server(&mut session.client, &self.names, []).await?;
+        self.names
+            .add_of_limits(limits.iter().flat_map(Limit::names));
+        let graph = limits::graph(&mut session.client, query, pids, by_table, &limits);
+        Ok((graph.await?, statements))
     }
 
     async fn locks(&mut self, view: View) -> Result<Vec<Lock>, Failure> {
@@ -238,10 +250,10 @@ impl Source {
     }
 
     async fn found(&mut self, select: &Select) -> Result<Vec<Lock>, Failure> {
+        let all = ByName::default();
+        let query = query::locks(select, self.by_name.as_ref().unwrap_or(&all))?;
         let session = self.connected().await?;
-        let mut locks = query::locks(select)?
-            .fetch_async(&mut session.client)
-            .await?;
+        let mut locks = query.fetch_async(&mut session.client).await?;
         if let Some(by_name) = &self.by_name {
             locks.retain(|lock| by_name.fits(lock));
         }
@@ -264,6 +276,10 @@ impl Source {
         let session = self.connected().await?;
         hit::signal(&mut session.client, victim, &victim.select(), verb).await
     }
+}
+
+fn no_connection() -> Failure {
+    Failure::new("there is no connection")
 }
 
 fn by_id<'a>(activities: impl Iterator<Item = &'a Activity>) -> HashMap<SessionId, Activity> {

@@ -102,7 +102,7 @@ fn keys_move_filter_and_show_details() {
     terminal.type_keys(ESCAPE);
     terminal.wait_for("└─");
     terminal.type_keys("?");
-    terminal.wait_for("A look at `blocked` is 1 statement");
+    terminal.wait_for("A look at `blocked` is 2 statements");
     terminal.type_keys("qq");
     terminal.ends_cleanly(0);
     blocked.end();

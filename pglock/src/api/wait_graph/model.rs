@@ -171,6 +171,62 @@ impl WaitGraph {
         cycles.iter().map(|cycle| self.of(cycle)).collect()
     }
 
+    /// Adds a wait that the server doesn't know of: of a session that asks for a lock again and again, as who is first in
+    /// line for a [`limit`](fn@crate::limit) does.
+    ///
+    /// `lock` is what its session waits for, and `blocker` the session that holds that. The wait comes behind those that have
+    /// lasted for longer.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # let mut client = database.connect();
+    /// # let mut other = database.connect();
+    /// # client.batch_execute("SELECT pg_advisory_lock(1)")?;
+    /// # other.batch_execute("SELECT pg_advisory_lock(2)")?;
+    /// # let locks = pglock::locks().filter("kind=ADVISORY")?.fetch(&mut client)?;
+    /// # let (held, mut wanted) = (locks[0].clone(), locks[0].clone());
+    /// # wanted.activity = locks[1].activity.clone();
+    /// # wanted.granted = false;
+    /// let mut graph = pglock::wait_graph().fetch(&mut client)?;
+    /// graph.add_wait(wanted, &held.activity);
+    /// assert_eq!(graph.roots().len(), 1);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn add_wait(&mut self, lock: Lock, blocker: &Activity) {
+        let waiter = self.session_of(&lock.activity);
+        let blocker = self.session_of(blocker);
+        let began = |wait: &Lock| (wait.wait_start.is_none(), wait.wait_start);
+        let comes_first = |edge: &Edge| began(&self.waits[edge.wait]) <= began(&lock);
+        let nth = self
+            .edges
+            .iter()
+            .take_while(|edge| comes_first(edge))
+            .count();
+        let edge = Edge {
+            waiter,
+            blocker,
+            wait: self.waits.len(),
+            hard: true,
+        };
+        self.edges.insert(nth, edge);
+        self.waits.push(lock);
+    }
+
+    /// Its number; of one that isn't there yet it is the next.
+    fn session_of(&mut self, activity: &Activity) -> usize {
+        let id = |activity: &Activity| (activity.pid, activity.backend_start);
+        let is_it = |session: &WaitSession| id(&session.activity) == id(activity);
+        self.sessions.iter().position(is_it).unwrap_or_else(|| {
+            self.sessions.push(WaitSession {
+                activity: activity.clone(),
+                prepared: None,
+            });
+            self.sessions.len() - 1
+        })
+    }
+
     pub(super) fn edge(&self, edge: &Edge) -> WaitEdge<'_> {
         WaitEdge {
             waiter: &self.sessions[edge.waiter],
@@ -208,5 +264,36 @@ impl WaitGraph {
 
     fn of(&self, nodes: &[usize]) -> Vec<&WaitSession> {
         nodes.iter().map(|&node| &self.sessions[node]).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::super::fixture::graph;
+    use super::*;
+    use crate::view::LockMode;
+    use crate::view::fixture::{activity, lock};
+
+    #[test]
+    fn a_wait_that_is_added_comes_behind_those_that_have_lasted_for_longer() {
+        let mut graph = graph(2, &[(1, 0, true)]);
+        let began = |second| Some(SystemTime::UNIX_EPOCH + Duration::from_secs(second));
+        graph.waits[1].wait_start = began(2);
+        for (waiter, second) in [(7, 1), (8, 3)] {
+            let mut wait = lock(waiter, LockMode::Exclusive, false);
+            wait.wait_start = began(second);
+            graph.add_wait(wait, &activity(1000));
+        }
+        // Of one that is there already, and waits itself.
+        graph.add_wait(lock(9, LockMode::Exclusive, false), &activity(7));
+        let edges = graph.edges();
+        let pids = edges.map(|edge| (edge.waiter.activity.pid, edge.blocker.activity.pid));
+        let pids: Vec<_> = pids.collect();
+        assert_eq!(pids, [(7, 1000), (1001, 1000), (8, 1000), (9, 7)]);
+        assert_eq!(graph.sessions().len(), 5);
+        let roots: Vec<_> = graph.roots().iter().map(|root| root.activity.pid).collect();
+        assert_eq!(roots, [1000]);
     }
 }

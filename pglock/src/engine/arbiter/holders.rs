@@ -172,6 +172,14 @@ impl Arbiter {
         })
     }
 
+    /// How many of these locks this process has.
+    #[cfg(feature = "testing")]
+    pub(in crate::engine) fn count_held_here(&self, keys: &[Key]) -> usize {
+        let entries = self.register();
+        let is_held = |key: &&Key| entries.ledger.holders(**key).next().is_some();
+        keys.iter().filter(is_held).count()
+    }
+
     /// The holder that blocks this mode, if it is of this process: nobody has to be asked then.
     pub(super) fn holder_here(&self, key: Key, mode: AdvisoryMode) -> Option<Box<Holder>> {
         let entries = self.register();

@@ -1,5 +1,6 @@
 //! Other numbers of permits of a limit.
 
+use crate::model::lock_id::Key;
 use crate::model::lock_request::LockSpec;
 use crate::model::permits::Permits;
 use crate::sql::Rows;
@@ -23,6 +24,25 @@ pub(crate) fn other_number(limit: &LockSpec, permits: Permits) -> String {
          WHERE locktype = 'advisory' AND database = {THIS_DATABASE} AND objsubid = 2 AND classid = '{first}' \
          AND objid >= '{second}' AND objid <= '{last}' AND objid <> '{ours}' AND pid IS NOT NULL \
          ORDER BY pid LIMIT 1"
+    )
+}
+
+/// How many of these locks some session has. None of them has a pair as its key.
+// Input:  [1, 2]
+// Output: SELECT count(DISTINCT (classid, objid)) FROM .. WHERE .. AND (classid, objid) IN (('0', '1'), ('0', '2'))
+pub(crate) fn count_held(slots: &[Key]) -> String {
+    let slots: Vec<String> = slots
+        .iter()
+        .map(|slot| {
+            let (classid, objid) = slot.pg_locks_columns();
+            format!("('{classid}', '{objid}')")
+        })
+        .collect();
+    format!(
+        "SELECT pg_catalog.count(DISTINCT (classid, objid)) FROM pg_catalog.pg_locks \
+         WHERE locktype = 'advisory' AND database = {THIS_DATABASE} AND objsubid = 1 AND granted \
+         AND (classid, objid) IN ({})",
+        slots.join(", ")
     )
 }
 

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use pglock_tests::TestDb;
 use serde_json::Value;
 
-use super::{Blocked, on, pglock, said};
+use crate::{Blocked, on, pglock, said};
 
 /// A table's holder and who waits for it, and a worker with a named lock.
 struct Scene {
@@ -234,7 +234,7 @@ fn both_listings_act_on_whom_they_show() {
 #[test]
 fn fields_are_listed_without_a_server() {
     for listing in ["ls", "blocked"] {
-        let fields = said(super::bare().args([listing, "--fields"]));
+        let fields = said(crate::bare().args([listing, "--fields"]));
         assert_eq!((fields.code, &*fields.err), (0, ""), "{fields:?}");
         for word in [
             "wait_duration",
@@ -257,7 +257,7 @@ fn a_configuration_can_be_of_a_database() {
         scene.db().url()
     );
     std::fs::write(folder.path().join("pglock.toml"), config).unwrap();
-    let list = |arguments: &[&str]| said(super::bare().args(arguments).current_dir(folder.path()));
+    let list = |arguments: &[&str]| said(crate::bare().args(arguments).current_dir(folder.path()));
     let listed = list(&["ls", "-c", "here", "-a", "lock", "--output", "csv"]);
     assert_eq!(
         listed.out, "lock\nadvisory -8663603374018903193\n",

@@ -5,9 +5,9 @@ use std::process::Command;
 use pglock_tests::{BOUND, database};
 use rustix::process::Signal;
 
-use super::started::Started;
-use super::terminal::{self, Terminal};
-use super::{Blocked, bare, on, pglock, said};
+use crate::started::Started;
+use crate::terminal::{self, Terminal};
+use crate::{Blocked, bare, on, pglock, said};
 
 const NOWHERE: &str = "postgres://127.0.0.1:1/none";
 

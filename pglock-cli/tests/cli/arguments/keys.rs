@@ -3,8 +3,8 @@
 use pglock_tests::{TestDb, database};
 use serde_json::Value;
 
-use super::names::folder;
-use super::{bare, on, pglock, said};
+use crate::names::folder;
+use crate::{bare, on, pglock, said};
 
 /// The schemes, each with a word and what SQL takes the same lock.
 const SCHEMES: [(&str, &str, &str); 8] = [
