@@ -102,11 +102,4 @@ impl Error {
             "limit {id} has {ours} permits here and {theirs} where pid {pid} has one of them, so more could run than one of the two allows; write the same number everywhere, or end those with the old one first"
         ))
     }
-
-    /// The attribute refuses it as well.
-    pub(crate) fn shared_limit(id: &dyn fmt::Display) -> Self {
-        Self::config(format!(
-            "limit {id} is to be shared, but its permits are for one holder each; leave `shared` out, or allow more of them"
-        ))
-    }
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Advisory, Form};
+use super::{Advisory, Form, OneLock};
 use crate::engine::GrantRules;
 use crate::sql::shared::runs;
 
@@ -17,7 +17,7 @@ pub fn schema() -> &'static str {
     runs::SCHEMA
 }
 
-impl Advisory {
+impl<S> Advisory<S> {
     /// Not again within this time of the last start, whoever ran it and whatever became of that: for jobs that many hosts
     /// start on a schedule.
     ///
@@ -50,7 +50,10 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn once_in(self, period: Duration) -> Self {
+    pub fn once_in(self, period: Duration) -> Self
+    where
+        S: OneLock,
+    {
         self.with_rules(|rules| rules.once_in = Some(period))
     }
 
@@ -83,7 +86,10 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn fenced(self) -> Self {
+    pub fn fenced(self) -> Self
+    where
+        S: OneLock,
+    {
         self.with_rules(|rules| rules.fenced = true)
     }
 
