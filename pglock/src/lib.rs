@@ -204,7 +204,7 @@ pub use drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncReader,
     Connection, InTransaction,
 };
-pub use error::{Error, ErrorKind, Holder};
+pub use error::{Error, ErrorKind, Holder, LastRun};
 pub use model::lock_id::{ForeignId, IntoLockId, LockId, advisory_id};
 pub use model::options::{IntoTimeout, Timeout};
 pub use model::skippable::Skippable;
