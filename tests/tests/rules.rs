@@ -183,6 +183,28 @@ fn what_to_write_fits_the_period() {
 }
 
 #[test]
+fn of_those_that_share_the_lock_one_runs_in_the_time() {
+    #[pglock::advisory("digest", shared, once_in = "1h", using = here)]
+    fn begins(here: &Database) -> Result<(), Error> {
+        Ok(())
+    }
+
+    let db = database();
+    let (here, there) = (handle(&db, "here"), handle(&db, "there"));
+    let reader = || pglock::advisory("digest").using(&there).shared();
+    let running = digest(&here).shared().acquire().unwrap();
+    // Who reads is beside it, another run is not due, and who writes finds it busy.
+    drop(reader().try_acquire().unwrap().expect("it is shared"));
+    assert!(begins(&there).unwrap_err().last_run().is_some());
+    let writer = pglock::advisory("digest").using(&there);
+    assert!(writer.try_acquire().unwrap().is_none());
+    // The time is over, and the run is not: the next one is beside it.
+    let_pass(&db, 60);
+    begins(&there).unwrap();
+    running.release().unwrap();
+}
+
+#[test]
 fn the_attribute_skips_what_is_not_due() {
     #[pglock::advisory("skipped-{customer}", timeout = 0, side_effect = Skip, once_in = "55m", using = here)]
     async fn digest(here: &Database, customer: u32) -> Result<Option<u32>, Error> {
@@ -240,6 +262,8 @@ fn what_cannot_be_is_refused() {
         lock().once_in(Duration::MAX).acquire().unwrap_err(),
         digest(&here).xact().acquire().unwrap_err(),
         lock().fenced().xact().acquire().unwrap_err(),
+        lock().fenced().shared().acquire().unwrap_err(),
+        lock().shared().fenced().try_acquire().unwrap_err(),
         digest(&here)
             .on(&mut client)
             .acquire()

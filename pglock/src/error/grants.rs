@@ -147,4 +147,11 @@ impl Error {
             "limit {id} has {ours} permits here and {theirs} where pid {pid} has one of them, so more could run than one of the two allows; write the same number everywhere, or end those with the old one first"
         ))
     }
+
+    /// The attribute refuses it as well.
+    pub(crate) fn shared_token(id: &dyn fmt::Display) -> Self {
+        Self::config(format!(
+            "lock {id} is `fenced` and `shared`, but of two that share it the one with the smaller token would be refused while it holds the lock; leave one of the two out"
+        ))
+    }
 }

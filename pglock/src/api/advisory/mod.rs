@@ -192,7 +192,8 @@ impl<S> Advisory<S> {
     }
 
     /// Acquires the lock in shared mode: other shared holders can hold it at the same time. A permit of a
-    /// [limit](fn@crate::limit) has one holder, and does not have this.
+    /// [limit](fn@crate::limit) has one holder, and does not have this. A [`fenced`](Advisory::fenced) lock is refused with
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -353,6 +354,9 @@ impl<S> Advisory<S> {
                 }
                 if self.scope == Scope::Transaction {
                     return Err(Error::rules_elsewhere(&self.id, "in a transaction"));
+                }
+                if rules.fenced && self.mode == AdvisoryMode::Shared {
+                    return Err(Error::shared_token(&self.id));
                 }
                 Ok(Some(Purpose::Ruled(*rules)))
             }

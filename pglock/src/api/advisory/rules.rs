@@ -28,6 +28,9 @@ impl<S> Advisory<S> {
     /// would leave a whole one out. A run that failed has run, and a call that ended with an error or was dropped as it began may have. After a failover to a standby that lags, the last start may be
     /// forgotten; and where the server's clock is set back, runs are left out until it has caught up.
     ///
+    /// With [`shared`](Advisory::shared), a run is beside other shared holders, and of those that start at once one runs. But a
+    /// run that lasts longer than the period is then overlapped by the next one.
+    ///
     /// The last start of each lock is a row of the table `pglock.runs`, which is made at the first call, or by what
     /// [`schema`] says. It has a row for each ID, also of those with placeholders.
     ///
@@ -65,6 +68,8 @@ impl<S> Advisory<S> {
     /// lock without knowing may still write: that place keeps the largest token it has seen, and refuses smaller ones. A token that
     /// nobody compares does nothing.
     ///
+    /// It is a `u64`. For a parameter of type `bigint`, `i64::try_from(token)` makes the number that the server has given.
+    ///
     /// It takes one round trip more, and a flush of the server's log. It is not sure to rise over a failover to a standby that
     /// lags. Who has lost the lock by then gets none: [`Lost`](crate::ErrorKind::Lost).
     ///
@@ -73,8 +78,9 @@ impl<S> Advisory<S> {
     ///
     /// # Errors
     ///
-    /// Of the methods that acquire it: [`Config`](crate::ErrorKind::Config) on your own connections, and with
-    /// [`xact`](Advisory::xact).
+    /// Of the methods that acquire it: [`Config`](crate::ErrorKind::Config) on your own connections, with
+    /// [`xact`](Advisory::xact), with [`shared`](Advisory::shared), since of two that hold the lock at the same time the one with
+    /// the smaller token would be refused, and inside a call that holds the lock without this.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
