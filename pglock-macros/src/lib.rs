@@ -34,8 +34,8 @@ use proc_macro::TokenStream;
 /// | `side_effect =` | `Raise`: an error when the lock is busy after the timeout. `Skip`: the body does not run. `Skip(value)`: it does not run, and `value`, the whole return value, evaluated only then, is returned | `Raise` |
 /// | `hold_at_least =` | a duration as for `timeout`, above zero: the lock is kept that long, however soon the body ends | released when the body ends |
 /// | `hold_at_most =` | a duration as for `timeout`, above zero, in an `async fn`: a body that takes longer is dropped, and then the lock is released | no limit |
-/// | `once_in =` | a duration as for `timeout`, above zero: not again within this time of its last start, by the clock of the database; a lock that is not due is busy | whenever it is called |
-/// | `fenced` | a flag: `pglock::token()` inside is a number that only rises from holder to holder | no token |
+/// | `once_in =` | a duration as for `timeout`, above zero: not again within this time of its last start, by the clock of the database; a lock that is not due is busy; for one lock, not with `client` or `xact` | whenever it is called |
+/// | `fenced` | a flag: `pglock::token()` inside is a number that only rises from holder to holder; for one lock, not with `client`, `xact` or `shared` | no token |
 /// | `shared` | a flag: other calls that ask for it as shared may hold it at the same time | `false` |
 /// | `xact` | a flag: the lock belongs to a transaction, whose end releases it | `false` |
 /// | `reentrant = false` | a call for the lock inside one that holds it is an error; not with `client` | it shares the lock |

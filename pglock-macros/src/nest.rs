@@ -40,7 +40,7 @@ pub(crate) fn expand(name: &str, arguments: &TokenStream, item: &TokenStream) ->
     let attributes = Attributes::take(&canonical(name, arguments), &mut function);
     match attributes.validate(&function) {
         Ok(()) => attributes.wrap(&mut function),
-        Err(error) => refuse(&function.item.unchanged(), error),
+        Err(error) => refuse(&without_warnings(&function), error),
     }
 }
 
@@ -48,6 +48,12 @@ pub(crate) fn expand(name: &str, arguments: &TokenStream, item: &TokenStream) ->
 fn refuse(item: &impl ToTokens, error: Error) -> TokenStream {
     let error = error.into_compile_error();
     quote!(#item #error)
+}
+
+/// The function as it was. What only the attribute uses, such as an argument in a placeholder, would be called unused.
+fn without_warnings(function: &Function) -> TokenStream {
+    let item = function.item.unchanged();
+    quote!(#[allow(unused_variables)] #item)
 }
 
 /// The attributes of one function, outermost first.

@@ -165,8 +165,8 @@ pub mod __in_messages {
         AsyncOutsideTransaction, FromError, InEachTerm, InEachTry, InLockId, Later,
         OutsideTransaction, RunsInTime, Tried, enter_advisory_on, enter_advisory_on_async,
         enter_prioritize_on, enter_prioritize_on_async, enter_timeout_on, enter_timeout_on_async,
-        enter_try_on, enter_try_on_async, enter_xact, enter_xact_async, of_each_term, of_each_try,
-        runs_in_time, shown,
+        enter_try_on, enter_try_on_async, enter_xact, enter_xact_async, limit_by, of_each_term,
+        of_each_try, runs_in_time, shown,
     };
 }
 
@@ -176,8 +176,8 @@ pub mod __in_messages {
 pub mod _guide;
 
 pub use api::advisory::{
-    Advisory, AdvisoryOn, AdvisoryOnAsync, AllScope, OnOwnSession, PermitScope, SessionScope,
-    TransactionScope, advisory, schema,
+    Advisory, AdvisoryOn, AdvisoryOnAsync, AllScope, OnOwnSession, OneLock, PermitScope,
+    SessionScope, Shareable, TransactionScope, advisory, schema,
 };
 pub use api::all::advisory_all;
 #[cfg(feature = "serde")]
@@ -185,7 +185,7 @@ pub use api::catalog::answer_catalog;
 pub use api::catalog::{Catalog, CatalogEntry, catalog};
 pub use api::drain::{drain, drain_and_close, drain_and_close_async, drain_async};
 pub use api::leader::{Leader, leader};
-pub use api::limit::limit;
+pub use api::limit::{IntoPermits, limit};
 pub use api::locks::{Locks, blocked_locks, locks};
 pub use api::prioritize::{
     AsyncPrioritizeScope, Cancel, Escalate, Prioritize, PrioritizeScope, Terminate, prioritize,
@@ -204,7 +204,7 @@ pub use drivers::{
     AnyAsyncConnection, AnyConnection, AsyncConnection, AsyncInTransaction, AsyncReader,
     Connection, InTransaction,
 };
-pub use error::{Error, ErrorKind, Holder};
+pub use error::{Error, ErrorKind, Holder, LastRun};
 pub use model::lock_id::{ForeignId, IntoLockId, LockId, advisory_id};
 pub use model::options::{IntoTimeout, Timeout};
 pub use model::skippable::Skippable;

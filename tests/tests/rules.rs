@@ -43,6 +43,9 @@ fn it_runs_once_in_the_time_whoever_runs_it() {
         "{text}"
     );
     assert!(text.ends_with("ago, and is run once in 1 h"), "{text}");
+    let last = error.last_run().unwrap();
+    assert_eq!(last.application_name, "pglock: there");
+    assert!(last.ago < HOUR && last.once_in == HOUR, "{last:?}");
     assert!(error.hint().unwrap().contains("55m"));
     let_pass(&db, 59);
     assert!(!ran(&here));
@@ -154,6 +157,54 @@ fn a_run_whose_process_was_killed_counts_from_its_begin() {
 }
 
 #[test]
+fn what_to_write_fits_the_period() {
+    let db = database();
+    let here = handle(&db, "here");
+    let hint = |seconds| {
+        let period = Duration::from_secs(seconds);
+        let id = format!("each {seconds}");
+        let lock = || pglock::advisory(&*id).using(&here).once_in(period);
+        lock().acquire().unwrap().release().unwrap();
+        let error = lock().acquire().unwrap_err();
+        error.hint().unwrap().to_owned()
+    };
+    for (seconds, says) in [
+        (3_600, "55m"),
+        (24 * 3_600, "23h"),
+        (3_300, "a little less"),
+        (60, "a little less"),
+        (7 * 24 * 3_600, "a little less"),
+    ] {
+        let hint = hint(seconds);
+        assert!(hint.contains(says), "{seconds}: {hint}");
+        assert_eq!(hint.contains("hour"), seconds == 3_600, "{hint}");
+        assert_eq!(hint.contains("day"), seconds == 24 * 3_600, "{hint}");
+    }
+}
+
+#[test]
+fn of_those_that_share_the_lock_one_runs_in_the_time() {
+    #[pglock::advisory("digest", shared, once_in = "1h", using = here)]
+    fn begins(here: &Database) -> Result<(), Error> {
+        Ok(())
+    }
+
+    let db = database();
+    let (here, there) = (handle(&db, "here"), handle(&db, "there"));
+    let reader = || pglock::advisory("digest").using(&there).shared();
+    let running = digest(&here).shared().acquire().unwrap();
+    // Who reads is beside it, another run is not due, and who writes finds it busy.
+    drop(reader().try_acquire().unwrap().expect("it is shared"));
+    assert!(begins(&there).unwrap_err().last_run().is_some());
+    let writer = pglock::advisory("digest").using(&there);
+    assert!(writer.try_acquire().unwrap().is_none());
+    // The time is over, and the run is not: the next one is beside it.
+    let_pass(&db, 60);
+    begins(&there).unwrap();
+    running.release().unwrap();
+}
+
+#[test]
 fn the_attribute_skips_what_is_not_due() {
     #[pglock::advisory("skipped-{customer}", timeout = 0, side_effect = Skip, once_in = "55m", using = here)]
     async fn digest(here: &Database, customer: u32) -> Result<Option<u32>, Error> {
@@ -180,6 +231,10 @@ fn a_role_that_may_not_make_the_table_is_told_what_to_run() {
     let error = digest(&here).acquire().unwrap_err();
     assert!(error.is_config(), "{error:?}");
     assert!(error.to_string().contains("`pglock::schema()`"), "{error}");
+    let said = format!("{error:?}");
+    let (_, causes) = said.split_once("caused by: ").unwrap();
+    assert!(causes.starts_with("ERROR: permission denied"), "{said}");
+    assert!(!causes.contains("caused by"), "{said}");
     db.wait_for_no_locks();
     db.execute(pglock::schema());
     assert!(digest(&here).acquire().unwrap_err().is_config());
@@ -207,6 +262,8 @@ fn what_cannot_be_is_refused() {
         lock().once_in(Duration::MAX).acquire().unwrap_err(),
         digest(&here).xact().acquire().unwrap_err(),
         lock().fenced().xact().acquire().unwrap_err(),
+        lock().fenced().shared().acquire().unwrap_err(),
+        lock().shared().fenced().try_acquire().unwrap_err(),
         digest(&here)
             .on(&mut client)
             .acquire()

@@ -40,6 +40,12 @@ const OPTIONS: &Options<Args> = &[
     ("client", "", on_own_session),
     ("xact", "", on_own_session),
     ("shared", "", is_alone),
+    ("fenced", "", has_no_token),
+    ("dedicated", "", is_by_hand),
+    ("once_in", "", has_terms),
+    ("hold_at_least", "", has_terms),
+    ("hold_at_most", "", has_terms),
+    ("reentrant", "", has_terms),
 ];
 
 fn refuse(option: &NamedOption<'_>, why: &str) -> Result<()> {
@@ -63,6 +69,27 @@ fn on_own_session(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
 
 fn is_alone(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
     refuse(option, "one leads at a time")
+}
+
+fn has_no_token(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
+    Err(Error::new(
+        option.name.span(),
+        "a leader has no `fenced`: by hand each term has a token, with `pglock::advisory(\"scheduler\").fenced().lead(..)` and `pglock::token()` in the body; or take another lock that is `fenced` inside the body",
+    ))
+}
+
+fn is_by_hand(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
+    Err(Error::new(
+        option.name.span(),
+        "a leader has no `dedicated`: lead by hand, with `pglock::advisory(\"scheduler\").dedicated().lead(..)`",
+    ))
+}
+
+fn has_terms(_: &mut Args, option: &NamedOption<'_>) -> Result<()> {
+    refuse(
+        option,
+        "a leader keeps the lock for as long as its body runs",
+    )
 }
 
 const RESTART: Hints = Hints {
@@ -95,11 +122,13 @@ impl Parse for Args {
 }
 
 /// What to write for a value without a name after the lock ID.
-fn another_id(_: &Expr) -> String {
-    let names = parse::names(OPTIONS);
-    format!(
-        "only the lock ID is written without a name, and there is one already: write `name = ..` with one of {names}"
-    )
+fn another_id(value: &Expr) -> String {
+    parse::unknown_word(value, OPTIONS).unwrap_or_else(|| {
+        let names = parse::names(OPTIONS);
+        format!(
+            "only the lock ID and the flag `restart_on_error` are written without `=`, and there is a lock ID already: write `name = value` with one of {names}"
+        )
+    })
 }
 
 /// The body begins anew in each term, with a clone of each argument.

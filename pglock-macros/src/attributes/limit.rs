@@ -2,7 +2,7 @@
 
 use proc_macro2::{Span, TokenStream};
 use syn::parse::{Parse, ParseStream};
-use syn::{Error, Expr, ExprLit, Lit, Result, Token};
+use syn::{Error, Expr, ExprLit, ExprUnary, Lit, LitInt, Result, Token, UnOp};
 
 use super::Attribute;
 use super::advisory::Args;
@@ -30,7 +30,7 @@ impl Parse for Arguments {
                 "how many may run at once comes first: write a number, as in `#[pglock::limit(3)]`",
             ));
         }
-        let permits = permits(input.parse()?)?;
+        let permits = permits(input.parse()?, input)?;
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
         }
@@ -42,12 +42,8 @@ impl Parse for Arguments {
 }
 
 /// The number of permits, which the runtime checks where it is not a literal.
-fn permits(value: Expr) -> Result<Expr> {
+fn permits(value: Expr, rest: ParseStream<'_>) -> Result<Expr> {
     let refuse = |why: &str| Err(Error::new_spanned(&value, why));
-    let first = || {
-        let written = parse::source(&value);
-        format!("how many may run at once comes first: write `limit(3, {written})`")
-    };
     match parse::ungroup(&value) {
         Expr::Lit(ExprLit {
             lit: Lit::Int(number),
@@ -58,7 +54,54 @@ fn permits(value: Expr) -> Result<Expr> {
             Ok(2..=MOST) => Ok(value),
             _ => refuse("a limit has from 2 to 1,000 permits"),
         },
-        Expr::Lit(_) | Expr::Assign(_) | Expr::Tuple(_) => refuse(&first()),
+        Expr::Unary(ExprUnary {
+            op: UnOp::Neg(_),
+            expr,
+            ..
+        }) if matches!(parse::ungroup(expr), Expr::Lit(_)) => {
+            refuse("a limit has from 2 to 1,000 permits")
+        }
+        Expr::Lit(_) | Expr::Assign(_) | Expr::Tuple(_) => {
+            let in_order = in_order(&value, rest);
+            refuse(&format!(
+                "how many may run at once comes first, without a name: write `limit({in_order})`"
+            ))
+        }
         _ => Ok(value),
+    }
+}
+
+// Input:  "sms", 5, timeout = "1m"    max = 5, "sms"    timeout = "1m"
+// Output: 5, "sms", timeout = "1m"    5, "sms"          3, timeout = "1m"
+//
+/// What was written, with the number first.
+fn in_order(first: &Expr, rest: ParseStream<'_>) -> String {
+    let _ = rest.parse::<Token![,]>();
+    let rest = rest
+        .parse_terminated(Expr::parse, Token![,])
+        .unwrap_or_default();
+    let (mut number, mut others) = (None, String::new());
+    for argument in std::iter::once(first).chain(&rest) {
+        match number_of(argument).filter(|_| number.is_none()) {
+            Some(written) => number = Some(written),
+            None => others.extend([", ".to_owned(), parse::source(argument)]),
+        }
+    }
+    let number = number.map_or_else(|| "3".to_owned(), ToString::to_string);
+    number + &others
+}
+
+/// The number in `5`, and in `max = 5` of whatever name that is no option's.
+fn number_of(argument: &Expr) -> Option<&LitInt> {
+    match parse::ungroup(argument) {
+        Expr::Lit(ExprLit {
+            lit: Lit::Int(number),
+            ..
+        }) => Some(number),
+        Expr::Assign(assign) => {
+            let name = parse::word(&assign.left)?.to_string();
+            (!Args::is_option(&name)).then(|| number_of(&assign.right))?
+        }
+        _ => None,
     }
 }

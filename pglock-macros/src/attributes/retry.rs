@@ -196,7 +196,8 @@ impl Args {
     /// The body runs once per try, with a clone of each argument but the connection, and with another borrow of each `&mut`.
     fn validate_arguments(&self, function: &Function) -> Result<()> {
         let client = self.shared_options.named_or_only(function).ok();
-        let is_place = matches!(client, Some(Client::Place { .. }));
+        // Where it is missing, that is said, and it may be a place in `self`.
+        let is_place = !matches!(client, Some(Client::Argument(_)));
         let of_argument = |argument: &FnArg| match argument {
             FnArg::Receiver(receiver) => match &receiver.kind {
                 ReceiverKind::Reference(_, _, None) => Ok(()),

@@ -74,13 +74,13 @@ impl Args {
     fn set_limit(&mut self, value: Expr) -> Result<()> {
         let span = value.span();
         if self.limit.is_some() {
-            let names = parse::names(OPTIONS);
-            return Err(Error::new_spanned(
-                value,
+            let message = parse::unknown_word(&value, OPTIONS).unwrap_or_else(|| {
+                let names = parse::names(OPTIONS);
                 format!(
                     "only the duration can be given without a name, and there is one already: write `name = ..` with one of {names}"
-                ),
-            ));
+                )
+            });
+            return Err(Error::new_spanned(value, message));
         }
         let limit = lock_timeout(&LOCK_TIMEOUT, value)?;
         self.limit = Some(Spanned { value: limit, span });

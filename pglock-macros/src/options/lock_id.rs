@@ -124,7 +124,7 @@ fn all(call: &ExprCall) -> Result<Vec<LockId>> {
     if call.args.len() < 2 {
         return Err(Error::new_spanned(
             call,
-            "`all(..)` takes several lock IDs, as in `all(\"account-{from}\", \"account-{to}\")`: for one lock write its ID alone",
+            "`all(..)` takes several lock IDs, as in `all(\"account-{from}\", \"account-{to}\")`: for one lock write its ID alone, and for those of a `Vec` use `pglock::advisory_all(..)` by hand",
         ));
     }
     let inner = call.args.iter().map(|id| match parse::ungroup(id) {

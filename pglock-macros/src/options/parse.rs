@@ -1,9 +1,9 @@
 //! The syntax that the arguments of all attributes share: `name = value`, flags, and words such as `Skip`.
 
-use proc_macro2::Span;
+use proc_macro2::{Delimiter, Group, Span, TokenTree};
 use quote::{ToTokens, quote};
 use syn::ext::IdentExt as _;
-use syn::parse::{Parse, ParseStream};
+use syn::parse::ParseStream;
 use syn::spanned::Spanned as _;
 use syn::{Error, Expr, ExprLit, Ident, Lit, LitBool, Path, Result, Token, token};
 
@@ -32,7 +32,7 @@ pub(crate) fn parse_options<A: Default>(
     while !input.is_empty() {
         match option_name(input, options)? {
             Some(name) => read_option(&mut args, name, input, options)?,
-            None => positional(&mut args, input.parse()?)?,
+            None => positional(&mut args, expression(input)?)?,
         }
         if !input.is_empty() {
             input.parse::<Token![,]>()?;
@@ -47,11 +47,11 @@ pub(crate) fn parse_named_options<A: Default>(
     options: &Options<A>,
 ) -> Result<A> {
     parse_options(input, options, |_, value| {
-        let names = names(options);
-        Err(Error::new_spanned(
-            value,
-            format!("every option has a name: write `name = ..` with one of {names}"),
-        ))
+        let message = unknown_word(&value, options).unwrap_or_else(|| {
+            let names = names(options);
+            format!("every option has a name: write `name = ..` with one of {names}")
+        });
+        Err(Error::new_spanned(value, message))
     })
 }
 
@@ -90,16 +90,51 @@ fn read_option<A>(
     }
 }
 
+/// Parses a value. `all[..]` is no expression of Rust's if there are several in it.
+fn expression(input: ParseStream<'_>) -> Result<Expr> {
+    match in_brackets(&input.fork()) {
+        Some(error) => Err(error),
+        None => input.parse(),
+    }
+}
+
+fn in_brackets(input: ParseStream<'_>) -> Option<Error> {
+    let all: Ident = input.parse().ok().filter(|word| word == "all")?;
+    let inside = input.parse::<Group>().ok()?;
+    let mut tokens = inside.stream().into_iter();
+    let are_several =
+        tokens.any(|token| matches!(token, TokenTree::Punct(punct) if punct.as_char() == ','));
+    let ids = source(&inside.stream());
+    (inside.delimiter() == Delimiter::Bracket && are_several).then(|| {
+        Error::new(
+            all.span(),
+            format!("several lock IDs are in parentheses: write `all({ids})`"),
+        )
+    })
+}
+
 fn unknown<A>(name: &str, options: &Options<A>) -> String {
-    let known: Vec<_> = own(options).map(|(name, _)| name).collect();
-    let meant = suggest::option(name, &known);
-    match own(options).find(|(known, _)| Some(*known) == meant) {
-        Some((_, example)) => format!("unknown option `{name}`: did you mean `{example}`?"),
-        None => format!(
+    meant(name, options).unwrap_or_else(|| {
+        format!(
             "unknown option `{name}`: expected one of {}",
             names(options)
-        ),
-    }
+        )
+    })
+}
+
+/// What to say of a word that stands alone, if it is nearly an option.
+pub(crate) fn unknown_word<A>(value: &Expr, options: &Options<A>) -> Option<String> {
+    meant(&word(value)?.to_string(), options)
+}
+
+fn meant<A>(name: &str, options: &Options<A>) -> Option<String> {
+    let known: Vec<_> = own(options).map(|(name, _)| name).collect();
+    let meant = suggest::option(name, &known)?;
+    let (_, example) = own(options).find(|(known, _)| *known == meant)?;
+    let what = if meant == example { "flag" } else { "option" };
+    Some(format!(
+        "unknown {what} `{name}`: did you mean `{example}`?"
+    ))
 }
 
 /// The names of the options, for messages.
@@ -128,7 +163,7 @@ impl NamedOption<'_> {
         slot: &mut Option<Spanned<T>>,
         convert: impl FnOnce(Expr) -> Result<T>,
     ) -> Result<()> {
-        let value: Expr = self.assigned(Expr::parse)?;
+        let value: Expr = self.assigned(expression)?;
         let span = value.span();
         self.set_once(slot, convert(value)?, span)
     }

@@ -1,7 +1,7 @@
 //! What somebody meant who wrote something else.
 
 /// What options are called elsewhere, and what they are called here.
-const OTHER_NAMES: [(&str, &str); 37] = [
+const OTHER_NAMES: [(&str, &str); 38] = [
     ("id", "lock_id"),
     ("key", "lock_id"),
     ("lock", "lock_id"),
@@ -38,6 +38,7 @@ const OTHER_NAMES: [(&str, &str); 37] = [
     ("max_attempts", "tries"),
     ("max_tries", "tries"),
     ("retries", "tries"),
+    ("trys", "tries"),
     ("max_timeout", "longest"),
 ];
 
@@ -49,7 +50,8 @@ pub(crate) fn option<'o>(written: &str, options: &[&'o str]) -> Option<&'o str> 
     here.or_else(|| word(written, options))
 }
 
-/// The one of `words` that is spelled like `written`, but for a slip of the fingers and for upper and lower case.
+/// The one of `words` that is spelled like `written`, but for a slip of the fingers and for upper and lower case; or else the
+/// only one that begins so.
 pub(crate) fn word<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
     let written = written.to_lowercase();
     let slips = |word: &str| strsim::osa_distance(&written, &word.to_lowercase());
@@ -59,6 +61,16 @@ pub(crate) fn word<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
     near.filter(|(slips, _)| *slips <= most)
         .min_by_key(|(slips, _)| *slips)
         .map(|(_, word)| word)
+        .or_else(|| only_one_that_begins(&written, words))
+}
+
+fn only_one_that_begins<'w>(written: &str, words: &[&'w str]) -> Option<&'w str> {
+    const LEAST: usize = 3;
+    let begins = |word: &&str| word.to_lowercase().starts_with(written);
+    let mut beginning = words.iter().copied().filter(begins);
+    let first = beginning.next()?;
+    let is_only = beginning.next().is_none();
+    (is_only && written.chars().count() >= LEAST).then_some(first)
 }
 
 #[cfg(test)]
@@ -77,10 +89,19 @@ mod tests {
             ("", None),
             ("ä", None),
             ("Return", None),
+            ("rai", Some("Raise")),
         ] {
             assert_eq!(word(written, &words), meant, "{written}");
         }
         assert_eq!(word("größe", &["grösse", "größen"]), Some("größen"));
+    }
+
+    #[test]
+    fn what_several_begin_with_is_none_of_them() {
+        let options = ["hold_at_least", "hold_at_most", "once_in"];
+        assert_eq!(option("hold", &options), None);
+        assert_eq!(option("once", &options), Some("once_in"));
+        assert_eq!(option("trys", &["tries"]), Some("tries"));
     }
 
     #[test]
@@ -91,7 +112,9 @@ mod tests {
             ("timeot", Some("timeout")),
             ("lockid", Some("lock_id")),
             ("connection", Some("client")),
+            ("tim", Some("timeout")),
             // That is none of these.
+            ("ti", None),
             ("on_busy", None),
             ("retries", None),
         ] {

@@ -159,6 +159,7 @@ fn mistakes_leave_the_function_as_it_was() {
     };
     let expanded = expand(&quote!("outer:{other}"), &function);
     let unchanged = quote! {
+        #[allow(unused_variables)]
         #[inline]
         pub fn report(id: u8) -> Result<(), Error> { #![allow(unused)] work() }
     };

@@ -39,11 +39,37 @@ use crate::model::lock_id::IntoLockId;
 /// # Ok(())
 /// # }
 /// ```
-pub fn limit(permits: u32, id: impl IntoLockId) -> Advisory<PermitScope> {
-    advisory(id).with_permits(permits)
+pub fn limit(permits: impl IntoPermits, id: impl IntoLockId) -> Advisory<PermitScope> {
+    advisory(id).with_permits(permits.into_permits())
 }
 
 /// What `#[pglock::limit]` expands to: one of so many permits, instead of the lock alone.
-pub fn limit_by(lock: Advisory, permits: u32) -> Advisory<PermitScope> {
-    lock.with_permits(permits)
+pub fn limit_by(lock: Advisory, permits: impl IntoPermits) -> Advisory<PermitScope> {
+    lock.with_permits(permits.into_permits())
+}
+
+/// What can be a number of permits: a `u32`.
+///
+/// It is there for what the compiler says of other types.
+///
+/// ```
+/// fn is_a_number(_: impl pglock::IntoPermits) {}
+///
+/// is_a_number(3);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a number of permits, which is a `u32`",
+    label = "how many may run at once comes first, as a `u32`",
+    note = "the number is before the lock ID, as in `limit(3, \"sms\")`; a constant for it is a `u32`"
+)]
+pub trait IntoPermits {
+    #[doc(hidden)]
+    fn into_permits(self) -> u32;
+}
+
+// Of other integers too, a literal could be any of them.
+impl IntoPermits for u32 {
+    fn into_permits(self) -> u32 {
+        self
+    }
 }

@@ -248,7 +248,10 @@ pub(crate) fn refuse_self_deadlock(lock: &DatabaseLock) -> Result<(), Error> {
 }
 
 /// The token of the call around this one whose lock is [`fenced`](crate::Advisory::fenced), of the innermost if there are
-/// several: larger than that of each holder before.
+/// several: larger than that of each holder before. Locks in between that are not `fenced` don't count. Those of guards have
+/// theirs in [`Guard::token`](crate::Guard::token).
+///
+/// For a parameter of type `bigint`, `i64::try_from(token)` makes the number that the server has given.
 ///
 /// # Errors
 ///

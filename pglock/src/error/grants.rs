@@ -5,7 +5,51 @@ use std::time::Duration;
 
 use tokio_postgres::error::SqlState;
 
-use super::{Error, ErrorKind, Failure, Found, SEE_SOURCE, SKIP, humanize};
+use super::{Error, ErrorKind, Failure, Found, LastRun, SEE_SOURCE, SKIP, humanize};
+
+impl Error {
+    /// The last start of what is [`once_in`](crate::Advisory::once_in) and not due again; `None` for all other errors, also of a
+    /// lock that somebody holds.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), pglock::Error> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// use std::time::Duration;
+    ///
+    /// let lock = pglock::advisory("digest").once_in(Duration::from_secs(55 * 60));
+    /// lock.clone().acquire()?.release()?;
+    /// let error = lock.acquire().unwrap_err();
+    /// let last = error.last_run().expect("it has just been run");
+    /// println!("{} ran it {:?} ago", last.application_name, last.ago);
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn last_run(&self) -> Option<&LastRun> {
+        self.0.last_run.as_ref()
+    }
+}
+
+/// What to write for `once_in`, with a number only where the time between two starts is plain.
+fn below_the_period(period: Duration) -> String {
+    const MINUTE: u64 = 60;
+    const HOUR: u64 = 60 * MINUTE;
+    const DAY: u64 = 24 * HOUR;
+    let nearly = |whole: u64| period.as_secs().abs_diff(whole) <= whole / 60;
+    let (each, less, whole) = if nearly(HOUR) {
+        ("for a run each hour", "`once_in = \"55m\"`", "an hour")
+    } else if nearly(DAY) {
+        ("for a run each day", "`once_in = \"23h\"`", "a day")
+    } else {
+        (
+            "as `once_in`",
+            "a little less than the time between two starts",
+            "all of it",
+        )
+    };
+    format!("{each} write {less}: with {whole}, a start that is a moment early leaves one out")
+}
 
 impl Error {
     /// All permits of a limit are taken; `busy` says who has one.
@@ -55,11 +99,12 @@ impl Error {
             humanize::duration(period)
         );
         let mut error = Self::new(ErrorKind::Busy, message);
-        error.0.is_not_due = true;
-        error.0.hint = Some(
-            "for a run each hour write `once_in = \"55m\"`: with an hour, a start that is a moment early leaves one out"
-                .to_owned(),
-        );
+        error.0.last_run = Some(LastRun {
+            application_name: ran_by.to_owned(),
+            ago,
+            once_in: period,
+        });
+        error.0.hint = Some(below_the_period(period));
         error
     }
 
@@ -118,9 +163,9 @@ impl Error {
     }
 
     /// The attribute refuses it as well.
-    pub(crate) fn shared_limit(id: &dyn fmt::Display) -> Self {
+    pub(crate) fn shared_token(id: &dyn fmt::Display) -> Self {
         Self::config(format!(
-            "limit {id} is to be shared, but its permits are for one holder each; leave `shared` out, or allow more of them"
+            "lock {id} is `fenced` and `shared`, but of two that share it the one with the smaller token would be refused while it holds the lock; leave one of the two out"
         ))
     }
 }

@@ -1,4 +1,4 @@
-//! Which session holds a busy lock.
+//! Which session holds a busy lock, or has run what is not due again.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -60,6 +60,19 @@ pub struct Holder {
     /// How long it will keep the lock from then on, although its call has ended: what is left of
     /// [`hold_at_least`](crate::Advisory::hold_at_least). `None` while the call runs, and where `held_for` is not known.
     pub kept_for: Option<Duration>,
+}
+
+/// The last start of what is [`once_in`](crate::Advisory::once_in) and not due again: see
+/// [`Error::last_run`](crate::Error::last_run).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LastRun {
+    /// The `application_name` of the session that ran it, such as `pglock: program@host`; empty when it is not known.
+    pub application_name: String,
+    /// How long ago it began, by the server's clock.
+    pub ago: Duration,
+    /// The time within which it is not run again.
+    pub once_in: Duration,
 }
 
 /// Shows the same as [`Display`](fmt::Display), without the query, which may contain a secret.

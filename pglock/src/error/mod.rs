@@ -29,8 +29,8 @@ pub(crate) use failure::Failure;
 pub(crate) use failure::VirtualTransaction;
 #[cfg(any(feature = "diesel", feature = "diesel-async", feature = "sqlx"))]
 pub(crate) use failure::transaction_in_the_way;
-pub use holder::Holder;
 pub(crate) use holder::{Found, process_without_client};
+pub use holder::{Holder, LastRun};
 pub(crate) use locks::{SKIP, TRY_LOCK, unless_busy};
 pub(crate) use retry::LockTimedOut;
 
@@ -61,7 +61,7 @@ struct Inner {
     sql_state: Option<SqlState>,
     body_finished: bool,
     is_of_standby: bool,
-    is_not_due: bool,
+    last_run: Option<LastRun>,
     source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
@@ -162,7 +162,8 @@ impl Error {
         self.kind() == ErrorKind::SideEffect
     }
 
-    /// The session that held the lock when the wait for it ended; `None` when that was no longer known.
+    /// The session that held the lock when the wait for it ended; `None` when that was no longer known. What is not
+    /// [due](crate::Advisory::once_in) is held by nobody: see [`last_run`](Error::last_run).
     ///
     /// See also [`pg_locks`](https://www.postgresql.org/docs/current/view-pg-locks.html) and
     /// [`pg_stat_activity`](https://www.postgresql.org/docs/current/monitoring-stats.html#MONITORING-PG-STAT-ACTIVITY-VIEW).
@@ -233,8 +234,14 @@ impl fmt::Debug for Error {
 }
 
 impl StdError for Error {
+    /// The server's reply is a [`DbError`](tokio_postgres::error::DbError). The driver's error around it says nothing but that there
+    /// is one.
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
-        self.0.source.as_ref().map(|source| &**source as _)
+        let source = self.0.source.as_deref()?;
+        let reply = source
+            .downcast_ref()
+            .and_then(tokio_postgres::Error::as_db_error);
+        Some(reply.map_or(source as _, |reply| reply as _))
     }
 }
 
@@ -252,14 +259,14 @@ impl Error {
             sql_state: None,
             body_finished: false,
             is_of_standby: false,
-            is_not_due: false,
+            last_run: None,
             source: None,
         }))
     }
 
     /// Whether it is of a run that is not due, for which nobody need be waited for.
     pub(crate) fn is_not_due(&self) -> bool {
-        self.0.is_not_due
+        self.0.last_run.is_some()
     }
 
     pub(crate) fn is_of_standby(&self) -> bool {

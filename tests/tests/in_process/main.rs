@@ -407,6 +407,24 @@ fn what_only_a_server_has_is_refused() {
     let mut client = db.connect();
     let watches = pglock::prioritize().using(here()).on(&mut client);
     assert!(said(watches.err().unwrap()).starts_with("the watcher of `prioritize` needs"));
+    // The tries are on the connection, and only who was in the way stays unknown.
+    client.batch_execute("CREATE TABLE orders ()").unwrap();
+    let mut other = db.connect();
+    let mut tx = other.transaction().unwrap();
+    tx.batch_execute("LOCK TABLE orders").unwrap();
+    let tried = pglock::retry_locks()
+        .tries(1)
+        .using(here())
+        .run(&mut client, |client| {
+            Ok::<_, Box<dyn std::error::Error + Send + Sync>>(
+                client.batch_execute("SELECT FROM orders")?,
+            )
+        });
+    let tried = tried.unwrap_err().to_string();
+    assert!(
+        tried.contains("because a look at who has the lock needs a server"),
+        "{tried}"
+    );
     // Its waits can be those of a section elsewhere.
     let there = Database::builder(db.url()).build().unwrap();
     let mut section = pglock::prioritize().using(&there).on(&mut client).unwrap();

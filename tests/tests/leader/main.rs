@@ -2,8 +2,8 @@
 
 mod processes;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use pglock::{Database, Error, ErrorKind, Leader};
@@ -116,6 +116,53 @@ fn a_leader_that_lost_the_lock_stops_and_comes_back() {
     wait_until("it leads again", BOUND, || begun(&terms) == 4);
     task.abort();
     db.wait_for_no_locks();
+}
+
+#[test]
+fn by_a_fenced_lock_each_term_has_a_larger_token() {
+    let (db, executor) = (database(), executor());
+    let here = Database::builder(db.url()).build().unwrap();
+    let lock = || pglock::advisory("scheduler").using(&here);
+    let tokens = Arc::<Mutex<Vec<u64>>>::default();
+    let task = {
+        let (lock, tokens) = (lock().fenced(), Arc::clone(&tokens));
+        executor.spawn(lock.lead(move || {
+            let tokens = Arc::clone(&tokens);
+            async move {
+                tokens.lock().unwrap().push(pglock::token()?);
+                std::future::pending::<Result<(), Error>>().await
+            }
+        }))
+    };
+    let terms = || tokens.lock().unwrap().len();
+    wait_until("it leads", BOUND, || terms() == 1);
+    db.terminate(holder(&db));
+    wait_until("it leads again", BOUND, || terms() == 2);
+    task.abort();
+    db.wait_for_no_locks();
+    // So has who holds the lock otherwise.
+    let guard = lock().fenced().acquire().unwrap();
+    tokens.lock().unwrap().push(guard.token().unwrap());
+    let tokens = tokens.lock().unwrap();
+    assert!(tokens.is_sorted_by(|one, next| one < next), "{tokens:?}");
+}
+
+#[test]
+fn another_lock_that_is_fenced_has_a_token_inside_a_leader() {
+    #[pglock::leader("scheduler", using = here)]
+    async fn lead(here: &Database) -> Result<u64, Error> {
+        // That of the leader itself is held without one.
+        let same = pglock::advisory("scheduler").using(here).fenced();
+        let same = same.run_async(async { pglock::token() }).await;
+        assert!(same.unwrap_err().is_config());
+        let ledger = pglock::advisory("ledger").using(here).fenced();
+        ledger.run_async(async { pglock::token() }).await
+    }
+
+    let (db, executor) = (database(), executor());
+    let here = Database::builder(db.url()).build().unwrap();
+    let one = executor.block_on(lead(&here)).unwrap();
+    assert!(one < executor.block_on(lead(&here)).unwrap());
 }
 
 #[test]

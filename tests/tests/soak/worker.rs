@@ -11,7 +11,7 @@ use std::thread;
 use std::time::Duration;
 
 use fastrand::Rng;
-use pglock::{Advisory, AllScope, Database, Error, OnOwnSession, PermitScope};
+use pglock::{Advisory, AllScope, Database, Error, OnOwnSession, PermitScope, Shareable};
 use pglock_tests::child;
 use tokio_postgres::error::SqlState;
 
@@ -50,12 +50,13 @@ impl Worker {
 
     /// The one that is asked for, or the first of them.
     fn lock(&self, call: &Call) -> Advisory {
-        self.with_options(pglock::advisory(lock_id(call.keys[0])), call)
+        let lock = pglock::advisory(lock_id(call.keys[0]));
+        self.with_options(in_mode(lock, call), call)
     }
 
     fn several(&self, call: &Call) -> Advisory<AllScope> {
         let ids = call.keys.iter().map(|key| lock_id(*key));
-        self.with_options(pglock::advisory_all(ids), call)
+        self.with_options(in_mode(pglock::advisory_all(ids), call), call)
     }
 
     fn limit(&self, call: &Call, permits: u32) -> Advisory<PermitScope> {
@@ -64,9 +65,6 @@ impl Worker {
 
     fn with_options<S: OnOwnSession>(&self, lock: Advisory<S>, call: &Call) -> Advisory<S> {
         let mut lock = lock.using(&self.here);
-        if call.mode == Mode::Shared {
-            lock = lock.shared();
-        }
         if let Some(least) = call.kept_for {
             lock = lock.hold_at_least(least);
         }
@@ -115,6 +113,13 @@ impl Worker {
             kept_for: call.kept_for.unwrap_or_default(),
             how,
         }
+    }
+}
+
+fn in_mode<S: Shareable>(lock: Advisory<S>, call: &Call) -> Advisory<S> {
+    match call.mode {
+        Mode::Exclusive | Mode::Permit(_) => lock,
+        Mode::Shared => lock.shared(),
     }
 }
 

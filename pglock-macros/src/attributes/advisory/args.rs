@@ -108,6 +108,11 @@ impl Args {
         }
     }
 
+    /// Whether an option is called so.
+    pub(in crate::attributes) fn is_option(name: &str) -> bool {
+        OPTIONS.iter().any(|(option, ..)| *option == name)
+    }
+
     fn set_positional(&mut self, value: Expr) -> Result<()> {
         if let Some(message) = with_a_name(&value) {
             return Err(Error::new_spanned(value, message));
@@ -134,6 +139,10 @@ impl Args {
             .client
             .as_ref()
             .map(|client| &client.value)
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.shared.as_ref().is_some_and(|shared| shared.value)
     }
 
     pub(super) fn is_xact(&self) -> bool {
@@ -184,16 +193,15 @@ fn with_a_name(value: &Expr) -> Option<String> {
 
 /// What to write for a value without a name after the lock ID.
 fn another_id(value: &Expr) -> String {
-    const FLAGS: [&str; 4] = ["shared", "xact", "dedicated", "fenced"];
-    if let Some(written) = parse::word(value).map(ToString::to_string) {
-        if let Some(flag) = suggest::word(&written, &FLAGS) {
-            return format!("unknown flag `{written}`: did you mean `{flag}`?");
-        }
-        if let Some(word) = suggest::word(&written, &side_effect::WORDS) {
-            return format!(
-                "`{written}` is not a flag (those are `shared`, `xact`, `dedicated` and `fenced`): write `side_effect = {word}`"
-            );
-        }
+    if let Some(written) = parse::word(value).map(ToString::to_string)
+        && let Some(word) = suggest::word(&written, &side_effect::WORDS)
+    {
+        return format!(
+            "`{written}` is not a flag (those are `shared`, `xact`, `dedicated` and `fenced`): write `side_effect = {word}`"
+        );
+    }
+    if let Some(message) = parse::unknown_word(value, OPTIONS) {
+        return message;
     }
     if let Ok(DurationArg::Literal(_)) = DurationArg::new(&WAIT, value.clone()) {
         let duration = parse::source(value);

@@ -54,13 +54,12 @@ impl<'a> Expansion<'a> {
             AdvisorySideEffect::Raise => None,
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
-        let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
         AnnotatedSite::new(self.args.attribute())
             .permits(self.args.permits.as_ref())
             .id(named_lock::annotated(self.args.lock_id.as_ref()))
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
-            .scope(is_shared, self.args.is_xact())
+            .scope(self.args.is_shared(), self.args.is_xact())
     }
 
     /// The lock with its options.
@@ -73,7 +72,7 @@ impl<'a> Expansion<'a> {
             }
             None => lock,
         };
-        if self.args.shared.as_ref().is_some_and(|shared| shared.value) {
+        if self.args.is_shared() {
             builder = quote!(#builder.shared());
         }
         if self.args.is_xact() {

@@ -87,18 +87,25 @@ impl Args {
         named_lock::refuse_several(self.lock_id.as_ref(), why)
     }
 
-    /// More is done with one lock on a session of pglock's own only.
+    /// More is done with one lock on a session of pglock's own only, and with tokens only if it has one holder.
     fn validate_rules(&self) -> Result<()> {
         let is_for_several = matches!(
             self.lock_id.as_ref().map(|lock_id| &lock_id.value),
             Some(LockId::All(_))
         );
+        let shared_token = match self.fenced() {
+            Some(fenced) if self.is_shared() => Err(Error::new(
+                fenced.span,
+                "of two that hold a shared lock at the same time, the one with the smaller token would be refused where the work goes: remove `fenced` or `shared`",
+            )),
+            _ => Ok(()),
+        };
         let why = match self.elsewhere() {
             _ if self.permits.is_some() => "a limit has several permits, and this is for one lock",
             _ if is_for_several => "`all(..)` takes several locks, and this is for one",
             Some("client") => "a lock on the connection of `client` cannot have this",
             Some(_) => "a lock that ends with its transaction cannot have this",
-            None => return Ok(()),
+            None => return shared_token,
         };
         let refuse = |option: &str, span: Option<Span>| match span {
             Some(span) => Err(Error::new(span, format!("{why}: remove `{option}`"))),

@@ -1,12 +1,12 @@
 //! Session locks on a connection of the caller's.
 
-use super::Advisory;
+use super::{Advisory, OneLock};
 use crate::calls::{AsyncConnectionGuard, ConnectionGuard};
 use crate::drivers::{AsyncConnection, Connection};
 use crate::error::{Error, unless_busy};
 use crate::model::options::Timeout;
 
-impl Advisory {
+impl<S> Advisory<S> {
     /// Acquires the lock on your connection, outside a transaction. The guard lends the connection.
     ///
     /// In a transaction that was begun by hand, acquiring fails with [`ErrorKind::Config`](crate::ErrorKind::Config),
@@ -25,9 +25,12 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on<C: Connection + ?Sized>(self, connection: &mut C) -> AdvisoryOn<'_, C> {
+    pub fn on<C: Connection + ?Sized>(self, connection: &mut C) -> AdvisoryOn<'_, C>
+    where
+        S: OneLock,
+    {
         AdvisoryOn {
-            advisory: self,
+            advisory: self.in_scope(),
             connection,
         }
     }
@@ -46,12 +49,12 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn on_async<C: AsyncConnection + ?Sized>(
-        self,
-        connection: &mut C,
-    ) -> AdvisoryOnAsync<'_, C> {
+    pub fn on_async<C: AsyncConnection + ?Sized>(self, connection: &mut C) -> AdvisoryOnAsync<'_, C>
+    where
+        S: OneLock,
+    {
         AdvisoryOnAsync {
-            advisory: self,
+            advisory: self.in_scope(),
             connection,
         }
     }

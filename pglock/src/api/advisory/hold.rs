@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Advisory, OnOwnSession};
 
-impl<S: OnOwnSession> Advisory<S> {
+impl<S> Advisory<S> {
     /// Holds the lock on a session that it shares with no other lock.
     ///
     /// Locks share sessions, so one that is ended by an administrator, say for one of its locks, takes the others with it. A
@@ -22,7 +22,10 @@ impl<S: OnOwnSession> Advisory<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn dedicated(mut self) -> Self {
+    pub fn dedicated(mut self) -> Self
+    where
+        S: OnOwnSession,
+    {
         self.dedicated = true;
         self
     }
@@ -53,7 +56,10 @@ impl<S: OnOwnSession> Advisory<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn hold_at_least(mut self, limit: Duration) -> Self {
+    pub fn hold_at_least(mut self, limit: Duration) -> Self
+    where
+        S: OnOwnSession,
+    {
         self.limits.at_least = Some(limit);
         self
     }
@@ -86,7 +92,10 @@ impl<S: OnOwnSession> Advisory<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn hold_at_most(mut self, limit: Duration) -> Self {
+    pub fn hold_at_most(mut self, limit: Duration) -> Self
+    where
+        S: OnOwnSession,
+    {
         self.limits.at_most = Some(limit);
         self
     }

@@ -26,7 +26,9 @@ use crate::model::permits::Permits;
 
 pub use connection::{AdvisoryOn, AdvisoryOnAsync};
 pub use rules::schema;
-pub use scopes::{AllScope, OnOwnSession, PermitScope, SessionScope, TransactionScope};
+pub use scopes::{
+    AllScope, OnOwnSession, OneLock, PermitScope, SessionScope, Shareable, TransactionScope,
+};
 
 /// An advisory lock, named by a text, an integer, or a pair of integers.
 ///
@@ -128,28 +130,6 @@ impl Advisory {
         }
     }
 
-    /// Holds the lock in a transaction that is kept open on one of pglock's own sessions.
-    ///
-    /// This works through a pooler in transaction mode, where a session lock cannot. While the transaction is open, it
-    /// holds back vacuum. For a lock in your own transaction, use [`acquire_xact`](Advisory::acquire_xact).
-    ///
-    /// ```
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// # let database = pglock_tests::database();
-    /// # pglock::configure(database.url())?;
-    /// let guard = pglock::advisory("ledger").xact().acquire()?;
-    /// guard.release()?; // ends the transaction
-    /// # Ok(())
-    /// # }
-    /// ```
-    pub fn xact(self) -> Advisory<TransactionScope> {
-        Advisory {
-            scope: Scope::Transaction,
-            dedicated: false,
-            ..self.in_scope()
-        }
-    }
-
     /// One of so many permits, instead of the lock alone.
     pub(crate) fn with_permits(self, permits: u32) -> Advisory<PermitScope> {
         Advisory {
@@ -165,8 +145,10 @@ impl Advisory {
             ..self.in_scope()
         }
     }
+}
 
-    fn in_scope<S>(self) -> Advisory<S> {
+impl<S> Advisory<S> {
+    fn in_scope<T>(self) -> Advisory<T> {
         Advisory {
             id: self.id,
             function: self.function,
@@ -183,11 +165,35 @@ impl Advisory {
             marker: PhantomData,
         }
     }
-}
 
-impl<S> Advisory<S> {
+    /// Holds the lock in a transaction that is kept open on one of pglock's own sessions.
+    ///
+    /// This works through a pooler in transaction mode, where a session lock cannot. While the transaction is open, it
+    /// holds back vacuum. For a lock in your own transaction, use [`acquire_xact`](Advisory::acquire_xact).
+    ///
+    /// ```
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// # let database = pglock_tests::database();
+    /// # pglock::configure(database.url())?;
+    /// let guard = pglock::advisory("ledger").xact().acquire()?;
+    /// guard.release()?; // ends the transaction
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn xact(self) -> Advisory<TransactionScope>
+    where
+        S: OneLock,
+    {
+        Advisory {
+            scope: Scope::Transaction,
+            dedicated: false,
+            ..self.in_scope()
+        }
+    }
+
     /// Acquires the lock in shared mode: other shared holders can hold it at the same time. A permit of a
-    /// [limit](fn@crate::limit) has one holder: that is refused with [`ErrorKind::Config`](crate::ErrorKind::Config).
+    /// [limit](fn@crate::limit) has one holder, and does not have this. A [`fenced`](Advisory::fenced) lock is refused with
+    /// [`ErrorKind::Config`](crate::ErrorKind::Config).
     ///
     /// ```
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -199,7 +205,10 @@ impl<S> Advisory<S> {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn shared(mut self) -> Self {
+    pub fn shared(mut self) -> Self
+    where
+        S: Shareable,
+    {
         self.mode = AdvisoryMode::Shared;
         self
     }
@@ -335,9 +344,6 @@ impl<S> Advisory<S> {
     fn purpose(&self) -> Result<Option<Purpose>, Error> {
         match self.form.as_deref() {
             None => Ok(None),
-            Some(Form::Permits(_)) if self.mode == AdvisoryMode::Shared => {
-                Err(Error::shared_limit(&self.id))
-            }
             Some(Form::Permits(count)) => Ok(Some(Purpose::Limit(Permits::new(*count, &self.id)?))),
             Some(Form::Ruled(rules)) => {
                 if rules
@@ -348,6 +354,9 @@ impl<S> Advisory<S> {
                 }
                 if self.scope == Scope::Transaction {
                     return Err(Error::rules_elsewhere(&self.id, "in a transaction"));
+                }
+                if rules.fenced && self.mode == AdvisoryMode::Shared {
+                    return Err(Error::shared_token(&self.id));
                 }
                 Ok(Some(Purpose::Ruled(*rules)))
             }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Advisory, Form};
+use super::{Advisory, Form, OneLock};
 use crate::engine::GrantRules;
 use crate::sql::shared::runs;
 
@@ -17,7 +17,7 @@ pub fn schema() -> &'static str {
     runs::SCHEMA
 }
 
-impl Advisory {
+impl<S> Advisory<S> {
     /// Not again within this time of the last start, whoever ran it and whatever became of that: for jobs that many hosts
     /// start on a schedule.
     ///
@@ -27,6 +27,9 @@ impl Advisory {
     /// Take a little less than the period of the schedule, `55m` for each hour: with an hour, a start that is a moment early
     /// would leave a whole one out. A run that failed has run, and a call that ended with an error or was dropped as it began may have. After a failover to a standby that lags, the last start may be
     /// forgotten; and where the server's clock is set back, runs are left out until it has caught up.
+    ///
+    /// With [`shared`](Advisory::shared), a run is beside other shared holders, and of those that start at once one runs. But a
+    /// run that lasts longer than the period is then overlapped by the next one.
     ///
     /// The last start of each lock is a row of the table `pglock.runs`, which is made at the first call, or by what
     /// [`schema`] says. It has a row for each ID, also of those with placeholders.
@@ -50,7 +53,10 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn once_in(self, period: Duration) -> Self {
+    pub fn once_in(self, period: Duration) -> Self
+    where
+        S: OneLock,
+    {
         self.with_rules(|rules| rules.once_in = Some(period))
     }
 
@@ -62,6 +68,8 @@ impl Advisory {
     /// lock without knowing may still write: that place keeps the largest token it has seen, and refuses smaller ones. A token that
     /// nobody compares does nothing.
     ///
+    /// It is a `u64`. For a parameter of type `bigint`, `i64::try_from(token)` makes the number that the server has given.
+    ///
     /// It takes one round trip more, and a flush of the server's log. It is not sure to rise over a failover to a standby that
     /// lags. Who has lost the lock by then gets none: [`Lost`](crate::ErrorKind::Lost).
     ///
@@ -70,8 +78,9 @@ impl Advisory {
     ///
     /// # Errors
     ///
-    /// Of the methods that acquire it: [`Config`](crate::ErrorKind::Config) on your own connections, and with
-    /// [`xact`](Advisory::xact).
+    /// Of the methods that acquire it: [`Config`](crate::ErrorKind::Config) on your own connections, with
+    /// [`xact`](Advisory::xact), with [`shared`](Advisory::shared), since of two that hold the lock at the same time the one with
+    /// the smaller token would be refused, and inside a call that holds the lock without this.
     ///
     /// ```
     /// # fn main() -> Result<(), pglock::Error> {
@@ -83,7 +92,10 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn fenced(self) -> Self {
+    pub fn fenced(self) -> Self
+    where
+        S: OneLock,
+    {
         self.with_rules(|rules| rules.fenced = true)
     }
 

@@ -1,11 +1,11 @@
 //! Locks in a transaction of the caller's.
 
-use super::Advisory;
+use super::{Advisory, OneLock};
 use crate::drivers::{AsyncInTransaction, InTransaction};
 use crate::error::{Error, unless_busy};
 use crate::model::options::Timeout;
 
-impl Advisory {
+impl<S> Advisory<S> {
     /// Waits for the lock and acquires it in your transaction, whose end releases it.
     ///
     /// After an error the transaction can go on, with its `lock_timeout` as before. Under `REPEATABLE READ` the
@@ -32,7 +32,10 @@ impl Advisory {
     /// # Ok(())
     /// # }
     /// ```
-    pub fn acquire_xact<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error> {
+    pub fn acquire_xact<T: InTransaction + ?Sized>(self, transaction: &mut T) -> Result<(), Error>
+    where
+        S: OneLock,
+    {
         self.for_connection(Timeout::FOREVER)?
             .acquire_xact(transaction)
     }
@@ -59,7 +62,10 @@ impl Advisory {
     pub fn try_acquire_xact<T: InTransaction + ?Sized>(
         self,
         transaction: &mut T,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Error>
+    where
+        S: OneLock,
+    {
         unless_busy(
             self.skipping()
                 .for_connection(Timeout::ZERO)?
@@ -78,7 +84,10 @@ impl Advisory {
     pub async fn acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
-    ) -> Result<(), Error> {
+    ) -> Result<(), Error>
+    where
+        S: OneLock,
+    {
         self.for_connection(Timeout::FOREVER)?
             .acquire_xact_async(transaction)
             .await
@@ -93,7 +102,10 @@ impl Advisory {
     pub async fn try_acquire_xact_async<T: AsyncInTransaction + ?Sized>(
         self,
         transaction: &mut T,
-    ) -> Result<bool, Error> {
+    ) -> Result<bool, Error>
+    where
+        S: OneLock,
+    {
         let request = self.skipping().for_connection(Timeout::ZERO)?;
         unless_busy(request.acquire_xact_async(transaction).await)
             .map(|acquired| acquired.is_some())

@@ -66,7 +66,8 @@ impl fmt::Debug for Leader {
 }
 
 impl Advisory {
-    /// Like [`Leader::lead`], by this lock and with its options: a `timeout` ends the wait with a busy lock.
+    /// Like [`Leader::lead`], by this lock and with its options: a `timeout` ends the wait with a busy lock, and each term of a
+    /// [`fenced`](Advisory::fenced) one has a [token](crate::token) of its own.
     ///
     /// # Cancel safety
     ///

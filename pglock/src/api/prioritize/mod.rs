@@ -267,7 +267,11 @@ impl Prioritize {
 
     fn section(&self, backend: Backend) -> Result<SectionOptions, Error> {
         let database = self.using.database().map_err(Error::no_watcher)?;
-        database.expect_server(&"the watcher of `prioritize`")?;
+        database.expect_server(if self.only_looks {
+            &"a look at who has the lock"
+        } else {
+            &"the watcher of `prioritize`"
+        })?;
         Ok(SectionOptions {
             database,
             backend,

@@ -27,6 +27,21 @@ fn retries() -> Result<(), Error> {
     Ok(())
 }
 
+#[pglock::advisory("report", once = "1h")]
+fn once() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("report", hold = "1h")]
+fn one_of_two() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("report", fence)]
+fn flag() -> Result<(), Error> {
+    Ok(())
+}
+
 fn main() {
-    let _ = (name, on_busy, connection, database, retries);
+    let _ = (name, on_busy, connection, database, retries, once, one_of_two, flag);
 }

@@ -8,6 +8,21 @@ fn one() -> Result<(), pglock::Error> {
     Ok(())
 }
 
+#[pglock::advisory(all["a", "b-{x}"], timeout = 0)]
+fn in_brackets(x: u32) -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::advisory(lock_id = all["a", "b"])]
+fn in_brackets_by_name() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::advisory(all(ids))]
+fn of_a_vec(ids: Vec<String>) -> Result<(), pglock::Error> {
+    Ok(())
+}
+
 #[pglock::advisory(all("a", all("b", "c")))]
 fn inside() -> Result<(), pglock::Error> {
     Ok(())

@@ -15,7 +15,23 @@ async fn both() -> Result<u64, pglock::Error> {
     pglock::token()
 }
 
+// Of those that read beside each other, one does so each hour.
+#[pglock::advisory("report", shared, once_in = "55m")]
+fn reads() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::advisory("ledger", fenced, shared = false)]
+fn is_not_shared() -> Result<u64, pglock::Error> {
+    pglock::token()
+}
+
+#[pglock::advisory("ledger", fenced = false, shared)]
+fn has_no_token() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
 fn main() {
-    let _ = digest;
+    let _ = (digest, reads, is_not_shared, has_no_token);
     drop(both());
 }

@@ -29,4 +29,29 @@ async fn restarts_without_a_pause() -> Result<(), pglock::Error> {
     Ok(())
 }
 
+#[pglock::leader("scheduler", fenced)]
+async fn has_a_token() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", dedicated)]
+async fn has_a_session() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", once_in = "55m")]
+async fn runs_once() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", restart_on_errors)]
+async fn misspelled() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
+#[pglock::leader("scheduler", "another")]
+async fn another_id() -> Result<(), pglock::Error> {
+    Ok(())
+}
+
 fn main() {}

@@ -40,4 +40,16 @@ fn no_connection(client: &Client) -> Result<(), pglock::Error> {
 #[pglock::retry]
 fn returns_nothing(client: &mut Client) {}
 
+struct Migrator {
+    db: Client,
+}
+
+impl Migrator {
+    #[pglock::retry]
+    fn place_without_a_client(&mut self) -> Result<(), pglock::Error> {
+        let _ = &mut self.db;
+        Ok(())
+    }
+}
+
 fn main() {}

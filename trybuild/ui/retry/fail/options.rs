@@ -9,6 +9,16 @@ fn without_a_name(client: &mut Client) -> Result {
     Ok(())
 }
 
+#[pglock::retry(unbounded)]
+fn without_its_end(client: &mut Client) -> Result {
+    Ok(())
+}
+
+#[pglock::retry(trys = 3)]
+fn misspelled(client: &mut Client) -> Result {
+    Ok(())
+}
+
 #[pglock::retry(tries = 0)]
 fn no_tries(client: &mut Client) -> Result {
     Ok(())
