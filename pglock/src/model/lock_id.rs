@@ -123,6 +123,12 @@ impl From<&String> for LockId {
     }
 }
 
+impl From<&Self> for LockId {
+    fn from(id: &Self) -> Self {
+        id.clone()
+    }
+}
+
 impl From<Cow<'_, str>> for LockId {
     fn from(name: Cow<'_, str>) -> Self {
         Self::Name(Cow::Owned(name.into_owned()))
