@@ -55,9 +55,13 @@ impl<'a> Expansion<'a> {
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
         let is_shared = self.args.shared.as_ref().is_some_and(|shared| shared.value);
+        let lock_id = self.args.lock_id.as_ref();
+        let all = lock_id.map(|lock_id| lock_id.value.annotated_all());
         AnnotatedSite::new(self.args.attribute())
             .permits(self.args.permits.as_ref())
             .id(named_lock::annotated(self.args.lock_id.as_ref()))
+            .all(all.unwrap_or_default())
+            .rules(self.args.once_in.as_ref(), self.args.fenced().is_some())
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
             .scope(is_shared, self.args.is_xact())
