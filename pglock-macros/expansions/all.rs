@@ -12,7 +12,12 @@ fn transfer(from: u32, to: u32) -> Result<(), Error> {
                 ::core::line!(),
                 ::core::column!(),
             )
-            .id(::pglock::__rt::AnnotatedId::Template("account-{from}, account-{to}"))
+            .all_ids(
+                &[
+                    ::pglock::__rt::AnnotatedId::Template("account-{from}"),
+                    ::pglock::__rt::AnnotatedId::Template("account-{to}"),
+                ],
+            )
             .timeout(::core::time::Duration::new(2u64, 0u32));
         ::pglock::__rt::inventory::submit! {
             ::pglock::__rt::Registration(& SITE)

@@ -17,7 +17,8 @@ fn migrate(
                 ::core::line!(),
                 ::core::column!(),
             )
-            .side_effect("Cancel");
+            .side_effect("Cancel")
+            .prioritize_from(10u32);
         ::pglock::__rt::inventory::submit! {
             ::pglock::__rt::Registration(& SITE)
         }

@@ -13,7 +13,9 @@ fn digest() -> Result<(), Error> {
                 ::core::column!(),
             )
             .id(::pglock::__rt::AnnotatedId::Name("digest"))
-            .timeout(::core::time::Duration::new(0u64, 0u32));
+            .timeout(::core::time::Duration::new(0u64, 0u32))
+            .once_in(::core::time::Duration::new(3300u64, 0u32))
+            .fenced();
         ::pglock::__rt::inventory::submit! {
             ::pglock::__rt::Registration(& SITE)
         }

@@ -15,10 +15,16 @@ pub(crate) struct AnnotatedSite {
     attribute: &'static str,
     /// A variant of the runtime's `AnnotatedId`; none: no lock, or one that is chosen at run time.
     id: Option<TokenStream>,
+    /// Such variants, where there are several locks.
+    all: Vec<TokenStream>,
     timeout: Option<Duration>,
     side_effect: Option<String>,
     is_shared: bool,
     is_xact: bool,
+    once_in: Option<Duration>,
+    is_fenced: bool,
+    /// A literal.
+    prioritize_from: Option<TokenStream>,
     /// A literal.
     permits: Option<TokenStream>,
 }
@@ -28,10 +34,14 @@ impl AnnotatedSite {
         Self {
             attribute,
             id: None,
+            all: Vec::new(),
             timeout: None,
             side_effect: None,
             is_shared: false,
             is_xact: false,
+            once_in: None,
+            is_fenced: false,
+            prioritize_from: None,
             permits: None,
         }
     }
@@ -41,11 +51,25 @@ impl AnnotatedSite {
         self
     }
 
+    pub(crate) fn all(mut self, ids: Vec<TokenStream>) -> Self {
+        self.all = ids;
+        self
+    }
+
     pub(crate) fn timeout(mut self, timeout: Option<&Spanned<DurationArg>>) -> Self {
-        self.timeout = match timeout.map(|timeout| &timeout.value) {
-            Some(DurationArg::Literal(timeout)) => Some(*timeout),
-            Some(DurationArg::Expression(_) | DurationArg::Unlimited) | None => None,
-        };
+        self.timeout = literal(timeout);
+        self
+    }
+
+    /// When it is due, and whether its holders get tokens.
+    pub(crate) fn rules(mut self, once_in: Option<&Spanned<DurationArg>>, is_fenced: bool) -> Self {
+        (self.once_in, self.is_fenced) = (literal(once_in), is_fenced);
+        self
+    }
+
+    /// The try from which on others are ended; none where that is decided at run time.
+    pub(crate) fn prioritize_from(mut self, literal: Option<TokenStream>) -> Self {
+        self.prioritize_from = literal;
         self
     }
 
@@ -73,10 +97,18 @@ impl AnnotatedSite {
             .id
             .as_ref()
             .map(|id| quote!(.id(#krate::__rt::AnnotatedId::#id)));
-        let timeout = self.timeout.map(|timeout| {
-            let timeout = DurationArg::Literal(timeout).expand();
-            quote!(.timeout(#timeout))
+        let all = (!self.all.is_empty()).then(|| {
+            let ids = &self.all;
+            quote!(.all_ids(&[#(#krate::__rt::AnnotatedId::#ids),*]))
         });
+        let expanded = |duration: Duration| DurationArg::Literal(duration).expand();
+        let timeout = self.timeout.map(expanded).into_iter();
+        let timeout = timeout.map(|timeout| quote!(.timeout(#timeout)));
+        let once_in = self.once_in.map(expanded).into_iter();
+        let once_in = once_in.map(|period| quote!(.once_in(#period)));
+        let fenced = self.is_fenced.then(|| quote!(.fenced()));
+        let prioritize_from = self.prioritize_from.iter();
+        let prioritize_from = prioritize_from.map(|from| quote!(.prioritize_from(#from)));
         let side_effect = self
             .side_effect
             .iter()
@@ -91,7 +123,7 @@ impl AnnotatedSite {
                 ::core::file!(),
                 ::core::line!(),
                 ::core::column!(),
-            ) #id #timeout #(#side_effect)* #shared #xact #(#permits)*;
+            ) #id #all #(#timeout)* #(#side_effect)* #shared #xact #(#permits)* #(#once_in)* #fenced #(#prioritize_from)*;
             #krate::__rt::inventory::submit! { #krate::__rt::Registration(&SITE) }
         }
     }
@@ -101,5 +133,13 @@ impl AnnotatedSite {
     pub(crate) fn hidden_registration(&self, function: &Function, krate: &Path) -> TokenStream {
         let registration = self.registration(function, krate);
         quote!(const _: () = { #registration };)
+    }
+}
+
+/// None where it is decided at run time.
+fn literal(duration: Option<&Spanned<DurationArg>>) -> Option<Duration> {
+    match duration.map(|duration| &duration.value) {
+        Some(DurationArg::Literal(duration)) => Some(*duration),
+        Some(DurationArg::Expression(_) | DurationArg::Unlimited) | None => None,
     }
 }

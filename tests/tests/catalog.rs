@@ -23,6 +23,21 @@ fn text_message() -> Result<(), Error> {
     Ok(())
 }
 
+#[pglock::advisory(all("account-{from}", "ledger", 7), timeout = 0)]
+fn transfer(from: u32) -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::advisory("digest", once_in = "55m", fenced)]
+fn digest() -> Result<(), Error> {
+    Ok(())
+}
+
+#[pglock::retry(tries = 9, prioritize_from = 4)]
+fn migrate(client: &mut postgres::Client) -> Result<(), Box<dyn std::error::Error>> {
+    Ok(client.batch_execute("SELECT 1")?)
+}
+
 #[pglock::advisory]
 fn named_after_itself() -> Result<(), Error> {
     Ok(())
@@ -118,6 +133,47 @@ fn each_attribute_is_described() {
     assert_eq!(entry_of("generic").id, Some("of-any-type"));
 }
 
+fn texts_of(function: &str) -> Vec<String> {
+    let entries = entries_of(function).into_iter();
+    let text = |entry: CatalogEntry| entry.to_string().split(": ").last().unwrap().to_owned();
+    entries.map(text).collect()
+}
+
+#[test]
+fn each_of_several_locks_has_an_entry() {
+    assert_eq!(
+        texts_of("transfer"),
+        [
+            "advisory \"account-{from}\", tries once, with others",
+            "advisory \"ledger\", tries once, with others",
+            "advisory 7, tries once, with others"
+        ]
+    );
+    let locks: Vec<_> = entries_of("transfer")
+        .into_iter()
+        .map(|entry| entry.lock)
+        .collect();
+    assert_eq!(locks, [None, Some("ledger".into()), Some(7.into())]);
+}
+
+#[test]
+fn rules_of_a_lock_and_tries_that_end_others_are_described() {
+    assert_eq!(
+        texts_of("digest"),
+        ["advisory \"digest\", once in 55 min, fenced"]
+    );
+    assert_eq!(
+        texts_of("migrate"),
+        ["retry, prioritize from try 4, Terminate"]
+    );
+}
+
+#[test]
+fn a_catalog_is_iterated_by_value_too() {
+    let by_value: Vec<CatalogEntry> = pglock::catalog().into_iter().collect();
+    assert!(pglock::catalog().iter().eq(&by_value));
+}
+
 #[test]
 fn each_attribute_of_a_function_has_its_own_entry() {
     let entries = entries_of("under_three");
@@ -170,6 +226,14 @@ fn a_program_that_is_asked_writes_its_catalog() {
     assert_eq!(of("text_message")["permits"], 3);
     assert_eq!(of("bill")["key"], serde_json::Value::Null);
     assert_eq!(of("in_a_transaction")["scope"], "transaction");
+    assert_eq!(of("digest")["once_in_seconds"], 3300.0);
+    assert_eq!(of("digest")["fenced"], true);
+    assert_eq!(of("migrate")["prioritize_from"], 4);
+    let of_several = |lock: &&serde_json::Value| lock["all"] == true;
+    let keys = locks.iter().filter(of_several).map(|lock| &lock["key"]);
+    let ledger = LockId::from("ledger").to_key().to_string();
+    let expected = [serde_json::Value::Null, ledger.into(), "7".into()];
+    assert!(keys.eq(&expected), "{locks:?}");
 
     let printed = asked("-");
     let out = String::from_utf8(printed.stdout).unwrap();

@@ -91,8 +91,6 @@ fn how(lock: &Value) -> String {
     if lock["fenced"] == true {
         how.push("fenced".to_owned());
     }
-    let from = lock["prioritize_from"].as_u64();
-    how.extend(from.map(|nth| format!("prioritize from try {nth}")));
     if lock["all"] == true {
         how.push("with others".to_owned());
     }
@@ -126,6 +124,14 @@ mod tests {
         assert_eq!(
             entry.taken.unwrap().to_string(),
             "src/jobs.rs:14: app::report: advisory, timeout 30 s, Skip, shared (locks.json)"
+        );
+        let ruled = only(
+            r#"{"attribute": "advisory", "id": "digest", "key": null, "timeout_seconds": 0.0, "once_in_seconds": 3300.0,
+                "fenced": true, "all": true}"#,
+        );
+        assert_eq!(
+            ruled.unwrap().taken.unwrap().how,
+            "advisory, tries once, once in 55 min, fenced, with others"
         );
         let number = only(r#"{"attribute": "advisory", "id": null, "key": "1,-2"}"#).unwrap();
         assert_eq!(

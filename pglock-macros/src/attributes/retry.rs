@@ -254,7 +254,11 @@ impl Args {
             .prioritize_from
             .as_ref()
             .and_then(|_| PrioritizeSideEffect::word(self.side_effect.as_ref()));
-        AnnotatedSite::new("retry").side_effect(side_effect)
+        let from = self.prioritize_from.as_ref().map(|from| &from.value);
+        let literal = from.filter(|from| matches!(from, Count::Literal(_)));
+        AnnotatedSite::new("retry")
+            .side_effect(side_effect)
+            .prioritize_from(literal.map(Count::expand))
     }
 }
 

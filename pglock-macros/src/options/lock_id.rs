@@ -66,9 +66,6 @@ impl LockId {
     /// What the catalog says of it; none if it is decided at run time.
     // Input:  "invoices"            "invoices:{tenant}"                 -42              (1, 2)
     // Output: Name("invoices")      Template("invoices:{tenant}")       Key(-42i64)      Pair(1, 2)
-    //
-    // Input:  all("from-{from}", "to-{to}")
-    // Output: Template("from-{from}, to-{to}")
     pub(crate) fn annotated(&self) -> Option<TokenStream> {
         match self {
             Self::Name(template) => {
@@ -85,9 +82,21 @@ impl LockId {
                 let (first, second) = (numbers.next()?, numbers.next()?);
                 (is_literal(first) && is_literal(second)).then(|| quote!(Pair(#first, #second)))
             }
-            Self::Expression(_) => None,
-            Self::All(ids) => labels(ids).map(|labels| quote!(Template(#labels))),
+            Self::Expression(_) | Self::All(_) => None,
         }
+    }
+
+    /// The same of each, where there are several.
+    // Input:  all("from-{from}", "to", KEY)
+    // Output: [Template("from-{from}"), Name("to"), Unknown]
+    pub(crate) fn annotated_all(&self) -> Vec<TokenStream> {
+        let Self::All(ids) = self else {
+            return Vec::new();
+        };
+        let annotated = ids.iter().map(Self::annotated);
+        annotated
+            .map(|id| id.unwrap_or_else(|| quote!(Unknown)))
+            .collect()
     }
 
     // Input:  "invoices:{tenant}"    KEY, of `fn bill`

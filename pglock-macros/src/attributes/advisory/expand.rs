@@ -54,9 +54,13 @@ impl<'a> Expansion<'a> {
             AdvisorySideEffect::Raise => None,
             AdvisorySideEffect::Skip(_) | AdvisorySideEffect::SkipWith { .. } => Some("Skip"),
         };
+        let lock_id = self.args.lock_id.as_ref();
+        let all = lock_id.map(|lock_id| lock_id.value.annotated_all());
         AnnotatedSite::new(self.args.attribute())
             .permits(self.args.permits.as_ref())
             .id(named_lock::annotated(self.args.lock_id.as_ref()))
+            .all(all.unwrap_or_default())
+            .rules(self.args.once_in.as_ref(), self.args.fenced().is_some())
             .timeout(self.args.timeout.as_ref())
             .side_effect(side_effect.map(str::to_owned))
             .scope(self.args.is_shared(), self.args.is_xact())

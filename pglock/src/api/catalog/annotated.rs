@@ -14,11 +14,16 @@ pub struct AnnotatedFn {
     pub(super) line: u32,
     column: u32,
     pub(super) id: AnnotatedId,
+    /// Where it takes several locks.
+    pub(super) all: &'static [AnnotatedId],
     pub(super) timeout: Option<Duration>,
     pub(super) side_effect: Option<&'static str>,
     pub(super) is_shared: bool,
     pub(super) is_xact: bool,
     pub(super) permits: Option<u32>,
+    pub(super) once_in: Option<Duration>,
+    pub(super) is_fenced: bool,
+    pub(super) prioritize_from: Option<u32>,
 }
 
 /// How an attribute names its lock.
@@ -61,11 +66,15 @@ impl AnnotatedFn {
             line,
             column,
             id: AnnotatedId::Unknown,
+            all: &[],
             timeout: None,
             side_effect: None,
             is_shared: false,
             is_xact: false,
             permits: None,
+            once_in: None,
+            is_fenced: false,
+            prioritize_from: None,
         }
     }
 
@@ -73,6 +82,13 @@ impl AnnotatedFn {
     #[must_use]
     pub const fn id(mut self, id: AnnotatedId) -> Self {
         self.id = id;
+        self
+    }
+
+    /// How each of its locks is named.
+    #[must_use]
+    pub const fn all_ids(mut self, ids: &'static [AnnotatedId]) -> Self {
+        self.all = ids;
         self
     }
 
@@ -108,6 +124,27 @@ impl AnnotatedFn {
     #[must_use]
     pub const fn permits(mut self, permits: u32) -> Self {
         self.permits = Some(permits);
+        self
+    }
+
+    /// It is run once in that time.
+    #[must_use]
+    pub const fn once_in(mut self, period: Duration) -> Self {
+        self.once_in = Some(period);
+        self
+    }
+
+    /// Its holders get tokens.
+    #[must_use]
+    pub const fn fenced(mut self) -> Self {
+        self.is_fenced = true;
+        self
+    }
+
+    /// From this try on it ends who is in the way.
+    #[must_use]
+    pub const fn prioritize_from(mut self, nth: u32) -> Self {
+        self.prioritize_from = Some(nth);
         self
     }
 

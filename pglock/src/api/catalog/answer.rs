@@ -67,11 +67,11 @@ impl Serialize for Catalog {
     }
 }
 
-/// `timeout_seconds` for `timeout`, the key of a lock whose name has no placeholders as a text, and all else by its name.
+/// `timeout_seconds` for `timeout`, `once_in_seconds` for `once_in`, the key of a lock whose name has no placeholders as a text, and all else by its name.
 impl Serialize for CatalogEntry {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let key = self.lock.as_ref().map(LockId::key_text);
-        let mut fields = serializer.serialize_struct("CatalogEntry", 11)?;
+        let mut fields = serializer.serialize_struct("CatalogEntry", 15)?;
         fields.serialize_field("attribute", self.attribute)?;
         fields.serialize_field("id", &self.id)?;
         fields.serialize_field("key", &key)?;
@@ -83,6 +83,10 @@ impl Serialize for CatalogEntry {
         fields.serialize_field("shared", &self.shared)?;
         fields.serialize_field("scope", if self.xact { "transaction" } else { "session" })?;
         fields.serialize_field("permits", &self.permits)?;
+        fields.serialize_field("all", &self.all)?;
+        fields.serialize_field("once_in_seconds", &seconds(self.once_in))?;
+        fields.serialize_field("fenced", &self.fenced)?;
+        fields.serialize_field("prioritize_from", &self.prioritize_from)?;
         fields.end()
     }
 }

@@ -32,7 +32,7 @@ pub use answer::answer_catalog;
 /// ```
 #[must_use]
 pub fn catalog() -> Catalog {
-    let mut entries: Vec<_> = AnnotatedFn::all().map(CatalogEntry::of).collect();
+    let mut entries: Vec<_> = AnnotatedFn::all().flat_map(CatalogEntry::all_of).collect();
     entries.sort_by_key(|entry| (entry.file, entry.line, entry.attribute));
     Catalog { entries }
 }
@@ -47,6 +47,15 @@ impl Catalog {
     /// The attributes, by file and line.
     pub fn iter(&self) -> std::slice::Iter<'_, CatalogEntry> {
         self.entries.iter()
+    }
+}
+
+impl IntoIterator for Catalog {
+    type Item = CatalogEntry;
+    type IntoIter = std::vec::IntoIter<CatalogEntry>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.entries.into_iter()
     }
 }
 
@@ -65,9 +74,13 @@ impl fmt::Display for Catalog {
     }
 }
 
-/// An attribute on a function, of a [`Catalog`].
+/// An attribute on a function, of a [`Catalog`]; of one with `all(..)`, which takes several locks, each has an entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the attribute"
+)]
 pub struct CatalogEntry {
     /// `advisory`, `leader`, `limit`, `prioritize`, `retry` or `timeout`.
     pub attribute: &'static str,
@@ -94,11 +107,28 @@ pub struct CatalogEntry {
     /// How many may have the lock at once; `None` where that is decided at run time, and for the other attributes than
     /// `limit`.
     pub permits: Option<u32>,
+    /// Whether it is one of several locks, which the attribute takes together.
+    pub all: bool,
+    /// The time in which it is run once; `None` without `once_in`, and where that is decided at run time.
+    pub once_in: Option<Duration>,
+    /// Whether its holders get tokens.
+    pub fenced: bool,
+    /// The try from which on a `retry` ends who is in the way; `None` where it never does, and where that is decided at run
+    /// time.
+    pub prioritize_from: Option<u32>,
 }
 
 impl CatalogEntry {
-    fn of(function: &AnnotatedFn) -> Self {
-        let (id, lock) = match function.id {
+    fn all_of(function: &'static AnnotatedFn) -> impl Iterator<Item = Self> {
+        let ids = match function.all {
+            [] => std::slice::from_ref(&function.id),
+            all => all,
+        };
+        ids.iter().map(|id| Self::of(function, *id))
+    }
+
+    fn of(function: &AnnotatedFn, id: AnnotatedId) -> Self {
+        let (id, lock) = match id {
             AnnotatedId::Unknown => (None, None),
             AnnotatedId::Function => (Some(function.function), Some(function.function.into())),
             AnnotatedId::Name(name) => (Some(name), Some(name.into())),
@@ -118,6 +148,10 @@ impl CatalogEntry {
             shared: function.is_shared,
             xact: function.is_xact,
             permits: function.permits,
+            all: !function.all.is_empty(),
+            once_in: function.once_in,
+            fenced: function.is_fenced,
+            prioritize_from: function.prioritize_from,
         }
     }
 }
@@ -141,13 +175,27 @@ impl fmt::Display for CatalogEntry {
         if let Some(permits) = self.permits {
             write!(f, ", {permits} permits")?;
         }
-        if let Some(timeout) = self.timeout {
-            write!(f, ", timeout {}", crate::error::humanize::duration(timeout))?;
+        let duration = crate::error::humanize::duration;
+        match self.timeout {
+            Some(Duration::ZERO) => f.write_str(", tries once")?,
+            Some(timeout) => write!(f, ", timeout {}", duration(timeout))?,
+            None => {}
+        }
+        if let Some(period) = self.once_in {
+            write!(f, ", once in {}", duration(period))?;
+        }
+        if let Some(nth) = self.prioritize_from {
+            write!(f, ", prioritize from try {nth}")?;
         }
         if let Some(side_effect) = self.side_effect {
             write!(f, ", {side_effect}")?;
         }
-        let words = [(self.shared, ", shared"), (self.xact, ", xact")];
+        let words = [
+            (self.shared, ", shared"),
+            (self.xact, ", xact"),
+            (self.fenced, ", fenced"),
+            (self.all, ", with others"),
+        ];
         words
             .iter()
             .filter(|(is_so, _)| *is_so)
