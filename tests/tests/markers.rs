@@ -76,6 +76,42 @@ fn a_lock_in_a_transaction_outlasts_markers_that_there_is_no_room_for() {
     db.wait_for_no_locks();
 }
 
+/// Else the end of one wait could be told only after that of another, which the lock's session waits for.
+#[test]
+fn what_is_held_on_a_session_that_may_wait_is_marked_on_another_one() {
+    let db = database();
+    let (one, two) = (process(&db, "one"), process(&db, "two"));
+    let [first, second, third] =
+        [1, 2, 3].map(|id| pglock::advisory(id).using(&two).acquire().unwrap());
+    let calls = [2, 3].map(|inner| {
+        let here = one.clone();
+        background("the call ends", move || {
+            let outer = pglock::advisory(1).shared().using(&here);
+            outer.run(|| {
+                let inner = pglock::advisory(inner).using(&here);
+                inner.run(|| Ok::<_, Error>(()))
+            })
+        })
+    });
+    wait_until("the first lock is waited for", BOUND, || db.waiting(1) == 1);
+    first.release().unwrap();
+    let marks = || {
+        let locks = db.advisory_locks().into_iter();
+        let marks = locks.filter(|lock| lock.mode == "ShareLock" && lock.key != 1.into());
+        marks.map(|lock| lock.pid).collect::<Vec<_>>()
+    };
+    wait_until("both waits are marked", BOUND, || marks().len() == 2);
+    let locks = db.advisory_locks().into_iter();
+    let mut outer = locks.filter(|lock| lock.granted && lock.key == 1.into());
+    let held_on = outer.next().unwrap().pid;
+    assert!(!marks().contains(&held_on));
+    drop((second, third));
+    for call in calls {
+        call.finish(BOUND).unwrap();
+    }
+    db.wait_for_no_locks();
+}
+
 /// Half of a table of 200 is a process's own, so one of two calls that wait is marked.
 #[test]
 fn a_ring_is_found_by_the_markers_that_have_room() {

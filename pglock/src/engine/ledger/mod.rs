@@ -49,7 +49,7 @@ use std::collections::{HashMap, VecDeque};
 use orders::Sent;
 use state::caller::Caller;
 use state::key::KeyState;
-use state::session::{Opening, SessionRecord};
+use state::session::{Opening, SessionKind, SessionRecord};
 use state::slab::{Id, Slab};
 use state::wait::{Wait, Waits};
 
@@ -171,6 +171,17 @@ impl Ledger {
     /// Whether there is a session for new locks, so that who waits now waits for a lock, not for a session.
     pub(crate) fn has_shared_session(&self) -> bool {
         self.active.is_some()
+    }
+
+    /// The shared session that takes new locks.
+    pub(crate) fn active_session(&self) -> Option<SessionId> {
+        self.active.map(SessionId)
+    }
+
+    /// Whether a session may be asked to wait in the server, now or later.
+    pub(crate) fn may_wait(&self, session: SessionId) -> bool {
+        let session = self.sessions.get(session.0);
+        session.is_some_and(|session| session.kind == SessionKind::Wait)
     }
 
     /// Whether a session has not ended, as far as is known here.

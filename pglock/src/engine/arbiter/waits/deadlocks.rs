@@ -66,7 +66,7 @@ impl Arbiter {
         loop {
             let wanted = wanted(&self.held_up(key), waiter);
             let keys: Vec<Marker> = wanted.iter().map(|(marker, _)| *marker).collect();
-            if keys != known {
+            if keys != known || markers.has_lost_a_session() {
                 known = keys;
                 all_are_placed = markers.place(self, wanted).await;
                 pause = LOOK_AFTER;
@@ -119,12 +119,25 @@ impl Arbiter {
     }
 }
 
-/// The session of a lock, unless the wait is on it: the server sees a deadlock through that one itself.
+/// The session on which a lock is marked; none if the wait is on the lock's own, where the server sees a deadlock itself.
+///
+/// That is the lock's own where it can be, so that the mark ends with the lock. A session that may itself wait in the server
+/// can't be asked to drop a mark meanwhile, and until that is dropped nobody is told that the wait is over.
 fn session_to_mark(found: &LockHeldUp, waiter: &Rc<Session>) -> Option<Rc<Session>> {
-    let session = found.held_at.session(found.lock.session)?;
+    let LockHeldUp { held_at, lock, .. } = found;
+    let own = held_at.session(lock.session)?;
+    if Rc::ptr_eq(&own, waiter) {
+        return None;
+    }
+    let session = if held_at.register().ledger.may_wait(lock.session) {
+        let shared = held_at.register().ledger.active_session()?;
+        held_at.session(shared)?
+    } else {
+        own
+    };
     // A pooler would give the marker of a transaction to others.
     let can_mark = !(session.is_behind_pooler() && session.scope() == Scope::Transaction);
-    (can_mark && !Rc::ptr_eq(&session, waiter)).then_some(session)
+    can_mark.then_some(session)
 }
 
 fn wanted(held_up: &[LockHeldUp], waiter: &Rc<Session>) -> Vec<(Marker, Rc<Session>)> {

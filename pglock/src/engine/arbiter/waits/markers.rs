@@ -21,6 +21,11 @@ impl Markers {
         self.0.is_empty()
     }
 
+    /// Whether some are gone with their session. Those of locks on wait sessions are on another one.
+    pub(super) fn has_lost_a_session(&self) -> bool {
+        !self.0.values().all(|session| session.is_usable())
+    }
+
     /// Places the markers that are wanted, and drops the others. Whether all are there now: where the lock table is full, or a
     /// statement is canceled, some are not.
     pub(super) async fn place(
@@ -29,7 +34,10 @@ impl Markers {
         wanted: Vec<(Marker, Rc<Session>)>,
     ) -> bool {
         let is_wanted = |marker: &Marker| wanted.iter().any(|(wanted, _)| wanted == marker);
-        self.drop_those(arbiter, |marker| !is_wanted(marker)).await;
+        self.drop_those(arbiter, |marker, session| {
+            !is_wanted(marker) || !session.is_usable()
+        })
+        .await;
         let known = &self.0;
         let mut new: Vec<_> = wanted
             .into_iter()
@@ -45,18 +53,22 @@ impl Markers {
         let all_are_placed = failed.is_empty();
         // Some may have been placed.
         let has_failed = |marker: &Marker| failed.iter().any(|(failed, _)| failed == marker);
-        self.drop_those(arbiter, has_failed).await;
+        self.drop_those(arbiter, |marker, _| has_failed(marker))
+            .await;
         all_have_room && all_are_placed
     }
 
-    async fn drop_those(&mut self, arbiter: &Arbiter, which: impl Fn(&Marker) -> bool) {
-        let dropped: Vec<_> = self.0.extract_if(|marker, _| which(marker)).collect();
+    async fn drop_those(&mut self, arbiter: &Arbiter, which: impl Fn(&Marker, &Session) -> bool) {
+        let dropped: Vec<_> = self
+            .0
+            .extract_if(|marker, session| which(marker, session))
+            .collect();
         arbiter.register().ledger.markers_dropped(dropped.len());
         converse(arbiter, dropped, Change::Drop).await;
     }
 
     pub(super) async fn drop_all(mut self, arbiter: &Arbiter) {
-        self.drop_those(arbiter, |_| true).await;
+        self.drop_those(arbiter, |_, _| true).await;
     }
 }
 
