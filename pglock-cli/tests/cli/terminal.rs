@@ -50,7 +50,12 @@ pub(crate) fn shell(db: &TestDb, script: &str) -> Command {
 }
 
 fn program(program: &str, url: &str) -> Command {
-    let mut command = Command::new(program);
+    // What a shell starts in the background ignores Ctrl-C, tests too, and what they start; a terminal's programs don't.
+    let mut command = if cfg!(target_os = "linux") {
+        Command::new("env").args(["--default-signal=INT,QUIT", program])
+    } else {
+        Command::new(program)
+    };
     for variable in super::VARIABLES {
         command = command.env_remove(variable);
     }
