@@ -155,7 +155,7 @@ fn held() -> impl Iterator<Item = Arc<HeldLock>> {
 }
 
 /// The prioritized sections among these calls.
-pub(crate) fn sections() -> Vec<SectionId> {
+pub(crate) fn sections() -> Box<[SectionId]> {
     let sections = frames().filter_map(|frame| match frame.kind {
         FrameKind::Prioritized(section) => Some(section),
         FrameKind::Locked(_) | FrameKind::LockedOnConnection => None,
@@ -221,7 +221,7 @@ pub(crate) fn enclosing(lock: &DatabaseLock) -> Vec<HoldId> {
 }
 
 /// The locks of the enclosing calls in what may be the same database, or another one of its server, the innermost first.
-pub(crate) fn enclosing_elsewhere(lock: &DatabaseLock) -> Vec<HoldElsewhere> {
+pub(crate) fn enclosing_elsewhere(lock: &DatabaseLock) -> Box<[HoldElsewhere]> {
     held()
         .filter(|hold| {
             let database = &hold.lock.database;

@@ -75,7 +75,7 @@ impl Caller {
         let mut request = self.request.clone();
         if matches!(lock.purpose.as_deref(), Some(Purpose::Part)) {
             // Who is first in line only waits, and its session has other locks: nobody is to end that.
-            request.sections.clear();
+            request.sections = Box::default();
         }
         let had = having.iter().rev().map(|had| had.id);
         Request {

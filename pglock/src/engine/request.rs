@@ -21,7 +21,7 @@ pub(crate) struct Request {
     /// What the enclosing calls hold in the same database, the innermost first.
     pub(crate) enclosing: Vec<HoldId>,
     /// What they hold through other handles that may be of the same server.
-    pub(crate) elsewhere: Vec<HoldElsewhere>,
+    pub(crate) elsewhere: Box<[HoldElsewhere]>,
     /// Whether to look up who holds a lock that is busy.
     pub(crate) describe_holder: bool,
     /// Where to report that the wait lasts, if somebody listens.
@@ -29,7 +29,7 @@ pub(crate) struct Request {
     /// Where it was requested.
     pub(crate) context: TraceContext,
     /// The enclosing prioritized sections, which this wait belongs to.
-    pub(crate) sections: Vec<SectionId>,
+    pub(crate) sections: Box<[SectionId]>,
 }
 
 /// A lock that a caller has through another handle than the one through which it requests a lock.
